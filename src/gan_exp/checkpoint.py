@@ -1,0 +1,69 @@
+"""Checkpoints: whole on the disk before they get their name, verified, loaded without running anything in them."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_exp.errors import UserError
+from gan_exp.run_dir import RunDir, write_atomically
+
+FORMAT = 1
+
+
+def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) -> Path:
+    """Write the checkpoint of `step`, read it back, and only then remove all but the newest `keep`.
+
+    `content` must be tensors and plain containers. Raises OSError when the disk is full or gone.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    path = run.checkpoint(step)
+    write_atomically(path, buffer.getbuffer().tobytes())
+    fault = find_fault(path)
+    if fault is not None:
+        raise OSError(f"{path} was written but reads back damaged: {fault}")
+    for _, old in run.list_checkpoints()[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def find_fault(path: Path) -> str | None:
+    """What is wrong with the file, or None. torch.load misses flipped bits in tensors; the archive's CRCs do not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return None if broken is None else f"{broken} fails its checksum"
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint, on `device`. Raises UserError when it is damaged or of a newer format."""
+    fault = find_fault(path)
+    if fault is not None:
+        raise UserError(f"{path}: the checkpoint is damaged ({fault})")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: is not a checkpoint of this tool ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise UserError(f"{path}: is not a checkpoint of this tool")
+    if content["format"] > FORMAT:
+        raise UserError(f"{path}: was written by a newer gan-exp (format {content['format']}); update this one")
+    return content
+
+
+def load_newest(run: RunDir, device: torch.device | str = "cpu") -> tuple[dict[str, Any], list[str]]:
+    """The newest whole checkpoint, and a sentence for each newer one that had to be passed over."""
+    passed: list[str] = []
+    for _, path in reversed(run.list_checkpoints()):
+        try:
+            return load_checkpoint(path, device), passed
+        except UserError as error:
+            passed.append(str(error))
+    found = "; ".join(passed) or "it holds none yet"
+    raise UserError(f"{run.path}: no whole checkpoint to go on from ({found}); train it anew with `gan-exp train`")

@@ -1,0 +1,63 @@
+"""Picks the command. Nothing heavy is imported before one is chosen: `gan-exp --help` is instant."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from gan_exp import __version__
+from gan_exp.errors import TrainingFault, UserError
+
+COMMANDS = {
+    "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
+    "resume": "go on with a run that was stopped, or for longer: gan-exp resume latest",
+    "sample": "make images with a trained generator: gan-exp sample latest --count 64",
+    "dashboard": "look at all runs in TensorBoard",
+    "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",
+}
+
+USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
+
+usage: gan-exp COMMAND ...
+
+{chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
+
+`gan-exp COMMAND --help` says more. A first run, which needs no download: gan-exp train"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        print(f"gan-exp: {error}", file=sys.stderr)
+        return 2
+    except TrainingFault as error:
+        print(f"gan-exp: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gan-exp: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `gan-exp ... | head`
+        sys.stderr.close()
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"gan-exp {__version__}")
+        return 0
+    if words[0] == "__complete":  # what the scripts of `gan-exp completion` call
+        words[:1] = ["completion", "__complete"]
+    if words[0] not in COMMANDS:
+        import difflib
+
+        nearest = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"did you mean `gan-exp {nearest[0]}`?" if nearest else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"{words[0]}: no such command; {hint}")
+    command = importlib.import_module(f"gan_exp.commands.{words[0]}")
+    code: int = command.run(words[1:])
+    return code

@@ -1,0 +1,83 @@
+"""`gan-exp completion SHELL`: TAB for commands, groups, options and keys, read from the YAML files (no torch, no Hydra)."""
+
+from pathlib import Path
+
+from gan_exp.catalog import groups, known_keys
+from gan_exp.cli import COMMANDS
+from gan_exp.commands.arguments import Parser
+
+SCRIPTS = {
+    "bash": """# eval "$(gan-exp completion bash)"
+_gan_exp() {
+    local line="${COMP_LINE:0:$COMP_POINT}" word
+    word="${line##*[[:space:]]}"
+    COMPREPLY=()
+    local candidate skip=""
+    # bash breaks words at = and :, and wants only what follows the break
+    [[ "$word" == *[=:]* ]] && skip="${word%"${word##*[=:]}"}"
+    while IFS= read -r candidate; do
+        [[ -n "$candidate" ]] && COMPREPLY+=("${candidate#"$skip"}")
+    done < <(gan-exp __complete "$line" 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
+    return 0
+}
+complete -F _gan_exp gan-exp
+""",
+    "zsh": """# eval "$(gan-exp completion zsh)"   (after compinit)
+_gan_exp() {
+    local -a candidates
+    candidates=("${(@f)$(gan-exp __complete "${LBUFFER}" 2>/dev/null)}")
+    candidates=(${candidates:#})
+    compadd -Q -S '' -- ${(M)candidates:#*=}
+    compadd -Q -- ${candidates:#*=}
+}
+compdef _gan_exp gan-exp
+""",
+    "fish": """# gan-exp completion fish | source
+complete -c gan-exp -f -a '(gan-exp __complete (commandline -cp | string collect) 2>/dev/null)'
+""",
+}
+
+
+def run(arguments: list[str]) -> int:
+    if arguments[:1] == ["__complete"]:
+        print("\n".join(candidates(" ".join(arguments[1:]))))
+        return 0
+    parser = Parser("completion", "Print a completion script; its first line says how to use it.")
+    parser.add_argument("shell", choices=SCRIPTS, help="bash, zsh or fish")
+    print(SCRIPTS[parser.parse_args(arguments).shell], end="")
+    return 0
+
+
+def candidates(line: str) -> list[str]:
+    """All that the last word of `line` (a command line up to the cursor) can become."""
+    *before, word = line.split(" ")
+    before = [part for part in before if part]
+    if len(before) <= 1:
+        found = list(COMMANDS)
+    elif before[1] == "train":
+        found = _settings(before[2:], word)
+    elif before[1] in ("resume", "sample", "dashboard"):
+        found = _runs(word)
+    elif before[1] == "completion":
+        found = list(SCRIPTS)
+    else:
+        found = []
+    return sorted({candidate for candidate in found if candidate.startswith(word)})
+
+
+def _settings(before: list[str], word: str) -> list[str]:
+    key, separator, value = word.partition("=")
+    extra = [Path(after) for option, after in zip(before, before[1:], strict=False) if option in ("--config-dir", "-cd")]
+    available = groups(extra)
+    if separator:  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
+        start = value[: value.rfind(",") + 1]
+        return [f"{key}={start}{option}" for option in available.get(key, ())]
+    return [f"{known}=" for known in known_keys(before, extra)]
+
+
+def _runs(word: str) -> list[str]:
+    """`latest`, and the folders that `word` begins to name."""
+    folder = Path(word[: word.rfind("/") + 1] or ".")
+    inside = [f"{path}/" for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return ["latest", *(name for name in inside if not Path(name).name.startswith("."))]

@@ -1,0 +1,98 @@
+"""`gan-exp sample RUN`: images from a trained generator, as a grid, a folder of PNGs or an array."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_exp.commands.arguments import Parser, count_of
+from gan_exp.errors import UserError
+from gan_exp.run_dir import RunDir, cannot_write
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BATCH = 256
+
+
+def run(arguments: list[str]) -> int:
+    parser = Parser("sample", "Make images with a run's generator (the averaged one, where the run keeps an average).")
+    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="how many images (default 64)")
+    parser.add_argument("--seed", type=count_of(0), default=0, metavar="S", help="other images with another (default 0)")
+    parser.add_argument("--output", default="samples.png", metavar="FILE", help=(
+        "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder for one PNG an image"
+    ))  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names")
+    options = parser.parse_args(arguments)
+    run_dir = RunDir.open(options.run)
+    output = Path(options.output)
+    if output.suffix not in ("", ".png", ".npy", ".npz"):
+        raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
+
+    from gan_exp.commands.train import trust
+
+    trust(options.trust)
+    generator, latent_dim = load_generator(run_dir, options.checkpoint)
+    images = draw(generator, options.count, options.seed, latent_dim)
+    try:
+        write(images, output)
+    except OSError as error:
+        raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
+    channels, height, width = images.shape[1:]
+    print(f"{len(images)} samples of {height}x{width}x{channels} in {output}")
+    return 0
+
+
+def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", int]:
+    """The run's generator ready to sample, and its latent_dim; no data set is needed."""
+    from gan_exp.build import build_generator
+    from gan_exp.checkpoint import load_checkpoint, load_newest
+    from gan_exp.config import check
+
+    config = check(run_dir.read_config())
+    content = load_newest(run_dir)[0] if checkpoint is None else load_checkpoint(Path(checkpoint))
+    generator = build_generator(config, tuple(content["image_shape"]))
+    generator.load_state_dict(content.get("generator_ema", content["generator"]))
+    return generator.eval().requires_grad_(False), config.latent_dim
+
+
+def draw(generator: "nn.Module", count: int, seed: int, latent_dim: int) -> "Tensor":
+    """uint8 [count, C, H, W]; the first images of a seed are the same whatever the count."""
+    import torch
+
+    from gan_exp.data.packed import to_uint8
+    from gan_exp.streams import Streams
+
+    streams = Streams(seed)
+    parts = [
+        # Always whole batches: a shorter one would draw other numbers.
+        to_uint8(generator(streams.latents(k, "sample", BATCH, latent_dim)))
+        for k in range((count + BATCH - 1) // BATCH)
+    ]
+    return torch.cat(parts)[:count]
+
+
+def write(images: "Tensor", output: Path) -> None:
+    """As the ending of `output` says."""
+    import numpy as np
+
+    from gan_exp.monitor.images import encode_png, image_grid
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.suffix in (".npy", ".npz"):
+        array = images.permute(0, 2, 3, 1).contiguous().numpy()
+        if output.suffix == ".npy":
+            np.save(output, array)
+        else:
+            np.savez_compressed(output, images=array)
+    elif output.suffix == ".png":
+        columns = int(np.ceil(np.sqrt(len(images))))
+        rows = -(-len(images) // columns)
+        blank = images.new_zeros(rows * columns - len(images), *images.shape[1:])
+        import torch
+
+        output.write_bytes(encode_png(image_grid(torch.cat([images, blank]), rows, columns)))
+    else:
+        output.mkdir(exist_ok=True)
+        for number, image in enumerate(images):
+            (output / f"{number:06d}.png").write_bytes(encode_png(image))

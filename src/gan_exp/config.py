@@ -1,0 +1,262 @@
+"""The configuration: one flat, typed root and groups that name a class with `_target_`, checked once, resolved.
+
+The root's types and ranges stand here. A group's are the signature of the class it names: its annotations are the
+schema, and a key that isn't a parameter is refused.
+"""
+
+import difflib
+import importlib
+import inspect
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from gan_exp.errors import UserError
+from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` may name; set by `--trust`
+Node = dict[str, Any]
+Schema = TypeVar("Schema", bound=BaseModel)
+
+_STRICT = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()
+)
+
+# Where each group's `_target_` may point.
+ALLOWED_TARGETS = {
+    "dataset": ("gan_exp.data",),
+    "model": ("gan_exp.models",),
+    "loss": ("gan_exp.losses",),
+    "penalty": ("gan_exp.penalties",),
+    "optimizer": ("torch.optim", "gan_exp.optimizers"),
+    "schedule": ("gan_exp.schedules",),
+}
+
+# torch.optim annotates its arguments too widely to check them (Tensors, no ranges).
+OPTIMIZER_ARGUMENTS: dict[str, Any] = {
+    "lr": PositiveFloat,
+    "betas": tuple[Fraction, Fraction],
+    "eps": PositiveFloat,
+    "weight_decay": NonNegativeFloat,
+    "momentum": Fraction,
+    "dampening": Fraction,
+    "alpha": Fraction,
+    "nesterov": bool,
+    "amsgrad": bool,
+    "centered": bool,
+    "foreach": bool | None,
+    "fused": bool | None,
+    "maximize": Literal[False],
+    "capturable": bool,
+}
+
+
+class _Checked(BaseModel):
+    model_config = _STRICT
+
+
+class DatasetConfig(BaseModel):
+    """`resize` is a side or [height, width] in pixels; the rest are the arguments of `_target_`."""
+
+    model_config = ConfigDict(**{**_STRICT, "extra": "allow"})
+    name: str
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+
+
+class ModelConfig(_Checked):
+    name: str
+    generator: Node
+    discriminator: Node
+
+
+class OptimizerConfig(_Checked):
+    generator: Node
+    discriminator: Node
+
+
+class ScheduleConfig(_Checked):
+    lr: Node
+
+
+class DeviceConfig(_Checked):
+    name: Literal["auto", "cpu", "cuda", "mps"]
+    index: NonNegativeInt
+    threads: PositiveInt | None
+    deterministic: bool
+
+
+class Config(_Checked):
+    """See `conf/config.yaml` for what each key does and when to change it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.,=+-]*$", max_length=100)
+    steps: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    seed: NonNegativeInt
+    n_critic: PositiveInt
+    latent_dim: PositiveInt
+    ema_halflife_kimg: NonNegativeFloat
+    sampling: Literal["with_replacement", "shuffled"]
+    split_updates: bool
+    inference_fakes: bool
+    log_every_steps: PositiveInt
+    sample_every_steps: PositiveInt
+    checkpoint_every_steps: PositiveInt
+    keep_checkpoints: PositiveInt
+    grid_rows: PositiveInt
+    grid_columns: PositiveInt
+    display: Literal["auto", "live", "plain", "quiet"]
+    dataset: Node
+    model: ModelConfig
+    loss: Node
+    penalty: Node
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    device: DeviceConfig
+
+    def nodes(self) -> Iterator[tuple[str, Node]]:
+        """Each node that names a class, with its path in the configuration."""
+        yield "dataset", {k: v for k, v in self.dataset.items() if k not in DatasetConfig.model_fields}
+        yield "model.generator", self.model.generator
+        yield "model.discriminator", self.model.discriminator
+        yield "loss", self.loss
+        if self.penalty.get("_target_") is not None:
+            yield "penalty", self.penalty
+        yield "optimizer.generator", self.optimizer.generator
+        yield "optimizer.discriminator", self.optimizer.discriminator
+        yield "schedule.lr", self.schedule.lr
+
+    def node(self, path: str) -> Node | None:
+        return dict(self.nodes()).get(path)
+
+
+def check(plain: dict[str, Any]) -> Config:
+    """The checked configuration from a resolved, plain one.
+
+    Raises UserError with one sentence that names the key, the value and the remedy.
+    """
+    _refuse_not_finite(plain)
+    config = _validated(Config, plain, "")
+    _validated(DatasetConfig, config.dataset, "dataset")
+    for path, node in config.nodes():
+        check_node(path, node)
+    if config.split_updates and config.node("penalty") is not None:
+        raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
+    return config
+
+
+def check_node(path: str, node: Node) -> None:
+    """Compare a node's keys and values with the signature of what it names."""
+    target = resolve_target(path, node.get("_target_"))
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in INJECTED.get(path.split(".")[0], ()):
+            continue
+        annotation = hints.get(name, Any)
+        if path.startswith("optimizer"):
+            annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
+        required = parameter.default is inspect.Parameter.empty
+        fields[name] = (annotation, ... if required else None)
+    schema = create_model("Node", __config__=_STRICT, **fields)
+    _validated(schema, {key: value for key, value in node.items() if key != "_target_"}, path)
+
+
+# What the project passes itself, and a YAML therefore can't.
+INJECTED = {"model": ("latent_dim", "image_shape"), "optimizer": ("params",)}
+
+
+def resolve_target(path: str, target: object) -> Callable[..., Any]:
+    """The class or function that `target` names, where it is one that this group may name.
+
+    Nothing is imported before the prefix is known to be allowed. Raises UserError otherwise.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise UserError(f"{path}._target_={target}: must be the dotted name of a class, such as gan_exp.losses.Hinge")
+    group = path.split(".")[0]
+    trusted = tuple(filter(None, os.environ.get(TRUST_VARIABLE, "").split(",")))
+    prefixes = ALLOWED_TARGETS[group] + trusted
+    if not _inside(target, prefixes):
+        raise UserError(
+            f"{path}._target_={target}: only {' and '.join(ALLOWED_TARGETS[group])} may be named there; "
+            f"if this is code of your own, allow it with --trust {target.split('.')[0]}"
+        )
+    module, _, name = target.rpartition(".")
+    if trusted and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a module of the user's beside their configuration
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}._target_={target}: can't be imported ({error}); check the spelling") from error
+    # What a module merely imported (`gan_exp.data.x.os`) is not part of it.
+    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", prefixes):
+        raise UserError(f"{path}._target_={target}: is not a class or function of {module}")
+    return found  # type: ignore[no-any-return]
+
+
+def _inside(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def _refuse_not_finite(node: object, path: str = "") -> None:
+    if isinstance(node, float) and not math.isfinite(node):
+        raise UserError(f"{path}={node}: must be a finite number")
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        _refuse_not_finite(value, f"{path}.{key}" if path else str(key))
+
+
+def _validated(schema: type[Schema], plain: Node, path: str) -> Schema:
+    try:
+        # Through JSON, where a list may stand for a tuple even in strict mode, as it does in YAML.
+        return schema.model_validate_json(json.dumps(plain))
+    except ValidationError as error:
+        raise UserError(_sentence(error, schema, path)) from None
+
+
+def _sentence(error: ValidationError, schema: type[BaseModel], path: str) -> str:
+    first = error.errors()[0]
+    key = ".".join([path, *map(str, first["loc"])] if path else map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"{key}: is missing"
+    if first["type"] == "extra_forbidden":
+        return unknown_key(key, _known_keys(schema, path, first["loc"]))
+    return f"{key}={_shown(first['input'])}: {_requirement(first)}"
+
+
+def _requirement(first: Any) -> str:
+    if first["type"] == "string_pattern_mismatch":
+        return "must begin with a letter or a digit and hold only letters, digits and . , = + - _"
+    return str(first["msg"]).replace("Input should", "must").replace("must have at most", "must be of at most")
+
+
+def _known_keys(schema: type[BaseModel], path: str, location: tuple[Any, ...]) -> list[str]:
+    """The keys that could stand where the unknown one does."""
+    for name in location[:-1]:
+        annotation = schema.model_fields[str(name)].annotation
+        if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
+            return []
+        schema = annotation
+    prefix = ".".join([*filter(None, [path]), *map(str, location[:-1])])
+    return [f"{prefix}.{key}" if prefix else key for key in schema.model_fields]
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """The sentence for a key that doesn't exist."""
+    return f"{key}: unknown key; {did_you_mean(key, known)}"
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """The nearest of `known`, or all of them."""
+    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

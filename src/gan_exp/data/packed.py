@@ -1,0 +1,106 @@
+"""One packed array for every data set, and the batches drawn from it as functions of (seed, number)."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gan_exp.ranges import ImageShape
+from gan_exp.streams import Streams
+
+Sampling = Literal["with_replacement", "shuffled"]
+
+
+class Batch(NamedTuple):
+    """Images uint8 [N, C, H, W] and their labels int64 [N], None where the data has none."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class PackedImages:
+    """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes."""
+
+    images: Tensor
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or len(self.images) == 0:
+            raise ValueError(
+                f"a data set must be a non-empty uint8 tensor [N, C, H, W], "
+                f"not {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.labels is not None and self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"{len(self.images)} images with labels of shape {list(self.labels.shape)}")
+
+    @property
+    def image_shape(self) -> ImageShape:
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def to(self, device: torch.device) -> "PackedImages":
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
+
+    def resized(self, height: int, width: int, chunk: int = 4096) -> "PackedImages":
+        """Bilinear with antialiasing, a chunk of images at a time so that the floats need not all be held."""
+        if (height, width) == tuple(self.images.shape[2:]):
+            return self
+        parts = [
+            interpolate(part.float(), (height, width), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+            for part in self.images.split(chunk)
+        ]
+        return replace(self, images=torch.cat(parts))
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 in [0, 255] to float32 in [-1, 1]."""
+    return images.float().mul_(1 / 127.5).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Floats in [-1, 1] to uint8 in [0, 255], rounded: the inverse of `normalise`."""
+    return images.add(1).mul(127.5).round().clamp(0, 255).byte()
+
+
+class Batches:
+    """The batches of a run: number k is a function of (seed, k), whatever was drawn before.
+
+    `with_replacement` draws each image uniformly on its own; `shuffled` cuts one endless row of shuffled epochs into
+    batches of equal size, so that a batch may end one epoch and begin the next.
+    """
+
+    def __init__(self, data: PackedImages, batch_size: int, sampling: Sampling, seed: int) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self._streams = Streams(seed, data.images.device)
+        self._indices = self._shuffled if sampling == "shuffled" else self._with_replacement
+        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+
+    def draw(self, number: int) -> Batch:
+        indices = self._indices(number)
+        labels = self.data.labels
+        return Batch(self.data.images[indices], None if labels is None else labels[indices])
+
+    def _with_replacement(self, number: int) -> Tensor:
+        generator = self._streams.at(number, "batch")
+        count = len(self.data.images)
+        return torch.randint(count, (self.batch_size,), generator=generator, device=self._streams.device)
+
+    def _shuffled(self, number: int) -> Tensor:
+        count = len(self.data.images)
+        epoch, offset = divmod(number * self.batch_size, count)
+        parts = [self._epoch(epoch)[offset : offset + self.batch_size]]
+        while (missing := self.batch_size - sum(map(len, parts))) > 0:
+            epoch += 1
+            parts.append(self._epoch(epoch)[:missing])
+        return torch.cat(parts)
+
+    def _draw_epoch(self, epoch: int) -> Tensor:
+        count = len(self.data.images)
+        return torch.randperm(count, generator=self._streams.at(epoch, "epoch"), device=self._streams.device)

@@ -1,0 +1,41 @@
+"""The device a run computes on."""
+
+import torch
+
+from gan_exp.config import DeviceConfig
+from gan_exp.errors import UserError
+
+
+def prepare_device(config: DeviceConfig) -> torch.device:
+    """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent."""
+    device = _find(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(config.deterministic)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not config.deterministic
+    return device
+
+
+def _find(config: DeviceConfig) -> torch.device:
+    name = config.name
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError("device=cuda: no CUDA GPU can be used here; use device=cpu or device=auto")
+        if config.index >= torch.cuda.device_count():
+            raise UserError(
+                f"device.index={config.index}: there are {torch.cuda.device_count()} CUDA GPUs here, numbered from 0"
+            )
+        return torch.device("cuda", config.index)
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: no Apple GPU can be used here; use device=cpu or device=auto")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """What a person calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type.upper()}, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type.upper()

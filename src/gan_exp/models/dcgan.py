@@ -1,0 +1,112 @@
+"""DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs"), for any image size.
+
+The image is halved (rounding up) until its shorter side is below eight pixels: 64x64 has the paper's four stages
+4-8-16-32-64, 28x28 two (7-14-28), 8x8 one (4-8), 48x80 three (6x10-12x20-24x40-48x80).
+"""
+
+from torch import Tensor, nn
+
+from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
+
+SMALLEST_SIDE = 8
+
+
+def stage_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """The (height, width) at each stage, smallest first, the image's own last."""
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(
+            f"dcgan can't make {height}x{width} images: each side must have at least {SMALLEST_SIDE} pixels "
+            f"(dataset.resize={SMALLEST_SIDE}, or model=mlp, which has no limit)"
+        )
+    sizes = [(height, width)]
+    while min(sizes[0]) >= SMALLEST_SIDE:
+        sizes.insert(0, ((sizes[0][0] + 1) // 2, (sizes[0][1] + 1) // 2))
+    return sizes
+
+
+def _stage_widths(stages: int, width: int, max_width: int) -> list[int]:
+    """Channels from the coarsest stage to the finest but one: doubling with each halving of the image."""
+    return [min(width * 2**k, max_width) for k in range(stages)][::-1]
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights N(0, 0.02), as section 4 of the paper; BatchNorm's gain N(1, 0.02), as its authors' code."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class _Upsample(nn.Module):
+    """A 4x4 transposed convolution of stride 2, cut to `size` where the image's side is odd."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], bias: bool) -> None:
+        super().__init__()
+        self.size = size
+        self.convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        height, width = self.size
+        upsampled: Tensor = self.convolution(features)
+        return upsampled[:, :, :height, :width]
+
+
+class DCGANGenerator(nn.Module):
+    """Linear to the coarsest size, BatchNorm and ReLU, then one upsampling stage for each doubling; tanh at the end."""
+
+    def __init__(
+        self, latent_dim: int, image_shape: ImageShape, width: PositiveInt = 64, max_width: PositiveInt = 512
+    ) -> None:
+        super().__init__()
+        channels, *image_size = image_shape
+        sizes = stage_sizes(*image_size)
+        widths = [*_stage_widths(len(sizes) - 1, width, max_width), channels]
+        self.start_shape = (widths[0], *sizes[0])
+        self.project = nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
+        stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        for inputs, outputs, size in zip(widths, widths[1:], sizes[1:], strict=True):
+            last = size == sizes[-1]
+            stages.append(_Upsample(inputs, outputs, size, bias=last))
+            stages += [nn.Tanh()] if last else [nn.BatchNorm2d(outputs), nn.ReLU()]
+        self.stages = nn.Sequential(*stages)
+        self.apply(_initialise)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        features = self.project(latents).view(-1, *self.start_shape)
+        images: Tensor = self.stages(features)
+        return images
+
+
+class DCGANDiscriminator(nn.Module):
+    """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit."""
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        width: PositiveInt = 64,
+        max_width: PositiveInt = 512,
+        leak: NonNegativeFloat = 0.2,
+    ) -> None:
+        super().__init__()
+        channels, *image_size = image_shape
+        sizes = stage_sizes(*image_size)[::-1]
+        widths = [channels, *_stage_widths(len(sizes) - 1, width, max_width)[::-1]]
+        stages: list[nn.Module] = []
+        for inputs, outputs, (height, width_) in zip(widths, widths[1:], sizes[:-1], strict=True):
+            first = not stages
+            # An odd side is padded by one more, so that D halves (rounding up) through the same sizes as G doubles.
+            if height % 2 or width_ % 2:
+                stages.append(nn.ZeroPad2d((0, width_ % 2, 0, height % 2)))
+            stages.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=first))
+            if not first:
+                stages.append(nn.BatchNorm2d(outputs))
+            stages.append(nn.LeakyReLU(leak))
+        height, width_ = sizes[-1]
+        self.stages = nn.Sequential(*stages, nn.Flatten(), nn.Linear(widths[-1] * height * width_, 1))
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.stages(images)
+        return logits.squeeze(1)

@@ -1,0 +1,87 @@
+"""The article's pair of multi-layer perceptrons, for any image shape."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt
+
+
+class KerasBatchNorm1d(nn.BatchNorm1d):
+    """BatchNorm whose moving variance is that of the batch as it is, as in Keras; torch stores n / (n - 1) times it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        with torch.no_grad():
+            variance, mean = torch.var_mean(input, dim=0, correction=0)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
+        return batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+def _dense(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer as Keras starts it: Glorot uniform weights, zero bias (Glorot and Bengio 2010, equation 16)."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class MLPGenerator(nn.Module):
+    """Dense -> LeakyReLU -> BatchNorm for each width, then Dense -> tanh, shaped to an image.
+
+    `batch_norm_momentum` is torch's: the weight of the new batch (Keras' momentum of 0.8 is 0.2 here).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        widths: Sequence[PositiveInt] = (256, 512, 1024),
+        leak: NonNegativeFloat = 0.2,
+        batch_norm_momentum: Fraction = 0.2,
+        batch_norm_eps: PositiveFloat = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        layers: list[nn.Module] = []
+        inputs = latent_dim
+        for width in widths:
+            layers += [
+                _dense(inputs, width),
+                nn.LeakyReLU(leak),
+                KerasBatchNorm1d(width, eps=batch_norm_eps, momentum=batch_norm_momentum),
+            ]
+            inputs = width
+        self.layers = nn.Sequential(*layers, _dense(inputs, math.prod(image_shape)), nn.Tanh())
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.layers(latents)
+        return images.view(-1, *self.image_shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Flatten, then Dense -> LeakyReLU for each width, then one logit."""
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        widths: Sequence[PositiveInt] = (512, 256),
+        leak: NonNegativeFloat = 0.2,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        inputs = math.prod(image_shape)
+        for width in widths:
+            layers += [_dense(inputs, width), nn.LeakyReLU(leak)]
+            inputs = width
+        self.layers = nn.Sequential(*layers, _dense(inputs, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return torch.squeeze(logits, 1)

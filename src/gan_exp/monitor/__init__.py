@@ -1,0 +1,1 @@
+"""What a run shows: numbers over a window of steps, TensorBoard, the terminal, pictures."""

@@ -1,0 +1,162 @@
+"""What a run shows in the terminal, and writes to log.txt: live with colours, plain lines in a pipe, or nothing."""
+
+import logging
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from gan_exp.monitor.preview import Preview
+
+REDRAWS_PER_SECOND = 4
+TREND_LENGTH = 24
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class Display:
+    """Set `step` as often as you like: it is drawn a few times a second at most.
+
+    `mode` is auto, live, plain or quiet; auto is live in a terminal that can redraw, outside of parallel sweeps.
+    """
+
+    def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
+        self.console = Console(quiet=mode == "quiet", highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(quiet=mode == "quiet", highlight=False, width=100)
+        redraws = self.console.is_terminal and not self.console.is_dumb_terminal
+        alone = multiprocessing.current_process().name == "MainProcess"
+        self.live = mode == "live" or (mode == "auto" and redraws and alone)
+        self.step = 0
+        self._title = title
+        self._total_steps = total_steps
+        self._metrics: Mapping[str, float] = {}
+        self._preview: Preview | None = None
+        self._trends: dict[str, deque[float]] = {}
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            expand=True,
+        )
+        self._live: Live | None = None
+        self._log = _open_log(log)
+
+    def start(self, step: int) -> None:
+        self._started = (time.perf_counter(), step)
+        self.step = step
+        if self.live:
+            self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
+            self._live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=REDRAWS_PER_SECOND)
+            self._live.start()
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        for handler in list(self._log.handlers):
+            self._log.removeHandler(handler)
+            handler.close()
+
+    def stop(self) -> None:
+        """Leave the last picture of the live display standing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str) -> None:
+        """A line above the live display and in the log."""
+        self._log.info(text)
+        self.console.print(text, soft_wrap=True, markup=False)
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table or a picture; the log has no use for it."""
+        self.console.print(renderable)
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """The numbers of a window of steps."""
+        self.step = step
+        self._metrics = metrics
+        for tag in ("loss/discriminator", "loss/generator"):
+            self._trends.setdefault(tag, deque(maxlen=TREND_LENGTH)).append(metrics[tag])
+        line = _plain_line(step, self._total_steps, metrics, self._rate())
+        self._log.info(line)
+        if not self.live:
+            self.console.print(line, soft_wrap=True, markup=False)
+
+    def preview(self, images: Tensor) -> None:
+        """Samples, uint8 [N, C, H, W]."""
+        self._preview = Preview(images)
+
+    def show_preview(self) -> None:
+        """Once, below all else, where there is a terminal or a person reads the lines later."""
+        if self._preview is not None:
+            self.console.print(self._preview)
+
+    def _rate(self) -> float:
+        began, step = self._started
+        return (self.step - step) / max(1e-9, time.perf_counter() - began)
+
+    def _draw(self) -> RenderableType:
+        self._progress.update(self._task, completed=self.step, rate=f"{self._rate():,.0f} steps/s")
+        parts: list[RenderableType] = [Text(self._title, style="bold", no_wrap=True), self._scores(), self._progress]
+        if self._preview is not None:
+            parts.append(self._preview)
+        return Group(*parts)
+
+    def _scores(self) -> Table:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for column in ("network", "loss", "trend", "what it achieves"):
+            table.add_column(column, no_wrap=True)
+        found = self._metrics
+        if found:
+            real, fake = found["accuracy/real"], found["accuracy/fake"]
+            achieved = f"right on {(real + fake) / 2:.0%} ({real:.0%} of reals, {fake:.0%} of fakes)"
+            table.add_row("[cyan]D[/] discriminator", *self._loss("loss/discriminator"), achieved)
+            table.add_row("[magenta]G[/] generator", *self._loss("loss/generator"), f"fools D with {1 - fake:.0%}")
+        else:
+            table.add_row("[cyan]D[/] discriminator", "…", "", "")
+            table.add_row("[magenta]G[/] generator", "…", "", "")
+        return table
+
+    def _loss(self, tag: str) -> tuple[str, str]:
+        return f"{self._metrics[tag]:.4f}", sparkline(self._trends[tag])
+
+
+def sparkline(values: deque[float]) -> str:
+    """A row of bars from the lowest to the highest of `values`."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in values)
+
+
+def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float) -> str:
+    left = time.strftime("%H:%M:%S", time.gmtime((total - step) / max(rate, 1e-9)))
+    return (
+        f"step {step}/{total}  D loss {metrics['loss/discriminator']:.4f}, "
+        f"accuracy {metrics['accuracy/discriminator']:.1%} "
+        f"(real {metrics['accuracy/real']:.1%}, fake {metrics['accuracy/fake']:.1%})  "
+        f"G loss {metrics['loss/generator']:.4f}  {rate:,.1f} steps/s  {left} left"
+    )
+
+
+def _open_log(path: Path) -> logging.Logger:
+    log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # not registered: nothing of Hydra's or the user's reaches it
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(handler)
+    return log

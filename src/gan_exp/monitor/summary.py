@@ -1,0 +1,54 @@
+"""The networks layer by layer, and how a run ended, as tables."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+
+from gan_exp.run_dir import RunDir
+
+
+def network_table(name: str, network: nn.Module, example: Tensor) -> Table:
+    """Each layer's output shape and parameters, as `example` [N, ...] passes through a copy of the network."""
+    copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
+    rows: list[tuple[str, str, int]] = []
+
+    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+        shape = " x ".join(map(str, output.shape[1:])) or "1"
+        rows.append((type(layer).__name__.removeprefix("Keras"), shape, _count(layer)))
+
+    for layer in copied.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        copied(example)
+    table = Table(title=name, title_justify="left", title_style="bold", box=None, padding=(0, 3, 0, 0))
+    table.add_column("layer")
+    table.add_column("output")
+    table.add_column("parameters", justify="right")
+    for kind, shape, parameters in rows:
+        table.add_row(kind, shape, f"{parameters:,}" if parameters else "")
+    table.add_row("[bold]all", "", f"[bold]{_count(copied):,}")
+    return table
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def closing_table(run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int) -> Table:
+    """How it ended, and where everything lies."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for tag in ("loss/discriminator", "loss/generator", "accuracy/real", "accuracy/fake"):
+        if tag in metrics:
+            table.add_row(tag, f"{metrics[tag]:.4f}")
+    table.add_row("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
+    grids = run.list_sample_grids()
+    if grids:
+        table.add_row("samples", str(grids[-1][1]))
+    if run.animation.exists():
+        table.add_row("animation", str(run.animation))
+    table.add_row("run", str(run.path))
+    return table

@@ -1,0 +1,64 @@
+"""The step's numbers, summed on the device and read only when they are to be looked at."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_exp.step import DiscriminatorReport
+
+
+class Window:
+    """Means over all updates since the last `read`, not the one noisy step at which someone looked."""
+
+    def __init__(self, device: torch.device, penalty_name: str | None) -> None:
+        self.tags = ["loss/discriminator", "accuracy/real", "accuracy/fake"]
+        if penalty_name is not None:
+            self.tags.append(f"penalty/{penalty_name}")
+        self._discriminator = torch.zeros(len(self.tags), device=device)
+        self._generator = torch.zeros((), device=device)
+        self._discriminator_updates = 0
+        self._generator_updates = 0
+
+    def add_discriminator(self, report: DiscriminatorReport) -> None:
+        """An image is taken for real when its logit is above 0 (a probability above one half)."""
+        values = [report.loss, (report.real_logits > 0).float().mean(), (report.fake_logits <= 0).float().mean()]
+        if report.penalty is not None:
+            values.append(report.penalty)
+        self._discriminator += torch.stack(values)
+        self._discriminator_updates += 1
+
+    def add_generator(self, loss: Tensor) -> None:
+        self._generator += loss
+        self._generator_updates += 1
+
+    def read(self) -> dict[str, float]:
+        """The means, by TensorBoard tag; then the window begins anew."""
+        means = (self._discriminator / max(1, self._discriminator_updates)).tolist()
+        metrics = dict(zip(self.tags, means, strict=True))
+        metrics["loss/generator"] = (self._generator / max(1, self._generator_updates)).item()
+        metrics["accuracy/discriminator"] = (metrics["accuracy/real"] + metrics["accuracy/fake"]) / 2
+        self._discriminator.zero_()
+        self._generator.zero_()
+        self._discriminator_updates = self._generator_updates = 0
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "discriminator": self._discriminator.clone(),
+            "generator": self._generator.clone(),
+            "discriminator_updates": self._discriminator_updates,
+            "generator_updates": self._generator_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._discriminator.copy_(state["discriminator"])
+        self._generator.copy_(state["generator"])
+        self._discriminator_updates = state["discriminator_updates"]
+        self._generator_updates = state["generator_updates"]
+
+
+def gradient_norm(network: nn.Module) -> float:
+    """The Euclidean norm of the gradients left by the network's last update."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))

@@ -1,0 +1,49 @@
+"""`key=value` words applied to the configuration of a run that exists; new ones go through Hydra."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from gan_exp.config import unknown_key
+from gan_exp.errors import UserError
+from gan_exp.run_dir import YamlLoader
+
+
+def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of `config` with each `dotted.key=value` set. Raises UserError for keys that it doesn't have."""
+    changed = copy.deepcopy(dict(config))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"{override}: must be written key=value, such as steps=20000")
+        *parents, last = key.split(".")
+        node: Any = changed
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, Mapping) else None
+        if not isinstance(node, dict) or last not in node:
+            raise UserError(unknown_key(key, leaf_keys(changed)))
+        if isinstance(node[last], Mapping):
+            raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
+        try:
+            node[last] = yaml.load(text, YamlLoader)
+        except yaml.YAMLError as error:
+            raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error
+    return changed
+
+
+def leaf_keys(node: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of all values that are no mappings themselves."""
+    return list(leaves(node, prefix))
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """All values that are no mappings themselves, by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found.update(leaves(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = value
+    return found

@@ -1,0 +1,12 @@
+"""Named ranges for annotations: a constructor's signature is the schema its YAML is checked against."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+ImageShape = tuple[int, int, int]  # channels, height, width

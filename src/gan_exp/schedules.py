@@ -1,0 +1,34 @@
+"""Schedules: a factor on a base value as a function of the run's progress, from 0 (first step) to 1 (last step)."""
+
+import math
+
+from gan_exp.ranges import Fraction, NonNegativeFloat
+
+
+class Constant:
+    """The base value throughout."""
+
+    def __call__(self, progress: float) -> float:
+        return 1.0
+
+
+class Linear:
+    """The base value until `start` of the run has passed, then a straight line to `final` times it at the end."""
+
+    def __init__(self, final: NonNegativeFloat = 0.0, start: Fraction = 0.5) -> None:
+        self.final = final
+        self.start = start
+
+    def __call__(self, progress: float) -> float:
+        way = max(0.0, progress - self.start) / (1.0 - self.start)
+        return 1.0 + (self.final - 1.0) * way
+
+
+class Cosine:
+    """Half a cosine from the base value to `final` times it (Loshchilov and Hutter 2017, "SGDR", without restarts)."""
+
+    def __init__(self, final: NonNegativeFloat = 0.0) -> None:
+        self.final = final
+
+    def __call__(self, progress: float) -> float:
+        return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0

@@ -1,0 +1,205 @@
+"""The loop: step, log, sample, checkpoint, stop."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_exp.build import build, build_batches, build_rules
+from gan_exp.checkpoint import save_checkpoint
+from gan_exp.config import Config
+from gan_exp.data.packed import PackedImages, to_uint8
+from gan_exp.errors import TrainingFault
+from gan_exp.monitor.display import Display
+from gan_exp.monitor.images import encode_png, image_grid, save_animation
+from gan_exp.monitor.metrics_log import MetricsLog
+from gan_exp.monitor.tensorboard import TensorBoardLog
+from gan_exp.monitor.window import Window, gradient_norm
+from gan_exp.run_dir import RunDir, write_atomically
+from gan_exp.state import TrainingState
+from gan_exp.step import DiscriminatorReport, discriminator_step, generator_step
+from gan_exp.streams import Streams
+
+
+class Trainer:
+    """One run, from the state it is given to `config.steps`.
+
+    `checkpoint` is the content that `state` was loaded from, None for a new run.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: RunDir,
+        state: TrainingState,
+        data: PackedImages,
+        device: torch.device,
+        display: Display,
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
+        self.config, self.run, self.state, self.display = config, run, state, display
+        self.rules = build_rules(config)
+        self.batches = build_batches(config, data)
+        self.image_shape = data.image_shape
+        self.device = device
+        self.streams = Streams(config.seed, device)
+        self.learning_rate = build(config, "schedule.lr")
+        penalty = self.rules.penalty
+        self.window = Window(device, None if penalty is None else type(penalty).__name__.lower())
+        grid_size = config.grid_rows * config.grid_columns
+        self.grid_latents = Streams(config.seed).latents(0, "grid", grid_size, config.latent_dim).to(device)
+        resumed_at = None
+        if checkpoint is not None:
+            self.window.load_state_dict(checkpoint["window"])
+            resumed_at = state.step
+        self.metrics_log = MetricsLog(run.metrics, resumed_at)
+        self.tensorboard = TensorBoardLog(
+            run.tensorboard, config.model_dump(), run.config.read_text(encoding="utf-8"), resumed_at
+        )
+        self.metrics: dict[str, float] = {}
+        self.seconds = 0.0  # in the loop, all of this process' looking and saving included
+        self._stop: signal.Signals | None = None
+
+    def train(self) -> signal.Signals | None:
+        """Play until `config.steps` or a signal, which is returned; the last state is saved either way.
+
+        Raises TrainingFault when a loss is no longer finite.
+        """
+        began = time.perf_counter()
+        self._rate_mark = (began, self.state.step)
+        self.run.write_status("running", self.state.step)
+        self.display.start(self.state.step)
+        try:
+            with self._catching_signals():
+                if self.state.step == 0:
+                    self.sample()
+                self._loop()
+                if self.run.checkpoint(self.state.step) not in self._existing():
+                    self.save()
+        finally:
+            self.seconds = time.perf_counter() - began
+            self.metrics_log.close()
+            self.tensorboard.close()
+            self.display.stop()
+        return self._stop
+
+    def _loop(self) -> None:
+        config, state = self.config, self.state
+        while state.step < config.steps and self._stop is None:
+            report = self._play_step()
+            step = self.display.step = state.step
+            last = step == config.steps
+            if step % config.log_every_steps == 0 or last:
+                self.log()
+            if step % config.sample_every_steps == 0 or last:
+                self.sample(report)
+            if step % config.checkpoint_every_steps == 0 or last:
+                self.save()
+
+    def _play_step(self) -> DiscriminatorReport:
+        config, state, step = self.config, self.state, self.state.step
+        state.set_learning_rate_factor(self.learning_rate(step / config.steps))
+        for k in range(config.n_critic):
+            batch = self._to_device(self.batches.draw(step * config.n_critic + k))
+            report = discriminator_step(state, self.rules, batch, self._latents(f"discriminator/{k}"))
+            self.window.add_discriminator(report)
+        self.window.add_generator(generator_step(state, self.rules, self._latents("generator")))
+        state.step += 1
+        state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size)
+        return report
+
+    def _latents(self, stream: str) -> Tensor:
+        return self.streams.latents(self.state.step, stream, self.config.batch_size, self.config.latent_dim)
+
+    def _to_device(self, batch: Any) -> Any:
+        if batch.images.device == self.device:
+            return batch
+        labels = None if batch.labels is None else batch.labels.to(self.device)
+        return batch._replace(images=batch.images.to(self.device), labels=labels)
+
+    def log(self) -> None:
+        """Read the window and tell everyone."""
+        step, state = self.state.step, self.state
+        metrics = self.window.read()
+        metrics["gradient_norm/discriminator"] = gradient_norm(state.discriminator)
+        metrics["gradient_norm/generator"] = gradient_norm(state.generator)
+        metrics["learning_rate/discriminator"] = state.discriminator_optimizer.param_groups[0]["lr"]
+        metrics["learning_rate/generator"] = state.generator_optimizer.param_groups[0]["lr"]
+        metrics["progress/kimg"] = state.images_seen / 1000
+        now = time.perf_counter()
+        mark, marked_step = self._rate_mark
+        images = (step - marked_step) * self.config.batch_size * self.config.n_critic
+        metrics["progress/images_per_sec"] = images / max(now - mark, 1e-9)
+        self._rate_mark = (now, step)
+        broken = [tag for tag, value in metrics.items() if not abs(value) < float("inf")]
+        if broken:
+            raise TrainingFault(
+                f"step {step}: {broken[0]} is {metrics[broken[0]]}, the game has diverged; the last checkpoint is from "
+                f"before it. Try a smaller lr, or a penalty (penalty=r1)"
+            )
+        self.metrics = metrics
+        self.metrics_log.add(step, metrics)
+        self.tensorboard.add_scalars(metrics, step)
+        self.display.update(step, metrics)
+        self.run.write_status("running", step, metrics=metrics)
+
+    @torch.no_grad()
+    def sample(self, report: DiscriminatorReport | None = None) -> None:
+        """The grid of the fixed latents, and what D says of the last batch."""
+        step = self.state.step
+        generator = self.state.generator_ema.eval()
+        images = torch.cat([to_uint8(generator(part)).cpu() for part in self.grid_latents.split(256)])
+        grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)
+        png = encode_png(grid)
+        write_atomically(self.run.sample_grid(step), png)
+        channels, height, width = grid.shape
+        self.tensorboard.add_png("samples", png, (height, width), channels, step)
+        if report is not None:
+            self.tensorboard.add_logits(report.real_logits, report.fake_logits, step)
+        self.display.preview(images)
+
+    def save(self) -> None:
+        """The checkpoint of this step; what was logged until then reaches the disk with it."""
+        self.tensorboard.flush()
+        content = {
+            **self.state.state_dict(),
+            "window": self.window.state_dict(),
+            "image_shape": list(self.image_shape),
+        }
+        save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
+
+    def animate(self) -> None:
+        """All grids of the run, one after the other."""
+        grids = [path for _, path in self.run.list_sample_grids()]
+        if grids:
+            save_animation(grids, self.run.animation)
+
+    def _existing(self) -> list[Any]:
+        return [path for _, path in self.run.list_checkpoints()]
+
+    @contextmanager
+    def _catching_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the loop after the step at hand; a second one ends the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, _: FrameType | None) -> None:
+            self._stop = signal.Signals(number)
+            signal.signal(number, before[self._stop])
+            self.display.say(f"{self._stop.name}: saving after this step (once more to leave at once)")
+
+        before: dict[signal.Signals, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
