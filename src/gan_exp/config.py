@@ -24,6 +24,8 @@ TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` m
 Node = dict[str, Any]
 Schema = TypeVar("Schema", bound=BaseModel)
 
+LISTABLE = 20  # names that a sentence can hold
+
 _STRICT = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()
 )
@@ -253,9 +255,11 @@ def unknown_key(key: str, known: list[str]) -> str:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """The nearest of `known`, or all of them."""
+    """The nearest of `known`, or all of them where they are few."""
     nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    return f"known are {', '.join(known)}" if len(known) <= LISTABLE else "see gan-exp train --help"
 
 
 def _shown(value: object) -> str:

@@ -212,6 +212,7 @@ def _guard_python_3_14() -> None:
 def explain(error: BaseException, words: list[str]) -> str:
     """One sentence for what Hydra or OmegaConf raised."""
     from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     cause: BaseException | None = error
     while cause is not None:
@@ -226,16 +227,17 @@ def explain(error: BaseException, words: list[str]) -> str:
         group, _, option = name.rpartition("/")
         options = list(error.options or ())
         return f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
-    key = getattr(error.__cause__, "full_key", None) or _unknown_group(text)
+    missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
+    key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
     if key:
         extra = [Path(directory) for directory in _values(words, ("--config-dir", "-cd"))]
         overrides = [word.lstrip("+") for word in words]
         return unknown_key(str(key), known_keys(overrides, extra))
-    return text
+    return text or type(error).__name__
 
 
 def _unknown_group(text: str) -> str | None:
-    found = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)", text)
+    found = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)'", text)
     return found[1] if found else None
 
 

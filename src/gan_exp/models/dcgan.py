@@ -4,6 +4,8 @@ The image is halved (rounding up) until its shorter side is below eight pixels: 
 4-8-16-32-64, 28x28 two (7-14-28), 8x8 one (4-8), 48x80 three (6x10-12x20-24x40-48x80).
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
@@ -66,7 +68,7 @@ class DCGANGenerator(nn.Module):
         self.start_shape = (widths[0], *sizes[0])
         self.project = nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
         stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for inputs, outputs, size in zip(widths, widths[1:], sizes[1:], strict=True):
+        for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             last = size == sizes[-1]
             stages.append(_Upsample(inputs, outputs, size, bias=last))
             stages += [nn.Tanh()] if last else [nn.BatchNorm2d(outputs), nn.ReLU()]
@@ -94,7 +96,7 @@ class DCGANDiscriminator(nn.Module):
         sizes = stage_sizes(*image_size)[::-1]
         widths = [channels, *_stage_widths(len(sizes) - 1, width, max_width)[::-1]]
         stages: list[nn.Module] = []
-        for inputs, outputs, (height, width_) in zip(widths, widths[1:], sizes[:-1], strict=True):
+        for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages
             # An odd side is padded by one more, so that D halves (rounding up) through the same sizes as G doubles.
             if height % 2 or width_ % 2:

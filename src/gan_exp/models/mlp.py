@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
 
 from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -17,11 +16,14 @@ class KerasBatchNorm1d(nn.BatchNorm1d):
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        # The same kernel as batch_norm's, which also hands out the statistics it normalised with: [F] each.
+        output, mean, inverse_deviation = torch.native_batch_norm(
+            input, self.weight, self.bias, None, None, True, self.momentum, self.eps
+        )
         with torch.no_grad():
-            variance, mean = torch.var_mean(input, dim=0, correction=0)
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance, self.momentum)
-        return batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            self.running_var.lerp_(inverse_deviation.pow(-2).sub_(self.eps), self.momentum)
+        return output
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:
