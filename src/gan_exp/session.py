@@ -86,8 +86,7 @@ def _finish(run: RunDir, make_trainer: Any, display: Display) -> None:
     display.show(closing_table(run, metrics, trainer.seconds, step - first_step))
     display.show_preview()
     display.say(
-        "next: gan-exp sample latest --output samples.png | gan-exp dashboard | "
-        f"gan-exp resume latest steps={2 * step}"
+        f"next: gan-exp sample latest --output samples.png | gan-exp dashboard | gan-exp resume latest steps={2 * step}"
     )
 
 

@@ -64,6 +64,7 @@ class Trainer:
         )
         self.metrics: dict[str, float] = {}
         self.seconds = 0.0  # in the loop, all of this process' looking and saving included
+        self._rate_mark = (time.perf_counter(), state.step)
         self._stop: signal.Signals | None = None
 
     def train(self) -> signal.Signals | None:
@@ -79,7 +80,7 @@ class Trainer:
             with self._catching_signals():
                 if self.state.step == 0:
                     self.sample()
-                self._loop()
+                self.play(until=self.config.steps)
                 if self.run.checkpoint(self.state.step) not in self._existing():
                     self.save()
         finally:
@@ -89,9 +90,10 @@ class Trainer:
             self.display.stop()
         return self._stop
 
-    def _loop(self) -> None:
+    def play(self, until: int) -> None:
+        """The loop, up to and with step `until`, or until a signal."""
         config, state = self.config, self.state
-        while state.step < config.steps and self._stop is None:
+        while state.step < until and self._stop is None:
             report = self._play_step()
             step = self.display.step = state.step
             last = step == config.steps

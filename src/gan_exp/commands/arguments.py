@@ -17,7 +17,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         if unknown:
-            message = unknown_option(unknown[1], [option for action in self._actions for option in action.option_strings])
+            message = unknown_option(
+                unknown[1], [option for action in self._actions for option in action.option_strings]
+            )
         raise UserError(f"{self.prog}: {message} (see {self.prog} --help)")
 
 

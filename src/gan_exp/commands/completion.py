@@ -68,7 +68,9 @@ def candidates(line: str) -> list[str]:
 
 def _settings(before: list[str], word: str) -> list[str]:
     key, separator, value = word.partition("=")
-    extra = [Path(after) for option, after in zip(before, before[1:], strict=False) if option in ("--config-dir", "-cd")]
+    extra = [
+        Path(after) for option, after in zip(before, before[1:], strict=False) if option in ("--config-dir", "-cd")
+    ]
     available = groups(extra)
     if separator:  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
         start = value[: value.rfind(",") + 1]

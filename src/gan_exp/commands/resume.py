@@ -16,7 +16,9 @@ def run(arguments: list[str]) -> int:
     parser = Parser("resume", "Go on with a run from its newest checkpoint, in its own directory.")
     parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"{', '.join(MAY_CHANGE)}, device.*")
-    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
+    )
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
 

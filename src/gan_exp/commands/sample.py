@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import UserError
-from gan_exp.run_dir import RunDir, cannot_write
+from gan_exp.run_dir import RunDir
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,12 +17,16 @@ def run(arguments: list[str]) -> int:
     parser = Parser("sample", "Make images with a run's generator (the averaged one, where the run keeps an average).")
     parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
     parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="how many images (default 64)")
-    parser.add_argument("--seed", type=count_of(0), default=0, metavar="S", help="other images with another (default 0)")
+    parser.add_argument(
+        "--seed", type=count_of(0), default=0, metavar="S", help="other images with another (default 0)"
+    )
     parser.add_argument("--output", default="samples.png", metavar="FILE", help=(
         "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder for one PNG an image"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
-    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
+    )
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
     output = Path(options.output)

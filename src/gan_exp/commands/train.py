@@ -226,7 +226,9 @@ def explain(error: BaseException, words: list[str]) -> str:
         name = str(error.missing_cfg_file)
         group, _, option = name.rpartition("/")
         options = list(error.options or ())
-        return f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
+        return (
+            f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
+        )
     missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
     key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
     if key:

@@ -39,7 +39,9 @@ def _version(package: str) -> str | None:
 def _git_state() -> dict[str, Any] | None:
     """The commit of the repository that the command was called in, None outside one."""
     commit = _git("rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "changed_files": len((_git("status", "-s") or "").splitlines())}
+    return (
+        None if commit is None else {"commit": commit, "changed_files": len((_git("status", "-s") or "").splitlines())}
+    )
 
 
 def _git(*arguments: str) -> str | None:

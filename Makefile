@@ -1,0 +1,59 @@
+# Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
+.PHONY: help train test lint format bench dashboard clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+help:  ## what there is to make
+	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
+	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
+	@echo "make lint        formatting, lint rules and types"
+	@echo "make bench       measure the training loop against its bare step and a plain PyTorch loop"
+	@echo "make dashboard   TensorBoard over all runs in outputs/"
+	@echo "make format      put the source into the form that lint wants"
+	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"
+
+train: $(VENV)/installed  ## the main job
+	$(BIN)/gan-exp train $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+dashboard: $(VENV)/installed
+	$(BIN)/gan-exp dashboard $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for each kind of installation: a second call has nothing to do until pyproject.toml changes.
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "installing gan-exp and PyTorch into $(VENV) (a few gigabytes, once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	@echo "installing gan-exp, PyTorch and the test tools into $(VENV) (a few gigabytes, once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/installed
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name it with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$$($(PYTHON) --version) is too old: gan-exp needs 3.11 or newer; name one with make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
