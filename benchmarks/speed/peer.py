@@ -1,10 +1,11 @@
-"""A plain PyTorch GAN loop as the widely copied collections have it, written from a description of PyTorch-GAN's gan.py.
+"""A plain PyTorch GAN loop as widely copied collections have it, after a description of PyTorch-GAN's gan.py.
 
 DataLoader over PIL images with transforms, BCELoss on a sigmoid, Adam without fusing, one forward of G, G's step before
 D's, two `.item()` and a print each iteration, a 5x5 grid every 400.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ class PILImages(Dataset[torch.Tensor]):
 
 def make_generator() -> nn.Module:
     layers: list[nn.Module] = [nn.Linear(LATENT_DIM, WIDTHS[0]), nn.LeakyReLU(0.2, inplace=True)]
-    for inputs, outputs in zip(WIDTHS, WIDTHS[1:], strict=False):
+    for inputs, outputs in pairwise(WIDTHS):
         layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs, 0.8), nn.LeakyReLU(0.2, inplace=True)]
     return nn.Sequential(*layers, nn.Linear(WIDTHS[-1], 784), nn.Tanh(), nn.Unflatten(1, IMAGE_SHAPE))
 

@@ -1,4 +1,4 @@
-"""What there is to configure, read from the YAML files alone: for help, completion and "did you mean"; no torch, no Hydra."""
+"""What there is to configure, read from the YAML files alone: no torch, no Hydra."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from gan_exp import __version__
-from gan_exp.errors import TrainingFault, UserError
+from gan_exp.errors import TrainingFault, UserError, did_you_mean
 
 COMMANDS = {
     "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
@@ -53,11 +53,7 @@ def _dispatch(words: list[str]) -> int:
     if words[0] == "__complete":  # what the scripts of `gan-exp completion` call
         words[:1] = ["completion", "__complete"]
     if words[0] not in COMMANDS:
-        import difflib
-
-        nearest = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"did you mean `gan-exp {nearest[0]}`?" if nearest else f"there are {', '.join(COMMANDS)}"
-        raise UserError(f"{words[0]}: no such command; {hint}")
+        raise UserError(f"{words[0]}: no such command; {did_you_mean(words[0], COMMANDS)}")
     command = importlib.import_module(f"gan_exp.commands.{words[0]}")
     code: int = command.run(words[1:])
     return code

@@ -4,7 +4,6 @@ The root's types and ranges stand here. A group's are the signature of the class
 schema, and a key that isn't a parameter is refused.
 """
 
-import difflib
 import importlib
 import inspect
 import json
@@ -17,14 +16,12 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from gan_exp.errors import UserError
+from gan_exp.errors import UserError, unknown_key
 from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` may name; set by `--trust`
 Node = dict[str, Any]
 Schema = TypeVar("Schema", bound=BaseModel)
-
-LISTABLE = 20  # names that a sentence can hold
 
 _STRICT = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()
@@ -247,19 +244,6 @@ def _known_keys(schema: type[BaseModel], path: str, location: tuple[Any, ...]) -
         schema = annotation
     prefix = ".".join([*filter(None, [path]), *map(str, location[:-1])])
     return [f"{prefix}.{key}" if prefix else key for key in schema.model_fields]
-
-
-def unknown_key(key: str, known: list[str]) -> str:
-    """The sentence for a key that doesn't exist."""
-    return f"{key}: unknown key; {did_you_mean(key, known)}"
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """The nearest of `known`, or all of them where they are few."""
-    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if nearest:
-        return f"did you mean {nearest[0]}?"
-    return f"known are {', '.join(known)}" if len(known) <= LISTABLE else "see gan-exp train --help"
 
 
 def _shown(value: object) -> str:

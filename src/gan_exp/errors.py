@@ -1,5 +1,10 @@
 """The faults that a user can mend, each told in one sentence that names the key, the value and the remedy."""
 
+import difflib
+from collections.abc import Iterable
+
+LISTABLE = 20  # names that a sentence can hold
+
 
 class UserError(Exception):
     """Bad input: shown as one line without a traceback, exit code 2."""
@@ -7,3 +12,17 @@ class UserError(Exception):
 
 class TrainingFault(Exception):
     """A run that can't go on: its state is kept, shown as one line, exit code 1."""
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The sentence for a key that doesn't exist."""
+    return f"{key}: unknown key; {did_you_mean(key, known)}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest of `known`, or all of them where they are few."""
+    names = list(known)
+    nearest = difflib.get_close_matches(word, names, n=1)
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    return f"known are {', '.join(names)}" if len(names) <= LISTABLE else "see gan-exp train --help"

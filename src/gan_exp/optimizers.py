@@ -13,8 +13,8 @@ from gan_exp.ranges import Fraction, PositiveFloat
 class KerasAdam(torch.optim.Adam):
     """Adam as Keras and the second form of Kingma and Ba 2015 (end of section 2) compute it.
 
-    torch adds epsilon after the second moment's bias is corrected, Keras before: its epsilon is that of torch divided by
-    sqrt(1 - beta2^t), thirty times larger at the first step with beta2 = 0.999.
+    torch adds epsilon after the second moment's bias is corrected, Keras before: its epsilon acts like torch's divided
+    by sqrt(1 - beta2^t), thirty times larger at the first step with beta2 = 0.999.
     """
 
     def __init__(

@@ -6,8 +6,7 @@ from typing import Any
 
 import yaml
 
-from gan_exp.config import unknown_key
-from gan_exp.errors import UserError
+from gan_exp.errors import UserError, unknown_key
 from gan_exp.run_dir import YamlLoader
 
 

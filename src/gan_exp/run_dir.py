@@ -1,4 +1,4 @@
-"""A run's directory. This class alone knows what its files are called, and writes them so that none is ever half there."""
+"""A run's directory: this class alone knows what its files are called, and no file of it is ever half there."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class RunDir:
                     file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
             except FileExistsError:
                 raise UserError(
-                    f"{path}: holds a run already; go on with it by `gan-exp resume {path}`, or choose another directory"
+                    f"{path}: holds a run already; go on with `gan-exp resume {path}`, or choose another directory"
                 ) from None
             run.samples.mkdir()
             run.checkpoints.mkdir()

@@ -35,7 +35,7 @@ class TrainingState:
 
     @torch.no_grad()
     def update_ema(self, halflife_images: float, batch_size: int) -> None:
-        """Move the average towards the generator by 1 - 0.5^(batch / half-life); buffers are copied (EDM, StyleGAN2)."""
+        """Move the average towards G by 1 - 0.5^(batch / half-life); buffers are copied (EDM, StyleGAN2)."""
         if not self.averages:
             return
         halflife = max(min(halflife_images, EMA_RAMP_UP * self.step * batch_size), 1e-8)

@@ -1,11 +1,10 @@
 """Command lines other than `train`'s: argparse, with errors in our words."""
 
 import argparse
-import difflib
 import re
 from typing import NoReturn
 
-from gan_exp.errors import UserError
+from gan_exp.errors import UserError, did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,9 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 def unknown_option(option: str, known: list[str]) -> str:
     word = option.split("=", 1)[0]
-    nearest = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
-    return f"{word}: unknown option; {hint}"
+    return f"{word}: unknown option; {did_you_mean(word, known)}"
 
 
 def count_of(minimum: int) -> type[int]:

@@ -1,5 +1,6 @@
-"""`gan-exp completion SHELL`: TAB for commands, groups, options and keys, read from the YAML files (no torch, no Hydra)."""
+"""`gan-exp completion SHELL`: TAB for commands, groups, options and keys (no torch, no Hydra)."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from gan_exp.catalog import groups, known_keys
@@ -68,9 +69,7 @@ def candidates(line: str) -> list[str]:
 
 def _settings(before: list[str], word: str) -> list[str]:
     key, separator, value = word.partition("=")
-    extra = [
-        Path(after) for option, after in zip(before, before[1:], strict=False) if option in ("--config-dir", "-cd")
-    ]
+    extra = [Path(after) for option, after in pairwise(before) if option in ("--config-dir", "-cd")]
     available = groups(extra)
     if separator:  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
         start = value[: value.rfind(",") + 1]

@@ -5,13 +5,14 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from gan_exp.catalog import conf_dir, defaults, describe, groups, known_keys, root_keys
 from gan_exp.commands.arguments import unknown_option
-from gan_exp.config import TRUST_VARIABLE, check, did_you_mean, unknown_key
-from gan_exp.errors import TrainingFault, UserError
+from gan_exp.config import TRUST_VARIABLE, check
+from gan_exp.errors import TrainingFault, UserError, did_you_mean, unknown_key
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 
 # Hydra's own options: those with a value, and those without.
@@ -67,7 +68,7 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def _values(words: list[str], options: tuple[str, ...]) -> list[str]:
-    found = [after for word, after in zip(words, words[1:], strict=False) if word in options]
+    found = [after for word, after in pairwise(words) if word in options]
     return found + [word.split("=", 1)[1] for word in words if word.split("=", 1)[0] in options and "=" in word]
 
 

@@ -6,7 +6,7 @@ from gan_exp.data.packed import PackedImages
 
 
 def digits() -> PackedImages:
-    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998, UCI repository), values 0-16 spread to 0-255."""
+    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998, UCI), values 0-16 spread to 0-255."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -14,7 +14,7 @@ FRAME_MS = 120
 
 
 def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
-    """uint8 [rows * columns, C, H, W] laid out row by row with a line of one pixel between: uint8 [C, height, width]."""
+    """uint8 [rows * columns, C, H, W] laid out row by row, a line of one pixel between: uint8 [C, height, width]."""
     count, channels, height, width = images.shape
     if count != rows * columns:
         raise ValueError(f"{count} images don't fill a grid of {rows}x{columns}")

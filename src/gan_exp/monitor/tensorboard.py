@@ -1,4 +1,4 @@
-"""A run's TensorBoard: scalars, sparse histograms, the grid of samples, configuration, hparams, a dashboard of the game."""
+"""A run's TensorBoard: scalars, sparse histograms, samples, the configuration, hparams, a dashboard of the game."""
 
 from collections.abc import Mapping
 from pathlib import Path
