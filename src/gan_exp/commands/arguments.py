@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
             message = unknown_option(
                 unknown[1], [option for action in self._actions for option in action.option_strings]
             )
-        raise UserError(f"{self.prog}: {message} (see {self.prog} --help)")
+        raise UserError(f"{self.prog.removeprefix('gan-exp ')}: {message} (see {self.prog} --help)")
 
 
 def unknown_option(option: str, known: list[str]) -> str:
