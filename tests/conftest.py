@@ -1,0 +1,41 @@
+"""What tests of several files need: a place of their own, and a run that takes a moment."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was() -> Iterator[None]:
+    """A command sets environment variables and the import path for itself; the next test must not see them."""
+    environment, path = dict(os.environ), list(sys.path)
+    yield
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
+    sys.path[:] = path
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to stand in: `outputs/` appears there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Overrides for a run of three steps with a small mlp."""
+    return [
+        "steps=3",
+        "log_every_steps=1",
+        "sample_every_steps=2",
+        "checkpoint_every_steps=2",
+        "batch_size=4",
+        "model.generator.widths=[8]",
+        "model.discriminator.widths=[8]",
+        "display=plain",
+    ]
