@@ -15,7 +15,8 @@ def prepare_device(config: DeviceConfig) -> torch.device:
     _keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(config.deterministic)
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # setting it imports the compiler: 1.5 s
+        torch.use_deterministic_algorithms(config.deterministic)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = not config.deterministic
     return device
