@@ -2,30 +2,33 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import UserError
-from gan_exp.run_dir import OUTPUTS
+from gan_exp.run_dir import OUTPUTS, RunDir
 
 
 def run(arguments: list[str]) -> int:
     parser = Parser("dashboard", "Look at all runs below a directory in TensorBoard; Ctrl-C ends it.")
-    parser.add_argument("directory", nargs="?", default=str(OUTPUTS), metavar="DIR", help="default: outputs")
+    parser.add_argument("directory", nargs="?", default=str(OUTPUTS), metavar="DIR", help="a directory of runs, or `latest` (default: outputs)")
     parser.add_argument("--port", type=count_of(1), metavar="P", help="default: 6006, or the next one that is free")
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines look (default localhost)")
     options = parser.parse_args(arguments)
-    directory = Path(options.directory)
+    directory = RunDir.open("latest").path if options.directory == "latest" else Path(options.directory)
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; train a run first with `gan-exp train`")
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tensorboard import default, program
 
+    _pass_over_links()
     board = program.TensorBoard(default.get_plugins())
     port = [] if options.port is None else ["--port", str(options.port)]
-    # argparse inside TensorBoard would end the process on its own.
-    board.configure(argv=["tensorboard", "--logdir", str(directory), "--host", options.host, *port])
+    # The fast loader is a program of its own, which follows links and prints a notice.
+    where = ["--logdir", str(directory), "--host", options.host, "--load_fast", "false"]
+    board.configure(argv=["tensorboard", *where, *port])
     try:
         address = board.launch()
     except program.TensorBoardServerException as error:
@@ -33,3 +36,16 @@ def run(arguments: list[str]) -> int:
     print(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)", flush=True)
     threading.Event().wait()
     return 0
+
+
+def _pass_over_links() -> None:
+    """Let TensorBoard not follow outputs/latest, or the newest run would be there twice under two names."""
+    from tensorboard.backend.event_processing import io_wrapper
+
+    find_all = io_wrapper.GetLogdirSubdirectories
+
+    def find_unlinked(logdir: str) -> Iterator[str]:
+        top = Path(logdir).resolve()
+        return (found for found in find_all(logdir) if Path(found).resolve() == top / Path(found).relative_to(logdir))
+
+    io_wrapper.GetLogdirSubdirectories = find_unlinked
