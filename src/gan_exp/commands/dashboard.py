@@ -12,7 +12,13 @@ from gan_exp.run_dir import OUTPUTS, RunDir
 
 def run(arguments: list[str]) -> int:
     parser = Parser("dashboard", "Look at all runs below a directory in TensorBoard; Ctrl-C ends it.")
-    parser.add_argument("directory", nargs="?", default=str(OUTPUTS), metavar="DIR", help="a directory of runs, or `latest` (default: outputs)")
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        default=str(OUTPUTS),
+        metavar="DIR",
+        help="a directory of runs, or `latest` (default: outputs)",
+    )
     parser.add_argument("--port", type=count_of(1), metavar="P", help="default: 6006, or the next one that is free")
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines look (default localhost)")
     options = parser.parse_args(arguments)
