@@ -20,6 +20,8 @@ LAYOUT = {
 }
 HPARAM_METRICS = ("loss/discriminator", "loss/generator", "accuracy/discriminator")  # as they stand at the end
 
+HOUSEKEEPING = ("name", "display", "keep_checkpoints", "grid_rows", "grid_columns", "device", "dataset.root")
+
 
 class TensorBoardLog:
     """Writes to `path`; `resumed_at` hides what an earlier process wrote for later steps than that."""
@@ -30,7 +32,7 @@ class TensorBoardLog:
         if resumed_at is None:
             self._writer.add_custom_scalars(LAYOUT)
             self._writer.add_text("config", "\n".join(f"    {line}" for line in config_text.splitlines()))
-            for summary in hparams(flatten(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
+            for summary in hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)):
                 self._writer._get_file_writer().add_summary(summary)
 
     def add_scalars(self, metrics: Mapping[str, float], step: int) -> None:
@@ -55,14 +57,21 @@ class TensorBoardLog:
         self._writer.close()
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Dotted keys and values that the hparams plugin takes: no None, no lists, no paths of a machine."""
-    flat: dict[str, bool | int | float | str] = {}
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """What may explain a difference between two runs: dotted keys and values that the hparams plugin takes.
+
+    No None and no lists (it refuses them), no housekeeping, and the name of a class where a group has nothing else.
+    """
+    found: dict[str, bool | int | float | str] = {}
     for key, value in config.items():
+        if prefix + key in HOUSEKEEPING or key.endswith("_every_steps"):
+            continue
         if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
+            found.update(hyperparameters(value, f"{prefix}{key}."))
+        elif key == "_target_" and value is not None:
+            found[prefix.rstrip(".")] = str(value).rpartition(".")[2]
         elif isinstance(value, bool | int | float | str):
-            flat[prefix + key] = value
+            found[prefix + key] = value
         elif value is not None:
-            flat[prefix + key] = str(value)
-    return flat
+            found[prefix + key] = str(value)
+    return found
