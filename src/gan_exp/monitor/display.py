@@ -10,7 +10,7 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
@@ -46,8 +46,6 @@ class Display:
             MofNCompleteColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
             expand=True,
         )
         self._live: Live | None = None
@@ -112,7 +110,9 @@ class Display:
         return (self.step - step) / max(1e-9, time.perf_counter() - began)
 
     def _draw(self) -> RenderableType:
-        self._progress.update(self._task, completed=self.step, rate=f"{self._rate():,.0f} steps/s")
+        rate = self._rate()
+        text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
+        self._progress.update(self._task, completed=self.step, rate=text)
         parts: list[RenderableType] = [Text(self._title, style="bold", no_wrap=True), self._scores(), self._progress]
         if self._preview is not None:
             parts.append(self._preview)
@@ -145,13 +145,20 @@ def sparkline(values: deque[float]) -> str:
 
 
 def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float) -> str:
-    left = time.strftime("%H:%M:%S", time.gmtime((total - step) / max(rate, 1e-9)))
     return (
         f"step {step}/{total}  D loss {metrics['loss/discriminator']:.4f}, "
         f"accuracy {metrics['accuracy/discriminator']:.1%} "
         f"(real {metrics['accuracy/real']:.1%}, fake {metrics['accuracy/fake']:.1%})  "
-        f"G loss {metrics['loss/generator']:.4f}  {rate:,.1f} steps/s  {left} left"
+        f"G loss {metrics['loss/generator']:.4f}  {rate:,.1f} steps/s, {_time_left(total - step, rate)} left"
     )
+
+
+def _time_left(steps: int, rate: float) -> str:
+    """h:mm:ss at the run's mean rate; a day is no place to stop counting."""
+    if rate <= 0:
+        return "-:--:--"
+    minutes, seconds = divmod(round(steps / rate), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def _open_log(path: Path) -> logging.Logger:
