@@ -1,6 +1,7 @@
 """Picks the command. Nothing heavy is imported before one is chosen: `gan-exp --help` is instant."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,19 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
     except UserError as error:
-        print(f"gan-exp: {error}", file=sys.stderr)
+        tell(str(error))
         return 2
     except TrainingFault as error:
-        print(f"gan-exp: {error}", file=sys.stderr)
+        tell(str(error))
         return 1
     except KeyboardInterrupt:
         print("gan-exp: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `gan-exp ... | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 0
+
+
+def tell(sentence: str) -> None:
+    """One line on stderr, whatever the values in it hold."""
+    print(f"gan-exp: {' '.join(sentence.split())}", file=sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,10 +61,9 @@ class _Checked(BaseModel):
     model_config = _STRICT
 
 
-class DatasetConfig(BaseModel):
-    """`resize` is a side or [height, width] in pixels; the rest are the arguments of `_target_`."""
+class DatasetConfig(_Checked):
+    """What every data set has beside its `_target_`'s arguments; `resize` is a side or [height, width] in pixels."""
 
-    model_config = ConfigDict(**{**_STRICT, "extra": "allow"})
     name: str
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
 
@@ -142,9 +142,10 @@ def check(plain: dict[str, Any]) -> Config:
     """
     _refuse_not_finite(plain)
     config = _validated(Config, plain, "")
-    _validated(DatasetConfig, config.dataset, "dataset")
     for path, node in config.nodes():
-        check_node(path, node)
+        check_node(path, config.dataset if path == "dataset" else node)
+    if config.node("penalty") is None:
+        _refuse_leftovers("penalty", config.penalty)
     if config.split_updates and config.node("penalty") is not None:
         raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
     return config
@@ -153,18 +154,26 @@ def check(plain: dict[str, Any]) -> Config:
 def check_node(path: str, node: Node) -> None:
     """Compare a node's keys and values with the signature of what it names."""
     target = resolve_target(path, node.get("_target_"))
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    except NameError:  # code of the user's own whose annotations are for type checkers only
+        hints = {}
     fields: dict[str, Any] = {}
+    takes_any = False
     for name, parameter in inspect.signature(target).parameters.items():
         if name in INJECTED.get(path.split(".")[0], ()):
+            continue
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            takes_any = True
             continue
         annotation = hints.get(name, Any)
         if path.startswith("optimizer"):
             annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
         required = parameter.default is inspect.Parameter.empty
         fields[name] = (annotation, ... if required else None)
-    schema = create_model("Node", __config__=_STRICT, **fields)
-    _validated(schema, {key: value for key, value in node.items() if key != "_target_"}, path)
+    schema = create_model("Node", __base__=DatasetConfig if path == "dataset" else _Checked, **fields)
+    known = node if not takes_any else schema.model_fields
+    _validated(schema, {key: value for key, value in node.items() if key != "_target_" and key in known}, path)
 
 
 # What the project passes itself, and a YAML therefore can't.
@@ -203,11 +212,19 @@ def _inside(name: str, prefixes: tuple[str, ...]) -> bool:
     return any(name.startswith(prefix + ".") for prefix in prefixes)
 
 
+def _refuse_leftovers(path: str, node: Node) -> None:
+    """Keys beside a `_target_` of null would do nothing."""
+    for key in node:
+        if key != "_target_":
+            raise UserError(f"{path}.{key}: unknown key; {path}=none takes none, choose another {path} first")
+
+
 def _refuse_not_finite(node: object, path: str = "") -> None:
     if isinstance(node, float) and not math.isfinite(node):
         raise UserError(f"{path}={node}: must be a finite number")
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
+    # What is set itself before the groups, where it may stand again as ${lr}.
+    for key, value in sorted(items, key=lambda item: isinstance(item[1], dict | list)):
         _refuse_not_finite(value, f"{path}.{key}" if path else str(key))
 
 
@@ -216,23 +233,41 @@ def _validated(schema: type[Schema], plain: Node, path: str) -> Schema:
         # Through JSON, where a list may stand for a tuple even in strict mode, as it does in YAML.
         return schema.model_validate_json(json.dumps(plain))
     except ValidationError as error:
-        raise UserError(_sentence(error, schema, path)) from None
+        raise UserError(_sentence(error, schema, plain, path)) from None
+    except TypeError as error:
+        raise UserError(f"{path or 'the configuration'}: holds something that is no plain value ({error})") from None
 
 
-def _sentence(error: ValidationError, schema: type[BaseModel], path: str) -> str:
-    first = error.errors()[0]
-    key = ".".join([path, *map(str, first["loc"])] if path else map(str, first["loc"]))
-    if first["type"] == "missing":
+def _sentence(error: ValidationError, schema: type[BaseModel], plain: Node, path: str) -> str:
+    """What is wrong with the first wrong key; where it may be one of several types, by the one that fits it best."""
+    faults = [(_place(fault, plain), fault) for fault in error.errors()]
+    top = faults[0][0][:1]
+    location, fault = max(faults, key=lambda found: len(found[0]) if found[0][:1] == top else 0)
+    key = ".".join([*filter(None, [path]), *map(str, location)])
+    if fault["type"] == "missing":
         return f"{key}: is missing"
-    if first["type"] == "extra_forbidden":
-        return unknown_key(key, _known_keys(schema, path, first["loc"]))
-    return f"{key}={_shown(first['input'])}: {_requirement(first)}"
+    if fault["type"] == "extra_forbidden":
+        return unknown_key(key, _known_keys(schema, path, location))
+    wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
+    return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
+
+
+def _place(fault: Any, plain: Node) -> tuple[str | int, ...]:
+    """Where the fault is, without the names of types that pydantic puts between the keys of a union."""
+    place: list[str | int] = []
+    node: Any = plain
+    for part in fault["loc"]:
+        if part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node)):
+            node = node[part]
+            place.append(part)
+    return (*place, fault["loc"][-1]) if fault["type"] == "missing" else tuple(place)
 
 
 def _requirement(first: Any) -> str:
     if first["type"] == "string_pattern_mismatch":
         return "must begin with a letter or a digit and hold only letters, digits and . , = + - _"
-    return str(first["msg"]).replace("Input should", "must").replace("must have at most", "must be of at most")
+    sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
+    return sentence.replace(" after validation", "").replace("a valid array", "a list")
 
 
 def _known_keys(schema: type[BaseModel], path: str, location: tuple[Any, ...]) -> list[str]:

@@ -16,7 +16,9 @@ class TrainingFault(Exception):
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The sentence for a key that doesn't exist."""
-    return f"{key}: unknown key; {did_you_mean(key, known)}"
+    names = list(known)
+    hint = did_you_mean(key, names) if names else f"{key.rpartition('.')[0]} has none that can be set"
+    return f"{key}: unknown key; {hint}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

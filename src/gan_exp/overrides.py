@@ -1,6 +1,7 @@
 """`key=value` words applied to the configuration of a run that exists; new ones go through Hydra."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
             raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
         try:
             node[last] = yaml.load(text, YamlLoader)
-        except yaml.YAMLError as error:
+            json.dumps(node[last])  # a value that holds itself, or one of YAML's stranger types, fails here
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error
     return changed
 

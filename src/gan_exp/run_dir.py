@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -67,15 +67,18 @@ class RunDir:
     def read_config(self) -> dict[str, Any]:
         try:
             plain = yaml.load(self.config.read_text(encoding="utf-8"), Loader=YamlLoader)
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"{self.config}: can't be read ({' '.join(str(error).split())})") from error
         if not isinstance(plain, dict):
             raise UserError(f"{self.config}: must hold keys and values")
         return plain
 
     def read_status(self) -> dict[str, Any]:
-        status: dict[str, Any] = json.loads(self.status.read_text()) if self.status.exists() else {}
-        return status
+        try:
+            status = json.loads(self.status.read_text(encoding="utf-8")) if self.status.exists() else {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.status}: can't be read ({error}); remove it to go on without it") from error
+        return status if isinstance(status, dict) else {}
 
     def write_status(self, state: str, step: int, reason: str | None = None, **details: Any) -> None:
         """`state` is running, finished, failed or interrupted."""
@@ -113,7 +116,12 @@ class RunDir:
 
 
 class YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-4 for a string; a hand-edited config.yaml means the number."""
+    """YAML 1.1 takes 2e-4 for a string and 2026-01-01 for a date; who edits config.yaml means a number and a name."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 YamlLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]

@@ -37,8 +37,9 @@ def run(arguments: list[str]) -> int:
     board.configure(argv=["tensorboard", *where, *port])
     try:
         address = board.launch()
-    except program.TensorBoardServerException as error:
-        raise UserError(f"--port {options.port}: can't be used ({str(error).splitlines()[0]}); try another") from error
+    except (program.TensorBoardServerException, OSError, OverflowError) as error:
+        asked = " ".join(["--host", options.host, *port])
+        raise UserError(f"{asked}: can't be used ({str(error).splitlines()[0]}); try another") from error
     print(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)", flush=True)
     threading.Event().wait()
     return 0

@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     run_dir = RunDir.open(options.run)
 
     from gan_exp.commands.train import trust

@@ -56,7 +56,13 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
     config = check(run_dir.read_config())
     content = load_newest(run_dir)[0] if checkpoint is None else load_checkpoint(Path(checkpoint))
     generator = build_generator(config, tuple(content["image_shape"]))
-    generator.load_state_dict(content.get("generator_ema", content["generator"]))
+    try:
+        generator.load_state_dict(content.get("generator_ema", content["generator"]))
+    except RuntimeError as error:  # other layers, other sizes
+        raise UserError(
+            f"{checkpoint or run_dir.path}: the weights don't fit the model in {run_dir.config} "
+            f"({str(error).splitlines()[-1].strip()})"
+        ) from error
     return generator.eval().requires_grad_(False), config.latent_dim
 
 

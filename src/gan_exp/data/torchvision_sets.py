@@ -1,10 +1,12 @@
 """MNIST, Fashion-MNIST and CIFAR-10 through torchvision: downloaded once, checked, safe when two runs start at once."""
 
+import math
 import os
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +71,41 @@ def _read(dataset: Any, name: str, folder: str, place: Path) -> Any:
     try:
         return dataset(place, train=True, download=False)
     except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
+        reason = _blame(dataset, place / folder) or " ".join(str(error).split())
         raise UserError(
-            f"dataset={name}: the files in {place / folder} are incomplete or damaged ({error}); "
+            f"dataset={name}: the files in {place / folder} can't be used ({reason}); "
             f"remove that folder to download them anew, or place whole ones there"
         ) from error
 
 
+def _blame(dataset: Any, files: Path) -> str | None:
+    """The first file that is missing or not as it should be; torchvision's own messages name none."""
+    from torchvision.datasets.utils import check_integrity
+
+    if hasattr(dataset, "resources"):  # MNIST and its kin: the checksums are those of the packed files
+        checks = {Path(name).stem: _is_whole_idx for name, _ in dataset.resources}
+    else:
+        known = [*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])]
+        checks = {name: partial(check_integrity, md5=md5) for name, md5 in known}
+    for name, is_whole in checks.items():
+        if not (files / name).is_file():
+            return f"{name} is missing"
+        if not is_whole(files / name):
+            return f"{name} is cut short or changed"
+    return None
+
+
+def _is_whole_idx(path: Path) -> bool:
+    """Whether an IDX file is as long as its header says: [0, 0, type, dimensions], then each size in four bytes."""
+    with path.open("rb") as file:
+        header = file.read(16)
+    dimensions = int.from_bytes(header[3:4])
+    sizes = [int.from_bytes(header[4 * k : 4 * k + 4]) for k in range(1, dimensions + 1)]
+    return dimensions > 0 and path.stat().st_size == 4 * (1 + dimensions) + math.prod(sizes)
+
+
 def _download(dataset: Any, name: str, folder: str, place: Path) -> None:
     """Download beside and rename, so that a run that is killed half-way leaves nothing that looks whole."""
-    top = Path(folder).parts[0]
     staging = place / f".{name}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -86,15 +114,18 @@ def _download(dataset: Any, name: str, folder: str, place: Path) -> None:
         with _socket_timeout(DOWNLOAD_TIMEOUT_S):
             dataset(staging, train=True, download=True)
     except Exception as error:  # URLError, RuntimeError ("Error downloading"), a wrong checksum, a time-out
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"dataset={name}: the download failed ({reason}); without a network, place torchvision's files "
             f"by hand in {place / folder} (or name the folder above with dataset.root=...), "
             f"or use dataset=digits, which needs no download"
         ) from error
     else:
-        shutil.rmtree(place / top, ignore_errors=True)  # an empty shell, or _present would have found it
-        os.replace(staging / top, place / top)
+        files = place / folder
+        files.parent.mkdir(parents=True, exist_ok=True)
+        if files.exists():  # and empty, or _present would have found it
+            files.rmdir()
+        os.replace(staging / folder, files)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

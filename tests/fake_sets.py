@@ -1,0 +1,56 @@
+"""Made data in the file formats of MNIST and CIFAR-10: what torchvision reads, in a few kilobytes."""
+
+import hashlib
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.datasets import CIFAR10
+
+TRAIN, TEST = 24, 4
+
+
+def idx(array: np.ndarray) -> bytes:
+    """IDX: two zero bytes, 8 for uint8, the number of dimensions, each size as big-endian int32, then the data."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def mnist_files() -> dict[str, bytes]:
+    """The four files of MNIST and Fashion-MNIST, unpacked."""
+    random = np.random.default_rng(0)
+    files = {}
+    for part, count in (("train", TRAIN), ("t10k", TEST)):
+        files[f"{part}-images-idx3-ubyte"] = idx(random.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+        files[f"{part}-labels-idx1-ubyte"] = idx((np.arange(count) % 10).astype(np.uint8))
+    return files
+
+
+def cifar10_files() -> dict[str, bytes]:
+    """The seven files of CIFAR-10 that torchvision looks at."""
+    random = np.random.default_rng(0)
+    files = {"batches.meta": pickle.dumps({"label_names": [f"class {k}" for k in range(10)]})}
+    for name in [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]:
+        images = random.integers(0, 256, (TEST, 3 * 32 * 32), dtype=np.uint8)
+        files[name] = pickle.dumps({"data": images, "labels": list(range(TEST))})
+    return files
+
+
+def place(files: Mapping[str, bytes], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def expect_cifar10(files: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torchvision take the checksums of `files` for the right ones."""
+    batches = [[name, md5(content)] for name, content in files.items() if name.startswith("data_batch")]
+    monkeypatch.setattr(CIFAR10, "train_list", batches)
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5(files["test_batch"])]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": md5(files["batches.meta"])})

@@ -1,0 +1,178 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gan_exp import __version__, cli
+from gan_exp.commands import dashboard, train
+from gan_exp.errors import TrainingFault, UserError
+from gan_exp.run_dir import RunDir
+
+HEAVY = ("torch", "torchvision", "hydra", "omegaconf", "pydantic", "numpy", "rich", "yaml")
+LONGEST_WAIT_S = 120  # for a process that does something: far more than it needs, so that a busy machine fails nothing
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["help"]])
+def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert f"\n  {command} " in printed
+
+
+@pytest.mark.parametrize("word", ["-V", "--version"])
+def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([word]) == 0
+    assert capsys.readouterr().out == f"gan-exp {__version__}\n"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = cli.main([command, "--help"])
+    except SystemExit as end:  # argparse's way
+        code = end.code
+    assert code == 0
+    assert f"usage: gan-exp {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("trian", "did you mean train?"),
+        ("smaple", "did you mean sample?"),
+        ("lr=1", "known are train, resume"),
+        ("--quiet", "known are train, resume"),
+    ],
+)
+def test_unknown_command(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([word]) == 2
+    assert capsys.readouterr().err.startswith(f"gan-exp: {word}: no such command; {hint}")
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["nonsense"]])
+def test_nothing_heavy_is_imported_before_a_command_is_chosen(words: list[str]) -> None:
+    assert imported_by(words) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--help"], ["completion", "bash"], ["__complete", "gan-exp train mod"], ["dashboard", "--help"]]
+)
+def test_help_and_tab_need_no_torch(words: list[str]) -> None:
+    assert not {"torch", "hydra", "omegaconf"} & set(imported_by(words))
+
+
+def imported_by(words: list[str]) -> list[str]:
+    program = (
+        "import sys\n"
+        "from gan_exp.cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        f"print('imported:', *[name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    return result.stdout.rpartition("imported:")[2].split()
+
+
+def test_python_m_is_the_same() -> None:
+    result = subprocess.run([sys.executable, "-m", "gan_exp", "--version"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, f"gan-exp {__version__}\n")
+    result = subprocess.run([sys.executable, "-m", "gan_exp", "nonsense"], capture_output=True, text=True)
+    assert result.returncode == 2
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    # `gan-exp train --help | head -1`, where head is gone before anything is written
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.stdin.read(); from gan_exp.cli import main; sys.exit(main(['--help']))",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (UserError("lr=0: no"), 2, "gan-exp: lr=0: no\n"),
+        (UserError("name=a\nb: no"), 2, "gan-exp: name=a b: no\n"),
+        (TrainingFault("diverged"), 1, "gan-exp: diverged\n"),
+        (KeyboardInterrupt(), 130, "gan-exp: interrupted\n"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException,
+    code: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(dashboard, "run", fail)
+    assert cli.main(["dashboard"]) == code
+    assert capsys.readouterr().err == told
+
+
+def test_ctrl_c_before_the_first_step(
+    in_tmp: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "check", interrupt)
+    assert cli.main(["train", *tiny]) == 130
+    assert capsys.readouterr().err == "gan-exp: interrupted\n"
+    assert list(Path("outputs").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in_tmp: Path, tiny: list[str]) -> None:
+    command = [sys.executable, "-m", "gan_exp", "train", *tiny, "steps=1000000", "checkpoint_every_steps=1000000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with Path("told").open("wb") as told:
+        process = subprocess.Popen([*command, "hydra.run.dir=run"], stdout=told, stderr=told, env=environment)
+    status = Path("run/status.json")
+    try:
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not (status.exists() and json.loads(status.read_text())["step"] >= 1):
+            assert process.poll() is None, Path("told").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        code = process.wait(timeout=LONGEST_WAIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert code == 128 + number
+    said = Path("told").read_text()
+    assert "Traceback" not in said
+    assert f"go on with: gan-exp resume {Path('run').resolve()}" in said
+
+    ended = json.loads(status.read_text())
+    assert (ended["state"], ended["reason"]) == ("interrupted", number.name)
+    assert RunDir("run").checkpoint(ended["step"]).exists()
+
+    steps = ended["step"] + 2
+    assert cli.main(["resume", "run", f"steps={steps}"]) == 0
+    assert json.loads(status.read_text())["state"] == "finished"
+    logged = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert logged == list(range(1, steps + 1))
