@@ -55,7 +55,9 @@ def root_keys() -> list[tuple[str, str, str]]:
 def known_keys(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> list[str]:
     """All dotted keys that can be set, given the options chosen in `overrides`."""
     chosen = defaults()
-    chosen.update(override.split("=", 1) for override in overrides if "=" in override)  # type: ignore[arg-type]
+    for override in overrides:
+        key, _, value = override.partition("=")
+        chosen[key] = value
     keys = [key for key, _, _ in root_keys()]
     for group, options in groups(extra).items():
         keys.append(group)

@@ -29,7 +29,7 @@ class KerasAdam(torch.optim.Adam):
         for group in self.param_groups:
             group.update(keras_eps=eps, updates=0)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         for group in self.param_groups:
             group["updates"] += 1
             group["eps"] = group["keras_eps"] / math.sqrt(1.0 - group["betas"][1] ** group["updates"])

@@ -88,5 +88,5 @@ def generator_step(state: TrainingState, rules: Rules, latents: Tensor) -> Tenso
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
