@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ FORMAT = 1
 
 
 def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of `step`, read it back, and only then remove all but the newest `keep`.
+    """Write the checkpoint of `step`, read it back, and only then remove all but the newest `keep` up to it.
 
     `content` must be tensors and plain containers. Raises OSError when the disk is full or gone.
     """
@@ -26,7 +28,8 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
     fault = find_fault(path)
     if fault is not None:
         raise OSError(f"{path} was written but reads back damaged: {fault}")
-    for _, old in run.list_checkpoints()[:-keep]:
+    # Later ones can only be damaged ones that a resumed run passed over: they must not count among the newest.
+    for old in [path for number, path in run.list_checkpoints() if number <= step][:-keep]:
         old.unlink(missing_ok=True)
     return path
 
@@ -36,7 +39,8 @@ def find_fault(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
+        # RuntimeError: a flipped bit in a header may say that a part is encrypted or packed in an unknown way
         return str(error) or type(error).__name__
     return None if broken is None else f"{broken} fails its checksum"
 

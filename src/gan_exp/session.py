@@ -43,7 +43,13 @@ def continue_run(config: Config, run: RunDir) -> None:
             f"{run.path}: was trained on images of shape {checkpoint['image_shape']}, the data now has "
             f"{list(data.image_shape)}; bring back the data it was trained on"
         )
-    state.load_state_dict(checkpoint)
+    try:
+        state.load_state_dict(checkpoint)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
+            f"bring back the values it was trained with"
+        ) from error
     with _open_display(config, run, data.image_shape, device) as display:
         for sentence in passed_over:
             display.say(f"passed over: {sentence}")

@@ -65,6 +65,7 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         self.seconds = 0.0  # in the loop, all of this process' looking and saving included
         self._rate_mark = (time.perf_counter(), state.step)
+        self._saved_step: int | None = resumed_at
         self._stop: signal.Signals | None = None
 
     def train(self) -> signal.Signals | None:
@@ -78,10 +79,10 @@ class Trainer:
         self.display.start(self.state.step)
         try:
             with self._catching_signals():
-                if self.state.step == 0:
+                if self.state.step == 0 and not self.run.sample_grid(0).exists():
                     self.sample()
                 self.play(until=self.config.steps)
-                if self.run.checkpoint(self.state.step) not in self._existing():
+                if self._saved_step != self.state.step:
                     self.save()
         finally:
             self.seconds = time.perf_counter() - began
@@ -141,10 +142,7 @@ class Trainer:
         self._rate_mark = (now, step)
         broken = [tag for tag, value in metrics.items() if not abs(value) < float("inf")]
         if broken:
-            raise TrainingFault(
-                f"step {step}: {broken[0]} is {metrics[broken[0]]}, the game has diverged; the last checkpoint is from "
-                f"before it. Try a smaller lr, or a penalty (penalty=r1)"
-            )
+            raise self._divergence(f"{broken[0]} is {metrics[broken[0]]}")
         self.metrics = metrics
         self.metrics_log.add(step, metrics)
         self.tensorboard.add_scalars(metrics, step)
@@ -154,6 +152,7 @@ class Trainer:
     @torch.no_grad()
     def sample(self, report: DiscriminatorReport | None = None) -> None:
         """The grid of the fixed latents, and what D says of the last batch."""
+        self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
         step = self.state.step
         generator = self.state.generator_ema.eval()
         images = torch.cat([to_uint8(generator(part)).cpu() for part in self.grid_latents.split(256)])
@@ -168,6 +167,7 @@ class Trainer:
 
     def save(self) -> None:
         """The checkpoint of this step; what was logged until then reaches the disk with it."""
+        self._refuse_divergence()
         self.tensorboard.flush()
         content = {
             **self.state.state_dict(),
@@ -175,6 +175,7 @@ class Trainer:
             "image_shape": list(self.image_shape),
         }
         save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
+        self._saved_step = self.state.step
 
     def animate(self) -> None:
         """All grids of the run, one after the other."""
@@ -182,8 +183,20 @@ class Trainer:
         if grids:
             save_animation(grids, self.run.animation)
 
-    def _existing(self) -> list[Any]:
-        return [path for _, path in self.run.list_checkpoints()]
+    def _refuse_divergence(self, *tensors: Tensor) -> None:
+        """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
+        networks = (self.state.generator, self.state.discriminator)
+        values = [*tensors, *(value for network in networks for value in network.state_dict().values())]
+        if not torch.stack([value.isfinite().all() for value in values]).all():
+            raise self._divergence("the networks are no longer finite")
+
+    def _divergence(self, sign: str) -> TrainingFault:
+        kept = self.run.list_checkpoints()
+        last = f"the last checkpoint (step {kept[-1][0]}) is from before it" if kept else "there is no checkpoint yet"
+        return TrainingFault(
+            f"step {self.state.step}: {sign}, the game has diverged; {last}. "
+            f"Try a smaller lr, or a penalty (penalty=r1)"
+        )
 
     @contextmanager
     def _catching_signals(self) -> Iterator[None]:

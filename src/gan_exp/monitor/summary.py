@@ -31,11 +31,15 @@ def network_table(name: str, network: nn.Module, example: Tensor) -> Table:
     for kind, shape, parameters in rows:
         table.add_row(kind, shape, f"{parameters:,}" if parameters else "")
     table.add_row("[bold]all", "", f"[bold]{_count(copied):,}")
+    if (trained := sum(parameter.numel() for parameter in copied.parameters())) != _count(copied):
+        table.add_row("of these trained", "", f"{trained:,}")
     return table
 
 
 def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+    """As Keras counts: BatchNorm's moving averages are parameters too, if not trained ones."""
+    averages = (buffer for buffer in network.buffers() if buffer.is_floating_point())
+    return sum(tensor.numel() for tensor in (*network.parameters(), *averages))
 
 
 def closing_table(run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int) -> Table:
