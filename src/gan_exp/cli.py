@@ -6,15 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from gan_exp import __version__
+from gan_exp.commands import COMMANDS
 from gan_exp.errors import TrainingFault, UserError, did_you_mean
-
-COMMANDS = {
-    "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
-    "resume": "go on with a run that was stopped, or for longer: gan-exp resume latest",
-    "sample": "make images with a trained generator: gan-exp sample latest --count 64",
-    "dashboard": "look at all runs in TensorBoard",
-    "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",
-}
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 

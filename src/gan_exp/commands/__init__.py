@@ -1,1 +1,9 @@
 """One module a command, each with `run(arguments) -> exit code`."""
+
+COMMANDS = {
+    "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
+    "resume": "go on with a run that was stopped, or for longer: gan-exp resume latest",
+    "sample": "make images with a trained generator: gan-exp sample latest --count 64",
+    "dashboard": "look at all runs in TensorBoard",
+    "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",
+}

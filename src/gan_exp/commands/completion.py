@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from gan_exp.catalog import groups, known_keys
-from gan_exp.cli import COMMANDS
+from gan_exp.commands import COMMANDS
 from gan_exp.commands.arguments import Parser
 
 SCRIPTS = {
