@@ -1,0 +1,57 @@
+"""What several tests need: a checked configuration from the YAML files, and a finished run of it."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_exp.catalog import conf_dir
+from gan_exp.commands.train import register_resolvers
+from gan_exp.config import Config, check
+
+SMALL = {
+    "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),
+    "dcgan": ("model=dcgan", "model.generator.width=4", "model.discriminator.width=4"),
+}
+
+
+@cache  # composing takes a tenth of a second
+def make_config(*overrides: str) -> Config:
+    """As `gan-exp train` would make it from these words, on the CPU and silent."""
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        composed = compose("config", overrides=["device=cpu", "display=quiet", *overrides])
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    plain.pop("experiment", None)
+    return check({str(key): value for key, value in plain.items()})
+
+
+def small_config(model: str, *overrides: str) -> Config:
+    """Narrow networks and few latents: a step takes a millisecond."""
+    return make_config(*SMALL[model], "latent_dim=8", "batch_size=16", *overrides)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_same(first: Any, second: Any, where: str = "") -> None:
+    """Bit by bit, through containers."""
+    assert type(first) is type(second), where
+    if isinstance(first, torch.Tensor):
+        assert first.dtype == second.dtype and torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            assert_same(first[key], second[key], f"{where}.{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), where
+        for index, (one, other) in enumerate(zip(first, second, strict=True)):
+            assert_same(one, other, f"{where}[{index}]")
+    else:
+        assert first == second, where

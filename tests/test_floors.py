@@ -1,0 +1,57 @@
+"""A module imports only from floors below its own, and the lower ones know nothing of the shell's libraries."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gan_exp
+
+ROOT = Path(gan_exp.__file__).parent
+FLOORS = (
+    {"errors", "ranges", "streams"},
+    {"losses", "penalties", "schedules", "optimizers", "models", "data"},
+    {"state"},
+    {"step"},
+    {"config", "catalog", "run_dir"},
+    {"overrides", "device", "build", "checkpoint"},
+    {"monitor"},
+    {"trainer"},
+    {"session"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+PURE = set().union(*FLOORS[:4])
+SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
+
+
+def floor(part: str) -> int:
+    return next(number for number, parts in enumerate(FLOORS) if part in parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports by absolute names"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_stands_on_lower_floors_alone(path: Path) -> None:
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        other = rest.split(".")[0]
+        if package == "gan_exp" and other and not other.startswith("__"):
+            assert other == part or floor(other) < floor(part), f"{part} imports {name}"
+        assert part not in PURE or package not in SHELL_LIBRARIES, f"{part} imports {name}"
+        assert part not in PURE or "tensorboard" not in name, f"{part} imports {name}"

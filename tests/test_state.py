@@ -1,0 +1,120 @@
+"""The average of the generator, learning rates, and a state that comes back whole."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from builders import assert_same, small_config
+from gan_exp.build import build_rules, build_state
+from gan_exp.data.packed import Batch
+from gan_exp.state import TrainingState
+from gan_exp.step import discriminator_step, generator_step
+
+SHAPE = (1, 8, 8)
+CPU = torch.device("cpu")
+
+
+def averaged_state(value: float = 1.0) -> TrainingState:
+    """A generator of a BatchNorm layer in float64, whose weights are `value`; the average's are zero."""
+    generator = nn.BatchNorm1d(3).double()
+    average = copy.deepcopy(generator).requires_grad_(False)
+    nn.init.constant_(generator.weight, value)
+    nn.init.zeros_(average.weight)
+    optimizer = torch.optim.SGD(generator.parameters(), lr=0.1)
+    return TrainingState(generator, nn.Linear(1, 1), average, optimizer, optimizer)
+
+
+@pytest.mark.parametrize("batch_size", [10, 50, 200])
+def test_the_distance_halves_in_a_half_life(batch_size: int) -> None:
+    state = averaged_state()
+    state.step = 10**9  # long past the ramp
+    for _ in range(1000 // batch_size):
+        state.update_ema(halflife_images=1000, batch_size=batch_size)
+    torch.testing.assert_close(state.generator_ema.weight, torch.full((3,), 0.5, dtype=torch.float64))
+
+
+def test_the_average_is_the_sum_that_its_definition_gives() -> None:
+    state, expected = averaged_state(), 0.0
+    for step, value in enumerate((1.0, -2.0, 0.5, 4.0, 4.0), start=100):
+        nn.init.constant_(state.generator.weight, value)
+        state.step = step
+        state.update_ema(halflife_images=40, batch_size=8)
+        beta = 0.5 ** (8 / min(40, 0.05 * step * 8))
+        expected = beta * expected + (1 - beta) * value
+        assert state.generator_ema.weight[0].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_it_follows_faster_at_the_start() -> None:
+    """At most a twentieth of the images seen is the half-life: the untrained start would linger."""
+    state = averaged_state()
+    state.step = 40  # 400 images seen, a half-life of 20
+    state.update_ema(halflife_images=1e9, batch_size=10)
+    assert state.generator_ema.weight[0].item() == pytest.approx(1 - 0.5 ** (10 / 20))
+
+
+def test_buffers_are_copied() -> None:
+    state = averaged_state()
+    state.step = 10**9
+    state.generator.running_mean.fill_(7)
+    state.generator.num_batches_tracked.fill_(12)
+    state.update_ema(halflife_images=1e9, batch_size=1)
+    assert torch.equal(state.generator_ema.running_mean, state.generator.running_mean)
+    assert state.generator_ema.num_batches_tracked == 12
+    state.generator.running_mean.fill_(8)
+    assert state.generator_ema.running_mean[0] == 7  # a copy, not the same memory
+
+
+def test_without_a_half_life_there_is_no_second_generator() -> None:
+    state = build_state(small_config("mlp", "ema_halflife_kimg=0"), SHAPE, CPU)
+    assert state.generator_ema is state.generator and not state.averages
+    before = copy.deepcopy(state.generator.state_dict())
+    state.update_ema(0, 16)
+    assert_same(dict(before), dict(state.generator.state_dict()))
+    assert "generator_ema" not in state.state_dict()
+
+
+def test_the_average_starts_as_the_generator_and_is_not_trained() -> None:
+    state = build_state(small_config("mlp"), SHAPE, CPU)
+    assert_same(dict(state.generator.state_dict()), dict(state.generator_ema.state_dict()))
+    assert not any(parameter.requires_grad for parameter in state.generator_ema.parameters())
+
+
+def test_learning_rate_factors_are_of_the_initial_rate() -> None:
+    state = build_state(small_config("mlp", "lr=1e-3", "optimizer.discriminator.lr=4e-3"), SHAPE, CPU)
+    for factor in (0.5, 0.1, 1.0, 0.25):
+        state.set_learning_rate_factor(factor)
+        assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * factor)
+        assert state.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(4e-3 * factor)
+    other = build_state(small_config("mlp"), SHAPE, CPU)
+    other.load_state_dict(copy.deepcopy(state.state_dict()))
+    other.set_learning_rate_factor(1.0)
+    assert other.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "keras_adam"])
+def test_a_state_comes_back_whole(model: str, optimizer: str) -> None:
+    config = small_config(model, f"optimizer={optimizer}")
+    state, other, rules = build_state(config, SHAPE, CPU), build_state(config, SHAPE, CPU), build_rules(config)
+    batch = Batch(torch.randint(256, (16, *SHAPE), dtype=torch.uint8), None)
+    discriminator_step(state, rules, batch, torch.randn(16, 8))
+    generator_step(state, rules, torch.randn(16, 8))
+    state.step += 1
+    state.update_ema(100, 16)
+    other.load_state_dict(copy.deepcopy(state.state_dict()))
+    assert (other.step, other.images_seen) == (1, 16)
+    assert_same(state.state_dict(), other.state_dict())
+
+
+def test_the_seed_decides_the_start() -> None:
+    first, again, other = (build_state(small_config("mlp", f"seed={seed}"), SHAPE, CPU) for seed in (3, 3, 4))
+    assert_same(dict(first.generator.state_dict()), dict(again.generator.state_dict()))
+    assert not torch.equal(first.generator_parameters[0], other.generator_parameters[0])
+
+
+def test_building_leaves_the_global_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    build_state(small_config("mlp"), SHAPE, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
