@@ -1,27 +1,51 @@
 """Every loss of the game, one beside the other: comparing the formulas is the documentation.
 
 With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
-step takes the mean. `real` and `fake` are the two terms of the discriminator's loss, `generator` is the generator's.
+step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
+fakes, it also has these as `real` and `fake`, and D can be updated on each apart.
 """
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+from gan_exp.ranges import Fraction, PositiveFloat
 
 
 class NonSaturating:
     """Goodfellow et al. 2014, "Generative Adversarial Nets", section 3 (the loss that the paper trains G with).
 
     D: s(-D(x)) + s(D(x~))    G: s(-D(x~))
+
+    `label_smoothing` a: reals have the target 1 - a instead of 1 (one-sided; Salimans et al. 2016, section 3.4).
     """
 
+    needs_reals = False
+
+    def __init__(self, label_smoothing: Fraction = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
     def real(self, real_logits: Tensor) -> Tensor:
-        return softplus(-real_logits)
+        # (1 - a) s(-D) + a s(D), since s(D) = s(-D) + D
+        return softplus(-real_logits) + self.label_smoothing * real_logits
 
     def fake(self, fake_logits: Tensor) -> Tensor:
         return softplus(fake_logits)
 
-    def generator(self, fake_logits: Tensor) -> Tensor:
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return self.real(real_logits) + self.fake(fake_logits)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits)
+
+
+class Minimax(NonSaturating):
+    """Goodfellow et al. 2014, equation 1, as it stands: G's gradient vanishes (saturates) where D is sure.
+
+    D: s(-D(x)) + s(D(x~))    G: -s(D(x~))
+    """
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        return -softplus(fake_logits)
 
 
 class Hinge:
@@ -30,13 +54,18 @@ class Hinge:
     D: relu(1 - D(x)) + relu(1 + D(x~))    G: -D(x~)
     """
 
+    needs_reals = False
+
     def real(self, real_logits: Tensor) -> Tensor:
         return relu(1 - real_logits)
 
     def fake(self, fake_logits: Tensor) -> Tensor:
         return relu(1 + fake_logits)
 
-    def generator(self, fake_logits: Tensor) -> Tensor:
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return self.real(real_logits) + self.fake(fake_logits)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -fake_logits
 
 
@@ -44,13 +73,65 @@ class LeastSquares:
     """Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9 (a = 0, b = c = 1).
 
     D: (D(x) - 1)^2 / 2 + D(x~)^2 / 2    G: (D(x~) - 1)^2 / 2
+
+    `label_smoothing` a: D's target for reals is 1 - a.
     """
 
+    needs_reals = False
+
+    def __init__(self, label_smoothing: Fraction = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
     def real(self, real_logits: Tensor) -> Tensor:
-        return (real_logits - 1).square() / 2
+        return (real_logits - (1 - self.label_smoothing)).square() / 2
 
     def fake(self, fake_logits: Tensor) -> Tensor:
         return fake_logits.square() / 2
 
-    def generator(self, fake_logits: Tensor) -> Tensor:
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return self.real(real_logits) + self.fake(fake_logits)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return (fake_logits - 1).square() / 2
+
+
+class Wasserstein:
+    """Arjovsky et al. 2017, "Wasserstein GAN", algorithm 1.
+
+    D: D(x~) - D(x)    G: -D(x~)
+
+    `clip`: after each update D's weights are clamped to [-clip, clip]; None where a gradient penalty does that job.
+    """
+
+    needs_reals = False
+
+    def __init__(self, clip: PositiveFloat | None = 0.01) -> None:
+        self.clip = clip
+
+    def real(self, real_logits: Tensor) -> Tensor:
+        return -real_logits
+
+    def fake(self, fake_logits: Tensor) -> Tensor:
+        return fake_logits
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return self.real(real_logits) + self.fake(fake_logits)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        return -fake_logits
+
+
+class RelativisticPairing:
+    """Jolicoeur-Martineau 2018, "The relativistic discriminator"; Huang et al. 2024 (R3GAN), equation 2. Pairs by index.
+
+    D: s(D(x~) - D(x))    G: s(D(x) - D(x~))
+    """
+
+    needs_reals = True
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return softplus(fake_logits - real_logits)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        assert real_logits is not None
+        return softplus(real_logits - fake_logits)

@@ -1,4 +1,11 @@
-"""Gradient penalties on the discriminator, per sample [N]; the step takes the mean and adds it to D's loss."""
+"""Gradient penalties on the discriminator, per logit [N]; the step takes the mean and adds it to D's loss.
+
+Gradients are taken with respect to the images as they came, through augmentation and packing. `at_reals` and `at_fakes`
+say which images must require grad.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -6,16 +13,95 @@ from torch import Tensor
 from gan_exp.ranges import PositiveFloat
 
 
+class Critique(NamedTuple):
+    """What D made of a batch. `critic` maps images [N, ...] to logits as D's step does, labels and all."""
+
+    critic: Callable[[Tensor], Tensor]
+    real_images: Tensor
+    fake_images: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+def _gradient(images: Tensor, logits: Tensor) -> Tensor:
+    """d logits / d images, [number of logits, numbers that each logit was computed from]."""
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.reshape(len(logits), -1)
+
+
+def _norm(images: Tensor, logits: Tensor) -> Tensor:
+    """The tiny constant keeps the root's own gradient finite where D is flat."""
+    return _gradient(images, logits).square().sum(dim=1).add(1e-12).sqrt()
+
+
+def _squared_norm(images: Tensor, logits: Tensor) -> Tensor:
+    return _gradient(images, logits).square().sum(dim=1)
+
+
 class R1:
     """Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", equation 9.
 
-    (gamma / 2) * ||grad_x D(x)||^2 on real images, the squared norm summed over channels, height and width.
+    (gamma / 2) ||grad D(x)||^2 on reals, the squared norm summed over channels, height and width.
     """
+
+    at_reals, at_fakes = True, False
 
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
 
-    def __call__(self, real_images: Tensor, real_logits: Tensor) -> Tensor:
-        """`real_images` [N, C, H, W] must require grad, and `real_logits` [N] must have been computed from them."""
-        (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
-        return self.gamma / 2 * gradient.square().sum(dim=(1, 2, 3))
+    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+        return self.gamma / 2 * _squared_norm(critique.real_images, critique.real_logits)
+
+
+class R1R2:
+    """R1 and the same on fakes (Mescheder et al. 2018; both at once: Huang et al. 2024, R3GAN).
+
+    (gamma / 2) (||grad D(x)||^2 + ||grad D(x~)||^2)
+    """
+
+    at_reals, at_fakes = True, True
+
+    def __init__(self, gamma: PositiveFloat = 0.1) -> None:
+        self.gamma = gamma
+
+    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+        at_reals = _squared_norm(critique.real_images, critique.real_logits)
+        at_fakes = _squared_norm(critique.fake_images, critique.fake_logits)
+        return self.gamma / 2 * (at_reals + at_fakes)
+
+
+class WGANGP:
+    """Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3.
+
+    weight (||grad D(x^)|| - 1)^2 at x^ on the lines between reals and fakes.
+    """
+
+    at_reals, at_fakes = False, False
+
+    def __init__(self, weight: PositiveFloat = 10.0) -> None:
+        self.weight = weight
+
+    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+        real_images, fake_images = critique.real_images, critique.fake_images
+        shape = (len(real_images), *[1] * (real_images.ndim - 1))
+        share = torch.rand(shape, generator=random, device=real_images.device)
+        between = torch.lerp(real_images, fake_images, share).detach().requires_grad_()
+        return self.weight * (_norm(between, critique.critic(between)) - 1).square()
+
+
+class DRAGAN:
+    """Kodali et al. 2017, "On Convergence and Stability of GANs", section 2.3, as its authors' code perturbs the data.
+
+    weight (||grad D(x + delta)|| - 1)^2 with delta = 0.5 std(x) u, u uniform in [0, 1) for each number.
+    """
+
+    at_reals, at_fakes = False, False
+
+    def __init__(self, weight: PositiveFloat = 10.0) -> None:
+        self.weight = weight
+
+    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+        real_images = critique.real_images.detach()
+        noise = torch.rand(real_images.shape, generator=random, device=real_images.device)
+        perturbed = (real_images + 0.5 * real_images.std() * noise).requires_grad_()
+        return self.weight * (_norm(perturbed, critique.critic(perturbed)) - 1).square()

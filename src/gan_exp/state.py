@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 EMA_RAMP_UP = 0.05  # the half-life is at most this part of the images seen, or the untrained start would linger
+LARGEST_BETA = 0.9999  # a schedule's factor must not bring beta2 to 1, where the average would stand still
 
 
 @dataclass
@@ -19,6 +20,8 @@ class TrainingState:
     generator_ema: nn.Module
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
+    augment: nn.Module | None = None  # of what D sees: (images, random) -> images; an adaptive one has state
+    weight_clip: float | None = None  # D's weights are clamped to +- this after each update
     step: int = 0
     images_seen: int = 0  # real images shown to the discriminator
 
@@ -33,6 +36,21 @@ class TrainingState:
     def averages(self) -> bool:
         return self.generator_ema is not self.generator
 
+    def update_discriminator(self, loss: Tensor) -> None:
+        _update(self.discriminator_optimizer, loss)
+        if self.weight_clip is not None:
+            with torch.no_grad():
+                for parameter in self.discriminator_parameters:
+                    parameter.clamp_(-self.weight_clip, self.weight_clip)
+
+    def update_generator(self, loss: Tensor) -> None:
+        _update(self.generator_optimizer, loss)
+
+    def freeze_discriminator(self, frozen: bool) -> None:
+        """Spare the G step the gradients of D's weights, which nobody would use."""
+        for parameter in self.discriminator_parameters:
+            parameter.requires_grad_(not frozen)
+
     @torch.no_grad()
     def update_ema(self, halflife_images: float, batch_size: int) -> None:
         """Move the average towards G by 1 - 0.5^(batch / half-life); buffers are copied (EDM, StyleGAN2)."""
@@ -44,11 +62,14 @@ class TrainingState:
         for kept, current in zip(self._ema_buffers, self._generator_buffers, strict=True):
             kept.copy_(current)
 
-    def set_learning_rate_factor(self, factor: float) -> None:
-        """Both optimizers' learning rates as multiples of their initial ones."""
+    def scale_optimizers(self, lr: float, beta2: float) -> None:
+        """Both optimizers' learning rates and beta2 as multiples of their initial ones."""
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr
+                if "betas" in group:
+                    beta1, initial = group.setdefault("initial_betas", group["betas"])
+                    group["betas"] = (beta1, min(initial * beta2, LARGEST_BETA))
 
     def state_dict(self) -> dict[str, Any]:
         """Plain containers and tensors only, so that a checkpoint loads without unpickling code."""
@@ -62,6 +83,8 @@ class TrainingState:
         }
         if self.averages:
             state["generator_ema"] = self.generator_ema.state_dict()
+        if self.augment is not None:
+            state["augment"] = self.augment.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -71,5 +94,13 @@ class TrainingState:
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         if self.averages:
             self.generator_ema.load_state_dict(state["generator_ema"])
+        if self.augment is not None:
+            self.augment.load_state_dict(state["augment"])
         self.step = state["step"]
         self.images_seen = state["images_seen"]
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -3,28 +3,37 @@
 V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]    (Goodfellow et al. 2014, equation 1; D raises it, G lowers it)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_exp.data.packed import Batch, normalise
+from gan_exp.penalties import Critique
 from gan_exp.state import TrainingState
+
+Draw = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
 
 
 class Loss(Protocol):
-    """Per-sample values [N]: D's two terms and G's one. See `losses.py`."""
+    """Per-sample values [N]; see `losses.py`."""
 
-    def real(self, real_logits: Tensor) -> Tensor: ...
-    def fake(self, fake_logits: Tensor) -> Tensor: ...
-    def generator(self, fake_logits: Tensor) -> Tensor: ...
+    needs_reals: bool
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor: ...
 
 
 class Penalty(Protocol):
-    """Per-sample values [N] from real images that require grad and their logits. See `penalties.py`."""
+    """Per-logit values [N]; see `penalties.py`."""
 
-    def __call__(self, real_images: Tensor, real_logits: Tensor) -> Tensor: ...
+    at_reals: bool
+    at_fakes: bool
+
+    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Rules:
 
     loss: Loss
     penalty: Penalty | None = None
+    conditional: bool = False  # both networks are told the labels
+    pac: int = 1  # images that D judges together, side by side in channels (Lin et al. 2018, "PacGAN")
+    instance_noise: float = 0.0  # standard deviation of noise on all that D sees (Sonderby et al. 2017)
     split_updates: bool = False  # D takes one update on reals and one on fakes, instead of one on their sum
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
 
@@ -40,53 +52,86 @@ class Rules:
 class DiscriminatorReport(NamedTuple):
     loss: Tensor  # the mean over D's updates, without the penalty
     penalty: Tensor | None
-    real_logits: Tensor  # [N]
-    fake_logits: Tensor  # [N]
+    real_logits: Tensor  # [N / pac]
+    fake_logits: Tensor  # [N / pac]
 
 
-def discriminator_step(state: TrainingState, rules: Rules, batch: Batch, latents: Tensor) -> DiscriminatorReport:
-    """Train D to tell `batch.images` (uint8 [N, C, H, W]) from what G makes of `latents` [N, latent_dim]."""
-    discriminator, optimizer = state.discriminator, state.discriminator_optimizer
+def discriminator_step(
+    state: TrainingState, rules: Rules, batch: Batch, latents: Tensor, draw: Draw, penalty_weight: float = 1.0
+) -> DiscriminatorReport:
+    """Train D to tell `batch.images` [N, C, H, W] from what G makes of `latents` [N, latent_dim]."""
+    labels = batch.labels if rules.conditional else None
     real_images = normalise(batch.images)
     with torch.no_grad():
         state.generator.train(not rules.inference_fakes)
-        fake_images = state.generator(latents)
+        fake_images = generate(state.generator, latents, labels)
     state.images_seen += len(real_images)
-
+    critic = partial(_score, state, rules, labels, draw)
     if rules.split_updates:
-        real_logits = discriminator(real_images)
-        real_loss = rules.loss.real(real_logits).mean()
-        _update(optimizer, real_loss)
-        fake_logits = discriminator(fake_images)
-        fake_loss = rules.loss.fake(fake_logits).mean()
-        _update(optimizer, fake_loss)
-        loss = (real_loss + fake_loss).detach() / 2
-        return DiscriminatorReport(loss, None, real_logits.detach(), fake_logits.detach())
+        return _split_updates(state, rules, real_images, fake_images, critic)
 
-    real_images.requires_grad_(rules.penalty is not None)
-    real_logits = discriminator(real_images)
-    fake_logits = discriminator(fake_images)
-    loss = rules.loss.real(real_logits).mean() + rules.loss.fake(fake_logits).mean()
-    penalty = None if rules.penalty is None else rules.penalty(real_images, real_logits).mean()
-    _update(optimizer, loss if penalty is None else loss + penalty)
-    penalty = None if penalty is None else penalty.detach()
-    return DiscriminatorReport(loss.detach(), penalty, real_logits.detach(), fake_logits.detach())
+    penalty = rules.penalty if penalty_weight > 0 else None
+    if penalty is not None:
+        real_images.requires_grad_(penalty.at_reals)
+        fake_images.requires_grad_(penalty.at_fakes)
+    real_logits, fake_logits = critic("real", real_images), critic("fake", fake_images)
+    loss = rules.loss.discriminator(real_logits, fake_logits).mean()
+    if penalty is None:
+        state.update_discriminator(loss)
+        return DiscriminatorReport(loss.detach(), None, real_logits.detach(), fake_logits.detach())
+    critique = Critique(partial(critic, "penalty"), real_images, fake_images, real_logits, fake_logits)
+    value = penalty(critique, draw("penalty")).mean()
+    state.update_discriminator(loss + penalty_weight * value)
+    return DiscriminatorReport(loss.detach(), value.detach(), real_logits.detach(), fake_logits.detach())
 
 
-def generator_step(state: TrainingState, rules: Rules, latents: Tensor) -> Tensor:
-    """Train G to make D, which stands still, take what it makes of `latents` for real. Returns the loss [] detached."""
+def generator_step(state: TrainingState, rules: Rules, batch: Batch | None, latents: Tensor, draw: Draw) -> Tensor:
+    """Train G to make D, which stands still, take what it makes of `latents` for real. Returns the loss [] detached.
+
+    `batch` is needed where the loss compares with reals, and for its labels where the game is conditional.
+    """
+    labels = batch.labels if batch is not None and rules.conditional else None
     state.generator.train()
-    for parameter in state.discriminator_parameters:
-        parameter.requires_grad_(False)
-    fake_logits = state.discriminator(state.generator(latents))
-    loss = rules.loss.generator(fake_logits).mean()
-    _update(state.generator_optimizer, loss)
-    for parameter in state.discriminator_parameters:
-        parameter.requires_grad_(True)
+    state.freeze_discriminator(True)
+    fake_logits = _score(state, rules, labels, draw, "fake", generate(state.generator, latents, labels))
+    real_logits = None
+    if rules.loss.needs_reals:
+        assert batch is not None
+        real_logits = _score(state, rules, labels, draw, "real", normalise(batch.images))
+    loss = rules.loss.generator(real_logits, fake_logits).mean()
+    state.update_generator(loss)
+    state.freeze_discriminator(False)
     return loss.detach()
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
+    """Images [N, C, H, W]; a generator without conditions need not know of labels."""
+    images: Tensor = generator(latents) if labels is None else generator(latents, labels)
+    return images
+
+
+def _score(state: TrainingState, rules: Rules, labels: Tensor | None, draw: Draw, kind: str, images: Tensor) -> Tensor:
+    """D's logits [N / pac], through augmentation, noise and packing."""
+    if state.augment is not None:
+        images = state.augment(images, draw(f"augment/{kind}"))
+    if rules.instance_noise > 0:
+        noise = torch.randn(images.shape, generator=draw(f"noise/{kind}"), device=images.device)
+        images = images + rules.instance_noise * noise
+    if rules.pac > 1:
+        images = images.reshape(len(images) // rules.pac, -1, *images.shape[2:])
+    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
+    return logits
+
+
+def _split_updates(
+    state: TrainingState, rules: Rules, real_images: Tensor, fake_images: Tensor, critic: Callable[[str, Tensor], Tensor]
+) -> DiscriminatorReport:
+    """The article's two updates: `train_on_batch` on reals, then on fakes."""
+    real_logits = critic("real", real_images)
+    real_loss = rules.loss.real(real_logits).mean()  # type: ignore[attr-defined]  # checked with the configuration
+    state.update_discriminator(real_loss)
+    fake_logits = critic("fake", fake_images)
+    fake_loss = rules.loss.fake(fake_logits).mean()  # type: ignore[attr-defined]
+    state.update_discriminator(fake_loss)
+    loss = (real_loss + fake_loss).detach() / 2
+    return DiscriminatorReport(loss, None, real_logits.detach(), fake_logits.detach())
