@@ -2,16 +2,15 @@
 
 import copy
 import inspect
-import math
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_exp.config import Config, resolve_target
-from gan_exp.data.packed import Batches, PackedImages
+from gan_exp.data.packed import Batches, DataSpec, PackedImages
 from gan_exp.errors import UserError
-from gan_exp.ranges import ImageShape
 from gan_exp.state import TrainingState
 from gan_exp.step import Rules
 from gan_exp.streams import Streams
@@ -48,16 +47,37 @@ def build_batches(config: Config, data: PackedImages) -> Batches:
     return Batches(data, config.batch_size, config.sampling, config.seed)
 
 
-def build_generator(config: Config, image_shape: ImageShape) -> nn.Module:
-    return cast(nn.Module, build(config, "model.generator", latent_dim=config.latent_dim, image_shape=image_shape))
+def build_generator(config: Config, spec: DataSpec) -> nn.Module:
+    given = {"latent_dim": config.latent_dim, "image_shape": spec.image_shape, **_classes(config, spec)}
+    return cast(nn.Module, build(config, "model.generator", **given))
 
 
-def build_state(config: Config, image_shape: ImageShape, device: torch.device) -> TrainingState:
+def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
+    channels, height, width = spec.image_shape
+    given = {"image_shape": (channels * config.pac, height, width), **_classes(config, spec)}
+    discriminator = cast(nn.Module, build(config, "model.discriminator", **given))
+    if config.spectral_norm:
+        for layer in discriminator.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+                spectral_norm(layer)
+    return discriminator
+
+
+def _classes(config: Config, spec: DataSpec) -> dict[str, int]:
+    """Only a conditional game tells the networks of classes, so that others need not know the argument."""
+    if not config.conditional:
+        return {}
+    if spec.num_classes == 0:
+        raise UserError(f"conditional=true: {config.dataset['name']} has no labels; set conditional=false")
+    return {"num_classes": spec.num_classes}
+
+
+def build_state(config: Config, spec: DataSpec, device: torch.device) -> TrainingState:
     """Both networks as (seed) starts them, the same on every device, with their optimizers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(Streams(config.seed).at(0, "weights").initial_seed())
-        generator = build_generator(config, image_shape)
-        discriminator = cast(nn.Module, build(config, "model.discriminator", image_shape=image_shape))
+        generator = build_generator(config, spec)
+        discriminator = build_discriminator(config, spec)
     # Convolutions are up to 1.4 times faster with channels last; matrix products don't mind.
     generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -66,27 +86,53 @@ def build_state(config: Config, image_shape: ImageShape, device: torch.device) -
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).requires_grad_(False) if config.ema_halflife_kimg > 0 else generator,
         generator_optimizer=_build_optimizer(config, "optimizer.generator", generator, device),
-        discriminator_optimizer=_build_optimizer(config, "optimizer.discriminator", discriminator, device),
+        discriminator_optimizer=_build_optimizer(
+            config, "optimizer.discriminator", discriminator, device, config.penalty.get("every", 1)
+        ),
+        augment=_build_augment(config, spec, device),
+        weight_clip=config.loss.get("clip"),
     )
 
 
-def _build_optimizer(config: Config, path: str, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """Fused where the optimizer can be: one pass over the memory (1.7 times faster than the plain one on a CPU)."""
+def _build_augment(config: Config, spec: DataSpec, device: torch.device) -> nn.Module | None:
+    augment: nn.Module | None = build(config, "augment")
+    if augment is None:
+        return None
+    if spec.extent is not None:
+        raise UserError(f"augment: {config.dataset['name']} has points, which can't be augmented; set augment=none")
+    return augment.to(device)
+
+
+def _build_optimizer(
+    config: Config, path: str, network: nn.Module, device: torch.device, lazy: int = 1
+) -> torch.optim.Optimizer:
+    """Fused where the optimizer can be: one pass over the memory (1.7 times faster than the plain one on a CPU).
+
+    With a penalty at every k-th update only (`lazy` = k), lr and betas are set back to what k updates in the time of
+    k + 1 would need: lr c and beta^c with c = k / (k + 1) (Karras et al. 2020, StyleGAN2, appendix B).
+    """
     node = cast(dict[str, Any], config.node(path))
     target = resolve_target(path, node["_target_"])
     can_fuse = "fused" in inspect.signature(target).parameters and device.type in ("cpu", "cuda")
     fused = {"fused": True} if can_fuse and "fused" not in node and "foreach" not in node else {}
-    return cast(torch.optim.Optimizer, build(config, path, params=network.parameters(), **fused))
+    optimizer = cast(torch.optim.Optimizer, build(config, path, params=network.parameters(), **fused))
+    if lazy > 1:
+        share = lazy / (lazy + 1)
+        for group in optimizer.param_groups:
+            group["lr"] *= share
+            if "betas" in group:
+                group["betas"] = tuple(beta**share for beta in group["betas"])
+    return optimizer
 
 
 def build_rules(config: Config) -> Rules:
     return Rules(
         loss=build(config, "loss"),
         penalty=build(config, "penalty"),
+        conditional=config.conditional,
+        pac=config.pac,
+        instance_noise=config.instance_noise,
         split_updates=config.split_updates,
         inference_fakes=config.inference_fakes,
     )
 
-
-def count_parameters(network: nn.Module) -> int:
-    return sum(math.prod(parameter.shape) for parameter in network.parameters())

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir, write_atomically
 
@@ -32,6 +33,17 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
     for old in [path for number, path in run.list_checkpoints() if number <= step][:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def data_content(spec: DataSpec) -> dict[str, Any]:
+    """What a checkpoint says of its data, so that sampling needs none."""
+    return {"image_shape": list(spec.image_shape), "num_classes": spec.num_classes, "extent": spec.extent}
+
+
+def data_spec(content: dict[str, Any]) -> DataSpec:
+    """The inverse of `data_content`."""
+    channels, height, width = content["image_shape"]
+    return DataSpec((channels, height, width), content.get("num_classes", 0), content.get("extent"))
 
 
 def find_fault(path: Path) -> str | None:

@@ -34,6 +34,7 @@ ALLOWED_TARGETS = {
     "model": ("gan_exp.models",),
     "loss": ("gan_exp.losses",),
     "penalty": ("gan_exp.penalties",),
+    "augment": ("gan_exp.augment",),
     "optimizer": ("torch.optim", "gan_exp.optimizers"),
     "schedule": ("gan_exp.schedules",),
 }
@@ -79,8 +80,19 @@ class OptimizerConfig(_Checked):
     discriminator: Node
 
 
+class PenaltyConfig(_Checked):
+    """Beside the arguments of `_target_`: `every` k-th D update has the penalty, k times as strong (lazily)."""
+
+    every: PositiveInt = 1
+
+
 class ScheduleConfig(_Checked):
+    """Factors on the configured value as functions of progress; None leaves it as it is."""
+
     lr: Node
+    penalty: Node | None = None
+    beta2: Node | None = None
+    ema: Node | None = None
 
 
 class DeviceConfig(_Checked):
@@ -102,6 +114,10 @@ class Config(_Checked):
     latent_dim: PositiveInt
     ema_halflife_kimg: NonNegativeFloat
     sampling: Literal["with_replacement", "shuffled"]
+    conditional: bool
+    pac: PositiveInt
+    spectral_norm: bool
+    instance_noise: NonNegativeFloat
     split_updates: bool
     inference_fakes: bool
     log_every_steps: PositiveInt
@@ -115,6 +131,7 @@ class Config(_Checked):
     model: ModelConfig
     loss: Node
     penalty: Node
+    augment: Node
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     device: DeviceConfig
@@ -126,10 +143,15 @@ class Config(_Checked):
         yield "model.discriminator", self.model.discriminator
         yield "loss", self.loss
         if self.penalty.get("_target_") is not None:
-            yield "penalty", self.penalty
+            yield "penalty", {k: v for k, v in self.penalty.items() if k not in PenaltyConfig.model_fields}
+        if self.augment.get("_target_") is not None:
+            yield "augment", self.augment
         yield "optimizer.generator", self.optimizer.generator
         yield "optimizer.discriminator", self.optimizer.discriminator
-        yield "schedule.lr", self.schedule.lr
+        for name in ScheduleConfig.model_fields:
+            schedule = getattr(self.schedule, name)
+            if schedule is not None:
+                yield f"schedule.{name}", schedule
 
     def node(self, path: str) -> Node | None:
         return dict(self.nodes()).get(path)
@@ -143,12 +165,24 @@ def check(plain: dict[str, Any]) -> Config:
     _refuse_not_finite(plain)
     config = _validated(Config, plain, "")
     for path, node in config.nodes():
-        check_node(path, config.dataset if path == "dataset" else node)
-    if config.node("penalty") is None:
-        _refuse_leftovers("penalty", config.penalty)
+        check_node(path, {"dataset": config.dataset, "penalty": config.penalty}.get(path, node))
+    for group in ("penalty", "augment"):
+        if config.node(group) is None:
+            _refuse_leftovers(group, getattr(config, group))
+    _refuse_contradictions(config)
+    return config
+
+
+def _refuse_contradictions(config: Config) -> None:
+    """Settings that are each right and together make no game."""
     if config.split_updates and config.node("penalty") is not None:
         raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
-    return config
+    if config.split_updates and not hasattr(resolve_target("loss", config.loss["_target_"]), "real"):
+        raise UserError("split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating")
+    if config.batch_size % config.pac:
+        raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")
+    if config.pac > 1 and config.conditional:
+        raise UserError(f"pac={config.pac}: D can't be told one label for several images; set conditional=false or pac=1")
 
 
 def check_node(path: str, node: Node) -> None:
@@ -171,13 +205,13 @@ def check_node(path: str, node: Node) -> None:
             annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
         required = parameter.default is inspect.Parameter.empty
         fields[name] = (annotation, ... if required else None)
-    schema = create_model("Node", __base__=DatasetConfig if path == "dataset" else _Checked, **fields)
+    schema = create_model("Node", __base__={"dataset": DatasetConfig, "penalty": PenaltyConfig}.get(path, _Checked), **fields)
     known = node if not takes_any else schema.model_fields
     _validated(schema, {key: value for key, value in node.items() if key != "_target_" and key in known}, path)
 
 
 # What the project passes itself, and a YAML therefore can't.
-INJECTED = {"model": ("latent_dim", "image_shape"), "optimizer": ("params",)}
+INJECTED = {"model": ("latent_dim", "image_shape", "num_classes"), "optimizer": ("params",)}
 
 
 def resolve_target(path: str, target: object) -> Callable[..., Any]:

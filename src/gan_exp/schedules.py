@@ -25,10 +25,11 @@ class Linear:
 
 
 class Cosine:
-    """Half a cosine from the base value to `final` times it (Loshchilov and Hutter 2017, "SGDR", without restarts)."""
+    """Half a cosine from `initial` to `final` times the base value (Loshchilov and Hutter 2017, without restarts)."""
 
-    def __init__(self, final: NonNegativeFloat = 0.0) -> None:
+    def __init__(self, final: NonNegativeFloat = 0.0, initial: NonNegativeFloat = 1.0) -> None:
         self.final = final
+        self.initial = initial
 
     def __call__(self, progress: float) -> float:
-        return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0
+        return self.final + (self.initial - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from gan_exp.build import build_data, build_state
-from gan_exp.checkpoint import load_newest
+from gan_exp.checkpoint import data_spec, load_newest
 from gan_exp.config import Config
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.errors import TrainingFault, UserError
@@ -21,13 +21,15 @@ def start_run(config: Config, directory: str) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written where the input is bad."""
     device = prepare_device(config.device)
     data = build_data(config, device)
-    state = build_state(config, data.image_shape, device)
+    state = build_state(config, data.spec, device)
     run = RunDir.create(directory, config.model_dump(), describe_environment(device))
     with _open_display(config, run, data.image_shape, device) as display:
+        labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
         example = torch.zeros(1, config.latent_dim, device=device)
-        display.show(network_table("generator", state.generator, example))
-        example = torch.zeros(1, *data.image_shape, device=device)
-        display.show(network_table("discriminator", state.discriminator, example))
+        display.show(network_table("generator", state.generator, example, *labels))
+        channels, height, width = data.image_shape
+        example = torch.zeros(1, channels * config.pac, height, width, device=device)
+        display.show(network_table("discriminator", state.discriminator, example, *labels))
         display.say(f"run directory: {run.path}")
         _finish(run, lambda: Trainer(config, run, state, data, device, display), display)
 
@@ -36,12 +38,12 @@ def continue_run(config: Config, run: RunDir) -> None:
     """Go on from the newest whole checkpoint of `run`."""
     device = prepare_device(config.device)
     data = build_data(config, device)
-    state = build_state(config, data.image_shape, device)
+    state = build_state(config, data.spec, device)
     checkpoint, passed_over = load_newest(run, device)
-    if tuple(checkpoint["image_shape"]) != data.image_shape:
+    if data_spec(checkpoint) != data.spec:
         raise UserError(
-            f"{run.path}: was trained on images of shape {checkpoint['image_shape']}, the data now has "
-            f"{list(data.image_shape)}; bring back the data it was trained on"
+            f"{run.path}: was trained on {data_spec(checkpoint)}, the data now is {data.spec}; "
+            f"bring back the data it was trained on"
         )
     try:
         state.load_state_dict(checkpoint)

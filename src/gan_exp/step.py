@@ -110,6 +110,17 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
     return images
 
 
+@torch.no_grad()
+def generate_all(generator: nn.Module, latents: Tensor, labels: Tensor | None = None, chunk: int = 256) -> Tensor:
+    """All of `latents` in inference mode, some at a time, on the CPU: images [N, C, H, W] as floats."""
+    generator.eval()
+    parts = [
+        generate(generator, latents[k : k + chunk], None if labels is None else labels[k : k + chunk]).cpu()
+        for k in range(0, len(latents), chunk)
+    ]
+    return torch.cat(parts)
+
+
 def _score(state: TrainingState, rules: Rules, labels: Tensor | None, draw: Draw, kind: str, images: Tensor) -> Tensor:
     """D's logits [N / pac], through augmentation, noise and packing."""
     if state.augment is not None:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -11,20 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_exp.augment import ADA
 from gan_exp.build import build, build_batches, build_rules
-from gan_exp.checkpoint import save_checkpoint
-from gan_exp.config import Config
-from gan_exp.data.packed import PackedImages, to_uint8
+from gan_exp.checkpoint import data_content, save_checkpoint
+from gan_exp.config import Config, ScheduleConfig
+from gan_exp.data.packed import DataSpec, PackedImages, to_uint8
 from gan_exp.errors import TrainingFault
 from gan_exp.monitor.display import Display
-from gan_exp.monitor.images import encode_png, image_grid, save_animation
+from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
 from gan_exp.monitor.metrics_log import MetricsLog
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.state import TrainingState
-from gan_exp.step import DiscriminatorReport, discriminator_step, generator_step
+from gan_exp.step import DiscriminatorReport, discriminator_step, generate_all, generator_step
 from gan_exp.streams import Streams
+
+SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
 
 
 class Trainer:
@@ -46,14 +49,16 @@ class Trainer:
         self.config, self.run, self.state, self.display = config, run, state, display
         self.rules = build_rules(config)
         self.batches = build_batches(config, data)
-        self.image_shape = data.image_shape
+        self.spec = data.spec
         self.device = device
+        # Only a game that needs them draws reals (or their labels) for G's step too.
+        self.batches_per_round = 2 if self.rules.loss.needs_reals or self.rules.conditional else 1
         self.streams = Streams(config.seed, device)
-        self.learning_rate = build(config, "schedule.lr")
+        self.schedules = {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
+        self.penalty_every = config.penalty.get("every", 1)
         penalty = self.rules.penalty
         self.window = Window(device, None if penalty is None else type(penalty).__name__.lower())
-        grid_size = config.grid_rows * config.grid_columns
-        self.grid_latents = Streams(config.seed).latents(0, "grid", grid_size, config.latent_dim).to(device)
+        self.grid_latents, self.grid_labels = self._grid_inputs(data.spec)
         resumed_at = None
         if checkpoint is not None:
             self.window.load_state_dict(checkpoint["window"])
@@ -107,15 +112,39 @@ class Trainer:
 
     def _play_step(self) -> DiscriminatorReport:
         config, state, step = self.config, self.state, self.state.step
-        state.set_learning_rate_factor(self.learning_rate(step / config.steps))
+        factors = {name: 1.0 if f is None else f(step / config.steps) for name, f in self.schedules.items()}
+        state.scale_optimizers(factors["lr"], factors["beta2"])
         for k in range(config.n_critic):
-            batch = self._to_device(self.batches.draw(step * config.n_critic + k))
-            report = discriminator_step(state, self.rules, batch, self._latents(f"discriminator/{k}"))
+            update = step * config.n_critic + k
+            stream = f"discriminator/{k}"
+            batch = self._to_device(self.batches.draw(update * self.batches_per_round))
+            weight = factors["penalty"] * self.penalty_every if update % self.penalty_every == 0 else 0.0
+            report = discriminator_step(state, self.rules, batch, self._latents(stream), self._draw(stream), weight)
             self.window.add_discriminator(report)
-        self.window.add_generator(generator_step(state, self.rules, self._latents("generator")))
+            if isinstance(state.augment, ADA):
+                state.augment.observe(report.real_logits, config.batch_size, update)
+        batch = None
+        if self.batches_per_round == 2:
+            batch = self._to_device(self.batches.draw((step + 1) * config.n_critic * 2 - 1))
+        latents = self._latents("generator")
+        self.window.add_generator(generator_step(state, self.rules, batch, latents, self._draw("generator")))
         state.step += 1
-        state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size)
+        state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
         return report
+
+    def _draw(self, stream: str) -> Callable[[str], torch.Generator]:
+        """The random numbers of this step for a purpose within `stream`."""
+        step = self.state.step
+        return lambda purpose: self.streams.at(step, f"{stream}/{purpose}")
+
+    def _grid_inputs(self, spec: DataSpec) -> tuple[Tensor, Tensor | None]:
+        """Latents that stay the same; for a conditional game a class to each row, beginning anew after the last."""
+        config = self.config
+        count = SCATTER_POINTS if spec.extent is not None else config.grid_rows * config.grid_columns
+        latents = Streams(config.seed).latents(0, "grid", count, config.latent_dim).to(self.device)
+        if not config.conditional:
+            return latents, None
+        return latents, (torch.arange(count, device=self.device) // config.grid_columns) % spec.num_classes
 
     def _latents(self, stream: str) -> Tensor:
         return self.streams.latents(self.state.step, stream, self.config.batch_size, self.config.latent_dim)
@@ -134,6 +163,8 @@ class Trainer:
         metrics["gradient_norm/generator"] = gradient_norm(state.generator)
         metrics["learning_rate/discriminator"] = state.discriminator_optimizer.param_groups[0]["lr"]
         metrics["learning_rate/generator"] = state.generator_optimizer.param_groups[0]["lr"]
+        if isinstance(state.augment, ADA):
+            metrics["augment/p"] = state.augment.p.item()
         metrics["progress/kimg"] = state.images_seen / 1000
         now = time.perf_counter()
         mark, marked_step = self._rate_mark
@@ -154,9 +185,13 @@ class Trainer:
         """The grid of the fixed latents, and what D says of the last batch."""
         self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
         step = self.state.step
-        generator = self.state.generator_ema.eval()
-        images = torch.cat([to_uint8(generator(part)).cpu() for part in self.grid_latents.split(256)])
-        grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)
+        images = generate_all(self.state.generator_ema, self.grid_latents, self.grid_labels)
+        if self.spec.extent is not None:
+            grid = images = scatter_plot(images, self.spec.extent)
+            images = grid.unsqueeze(0)
+        else:
+            images = to_uint8(images)
+            grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)
         png = encode_png(grid)
         write_atomically(self.run.sample_grid(step), png)
         channels, height, width = grid.shape
@@ -172,7 +207,7 @@ class Trainer:
         content = {
             **self.state.state_dict(),
             "window": self.window.state_dict(),
-            "image_shape": list(self.image_shape),
+            **data_content(self.spec),
         }
         save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
         self._saved_step = self.state.step

@@ -10,6 +10,9 @@ from gan_exp.run_dir import RunDir
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from gan_exp.config import Config
+    from gan_exp.data.packed import DataSpec
+
 BATCH = 256
 
 
@@ -22,6 +25,9 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("--output", default="samples.png", metavar="FILE", help=(
         "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder for one PNG an image"
+    ))  # fmt: skip
+    parser.add_argument("--class", dest="label", type=count_of(0), metavar="K", help=(
+        "only this class of a conditional run (default: all in turn)"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
     parser.add_argument(
@@ -36,26 +42,29 @@ def run(arguments: list[str]) -> int:
     from gan_exp.commands.train import trust
 
     trust(options.trust)
-    generator, latent_dim = load_generator(run_dir, options.checkpoint)
-    images = draw(generator, options.count, options.seed, latent_dim)
+    generator, config, spec = load_generator(run_dir, options.checkpoint)
+    labels = _labels(config, spec, options.label, options.count)
+    images = draw(generator, config.latent_dim, options.count, options.seed, labels, spec)
     try:
-        write(images, output)
+        write(images, output, spec)
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
     channels, height, width = images.shape[1:]
-    print(f"{len(images)} samples of {height}x{width}x{channels} in {output}")
+    what = "points" if spec.extent is not None else f"samples of {height}x{width}x{channels}"
+    print(f"{len(images)} {what} in {output}")
     return 0
 
 
-def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", int]:
-    """The run's generator ready to sample, and its latent_dim; no data set is needed."""
+def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", "Config", "DataSpec"]:
+    """The run's generator ready to sample, its configuration and what its data was like; no data set is needed."""
     from gan_exp.build import build_generator
-    from gan_exp.checkpoint import load_checkpoint, load_newest
+    from gan_exp.checkpoint import data_spec, load_checkpoint, load_newest
     from gan_exp.config import check
 
     config = check(run_dir.read_config())
     content = load_newest(run_dir)[0] if checkpoint is None else load_checkpoint(Path(checkpoint))
-    generator = build_generator(config, tuple(content["image_shape"]))
+    spec = data_spec(content)
+    generator = build_generator(config, spec)
     try:
         generator.load_state_dict(content.get("generator_ema", content["generator"]))
     except RuntimeError as error:  # other layers, other sizes
@@ -63,44 +72,61 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
             f"{checkpoint or run_dir.path}: the weights don't fit the model in {run_dir.config} "
             f"({str(error).splitlines()[-1].strip()})"
         ) from error
-    return generator.eval().requires_grad_(False), config.latent_dim
+    return generator.eval().requires_grad_(False), config, spec
 
 
-def draw(generator: "nn.Module", count: int, seed: int, latent_dim: int) -> "Tensor":
-    """uint8 [count, C, H, W]; the first images of a seed are the same whatever the count."""
+def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) -> "Tensor | None":
+    """One class throughout, or all of them in turn; None where the game has no conditions."""
+    import torch
+
+    if not config.conditional:
+        if wanted is not None:
+            raise UserError(f"--class {wanted}: the run is not conditional; train one with conditional=true")
+        return None
+    if wanted is not None and wanted >= spec.num_classes:
+        raise UserError(f"--class {wanted}: the run has {spec.num_classes} classes, numbered from 0")
+    return torch.arange(count) % spec.num_classes if wanted is None else torch.full((count,), wanted)
+
+
+def draw(
+    generator: "nn.Module", latent_dim: int, count: int, seed: int, labels: "Tensor | None", spec: "DataSpec"
+) -> "Tensor":
+    """uint8 [count, C, H, W], or points as floats; the first ones of a seed are the same whatever the count."""
     import torch
 
     from gan_exp.data.packed import to_uint8
+    from gan_exp.step import generate_all
     from gan_exp.streams import Streams
 
     streams = Streams(seed)
-    parts = [
-        # Always whole batches: a shorter one would draw other numbers.
-        to_uint8(generator(streams.latents(k, "sample", BATCH, latent_dim)))
-        for k in range((count + BATCH - 1) // BATCH)
-    ]
-    return torch.cat(parts)[:count]
+    # Always whole batches of latents: a shorter one would draw other numbers.
+    parts = [streams.latents(k, "sample", BATCH, latent_dim) for k in range((count + BATCH - 1) // BATCH)]
+    images = generate_all(generator, torch.cat(parts)[:count], labels, BATCH)
+    return images if spec.extent is not None else to_uint8(images)
 
 
-def write(images: "Tensor", output: Path) -> None:
+def write(images: "Tensor", output: Path, spec: "DataSpec") -> None:
     """As the ending of `output` says."""
     import numpy as np
+    import torch
 
-    from gan_exp.monitor.images import encode_png, image_grid
+    from gan_exp.monitor.images import encode_png, image_grid, scatter_plot
 
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix in (".npy", ".npz"):
         array = images.permute(0, 2, 3, 1).contiguous().numpy()
+        if spec.extent is not None:
+            array = images.flatten(1).numpy()
         if output.suffix == ".npy":
             np.save(output, array)
         else:
             np.savez_compressed(output, images=array)
+    elif spec.extent is not None:
+        output.write_bytes(encode_png(scatter_plot(images, spec.extent)))
     elif output.suffix == ".png":
         columns = int(np.ceil(np.sqrt(len(images))))
         rows = -(-len(images) // columns)
         blank = images.new_zeros(rows * columns - len(images), *images.shape[1:])
-        import torch
-
         output.write_bytes(encode_png(image_grid(torch.cat([images, blank]), rows, columns)))
     else:
         output.mkdir(exist_ok=True)

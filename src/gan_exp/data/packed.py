@@ -21,18 +21,31 @@ class Batch(NamedTuple):
     labels: Tensor | None
 
 
+class DataSpec(NamedTuple):
+    """All that networks, grids and samples need to know of a data set."""
+
+    image_shape: ImageShape
+    num_classes: int = 0  # 0: no labels
+    extent: float | None = None  # for points: the half width of a plot that holds them; None for images
+
+
 @dataclass(frozen=True)
 class PackedImages:
-    """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes."""
+    """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes.
+
+    Points of the plane are float32 [N, 2, 1, 1], with the `extent` of their plot; they are not normalised.
+    """
 
     images: Tensor
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
+    extent: float | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or len(self.images) == 0:
+        wanted = torch.uint8 if self.extent is None else torch.float32
+        if self.images.dtype != wanted or self.images.ndim != 4 or len(self.images) == 0:
             raise ValueError(
-                f"a data set must be a non-empty uint8 tensor [N, C, H, W], "
+                f"a data set must be a non-empty {wanted} tensor [N, C, H, W], "
                 f"not {self.images.dtype} {list(self.images.shape)}"
             )
         if self.labels is not None and self.labels.shape != self.images.shape[:1]:
@@ -42,6 +55,11 @@ class PackedImages:
     def image_shape(self) -> ImageShape:
         _, channels, height, width = self.images.shape
         return channels, height, width
+
+    @property
+    def spec(self) -> DataSpec:
+        num_classes = len(self.classes) or (0 if self.labels is None else int(self.labels.max()) + 1)
+        return DataSpec(self.image_shape, 0 if self.labels is None else num_classes, self.extent)
 
     def to(self, device: torch.device) -> "PackedImages":
         labels = None if self.labels is None else self.labels.to(device)
@@ -59,7 +77,9 @@ class PackedImages:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 in [0, 255] to float32 in [-1, 1]."""
+    """uint8 in [0, 255] to float32 in [-1, 1]; points (float32) as they are."""
+    if images.dtype == torch.float32:
+        return images
     return images.float().mul_(1 / 127.5).sub_(1)
 
 

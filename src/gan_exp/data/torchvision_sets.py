@@ -1,20 +1,22 @@
-"""MNIST, Fashion-MNIST and CIFAR-10 through torchvision: downloaded once, checked, safe when two runs start at once."""
+"""Data sets through torchvision: downloaded once, checked, safe when two runs start at once."""
 
 import math
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.ranges import PositiveInt
 
 DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
 
@@ -40,36 +42,70 @@ def cifar10(root: str) -> PackedImages:
     return _packed(_load(CIFAR10, "cifar10", "cifar-10-batches-py", root))
 
 
+def kmnist(root: str) -> PackedImages:
+    """60,000 cursive Japanese characters of 28x28 in ten classes (Clanuwat et al. 2018)."""
+    from torchvision.datasets import KMNIST
+
+    return _packed(_load(KMNIST, "kmnist", "KMNIST/raw", root))
+
+
+def emnist(root: str, split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]) -> PackedImages:
+    """Handwritten letters and digits of 28x28 (Cohen et al. 2017); `balanced` has 112,800 in 47 classes."""
+    from torchvision.datasets import EMNIST
+
+    packed = _packed(_load(EMNIST, "emnist", "EMNIST/raw", root, train=True, split=split))
+    return replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold the images on their side
+
+
+def svhn(root: str) -> PackedImages:
+    """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011)."""
+    from torchvision.datasets import SVHN
+
+    dataset = _load(SVHN, "svhn", "svhn", root, inside="svhn", split="train")
+    labels = torch.as_tensor(dataset.labels).long()
+    return PackedImages(torch.as_tensor(dataset.data).contiguous(), labels, tuple(map(str, range(10))))
+
+
+def celeba(root: str, cache: str, size: PositiveInt = 64) -> PackedImages:
+    """202,599 faces (Liu et al. 2015), the middle square of each, `size` pixels a side; packed once in `cache`."""
+    from torchvision.datasets import CelebA
+
+    from gan_exp.data.folder import folder
+
+    _load(CelebA, "celeba", "celeba", root, split="all")
+    images = Path(root).expanduser() / "celeba" / "img_align_celeba"
+    return folder(str(images), cache, size=size, fit="crop", channels=3)
+
+
 def _packed(dataset: Any) -> PackedImages:
     images = torch.as_tensor(dataset.data)
     images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return PackedImages(images.contiguous(), torch.as_tensor(dataset.targets).long(), tuple(dataset.classes))
 
 
-def _load(dataset: Any, name: str, folder: str, root: str) -> Any:
-    """Read `root`/`folder`, after downloading it where it isn't there."""
+def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Any:
+    """Read `root`/`folder`, after downloading it where it isn't there.
+
+    `inside` is the folder below the root that torchvision is given; `arguments` choose the split (default: train).
+    """
     place = Path(root).expanduser()
-    if not _present(dataset, name, folder, place):
+    arguments = arguments or {"train": True}
+
+    def make(below: Path, download: bool) -> Any:
+        return dataset(below / inside, download=download, **arguments)
+
+    if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
             with FileLock(place / f".{name}.lock"):
-                if not _present(dataset, name, folder, place):  # another run may have brought it meanwhile
-                    _download(dataset, name, folder, place)
+                if not _present(place / folder):  # another run may have brought it meanwhile
+                    _download(make, name, folder, place)
         except OSError as error:
             raise UserError(
                 f"dataset.root={root}: can't write there ({error.strerror or error}); choose another folder"
             ) from error
-    return _read(dataset, name, folder, place)
-
-
-def _present(dataset: Any, name: str, folder: str, place: Path) -> bool:
-    files = place / folder
-    return files.is_dir() and any(files.iterdir())
-
-
-def _read(dataset: Any, name: str, folder: str, place: Path) -> Any:
     try:
-        return dataset(place, train=True, download=False)
+        return make(place, False)
     except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
         reason = _blame(dataset, place / folder) or " ".join(str(error).split())
         raise UserError(
@@ -78,10 +114,16 @@ def _read(dataset: Any, name: str, folder: str, place: Path) -> Any:
         ) from error
 
 
+def _present(files: Path) -> bool:
+    return files.is_dir() and any(files.iterdir())
+
+
 def _blame(dataset: Any, files: Path) -> str | None:
     """The first file that is missing or not as it should be; torchvision's own messages name none."""
     from torchvision.datasets.utils import check_integrity
 
+    if hasattr(dataset, "splits") or not hasattr(dataset, "resources" if hasattr(dataset, "mirrors") else "train_list"):
+        return None  # EMNIST, SVHN and CelebA don't say what their files must be
     if hasattr(dataset, "resources"):  # MNIST and its kin: the checksums are those of the packed files
         checks = {Path(name).stem: _is_whole_idx for name, _ in dataset.resources}
     else:
@@ -104,7 +146,7 @@ def _is_whole_idx(path: Path) -> bool:
     return dimensions > 0 and path.stat().st_size == 4 * (1 + dimensions) + math.prod(sizes)
 
 
-def _download(dataset: Any, name: str, folder: str, place: Path) -> None:
+def _download(make: Callable[[Path, bool], Any], name: str, folder: str, place: Path) -> None:
     """Download beside and rename, so that a run that is killed half-way leaves nothing that looks whole."""
     staging = place / f".{name}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
@@ -112,7 +154,7 @@ def _download(dataset: Any, name: str, folder: str, place: Path) -> None:
     print(f"downloading {name} to {place} ...", flush=True)
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT_S):
-            dataset(staging, train=True, download=True)
+            make(staging, True)
     except Exception as error:  # URLError, RuntimeError ("Error downloading"), a wrong checksum, a time-out
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

@@ -1,30 +1,13 @@
-"""DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs"), for any image size.
+"""DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs"), for any image size."""
 
-The image is halved (rounding up) until its shorter side is below eight pixels: 64x64 has the paper's four stages
-4-8-16-32-64, 28x28 two (7-14-28), 8x8 one (4-8), 48x80 three (6x10-12x20-24x40-48x80).
-"""
-
+import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
+from gan_exp.models.parts import LabelEmbedding, stage_sizes
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
-
-SMALLEST_SIDE = 8
-
-
-def stage_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """The (height, width) at each stage, smallest first, the image's own last."""
-    if min(height, width) < SMALLEST_SIDE:
-        raise ValueError(
-            f"dcgan can't make {height}x{width} images: each side must have at least {SMALLEST_SIDE} pixels "
-            f"(dataset.resize={SMALLEST_SIDE}, or model=mlp, which has no limit)"
-        )
-    sizes = [(height, width)]
-    while min(sizes[0]) >= SMALLEST_SIDE:
-        sizes.insert(0, ((sizes[0][0] + 1) // 2, (sizes[0][1] + 1) // 2))
-    return sizes
-
 
 def _stage_widths(stages: int, width: int, max_width: int) -> list[int]:
     """Channels from the coarsest stage to the finest but one: doubling with each halving of the image."""
@@ -59,14 +42,20 @@ class DCGANGenerator(nn.Module):
     """Linear to the coarsest size, BatchNorm and ReLU, then one upsampling stage for each doubling; tanh at the end."""
 
     def __init__(
-        self, latent_dim: int, image_shape: ImageShape, width: PositiveInt = 64, max_width: PositiveInt = 512
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        width: PositiveInt = 64,
+        max_width: PositiveInt = 512,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         channels, *image_size = image_shape
-        sizes = stage_sizes(*image_size)
+        sizes = stage_sizes("dcgan", *image_size)
         widths = [*_stage_widths(len(sizes) - 1, width, max_width), channels]
         self.start_shape = (widths[0], *sizes[0])
-        self.project = nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
+        self.label = LabelEmbedding(num_classes)
+        self.project = nn.Linear(latent_dim + self.label.dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
         stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             last = size == sizes[-1]
@@ -75,14 +64,17 @@ class DCGANGenerator(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.apply(_initialise)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        features = self.project(latents).view(-1, *self.start_shape)
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
         images: Tensor = self.stages(features)
         return images
 
 
 class DCGANDiscriminator(nn.Module):
-    """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit."""
+    """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit.
+
+    Conditional: a learned plane of the label beside the image's channels.
+    """
 
     def __init__(
         self,
@@ -90,11 +82,13 @@ class DCGANDiscriminator(nn.Module):
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
         leak: NonNegativeFloat = 0.2,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         channels, *image_size = image_shape
-        sizes = stage_sizes(*image_size)[::-1]
-        widths = [channels, *_stage_widths(len(sizes) - 1, width, max_width)[::-1]]
+        self.embed = nn.Embedding(num_classes, math.prod(image_size)) if num_classes else None
+        sizes = stage_sizes("dcgan", *image_size)[::-1]
+        widths = [channels + (1 if num_classes else 0), *_stage_widths(len(sizes) - 1, width, max_width)[::-1]]
         stages: list[nn.Module] = []
         for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages
@@ -109,6 +103,9 @@ class DCGANDiscriminator(nn.Module):
         self.stages = nn.Sequential(*stages, nn.Flatten(), nn.Linear(widths[-1] * height * width_, 1))
         self.apply(_initialise)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            plane = self.embed(labels).view(len(images), 1, *images.shape[2:])
+            images = torch.cat([images, plane], dim=1)
         logits: Tensor = self.stages(images)
         return logits.squeeze(1)

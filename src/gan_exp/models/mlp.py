@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gan_exp.models.parts import LabelEmbedding
 from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt
-
 
 class KerasBatchNorm1d(nn.BatchNorm1d):
     """BatchNorm whose moving variance is that of the batch as it is, as in Keras; torch stores n / (n - 1) times it."""
@@ -48,11 +48,13 @@ class MLPGenerator(nn.Module):
         leak: NonNegativeFloat = 0.2,
         batch_norm_momentum: Fraction = 0.2,
         batch_norm_eps: PositiveFloat = 1e-3,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.image_shape = image_shape
+        self.label = LabelEmbedding(num_classes)
         layers: list[nn.Module] = []
-        inputs = latent_dim
+        inputs = latent_dim + self.label.dim
         for width in widths:
             layers += [
                 _dense(inputs, width),
@@ -62,8 +64,8 @@ class MLPGenerator(nn.Module):
             inputs = width
         self.layers = nn.Sequential(*layers, _dense(inputs, math.prod(image_shape)), nn.Tanh())
 
-    def forward(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.layers(latents)
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        images: Tensor = self.layers(self.label(latents, labels))
         return images.view(-1, *self.image_shape)
 
 
@@ -75,15 +77,18 @@ class MLPDiscriminator(nn.Module):
         image_shape: ImageShape,
         widths: Sequence[PositiveInt] = (512, 256),
         leak: NonNegativeFloat = 0.2,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten()]
-        inputs = math.prod(image_shape)
+        self.label = LabelEmbedding(num_classes)
+        self.flatten = nn.Flatten()
+        layers: list[nn.Module] = []
+        inputs = math.prod(image_shape) + self.label.dim
         for width in widths:
             layers += [_dense(inputs, width), nn.LeakyReLU(leak)]
             inputs = width
         self.layers = nn.Sequential(*layers, _dense(inputs, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.layers(self.label(self.flatten(images), labels))
         return torch.squeeze(logits, 1)

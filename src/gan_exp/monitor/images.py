@@ -26,6 +26,17 @@ def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
+def scatter_plot(points: Tensor, extent: float, side: int = 320) -> Tensor:
+    """Points [N, 2, 1, 1] in the square [-extent, extent]^2, y upwards: uint8 [1, side, side], brighter where dense."""
+    places = ((points.flatten(1) / extent + 1) / 2 * side).floor().long()
+    inside = ((places >= 0) & (places < side)).all(dim=1)
+    column, row = places[inside, 0], side - 1 - places[inside, 1]
+    counts = torch.bincount(row * side + column, minlength=side * side).view(1, 1, side, side).float()
+    # A dot of 3x3 pixels: single ones can hardly be seen.
+    density = torch.nn.functional.conv2d(counts, torch.ones(1, 1, 3, 3), padding=1)
+    return (density.sqrt() * 90 + 24 * (density > 0)).clamp(0, 255).byte().squeeze(0)
+
+
 def to_pil(image: Tensor) -> Image.Image:
     """uint8 [C, H, W] with 1, 3 or 4 channels (other counts: the first one, as gray)."""
     image = image.cpu()

@@ -10,20 +10,21 @@ from torch import Tensor, nn
 from gan_exp.run_dir import RunDir
 
 
-def network_table(name: str, network: nn.Module, example: Tensor) -> Table:
-    """Each layer's output shape and parameters, as `example` [N, ...] passes through a copy of the network."""
+def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
+    """Each layer's output shape and parameters, as `example` (latents or images, then labels) passes through a copy of the network."""
     copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
     rows: list[tuple[str, str, int]] = []
 
     def note(layer: nn.Module, _: object, output: Tensor) -> None:
         shape = " x ".join(map(str, output.shape[1:])) or "1"
-        rows.append((type(layer).__name__.removeprefix("Keras"), shape, _count(layer)))
+        kind = type(layer).__name__.removeprefix("Keras").removeprefix("Parametrized")  # the latter: spectral_norm
+        rows.append((kind, shape, _count(layer)))
 
-    for layer in copied.modules():
-        if not list(layer.children()):
+    for path, layer in copied.named_modules():
+        if "parametrizations" not in path and all(name == "parametrizations" for name, _ in layer.named_children()):
             layer.register_forward_hook(note)
     with torch.no_grad():
-        copied(example)
+        copied(*example)
     table = Table(title=name, title_justify="left", title_style="bold", box=None, padding=(0, 3, 0, 0))
     table.add_column("layer")
     table.add_column("output")

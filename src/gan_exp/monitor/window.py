@@ -13,18 +13,20 @@ class Window:
 
     def __init__(self, device: torch.device, penalty_name: str | None) -> None:
         self.tags = ["loss/discriminator", "accuracy/real", "accuracy/fake"]
-        if penalty_name is not None:
-            self.tags.append(f"penalty/{penalty_name}")
+        self._penalty_tag = None if penalty_name is None else f"penalty/{penalty_name}"
         self._discriminator = torch.zeros(len(self.tags), device=device)
         self._generator = torch.zeros((), device=device)
+        self._penalty = torch.zeros((), device=device)
         self._discriminator_updates = 0
         self._generator_updates = 0
+        self._penalties = 0  # a lazy penalty is not there in each update
 
     def add_discriminator(self, report: DiscriminatorReport) -> None:
         """An image is taken for real when its logit is above 0 (a probability above one half)."""
         values = [report.loss, (report.real_logits > 0).float().mean(), (report.fake_logits <= 0).float().mean()]
         if report.penalty is not None:
-            values.append(report.penalty)
+            self._penalty += report.penalty
+            self._penalties += 1
         self._discriminator += torch.stack(values)
         self._discriminator_updates += 1
 
@@ -38,24 +40,30 @@ class Window:
         metrics = dict(zip(self.tags, means, strict=True))
         metrics["loss/generator"] = (self._generator / max(1, self._generator_updates)).item()
         metrics["accuracy/discriminator"] = (metrics["accuracy/real"] + metrics["accuracy/fake"]) / 2
-        self._discriminator.zero_()
-        self._generator.zero_()
-        self._discriminator_updates = self._generator_updates = 0
+        if self._penalty_tag is not None and self._penalties:
+            metrics[self._penalty_tag] = (self._penalty / self._penalties).item()
+        for total in (self._discriminator, self._generator, self._penalty):
+            total.zero_()
+        self._discriminator_updates = self._generator_updates = self._penalties = 0
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "discriminator": self._discriminator.clone(),
             "generator": self._generator.clone(),
+            "penalty": self._penalty.clone(),
             "discriminator_updates": self._discriminator_updates,
             "generator_updates": self._generator_updates,
+            "penalties": self._penalties,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._discriminator.copy_(state["discriminator"])
         self._generator.copy_(state["generator"])
+        self._penalty.copy_(state["penalty"])
         self._discriminator_updates = state["discriminator_updates"]
         self._generator_updates = state["generator_updates"]
+        self._penalties = state["penalties"]
 
 
 def gradient_norm(network: nn.Module) -> float:

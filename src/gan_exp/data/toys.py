@@ -1,0 +1,43 @@
+"""The mixtures of Gaussians of the mode-coverage literature: points of the plane, with the mode as label."""
+
+import torch
+from torch import Tensor
+
+from gan_exp.data.packed import PackedImages
+from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
+from gan_exp.streams import Streams
+
+
+def ring(
+    modes: PositiveInt = 8,
+    radius: PositiveFloat = 1.0,
+    sigma: PositiveFloat = 0.01,
+    count: PositiveInt = 100_000,
+    seed: NonNegativeInt = 0,
+) -> PackedImages:
+    """`modes` Gaussians of deviation `sigma` evenly on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
+    angles = torch.arange(modes) * (2 * torch.pi / modes)
+    centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
+    return _mixture(centers, sigma, count, seed, extent=1.5 * radius)
+
+
+def grid(
+    side: PositiveInt = 5,
+    spacing: PositiveFloat = 2.0,
+    sigma: PositiveFloat = 0.05,
+    count: PositiveInt = 100_000,
+    seed: NonNegativeInt = 0,
+) -> PackedImages:
+    """`side` x `side` Gaussians of deviation `sigma`, `spacing` apart, about the origin (the same sources)."""
+    line = (torch.arange(side) - (side - 1) / 2) * spacing
+    centers = torch.cartesian_prod(line, line)
+    return _mixture(centers, sigma, count, seed, extent=(side + 0.5) / 2 * spacing)
+
+
+def _mixture(centers: Tensor, sigma: float, count: int, seed: int, extent: float) -> PackedImages:
+    """`count` points drawn with equal weights; the data's own `seed` lets runs of many seeds share the same data."""
+    streams = Streams(seed)
+    labels = torch.randint(len(centers), (count,), generator=streams.at(0, "modes"))
+    noise = torch.randn(count, 2, generator=streams.at(0, "noise"))
+    points = centers[labels] + sigma * noise
+    return PackedImages(points.view(count, 2, 1, 1), labels, tuple(map(str, range(len(centers)))), extent)

@@ -1,0 +1,71 @@
+"""Networks for points of the plane, as the mixture benchmarks use (PacGAN, Lin et al. 2018, section 4.1 and appendix)."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gan_exp.models.parts import LabelEmbedding
+from gan_exp.ranges import ImageShape, PositiveInt
+
+
+class PointGenerator(nn.Module):
+    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        widths: Sequence[PositiveInt] = (400, 400, 400, 400),
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.label = LabelEmbedding(num_classes)
+        layers: list[nn.Module] = []
+        inputs = latent_dim + self.label.dim
+        for width in widths:
+            layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU()]
+            inputs = width
+        self.layers = nn.Sequential(*layers, nn.Linear(inputs, math.prod(image_shape)))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        points: Tensor = self.layers(self.label(latents, labels))
+        return points.view(-1, *self.image_shape)
+
+
+class Maxout(nn.Module):
+    """The largest of `pieces` linear maps, for each unit (Goodfellow et al. 2013, "Maxout Networks")."""
+
+    def __init__(self, inputs: int, outputs: int, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self.linear = nn.Linear(inputs, outputs * pieces)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.linear(inputs).unflatten(1, (-1, self.pieces)).amax(dim=2)  # type: ignore[no-any-return]
+
+
+class PointDiscriminator(nn.Module):
+    """Maxout layers, then one logit."""
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        widths: Sequence[PositiveInt] = (200, 200, 200),
+        pieces: PositiveInt = 5,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.label = LabelEmbedding(num_classes)
+        layers: list[nn.Module] = []
+        inputs = math.prod(image_shape) + self.label.dim
+        for width in widths:
+            layers.append(Maxout(inputs, width, pieces))
+            inputs = width
+        self.layers = nn.Sequential(*layers, nn.Linear(inputs, 1))
+
+    def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.layers(self.label(self.flatten(points), labels))
+        return logits.squeeze(1)

@@ -1,0 +1,160 @@
+"""R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline"), for any image size.
+
+No normalisation anywhere: residual blocks of grouped convolutions whose initialisation keeps the variance, antialiased
+resampling, a learned basis where the paper has 4x4 (here the image's coarsest size).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
+
+from gan_exp.models.parts import LabelEmbedding, stage_sizes
+from gan_exp.ranges import ImageShape, PositiveInt
+
+LEAK = 0.2
+GAIN = math.sqrt(2 / (1 + LEAK**2))
+CONDITION_DIM = 64  # of the features that meet the label's embedding in D
+
+
+def _scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:
+    """Weights N(0, gain / sqrt(fan_in)), no bias or a zero one."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class _BiasedActivation(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return leaky_relu(features + self.bias.view(1, -1, 1, 1), LEAK)
+
+
+class _Block(nn.Module):
+    """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer starts at zero, so that the block starts as the identity."""
+
+    def __init__(self, width: int, expansion: int, group_size: int, depth: int) -> None:
+        super().__init__()
+        inner = width * expansion
+        gain = GAIN * depth**-0.25  # of `depth` blocks: section 3.3, after Fixup
+        self.layers = nn.Sequential(
+            _scaled(nn.Conv2d(width, inner, 1, bias=False), gain),
+            _BiasedActivation(inner),
+            _scaled(nn.Conv2d(inner, inner, 3, padding=1, groups=inner // group_size, bias=False), gain),
+            _BiasedActivation(inner),
+            _scaled(nn.Conv2d(inner, width, 1, bias=False), 0.0),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)  # type: ignore[no-any-return]
+
+
+class _Resample(nn.Module):
+    """The filter [1, 3, 3, 1] in both directions: doubled and cut to `size`, or halved to it."""
+
+    kernel: Tensor
+
+    def __init__(self, size: tuple[int, int], up: bool) -> None:
+        super().__init__()
+        self.size, self.up = size, up
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
+        self.register_buffer("kernel", torch.outer(taps, taps).view(1, 1, 4, 4), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        channels = features.shape[1]
+        kernel = self.kernel.expand(channels, 1, 4, 4)
+        height, width = self.size
+        if self.up:
+            doubled = conv_transpose2d(features, kernel, stride=2, padding=1, groups=channels)
+            return doubled[:, :, :height, :width]
+        odd = (features.shape[3] % 2, features.shape[2] % 2)
+        features = pad(features, (0, odd[0], 0, odd[1]))
+        return conv2d(features, kernel, stride=2, padding=1, groups=channels)
+
+
+class R3GANGenerator(nn.Module):
+    """A learned basis times Linear(z), residual blocks at each size with upsampling between, a 1x1 convolution.
+
+    `width` channels throughout; each block has `expansion` times as many inside, in groups of `group_size`.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        image_shape: ImageShape,
+        width: PositiveInt = 128,
+        blocks: PositiveInt = 2,
+        expansion: PositiveInt = 2,
+        group_size: PositiveInt = 16,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        _check_groups(width, expansion, group_size)
+        channels, *image_size = image_shape
+        sizes = stage_sizes("r3gan", *image_size)
+        self.label = LabelEmbedding(num_classes)
+        self.basis = nn.Parameter(torch.randn(width, *sizes[0]))
+        self.project = _scaled(nn.Linear(latent_dim + self.label.dim, width, bias=False), 1.0)
+        depth = blocks * len(sizes)
+        stages: list[nn.Module] = []
+        for size in sizes:
+            if stages:
+                stages.append(_Resample(size, up=True))
+            stages += [_Block(width, expansion, group_size, depth) for _ in range(blocks)]
+        self.stages = nn.Sequential(*stages, _scaled(nn.Conv2d(width, channels, 1, bias=False), 1.0))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        scales = self.project(self.label(latents, labels))
+        images: Tensor = self.stages(self.basis * scales[:, :, None, None])
+        return images
+
+
+class R3GANDiscriminator(nn.Module):
+    """The generator's mirror: a 1x1 convolution, blocks and downsampling, a depthwise convolution over all that is left.
+
+    Conditional: the inner product of its features with the label's embedding instead of one logit.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        width: PositiveInt = 128,
+        blocks: PositiveInt = 2,
+        expansion: PositiveInt = 2,
+        group_size: PositiveInt = 16,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        _check_groups(width, expansion, group_size)
+        channels, *image_size = image_shape
+        sizes = stage_sizes("r3gan", *image_size)[::-1]
+        depth = blocks * len(sizes)
+        stages: list[nn.Module] = [_scaled(nn.Conv2d(channels, width, 1, bias=False), 1.0)]
+        for number, size in enumerate(sizes):
+            if number:
+                stages.append(_Resample(size, up=False))
+            stages += [_Block(width, expansion, group_size, depth) for _ in range(blocks)]
+        basis = _scaled(nn.Conv2d(width, width, sizes[-1], groups=width, bias=False), 1.0)
+        self.stages = nn.Sequential(*stages, basis, nn.Flatten())
+        outputs = CONDITION_DIM if num_classes else 1
+        self.head = _scaled(nn.Linear(width, outputs, bias=False), 1.0)
+        self.embed = nn.Embedding(num_classes, CONDITION_DIM) if num_classes else None
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(CONDITION_DIM))
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        features: Tensor = self.head(self.stages(images))
+        if self.embed is None:
+            return features.squeeze(1)
+        return torch.sum(features * self.embed(labels), dim=1)
+
+
+def _check_groups(width: int, expansion: int, group_size: int) -> None:
+    if width * expansion % group_size:
+        raise ValueError(f"group_size={group_size}: must divide width * expansion = {width * expansion}")
