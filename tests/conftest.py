@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Networks this small gain nothing from a second thread, and wait for each other where cores are shared: a step can take
+# fifty times as long then. Read by torch when it is imported, and by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:

@@ -74,8 +74,22 @@ def test_every_bit_of_a_tensor_is_under_a_checksum(run: RunDir) -> None:
             damaged = bytearray(whole)
             damaged[place] ^= 1 << bit
             path.write_bytes(damaged)
-            with pytest.raises(UserError, match="fails its checksum"):
+            with pytest.raises(UserError, match="is not as it was written"):
                 load_checkpoint(path)
+
+
+def test_a_part_that_is_marked_as_a_directory_is_found(run: RunDir) -> None:
+    """torch would load it as if it were empty: the one flip that no checksum covers and that changes the content."""
+    path = save_checkpoint(run, 5, content(), keep=1)
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\x01\x02")
+    while entry >= 0:
+        damaged = bytearray(whole)
+        damaged[entry + 38] ^= 0x10  # external attributes
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="is not as it was written"):
+            load_checkpoint(path)
+        entry = whole.find(b"PK\x01\x02", entry + 1)
 
 
 def test_a_newer_format_is_refused(run: RunDir) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import torch
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 
 from gan_exp.run_dir import RunDir
@@ -46,14 +47,16 @@ def _count(network: nn.Module) -> int:
 def closing_table(run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int) -> Table:
     """How it ended, and where everything lies."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path that is cut can't be followed
     for tag in ("loss/discriminator", "loss/generator", "accuracy/real", "accuracy/fake"):
         if tag in metrics:
             table.add_row(tag, f"{metrics[tag]:.4f}")
     table.add_row("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
     grids = run.list_sample_grids()
     if grids:
-        table.add_row("samples", str(grids[-1][1]))
+        table.add_row("samples", Text(str(grids[-1][1])))
     if run.animation.exists():
-        table.add_row("animation", str(run.animation))
-    table.add_row("run", str(run.path))
+        table.add_row("animation", Text(str(run.animation)))
+    table.add_row("run", Text(str(run.path)))  # no markup: a directory may be called [red]
     return table

@@ -1,0 +1,177 @@
+"""What is shown in a terminal, a pipe, a dumb terminal, without colours, or not at all."""
+
+import io
+import re
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from gan_exp.monitor import display as display_module
+from gan_exp.monitor.display import Display, sparkline
+
+METRICS = {
+    "loss/discriminator": 0.5,
+    "loss/generator": 1.25,
+    "accuracy/discriminator": 0.75,
+    "accuracy/real": 0.9,
+    "accuracy/fake": 0.6,
+}
+ESCAPE = "\x1b["
+COLOUR = re.compile(r"\x1b\[[\d;]*\b(3[0-8]|4[0-8]|9[0-7])\b")
+IMAGES = torch.arange(2 * 64, dtype=torch.uint8).mul(2).view(2, 1, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """The display takes this for a terminal of 120 columns."""
+    written = io.StringIO()
+    pretended = partial(Console, file=written, force_terminal=True, width=120, height=40)
+    monkeypatch.setattr(display_module, "Console", pretended)
+    yield written
+
+
+def play(mode: str, log: Path) -> Display:
+    """What the loop does with a display."""
+    with Display(mode, log, "mlp on digits", 200) as display:
+        display.say("run directory: outputs/[bold]run[/]")
+        display.start(0)
+        display.step = 100
+        display.update(100, METRICS)
+        display.preview(IMAGES)
+        display.step = 150
+        display.update(200, {**METRICS, "loss/generator": 2.5})
+        display.stop()
+        display.show_preview()
+    return display
+
+
+def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not play("auto", tmp_path / "log.txt").live
+    written = capsys.readouterr().out
+    assert ESCAPE not in written and "\r" not in written
+    lines = written.splitlines()
+    assert lines[0] == "run directory: outputs/[bold]run[/]"  # paths are no markup
+    assert re.fullmatch(
+        r"step 100/200  D loss 0\.5000, accuracy 75\.0% \(real 90\.0%, fake 60\.0%\)  G loss 1\.2500  "
+        r"[\d,]+\.\d steps/s, \d+:\d\d:\d\d left",
+        lines[1],
+    )
+    assert lines[2].startswith("step 200/200") and "G loss 2.5000" in lines[2] and lines[2].endswith("0:00:00 left")
+    assert len(lines) == 3 + 4  # the preview: eight rows of pixels, two to a line
+    assert all(set(line) <= set(" .:-=+*#%@") for line in lines[3:])
+
+
+def test_the_log_holds_the_lines(tmp_path: Path) -> None:
+    for mode in ("plain", "quiet"):
+        log = tmp_path / mode
+        play(mode, log)
+        lines = log.read_text().splitlines()
+        assert len(lines) == 3 and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+        assert "step 100/200" in lines[1] and ESCAPE not in "".join(lines)
+
+
+def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play("quiet", tmp_path / "log.txt")
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_quiet_says_nothing_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
+    assert not play("quiet", tmp_path / "log.txt").live
+    assert terminal.getvalue() == ""
+
+
+def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
+    assert play("auto", tmp_path / "log.txt").live
+    written = terminal.getvalue()
+    assert COLOUR.search(written) and "\x1b[?25l" in written and written.count("\x1b[?25h") == 1  # the cursor is back
+    assert "step 100/200" not in written  # the table says it
+    last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written).split("mlp on digits")[-1]
+    assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+right on 75% \(90% of reals, 60% of fakes\)", last)
+    assert re.search(r"generator\s+2\.5000\s+▁█\s+fools D with 40%", last)
+    assert re.search(r"200/200 100% [\d,]+\.\d steps/s, 0:00:00 left", last)
+    assert "▀" in last
+
+
+def test_live_before_the_first_numbers(tmp_path: Path, terminal: io.StringIO) -> None:
+    with Display("live", tmp_path / "log.txt", "title", 10) as display:
+        display.start(0)
+    assert "generator" in terminal.getvalue() and "…" in terminal.getvalue() and "0/10" in terminal.getvalue()
+
+
+def test_the_screen_is_given_back_after_an_error(tmp_path: Path, terminal: io.StringIO) -> None:
+    with pytest.raises(ZeroDivisionError), Display("live", tmp_path / "log.txt", "title", 10) as display:
+        display.start(0)
+        raise ZeroDivisionError
+    assert terminal.getvalue().count("\x1b[?25h") == 1
+
+
+def test_lines_said_while_it_is_live_stand_above(tmp_path: Path, terminal: io.StringIO) -> None:
+    with Display("live", tmp_path / "log.txt", "the title", 10) as display:
+        display.start(0)
+        display.say("SIGINT: saving")
+    assert terminal.getvalue().index("SIGINT: saving") < terminal.getvalue().rindex("the title")
+
+
+def test_a_dumb_terminal_gets_plain_lines(
+    tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert not play("auto", tmp_path / "log.txt").live
+    assert "step 100/200" in terminal.getvalue() and "\x1b[?25l" not in terminal.getvalue()
+
+
+def test_plain_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
+    assert not play("plain", tmp_path / "log.txt").live
+    assert "step 100/200" in terminal.getvalue() and "\x1b[?25l" not in terminal.getvalue()
+
+
+def test_no_color_is_respected(tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert play("auto", tmp_path / "log.txt").live
+    written = terminal.getvalue()
+    assert not COLOUR.search(written) and "▀" not in written
+    assert "@" in written  # the preview in shades of punctuation
+
+
+def test_long_lines_are_not_cut_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Display("plain", tmp_path / "log.txt", "title", 10) as display:
+        display.say("word " * 100)
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_resumed_run_counts_its_own_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate is that of this process: 50 steps in 10 seconds, whatever an earlier one did."""
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr(display_module.time, "perf_counter", lambda: next(clock))
+    with Display("quiet", tmp_path / "log.txt", "title", 2000) as display:
+        display.start(1000)
+        display.update(1050, METRICS)
+    assert (tmp_path / "log.txt").read_text().rstrip().endswith("5.0 steps/s, 0:03:10 left")
+
+
+def test_more_than_a_day_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 100.0])
+    monkeypatch.setattr(display_module.time, "perf_counter", lambda: next(clock))
+    with Display("quiet", tmp_path / "log.txt", "title", 1001) as display:
+        display.start(0)
+        display.update(1, METRICS)
+    assert (tmp_path / "log.txt").read_text().rstrip().endswith("27:46:40 left")
+
+
+def test_sparkline() -> None:
+    assert sparkline(deque([0.0, 1.0, 0.5])) == "▁█▅"
+    assert sparkline(deque([3.0])) == "▁" and sparkline(deque([2.0, 2.0])) == "▁▁"
+    assert sparkline(deque([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0])) == "█▇▆▅▄▃▂▁"

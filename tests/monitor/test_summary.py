@@ -1,0 +1,99 @@
+"""The networks layer by layer, and the closing table."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console, RenderableType
+
+from builders import assert_same
+from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
+from gan_exp.monitor.summary import closing_table, network_table
+from gan_exp.run_dir import RunDir
+
+
+def rows(table: RenderableType, width: int = 100) -> list[list[str]]:
+    written = io.StringIO()
+    Console(file=written, width=width).print(table)
+    return [re.split(r"\s{2,}", line.strip()) for line in written.getvalue().splitlines()]
+
+
+def test_the_articles_generator_as_keras_prints_it() -> None:
+    """The numbers of Keras' summary(): a BatchNorm has its moving averages too."""
+    title, header, *found = rows(network_table("generator", MLPGenerator(100, (1, 28, 28)), torch.zeros(1, 100)))
+    assert title == ["generator"] and header == ["layer", "output", "parameters"]
+    assert found == [
+        ["Linear", "256", "25,856"],
+        ["LeakyReLU", "256"],
+        ["BatchNorm1d", "256", "1,024"],
+        ["Linear", "512", "131,584"],
+        ["LeakyReLU", "512"],
+        ["BatchNorm1d", "512", "2,048"],
+        ["Linear", "1024", "525,312"],
+        ["LeakyReLU", "1024"],
+        ["BatchNorm1d", "1024", "4,096"],
+        ["Linear", "784", "803,600"],
+        ["Tanh", "784"],
+        ["all", "1,493,520"],
+        ["of these trained", "1,489,936"],
+    ]
+
+
+def test_the_articles_discriminator_as_keras_prints_it() -> None:
+    _, _, *found = rows(network_table("discriminator", MLPDiscriminator((1, 28, 28)), torch.zeros(1, 1, 28, 28)))
+    assert found == [
+        ["Flatten", "784"],
+        ["Linear", "512", "401,920"],
+        ["LeakyReLU", "512"],
+        ["Linear", "256", "131,328"],
+        ["LeakyReLU", "256"],
+        ["Linear", "1", "257"],
+        ["all", "533,505"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "example"),
+    [
+        (DCGANGenerator(8, (3, 45, 37), width=4), torch.zeros(1, 8)),
+        (DCGANDiscriminator((3, 45, 37), width=4), torch.zeros(1, 3, 45, 37)),
+        (MLPGenerator(8, (1, 4, 4), (6,)), torch.zeros(1, 8)),
+    ],
+)
+def test_looking_changes_nothing(network: torch.nn.Module, example: torch.Tensor) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    random_state = torch.get_rng_state()
+    found = rows(network_table("x", network, example))
+    assert_same({**network.state_dict()}, before)
+    assert torch.equal(torch.get_rng_state(), random_state) and network.training
+    assert not any(layer._forward_hooks for layer in network.modules())
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    assert len([row for row in found if not row[0].startswith(("x", "layer", "all", "of these"))]) == len(layers)
+
+
+def test_the_closing_table(in_tmp: Path) -> None:
+    run = RunDir.create("outputs/[bold]run", {}, {})
+    run.sample_grid(0).touch()
+    run.sample_grid(500).touch()
+    metrics = {"loss/discriminator": 0.51234, "loss/generator": 1.0, "accuracy/real": 0.9, "learning_rate/generator": 1}
+    found = rows(closing_table(run, metrics, 20.0, 3000), width=200)
+    assert found == [
+        ["loss/discriminator", "0.5123"],
+        ["loss/generator", "1.0000"],
+        ["accuracy/real", "0.9000"],
+        ["time", "20.0 s for 3,000 steps (150.0 steps/s)"],
+        ["samples", "outputs/[bold]run/samples/step-00000500.png"],
+        ["run", "outputs/[bold]run"],
+    ]
+    run.animation.touch()
+    assert ["animation", "outputs/[bold]run/samples/animation.gif"] in rows(closing_table(run, {}, 0.0, 0), width=200)
+
+
+def test_a_long_path_is_told_in_full(in_tmp: Path) -> None:
+    run = RunDir("outputs/" + "long" * 40)
+    written = io.StringIO()
+    Console(file=written, width=100).print(closing_table(run, {}, 1.0, 1))
+    assert "long" * 40 in re.sub(r"\s+", "", written.getvalue())

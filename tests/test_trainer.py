@@ -1,0 +1,390 @@
+"""The loop: a resumed run is the run never stopped, and what it tells is what happened."""
+
+import io
+import json
+import math
+import signal
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from builders import assert_same, read_lines, small_config
+from gan_exp import trainer as trainer_module
+from gan_exp.build import build_batches, build_data, build_rules, build_state
+from gan_exp.checkpoint import load_checkpoint
+from gan_exp.cli import main
+from gan_exp.config import Config
+from gan_exp.errors import TrainingFault, UserError
+from gan_exp.monitor.tensorboard import LAYOUT
+from gan_exp.monitor.window import gradient_norm
+from gan_exp.run_dir import RunDir
+from gan_exp.schedules import Cosine
+from gan_exp.session import continue_run, start_run
+from gan_exp.step import discriminator_step, generator_step
+from gan_exp.streams import Streams
+
+CPU = torch.device("cpu")
+RHYTHM = ("steps=11", "log_every_steps=4", "sample_every_steps=3", "checkpoint_every_steps=5", "keep_checkpoints=3")
+
+
+def play(config: Config, directory: Path | str, stops: Collection[int], monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """Train in `directory`, interrupted by Ctrl-C in each step of `stops` and resumed each time."""
+    original = generator_step
+
+    def interrupted(state: Any, *rest: Any) -> Any:
+        if state.step + 1 in stops:
+            signal.raise_signal(signal.SIGINT)
+        return original(state, *rest)
+
+    monkeypatch.setattr(trainer_module, "generator_step", interrupted)
+    go_on: Callable[[], None] = lambda: start_run(config, str(directory))  # noqa: E731
+    for stop in sorted(stops):
+        with pytest.raises(SystemExit) as ended:
+            go_on()
+        assert ended.value.code == 130
+        run = RunDir.open(str(directory))
+        status = run.read_status()
+        assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
+        _age_events(run)
+        go_on = lambda: continue_run(config, run)  # noqa: E731, B023
+    monkeypatch.setattr(trainer_module, "generator_step", original)
+    go_on()
+    run = RunDir.open(str(directory))
+    assert run.read_status()["state"] == "finished"
+    return run
+
+
+def _age_events(run: RunDir) -> None:
+    """TensorBoard reads files by the second in their names; the runs of a test can all begin in one."""
+    for path in run.tensorboard.iterdir():
+        if not path.name.endswith("earlier"):
+            count = sum(other.name.endswith("earlier") for other in run.tensorboard.iterdir())
+            path.rename(path.with_name(f"events.out.tfevents.{count:010d}.earlier"))
+
+
+def assert_same_run(first: RunDir, second: RunDir) -> None:
+    """Checkpoint, metrics and pictures, bit by bit."""
+    step, newest = first.list_checkpoints()[-1]
+    assert second.list_checkpoints()[-1][0] == step
+    assert_same(load_checkpoint(newest), load_checkpoint(second.checkpoint(step)))
+    lines, others = read_lines(first.metrics), read_lines(second.metrics)
+    for line in (*lines, *others):
+        assert line.pop("progress/images_per_sec") > 0
+    assert lines == others
+    grids = [path for _, path in first.list_sample_grids()]
+    assert [path.name for path in grids] == [path.name for _, path in second.list_sample_grids()]
+    for path in (*grids, first.animation):
+        assert path.read_bytes() == (second.samples / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("mlp", "penalty=r1", "schedule=cosine"),
+        ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
+        ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
+        ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
+        ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
+    ],
+    ids=lambda overrides: "-".join(overrides),
+)
+def test_a_resumed_run_is_one_never_stopped(
+    overrides: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the first step, between logging steps, at one, at a checkpoint, and just before the end."""
+    config = small_config(*overrides, *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    assert_same_run(whole, play(config, "stopped", (1, 4, 5, 6, 10), monkeypatch))
+    assert [step for step, _ in whole.list_checkpoints()] == [5, 10, 11]
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had logged beyond that is written again, not twice."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    killed = play(config, "killed", (), monkeypatch)
+    _age_events(killed)
+    for step in (10, 11):
+        killed.checkpoint(step).write_bytes(killed.checkpoint(step).read_bytes()[:1000])
+    with killed.metrics.open("a") as metrics:
+        metrics.write('{"step": 11, "loss/disc')  # the end of a line that never reached the disk
+    continue_run(config, killed)
+    assert_same_run(whole, killed)
+    assert killed.log.read_text().count("passed over: ") == 2
+    accumulator = read_events(killed)
+    for tag in accumulator.Tags()["scalars"]:
+        assert [event.step for event in accumulator.Scalars(tag)] == [4, 8, 11], tag
+
+
+def test_a_run_goes_on_for_longer(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as no schedule looks at the end, it is the longer run from the start."""
+    play(small_config("mlp", *RHYTHM, "steps=8"), "run", (), monkeypatch)
+    longer = small_config("mlp", *RHYTHM, "steps=12")
+    run = RunDir.open("run")
+    _age_events(run)
+    continue_run(longer, run)
+    whole = play(longer, "whole", (), monkeypatch)
+    assert_same(load_checkpoint(run.checkpoint(12)), load_checkpoint(whole.checkpoint(12)))
+    assert [line["step"] for line in read_lines(run.metrics)] == [4, 8, 12]
+
+
+def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the loop written out by hand."""
+    config = small_config(
+        "mlp", "steps=7", "log_every_steps=3", "n_critic=2", "penalty=r1", "schedule=cosine", "lr=0.01"
+    )
+    run = play(config, "run", (), monkeypatch)
+    data = build_data(config, CPU)
+    state, rules = build_state(config, data.image_shape, CPU), build_rules(config)
+    batches, streams = build_batches(config, data), Streams(config.seed)
+    reports: list[dict[str, list[float]]] = []
+    expected = []
+    for step in range(7):
+        state.set_learning_rate_factor(Cosine()(step / 7))
+        report: dict[str, list[float]] = {}
+        for k in range(2):
+            found = discriminator_step(
+                state, rules, batches.draw(2 * step + k), streams.latents(step, f"discriminator/{k}", 16, 8)
+            )
+            assert found.penalty is not None
+            report.setdefault("loss/discriminator", []).append(found.loss.item())
+            report.setdefault("penalty/r1", []).append(found.penalty.item())
+            report.setdefault("accuracy/real", []).append(float(np.mean(found.real_logits.numpy() > 0)))
+            report.setdefault("accuracy/fake", []).append(float(np.mean(found.fake_logits.numpy() <= 0)))
+        loss = generator_step(state, rules, streams.latents(step, "generator", 16, 8))
+        report["loss/generator"] = [loss.item()]
+        state.step += 1
+        reports.append(report)
+        if step + 1 in (3, 6, 7):
+            means = {tag: float(np.mean([r[tag] for r in reports])) for tag in report}
+            expected.append(
+                {
+                    "step": step + 1,
+                    **means,
+                    "accuracy/discriminator": (means["accuracy/real"] + means["accuracy/fake"]) / 2,
+                    "gradient_norm/discriminator": gradient_norm(state.discriminator),
+                    "gradient_norm/generator": gradient_norm(state.generator),
+                    "learning_rate/discriminator": 0.005 * (1 + math.cos(math.pi * step / 7)),
+                    "learning_rate/generator": 0.005 * (1 + math.cos(math.pi * step / 7)),
+                    "progress/kimg": (step + 1) * 32 / 1000,
+                }
+            )
+            reports.clear()
+    lines = read_lines(run.metrics)
+    for line in lines:
+        del line["progress/images_per_sec"]
+    assert len(lines) == len(expected) == 3
+    for line, by_hand in zip(lines, expected, strict=True):
+        assert line == pytest.approx(by_hand, rel=1e-5)
+    status = run.read_status()
+    assert status["step"] == 7 and status["metrics"]["loss/generator"] == lines[-1]["loss/generator"]
+
+
+def read_events(run: RunDir) -> EventAccumulator:
+    everything = dict.fromkeys(("scalars", "images", "histograms", "tensors"), 0)
+    accumulator = EventAccumulator(str(run.tensorboard), size_guidance=everything)
+    accumulator.Reload()
+    return accumulator
+
+
+SCALARS = {
+    "loss/discriminator",
+    "loss/generator",
+    "accuracy/discriminator",
+    "accuracy/real",
+    "accuracy/fake",
+    "penalty/r1",
+    "gradient_norm/discriminator",
+    "gradient_norm/generator",
+    "learning_rate/discriminator",
+    "learning_rate/generator",
+    "progress/images_per_sec",
+    "progress/kimg",
+}
+
+
+def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read back after two interruptions: every tag, no point twice, the numbers of metrics.jsonl."""
+    config = small_config("mlp", *RHYTHM, "penalty=r1", "grid_rows=2", "grid_columns=3")
+    run = play(config, "run", (2, 7), monkeypatch)
+    accumulator, lines = read_events(run), read_lines(run.metrics)
+    tags = accumulator.Tags()
+    assert set(tags["scalars"]) == SCALARS
+    assert all(set(line) == SCALARS | {"step"} for line in lines)
+    for tag in SCALARS:
+        points = [(event.step, event.value) for event in accumulator.Scalars(tag)]
+        assert points == [(line["step"], float(np.float32(line[tag]))) for line in lines], tag
+
+    assert tags["images"] == ["samples"]
+    images = accumulator.Images("samples")
+    assert [image.step for image in images] == [0, 3, 6, 9, 11]
+    for image in images:
+        assert image.encoded_image_string == run.sample_grid(image.step).read_bytes()
+        picture = Image.open(io.BytesIO(image.encoded_image_string))
+        assert picture.size == (image.width, image.height) and picture.mode == "L"
+
+    assert set(tags["histograms"]) == {"logits/real", "logits/fake"}
+    for tag in tags["histograms"]:
+        histograms = accumulator.Histograms(tag)
+        assert [histogram.step for histogram in histograms] == [3, 6, 9, 11]
+        assert all(histogram.histogram_value.num == config.batch_size for histogram in histograms)
+
+    (text,) = accumulator.Tensors("config/text_summary")
+    shown = text.tensor_proto.string_val[0].decode()
+    assert [line.removeprefix("    ") for line in shown.splitlines()] == run.config.read_text().splitlines()
+
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(accumulator.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
+    assert charts["losses"] == ["loss/discriminator", "loss/generator"]
+    assert {tag for chart in charts.values() for tag in chart} <= SCALARS and len(charts) == len(LAYOUT["the game"])
+
+    hparams = accumulator.PluginTagToContent("hparams")
+    assert set(hparams) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}
+    start = plugin_data_pb2.HParamsPluginData()
+    start.ParseFromString(hparams["_hparams_/session_start_info"])
+    values = start.session_start_info.hparams
+    assert values["lr"].number_value == config.lr and values["loss"].string_value == "NonSaturating"
+    assert values["batch_size"].number_value == 16 and values["penalty.gamma"].number_value == 0.1
+    experiment = plugin_data_pb2.HParamsPluginData()
+    experiment.ParseFromString(hparams["_hparams_/experiment"])
+    metrics = {info.name.tag for info in experiment.experiment.metric_infos}
+    assert metrics and metrics <= SCALARS
+
+
+def diverging(*overrides: str) -> Config:
+    """Plain gradient descent with steps the size of the universe."""
+    return small_config("mlp", "optimizer=sgd", "loss=lsgan", "lr=1e25", *overrides)
+
+
+def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
+    with pytest.raises(TrainingFault, match=r"step 4: .* is (nan|inf), the game has diverged; there is no checkpoint"):
+        start_run(diverging("steps=20", "log_every_steps=4"), "run")
+    run = RunDir.open("run")
+    status = run.read_status()
+    assert status["state"] == "failed" and status["step"] == 4 and "Try a smaller lr" in status["reason"]
+    assert run.list_checkpoints() == [] and read_lines(run.metrics) == []
+
+
+def test_the_last_checkpoint_is_from_before_the_divergence(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where checkpoints and grids come more often than anyone looks at the losses."""
+    config = small_config("mlp", "steps=30", "log_every_steps=30", "sample_every_steps=4", "checkpoint_every_steps=2")
+    original = discriminator_step
+
+    def poisoned(state: Any, *rest: Any) -> Any:
+        if state.step == 6:
+            state.generator_parameters[0].data[0, 0] = math.nan
+        return original(state, *rest)
+
+    monkeypatch.setattr(trainer_module, "discriminator_step", poisoned)
+    with pytest.raises(TrainingFault, match=r"step 8: .*no longer finite.*last checkpoint \(step 6\) is from before"):
+        start_run(config, "run")
+    run = RunDir.open("run")
+    assert run.list_checkpoints()[-1][0] == 6 and run.list_sample_grids()[-1][0] == 4
+    content = load_checkpoint(run.checkpoint(6))
+    assert all(value.isfinite().all() for value in content["generator"].values())
+    assert run.read_status()["state"] == "failed"
+    monkeypatch.setattr(trainer_module, "discriminator_step", original)
+    continue_run(config, run)  # where it was whole
+    assert run.read_status()["state"] == "finished"
+
+
+def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["steps=4", "log_every_steps=1", "batch_size=4", "display=quiet", "device=cpu", "hydra.run.dir=run"]
+    rules = ["optimizer=sgd", "loss=lsgan", "lr=1e25"]
+    widths = ["model.generator.widths=[4]", "model.discriminator.widths=[4]"]
+    assert main(["train", *run, *rules, *widths]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "the game has diverged" in error
+    assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
+
+
+def test_an_unforeseen_fault_is_told_in_a_sentence_and_kept_in_the_log(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of a kind that nobody thought of")
+
+    monkeypatch.setattr(trainer_module, "generator_step", fail)
+    with pytest.raises(TrainingFault, match=r"ZeroDivisionError: of a kind .*the traceback is in .*log\.txt"):
+        start_run(small_config("mlp", *RHYTHM), "run")
+    run = RunDir.open("run")
+    assert run.read_status()["state"] == "failed" and "Traceback" in run.log.read_text()
+
+
+def test_a_full_disk_is_told_as_such(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer_module, "save_checkpoint", fail)
+    with pytest.raises(TrainingFault, match=r"No space left on device; make room .*gan-exp resume"):
+        start_run(small_config("mlp", *RHYTHM), "run")
+
+
+def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even in the middle of a step; what was saved before is still there."""
+
+    def impatient(state: Any, *rest: Any) -> Any:
+        if state.step == 6:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return generator_step(state, *rest)
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(trainer_module, "generator_step", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        start_run(small_config("mlp", *RHYTHM), "run")
+    run = RunDir.open("run")
+    assert run.read_status()["state"] == "interrupted" and run.list_checkpoints()[-1][0] == 5
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(state: Any, *rest: Any) -> Any:
+        if state.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return generator_step(state, *rest)
+
+    monkeypatch.setattr(trainer_module, "generator_step", terminated)
+    with pytest.raises(SystemExit) as ended:
+        start_run(small_config("mlp", *RHYTHM), "run")
+    assert ended.value.code == 128 + signal.SIGTERM
+    run = RunDir.open("run")
+    assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
+
+
+def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = play(small_config("mlp", *RHYTHM), "run", (), monkeypatch)
+    wider = small_config("mlp", *RHYTHM, "model.generator.widths=[32]")
+    with pytest.raises(UserError, match=r"checkpoints don't fit its config\.yaml"):
+        continue_run(wider, run)
+    other_data = small_config("mlp", *RHYTHM, "dataset.resize=9")
+    with pytest.raises(UserError, match=r"trained on images of shape \[1, 8, 8\], the data now has \[1, 9, 9\]"):
+        continue_run(other_data, run)
+
+
+def test_grids_show_the_average_of_the_generator(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same latents in every grid, through the averaged generator in inference mode."""
+    config = small_config("mlp", *RHYTHM, "lr=0.01", "grid_rows=2", "grid_columns=2")
+    run = play(config, "run", (), monkeypatch)
+    state = build_state(config, (1, 8, 8), CPU)
+    state.load_state_dict(load_checkpoint(run.checkpoint(11)))
+    latents = Streams(config.seed).latents(0, "grid", 4, config.latent_dim)
+    with torch.no_grad():
+        images = ((state.generator_ema.eval()(latents) + 1) * 127.5).round().byte()[:, 0].numpy()
+    shown = np.array(Image.open(run.sample_grid(11)))
+    factor = shown.shape[0] // 17  # two images of eight pixels and the line between them
+    shown = shown[::factor, ::factor]
+    for index, (row, column) in enumerate(((0, 0), (0, 9), (9, 0), (9, 9))):
+        np.testing.assert_array_equal(shown[row : row + 8, column : column + 8], images[index])
+    with torch.no_grad():
+        plain = ((state.generator.eval()(latents) + 1) * 127.5).round().byte()[:, 0].numpy()
+    assert (plain != images).any()
