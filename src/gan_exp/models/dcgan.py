@@ -6,13 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_exp.models.parts import LabelEmbedding, stage_sizes
+from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
-
-def _stage_widths(stages: int, width: int, max_width: int) -> list[int]:
-    """Channels from the coarsest stage to the finest but one: doubling with each halving of the image."""
-    return [min(width * 2**k, max_width) for k in range(stages)][::-1]
-
 
 def _initialise(module: nn.Module) -> None:
     """Weights N(0, 0.02), as section 4 of the paper; BatchNorm's gain N(1, 0.02), as its authors' code."""
@@ -52,7 +47,7 @@ class DCGANGenerator(nn.Module):
         super().__init__()
         channels, *image_size = image_shape
         sizes = stage_sizes("dcgan", *image_size)
-        widths = [*_stage_widths(len(sizes) - 1, width, max_width), channels]
+        widths = [*stage_widths(len(sizes) - 1, width, max_width), channels]
         self.start_shape = (widths[0], *sizes[0])
         self.label = LabelEmbedding(num_classes)
         self.project = nn.Linear(latent_dim + self.label.dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
@@ -88,7 +83,7 @@ class DCGANDiscriminator(nn.Module):
         channels, *image_size = image_shape
         self.embed = nn.Embedding(num_classes, math.prod(image_size)) if num_classes else None
         sizes = stage_sizes("dcgan", *image_size)[::-1]
-        widths = [channels + (1 if num_classes else 0), *_stage_widths(len(sizes) - 1, width, max_width)[::-1]]
+        widths = [channels + (1 if num_classes else 0), *stage_widths(len(sizes) - 1, width, max_width)[::-1]]
         stages: list[nn.Module] = []
         for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages

@@ -24,6 +24,11 @@ def stage_sizes(model: str, height: int, width: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def stage_widths(stages: int, width: int, max_width: int) -> list[int]:
+    """Channels of each stage, coarsest first: `width` at the finest, doubled with each halving up to `max_width`."""
+    return [min(width * 2**k, max_width) for k in range(stages)][::-1]
+
+
 class LabelEmbedding(nn.Module):
     """A learned vector of the label behind each row of the inputs [N, F] (Mirza and Osindero 2014, "Conditional GANs").
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
 
-from gan_exp.models.parts import LabelEmbedding, stage_sizes
+from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 
 LEAK = 0.2
@@ -56,32 +56,42 @@ class _Block(nn.Module):
 
 
 class _Resample(nn.Module):
-    """The filter [1, 3, 3, 1] in both directions: doubled and cut to `size`, or halved to it."""
+    """The filter [1, 3, 3, 1] in both directions: doubled and cut to `size`, or halved to it; then a 1x1 convolution
+    where the number of channels changes."""
 
     kernel: Tensor
 
-    def __init__(self, size: tuple[int, int], up: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], up: bool) -> None:
         super().__init__()
         self.size, self.up = size, up
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
         self.register_buffer("kernel", torch.outer(taps, taps).view(1, 1, 4, 4), persistent=False)
+        convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.channels = nn.Identity() if inputs == outputs else _scaled(convolution, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        channels = features.shape[1]
-        kernel = self.kernel.expand(channels, 1, 4, 4)
-        height, width = self.size
+        # A 1x1 convolution commutes with the filter: it goes where there are fewer pixels.
         if self.up:
-            doubled = conv_transpose2d(features, kernel, stride=2, padding=1, groups=channels)
-            return doubled[:, :, :height, :width]
-        odd = (features.shape[3] % 2, features.shape[2] % 2)
-        features = pad(features, (0, odd[0], 0, odd[1]))
-        return conv2d(features, kernel, stride=2, padding=1, groups=channels)
+            return self._double(self.channels(features))
+        return self.channels(self._halve(features))  # type: ignore[no-any-return]
+
+    def _double(self, features: Tensor) -> Tensor:
+        count = features.shape[1]
+        doubled = conv_transpose2d(features, self.kernel.expand(count, 1, 4, 4), stride=2, padding=1, groups=count)
+        height, width = self.size
+        return doubled[:, :, :height, :width]
+
+    def _halve(self, features: Tensor) -> Tensor:
+        count, height, width = features.shape[1:]
+        features = pad(features, (0, width % 2, 0, height % 2))
+        return conv2d(features, self.kernel.expand(count, 1, 4, 4), stride=2, padding=1, groups=count)
 
 
 class R3GANGenerator(nn.Module):
     """A learned basis times Linear(z), residual blocks at each size with upsampling between, a 1x1 convolution.
 
-    `width` channels throughout; each block has `expansion` times as many inside, in groups of `group_size`.
+    `width` channels at the image's own size, twice as many at each coarser one up to `max_width`; each block has
+    `expansion` times as many inside, in groups of `group_size`.
     """
 
     def __init__(
@@ -89,25 +99,25 @@ class R3GANGenerator(nn.Module):
         latent_dim: int,
         image_shape: ImageShape,
         width: PositiveInt = 128,
+        max_width: PositiveInt = 128,
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
         group_size: PositiveInt = 16,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        _check_groups(width, expansion, group_size)
         channels, *image_size = image_shape
         sizes = stage_sizes("r3gan", *image_size)
+        widths = stage_widths(len(sizes), width, max_width)
         self.label = LabelEmbedding(num_classes)
-        self.basis = nn.Parameter(torch.randn(width, *sizes[0]))
-        self.project = _scaled(nn.Linear(latent_dim + self.label.dim, width, bias=False), 1.0)
-        depth = blocks * len(sizes)
+        self.basis = nn.Parameter(torch.randn(widths[0], *sizes[0]))
+        self.project = _scaled(nn.Linear(latent_dim + self.label.dim, widths[0], bias=False), 1.0)
         stages: list[nn.Module] = []
-        for size in sizes:
-            if stages:
-                stages.append(_Resample(size, up=True))
-            stages += [_Block(width, expansion, group_size, depth) for _ in range(blocks)]
-        self.stages = nn.Sequential(*stages, _scaled(nn.Conv2d(width, channels, 1, bias=False), 1.0))
+        for number, size in enumerate(sizes):
+            if number:
+                stages.append(_Resample(widths[number - 1], widths[number], size, up=True))
+            stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
+        self.stages = nn.Sequential(*stages, _scaled(nn.Conv2d(widths[-1], channels, 1, bias=False), 1.0))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         scales = self.project(self.label(latents, labels))
@@ -125,25 +135,25 @@ class R3GANDiscriminator(nn.Module):
         self,
         image_shape: ImageShape,
         width: PositiveInt = 128,
+        max_width: PositiveInt = 128,
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
         group_size: PositiveInt = 16,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        _check_groups(width, expansion, group_size)
         channels, *image_size = image_shape
         sizes = stage_sizes("r3gan", *image_size)[::-1]
-        depth = blocks * len(sizes)
-        stages: list[nn.Module] = [_scaled(nn.Conv2d(channels, width, 1, bias=False), 1.0)]
+        widths = stage_widths(len(sizes), width, max_width)[::-1]
+        stages: list[nn.Module] = [_scaled(nn.Conv2d(channels, widths[0], 1, bias=False), 1.0)]
         for number, size in enumerate(sizes):
             if number:
-                stages.append(_Resample(size, up=False))
-            stages += [_Block(width, expansion, group_size, depth) for _ in range(blocks)]
-        basis = _scaled(nn.Conv2d(width, width, sizes[-1], groups=width, bias=False), 1.0)
+                stages.append(_Resample(widths[number - 1], widths[number], size, up=False))
+            stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
+        basis = _scaled(nn.Conv2d(widths[-1], widths[-1], sizes[-1], groups=widths[-1], bias=False), 1.0)
         self.stages = nn.Sequential(*stages, basis, nn.Flatten())
         outputs = CONDITION_DIM if num_classes else 1
-        self.head = _scaled(nn.Linear(width, outputs, bias=False), 1.0)
+        self.head = _scaled(nn.Linear(widths[-1], outputs, bias=False), 1.0)
         self.embed = nn.Embedding(num_classes, CONDITION_DIM) if num_classes else None
         if self.embed is not None:
             nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(CONDITION_DIM))
@@ -155,6 +165,8 @@ class R3GANDiscriminator(nn.Module):
         return torch.sum(features * self.embed(labels), dim=1)
 
 
-def _check_groups(width: int, expansion: int, group_size: int) -> None:
+def _blocks(width: int, blocks: int, expansion: int, group_size: int, stages: int) -> list[nn.Module]:
+    """The blocks of one of `stages` sizes."""
     if width * expansion % group_size:
-        raise ValueError(f"group_size={group_size}: must divide width * expansion = {width * expansion}")
+        raise ValueError(f"group_size={group_size}: must divide the width inside a block, {width * expansion}")
+    return [_Block(width, expansion, group_size, depth=blocks * stages) for _ in range(blocks)]
