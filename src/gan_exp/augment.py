@@ -179,7 +179,9 @@ class _Draw:
 def _matrix(rows: list[list[Tensor | float]]) -> Tensor:
     """[N, 3, 3] from numbers and tensors [N, 1, 1, 1]."""
     like = next(value for row in rows for value in row if isinstance(value, Tensor)).flatten()
-    values = [value.flatten() if isinstance(value, Tensor) else torch.full_like(like, value) for row in rows for value in row]
+    values = [
+        value.flatten() if isinstance(value, Tensor) else torch.full_like(like, value) for row in rows for value in row
+    ]
     return torch.stack(values, dim=1).view(-1, 3, 3)
 
 

@@ -135,4 +135,3 @@ def build_rules(config: Config) -> Rules:
         split_updates=config.split_updates,
         inference_fakes=config.inference_fakes,
     )
-

@@ -178,11 +178,15 @@ def _refuse_contradictions(config: Config) -> None:
     if config.split_updates and config.node("penalty") is not None:
         raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
     if config.split_updates and not hasattr(resolve_target("loss", config.loss["_target_"]), "real"):
-        raise UserError("split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating")
+        raise UserError(
+            "split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating"
+        )
     if config.batch_size % config.pac:
         raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")
     if config.pac > 1 and config.conditional:
-        raise UserError(f"pac={config.pac}: D can't be told one label for several images; set conditional=false or pac=1")
+        raise UserError(
+            f"pac={config.pac}: D can't be told one label for several images; set conditional=false or pac=1"
+        )
 
 
 def check_node(path: str, node: Node) -> None:
@@ -205,7 +209,9 @@ def check_node(path: str, node: Node) -> None:
             annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
         required = parameter.default is inspect.Parameter.empty
         fields[name] = (annotation, ... if required else None)
-    schema = create_model("Node", __base__={"dataset": DatasetConfig, "penalty": PenaltyConfig}.get(path, _Checked), **fields)
+    schema = create_model(
+        "Node", __base__={"dataset": DatasetConfig, "penalty": PenaltyConfig}.get(path, _Checked), **fields
+    )
     known = node if not takes_any else schema.model_fields
     _validated(schema, {key: value for key, value in node.items() if key != "_target_" and key in known}, path)
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gan_exp.ranges import PositiveFloat
 
+Draw = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
+
 
 class Critique(NamedTuple):
     """What D made of a batch. `critic` maps images [N, ...] to logits as D's step does, labels and all."""
@@ -49,7 +51,7 @@ class R1:
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
 
-    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
         return self.gamma / 2 * _squared_norm(critique.real_images, critique.real_logits)
 
 
@@ -64,7 +66,7 @@ class R1R2:
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
 
-    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
         at_reals = _squared_norm(critique.real_images, critique.real_logits)
         at_fakes = _squared_norm(critique.fake_images, critique.fake_logits)
         return self.gamma / 2 * (at_reals + at_fakes)
@@ -81,10 +83,10 @@ class WGANGP:
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
 
-    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
         real_images, fake_images = critique.real_images, critique.fake_images
         shape = (len(real_images), *[1] * (real_images.ndim - 1))
-        share = torch.rand(shape, generator=random, device=real_images.device)
+        share = torch.rand(shape, generator=draw("penalty"), device=real_images.device)
         between = torch.lerp(real_images, fake_images, share).detach().requires_grad_()
         return self.weight * (_norm(between, critique.critic(between)) - 1).square()
 
@@ -100,8 +102,8 @@ class DRAGAN:
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
 
-    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor:
+    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
         real_images = critique.real_images.detach()
-        noise = torch.rand(real_images.shape, generator=random, device=real_images.device)
+        noise = torch.rand(real_images.shape, generator=draw("penalty"), device=real_images.device)
         perturbed = (real_images + 0.5 * real_images.std() * noise).requires_grad_()
         return self.weight * (_norm(perturbed, critique.critic(perturbed)) - 1).square()

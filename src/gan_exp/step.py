@@ -12,10 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from gan_exp.data.packed import Batch, normalise
-from gan_exp.penalties import Critique
+from gan_exp.penalties import Critique, Draw
 from gan_exp.state import TrainingState
 
-Draw = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
+
+def no_randomness(purpose: str) -> torch.Generator:
+    """For games whose D sees the images as they are, and whose penalty draws nothing."""
+    raise ValueError(f"this game draws random numbers for {purpose}: pass `draw`")
 
 
 class Loss(Protocol):
@@ -33,7 +36,7 @@ class Penalty(Protocol):
     at_reals: bool
     at_fakes: bool
 
-    def __call__(self, critique: Critique, random: torch.Generator) -> Tensor: ...
+    def __call__(self, critique: Critique, draw: Draw) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class DiscriminatorReport(NamedTuple):
 
 
 def discriminator_step(
-    state: TrainingState, rules: Rules, batch: Batch, latents: Tensor, draw: Draw, penalty_weight: float = 1.0
+    state: TrainingState,
+    rules: Rules,
+    batch: Batch,
+    latents: Tensor,
+    draw: Draw = no_randomness,
+    penalty_weight: float = 1.0,
 ) -> DiscriminatorReport:
     """Train D to tell `batch.images` [N, C, H, W] from what G makes of `latents` [N, latent_dim]."""
     labels = batch.labels if rules.conditional else None
@@ -80,12 +88,14 @@ def discriminator_step(
         state.update_discriminator(loss)
         return DiscriminatorReport(loss.detach(), None, real_logits.detach(), fake_logits.detach())
     critique = Critique(partial(critic, "penalty"), real_images, fake_images, real_logits, fake_logits)
-    value = penalty(critique, draw("penalty")).mean()
+    value = penalty(critique, draw).mean()
     state.update_discriminator(loss + penalty_weight * value)
     return DiscriminatorReport(loss.detach(), value.detach(), real_logits.detach(), fake_logits.detach())
 
 
-def generator_step(state: TrainingState, rules: Rules, batch: Batch | None, latents: Tensor, draw: Draw) -> Tensor:
+def generator_step(
+    state: TrainingState, rules: Rules, latents: Tensor, draw: Draw = no_randomness, batch: Batch | None = None
+) -> Tensor:
     """Train G to make D, which stands still, take what it makes of `latents` for real. Returns the loss [] detached.
 
     `batch` is needed where the loss compares with reals, and for its labels where the game is conditional.
@@ -135,7 +145,11 @@ def _score(state: TrainingState, rules: Rules, labels: Tensor | None, draw: Draw
 
 
 def _split_updates(
-    state: TrainingState, rules: Rules, real_images: Tensor, fake_images: Tensor, critic: Callable[[str, Tensor], Tensor]
+    state: TrainingState,
+    rules: Rules,
+    real_images: Tensor,
+    fake_images: Tensor,
+    critic: Callable[[str, Tensor], Tensor],
 ) -> DiscriminatorReport:
     """The article's two updates: `train_on_batch` on reals, then on fakes."""
     real_logits = critic("real", real_images)

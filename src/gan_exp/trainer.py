@@ -127,7 +127,7 @@ class Trainer:
         if self.batches_per_round == 2:
             batch = self._to_device(self.batches.draw((step + 1) * config.n_critic * 2 - 1))
         latents = self._latents("generator")
-        self.window.add_generator(generator_step(state, self.rules, batch, latents, self._draw("generator")))
+        self.window.add_generator(generator_step(state, self.rules, latents, self._draw("generator"), batch))
         state.step += 1
         state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
         return report

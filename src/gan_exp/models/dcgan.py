@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
+
 def _initialise(module: nn.Module) -> None:
     """Weights N(0, 0.02), as section 4 of the paper; BatchNorm's gain N(1, 0.02), as its authors' code."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gan_exp.models.parts import LabelEmbedding
 from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt
 
+
 class KerasBatchNorm1d(nn.BatchNorm1d):
     """BatchNorm whose moving variance is that of the batch as it is, as in Keras; torch stores n / (n - 1) times it."""
 

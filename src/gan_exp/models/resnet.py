@@ -52,9 +52,7 @@ class ResNetGenerator(nn.Module):
         self.label = LabelEmbedding(num_classes)
         self.project = nn.Linear(latent_dim + self.label.dim, width * sizes[0][0] * sizes[0][1])
         self.blocks = nn.Sequential(*(_UpBlock(width, size) for size in sizes[1:]))
-        self.head = nn.Sequential(
-            nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1), nn.Tanh()
-        )
+        self.head = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1), nn.Tanh())
         self.apply(_initialise)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
