@@ -124,7 +124,7 @@ class YamlLoader(yaml.SafeLoader):
     }
 
 
-YamlLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
 )
 
