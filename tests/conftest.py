@@ -1,5 +1,6 @@
 """What tests of several files need: a place of their own, and a run that takes a moment."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """A command sets environment variables and the import path for itself; the next test must not see them."""
+    """What a command sets for its own process (variables, the import path, logging) the next test must not see."""
     environment, path = dict(os.environ), list(sys.path)
+    log = logging.getLogger()
+    level, handlers = log.level, list(log.handlers)
     yield
+    log.setLevel(level)
+    log.handlers[:] = handlers
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)

@@ -146,7 +146,8 @@ def test_ctrl_c_before_the_first_step(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in_tmp: Path, tiny: list[str]) -> None:
-    command = [sys.executable, "-m", "gan_exp", "train", *tiny, "steps=1000000", "checkpoint_every_steps=1000000"]
+    endless = [f"{key}=1000000" for key in ("steps", "sample_every_steps", "checkpoint_every_steps")]
+    command = [sys.executable, "-m", "gan_exp", "train", *tiny, *endless]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with Path("told").open("wb") as told:
         process = subprocess.Popen([*command, "hydra.run.dir=run"], stdout=told, stderr=told, env=environment)

@@ -2,9 +2,11 @@
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import absl.logging
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,10 @@ from gan_exp.streams import Streams
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 os.environ["KERAS_BACKEND"] = "torch"
 import keras  # noqa: E402  (looks at the variable when it is imported)
+
+# Keras brings absl's log handler, which closes the stream it found where that is not stderr itself but pytest's, as soon
+# as Hydra sets up logging.
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 ITERATIONS = 30
 IMAGE_SHAPE = (1, 28, 28)

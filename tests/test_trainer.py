@@ -162,6 +162,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
         loss = generator_step(state, rules, streams.latents(step, "generator", 16, 8))
         report["loss/generator"] = [loss.item()]
         state.step += 1
+        state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size)
         reports.append(report)
         if step + 1 in (3, 6, 7):
             means = {tag: float(np.mean([r[tag] for r in reports])) for tag in report}
@@ -184,6 +185,8 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
     assert len(lines) == len(expected) == 3
     for line, by_hand in zip(lines, expected, strict=True):
         assert line == pytest.approx(by_hand, rel=1e-5)
+    saved = load_checkpoint(run.checkpoint(7))
+    assert_same({key: saved[key] for key in state.state_dict()}, state.state_dict())
     status = run.read_status()
     assert status["step"] == 7 and status["metrics"]["loss/generator"] == lines[-1]["loss/generator"]
 
@@ -274,9 +277,13 @@ def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
     assert run.list_checkpoints() == [] and read_lines(run.metrics) == []
 
 
-def test_the_last_checkpoint_is_from_before_the_divergence(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sample_every_steps", [4, 5])
+def test_the_last_checkpoint_is_from_before_the_divergence(
+    sample_every_steps: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where checkpoints and grids come more often than anyone looks at the losses."""
-    config = small_config("mlp", "steps=30", "log_every_steps=30", "sample_every_steps=4", "checkpoint_every_steps=2")
+    rhythm = ("log_every_steps=30", f"sample_every_steps={sample_every_steps}", "checkpoint_every_steps=2")
+    config = small_config("mlp", "steps=30", *rhythm)
     original = discriminator_step
 
     def poisoned(state: Any, *rest: Any) -> Any:
@@ -288,7 +295,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(in_tmp: Path, monkeyp
     with pytest.raises(TrainingFault, match=r"step 8: .*no longer finite.*last checkpoint \(step 6\) is from before"):
         start_run(config, "run")
     run = RunDir.open("run")
-    assert run.list_checkpoints()[-1][0] == 6 and run.list_sample_grids()[-1][0] == 4
+    assert run.list_checkpoints()[-1][0] == 6 and run.list_sample_grids()[-1][0] == sample_every_steps
     content = load_checkpoint(run.checkpoint(6))
     assert all(value.isfinite().all() for value in content["generator"].values())
     assert run.read_status()["state"] == "failed"

@@ -27,7 +27,7 @@ def build(config: Config, path: str, **injected: Any) -> Any:
     arguments = {key: value for key, value in node.items() if key != "_target_"}
     try:
         return target(**injected, **arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # torch's RuntimeError: no memory for such sizes
         raise UserError(f"{path}: {error}") from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gan_exp import __version__
 from gan_exp.commands import COMMANDS
-from gan_exp.errors import TrainingFault, UserError, did_you_mean
+from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 
@@ -37,11 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gan-exp ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 0
-
-
-def tell(sentence: str) -> None:
-    """One line on stderr, whatever the values in it hold."""
-    print(f"gan-exp: {' '.join(sentence.split())}", file=sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

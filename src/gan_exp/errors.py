@@ -1,6 +1,7 @@
 """The faults that a user can mend, each told in one sentence that names the key, the value and the remedy."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 LISTABLE = 20  # names that a sentence can hold
@@ -28,3 +29,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if nearest:
         return f"did you mean {nearest[0]}?"
     return f"known are {', '.join(names)}" if len(names) <= LISTABLE else "see gan-exp train --help"
+
+
+def tell(sentence: str) -> None:
+    """One line on stderr, whatever the values in it hold."""
+    print(f"gan-exp: {' '.join(sentence.split())}", file=sys.stderr)

@@ -26,7 +26,9 @@ def test_any_image_shape(shape: tuple[int, int, int]) -> None:
 def test_the_articles_networks() -> None:
     assert count_parameters(MLPGenerator(100, (1, 28, 28))) == 1_489_936
     assert count_parameters(MLPDiscriminator((1, 28, 28))) == 533_505
-    kinds = [type(layer).__name__ for layer in MLPGenerator(100, (1, 28, 28)).layers]
+    layers = MLPGenerator(100, (1, 28, 28)).layers
+    assert (layers[2].momentum, layers[2].eps, layers[1].negative_slope) == (0.2, 1e-3, 0.2)
+    kinds = [type(layer).__name__ for layer in layers]
     assert kinds == ["Linear", "LeakyReLU", "KerasBatchNorm1d"] * 3 + ["Linear", "Tanh"]
 
 

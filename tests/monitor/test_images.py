@@ -101,6 +101,20 @@ def test_an_animation_shows_the_grids_in_their_order(tmp_path: Path, channels: i
     assert not list(tmp_path.glob(".*"))
 
 
+def test_an_animation_keeps_its_colours(tmp_path: Path) -> None:
+    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], dtype=torch.uint8)
+    stripes = colours.T.reshape(3, 1, 4).repeat_interleave(6, dim=2).expand(3, 6, 24)
+    paths = [tmp_path / "step-00000000.png", tmp_path / "step-00000001.png"]
+    paths[0].write_bytes(encode_png(stripes))
+    paths[1].write_bytes(encode_png(stripes.flip(2)))
+    save_animation(paths, tmp_path / "animation.gif")
+    with Image.open(tmp_path / "animation.gif") as picture:
+        for index, shown in enumerate((colours, colours.flip(0))):
+            picture.seek(index)
+            pixels = np.array(picture.convert("RGB")).astype(int)[3, 3::6]
+            assert np.abs(pixels - shown.numpy().astype(int)).max() <= 8
+
+
 def test_an_animation_of_one_grid(tmp_path: Path) -> None:
     save_animation(frames(tmp_path, 1, 1), tmp_path / "animation.gif")
     assert len(read_frames(tmp_path / "animation.gif")[0]) == 1

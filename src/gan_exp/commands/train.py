@@ -12,13 +12,18 @@ from typing import Any
 from gan_exp.catalog import conf_dir, defaults, describe, groups, known_keys, root_keys
 from gan_exp.commands.arguments import unknown_option
 from gan_exp.config import TRUST_VARIABLE, check
-from gan_exp.errors import TrainingFault, UserError, did_you_mean, unknown_key
+from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell, unknown_key
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 
-# Hydra's own options: those with a value, and those without.
-VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
-FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--info", "-i", "--hydra-help", "--experimental-rerun")
-OURS = ("--help", "-h", "--trust", "--again")
+# Hydra's own options: those with a value, those with a choice of values, and those without.
+VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+CHOICES = {
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+}
+FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
+MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
+OURS = ("--trust", "--again")
 
 
 def run(arguments: list[str]) -> int:
@@ -39,32 +44,59 @@ def trust(modules: list[str]) -> None:
 
 
 def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The words for Hydra, and the values of our own options. Raises UserError for options that nobody knows."""
-    words: list[str] = []
-    ours: dict[str, list[str]] = {"--trust": [], "--again": []}
+    """The words for Hydra, options first, and the values of our own options.
+
+    Raises UserError for options that nobody knows: Hydra's argparse would print its usage and end the process. It also
+    takes overrides in one piece only, wherever the options stand.
+    """
+    options: list[str] = []
+    overrides: list[str] = []
+    ours: dict[str, list[str]] = {option: [] for option in OURS}
     rest = iter(arguments)
     for word in rest:
         option, separator, value = word.partition("=")
-        if option in ours:
+        if not word.startswith("-"):
+            _check_override(word)
+            overrides.append(word)
+        elif option in FLAGS and not separator:
+            options.append(word)
+        elif option in ("--info", "-i") and not separator:
+            options.append("--info=all")
+        elif option in OURS or option in VALUED or option in CHOICES:
             value = value if separator else next(rest, "")
             if not value:
                 raise UserError(f"{option}: needs a value (see gan-exp train --help)")
-            ours[option].append(value)
-        elif option in VALUED:
-            words.append(word)
-            if not separator:
-                value = next(rest, "")
-                if not value:
-                    raise UserError(f"{option}: needs a value (see gan-exp train --help)")
-                words.append(value)
-        elif word.startswith("-") and option not in (*FLAGS, *OURS, "--info"):
-            raise UserError(unknown_option(word, [*OURS, *FLAGS, *VALUED]) + " (see gan-exp train --help)")
-        elif not word.startswith(("-", "~")) and not separator:
-            hint = next((f"{group}={word}" for group, options in groups().items() if word in options), "model=mlp")
-            raise UserError(f"{word}: must be written key=value, such as {hint}")
+            if option in CHOICES and value not in CHOICES[option]:
+                raise UserError(f"{option} {value}: must be {' or '.join(CHOICES[option])}")
+            if option in OURS:
+                ours[option].append(value)
+            else:
+                options += [option, value]
         else:
-            words.append(word)
-    return words, ours
+            fault = (
+                f"{option}: takes no value"
+                if option in FLAGS
+                else unknown_option(word, [*OURS, *FLAGS, *CHOICES, *VALUED])
+            )
+            raise UserError(f"{fault} (see gan-exp train --help)")
+    modes = [option for option in options if option in MODES or option == "--info=all"]
+    if len(modes) > 1:
+        raise UserError(f"{' '.join(modes)}: only one of them at a time")
+    if "--resolve" in options and not {"--cfg", "-c"} & set(modes):
+        raise UserError("--resolve: says how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
+    return [*options, *overrides], ours
+
+
+def _check_override(word: str) -> None:
+    """What Hydra would take amiss without a sentence."""
+    key, separator, value = word.partition("=")
+    if not separator and not word.startswith("~"):
+        hint = next((f"{group}={word}" for group, options in groups().items() if word in options), "model=mlp")
+        raise UserError(f"{word}: must be written key=value, such as {hint}")
+    if separator and key.lstrip("+~")[:1] in ("", "@"):
+        raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
+    if value == "null" and defaults().get(key.lstrip("+")) is not None:
+        raise UserError(f"{word}: must be one of {', '.join(groups()[key.lstrip('+')])}")
 
 
 def _values(words: list[str], options: tuple[str, ...]) -> list[str]:
@@ -92,7 +124,7 @@ def _run_hydra(words: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    register_resolvers()
+    made = register_resolvers()
     _guard_python_3_14()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
@@ -112,6 +144,8 @@ def _run_hydra(words: list[str]) -> int:
         raise cannot_write(Path(error.filename), error) from error
     finally:
         sys.argv = before
+        for directory in made:
+            _remove_if_idle(Path(directory))
     failed = sum(code != 0 for code in codes)
     if len(codes) > 1:
         print(f"sweep: {len(codes) - failed} of {len(codes)} runs finished")
@@ -139,8 +173,7 @@ def _task(config: Any, codes: list[int]) -> None:
         _train(config, job.runtime.output_dir)
         codes.append(0)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
-        sentence = explain(error, job.overrides.task)
-        print(f"gan-exp: {which}{sentence}", file=sys.stderr)
+        tell(which + explain(error, job.overrides.task))
         codes.append(1 if isinstance(error, TrainingFault) else 2)
     return None
 
@@ -152,7 +185,8 @@ def _train(config: Any, directory: str) -> None:
     with _removing_if_empty(directory):
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)
-        plain.pop("experiment", None)
+        if "experiment" in plain:
+            raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
         checked = check({str(key): value for key, value in plain.items()})
 
         from gan_exp.session import start_run
@@ -175,20 +209,37 @@ class _removing_if_empty:  # noqa: N801  (reads as a phrase where it is used)
                 self.directory.parent.rmdir()
 
 
-def register_resolvers() -> None:
+def _remove_if_idle(directory: Path) -> None:
+    """A sweep none of whose runs began leaves Hydra's record of it alone in its directory."""
+    with suppress(OSError):
+        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()
+        directory.rmdir()
+        directory.parent.rmdir()
+
+
+def register_resolvers() -> list[str]:
     """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
 
-    Cached, so that a configuration that is sent to another process means the same directory there.
+    Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
+    of the directories that will have been made.
     """
     from omegaconf import OmegaConf
 
-    OmegaConf.register_new_resolver("gan_exp.new_directory", make_unique_directory, use_cache=True, replace=True)
+    made: list[str] = []
+
+    def new_directory(wanted: str) -> str:
+        made.append(make_unique_directory(wanted))
+        return made[-1]
+
+    OmegaConf.register_new_resolver("gan_exp.new_directory", new_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("gan_exp.label", label, replace=True)
+    return made
 
 
-def label(overrides: str) -> str:
-    """A job's overrides as part of a directory's name."""
-    return re.sub(r"[^\w.,=+-]+", "_", overrides)[:100]
+def label(overrides: object) -> str:
+    """A run's name or a job's overrides as part of a directory's name."""
+    return re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
 
 
 def _guard_python_3_14() -> None:
@@ -220,7 +271,10 @@ def explain(error: BaseException, words: list[str]) -> str:
         if isinstance(cause, UserError | TrainingFault):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
-    text = " ".join(str(error).split())
+    text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
+    if text.startswith("Ambiguous value for argument"):
+        values = text.split("'")[1]
+        return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: can't be read as key=value ({' '.join(str(error.message).split())})"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:

@@ -1,0 +1,131 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gan_exp.cli import main
+from gan_exp.run_dir import RunDir
+
+STEPS = 4  # of `run`
+
+
+def logged_steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_more_steps(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "run", f"steps={STEPS + 3}", "display=plain"]) == 0
+    status = RunDir(run).read_status()
+    assert (status["state"], status["step"]) == ("finished", STEPS + 3)
+    assert logged_steps(run) == list(range(1, STEPS + 4))
+    assert f"at step {STEPS}" in capsys.readouterr().out
+    saved = RunDir(run).read_config()
+    assert (saved["steps"], saved["display"]) == (STEPS + 3, "plain")
+
+
+def test_options_stand_anywhere(run: Path) -> None:
+    assert main(["resume", "run", "--trust", "mine", f"steps={STEPS + 1}"]) == 0
+    assert RunDir(run).read_status()["step"] == STEPS + 1
+
+
+def test_latest(run: Path) -> None:
+    RunDir(run).point_latest_here()
+    assert main(["resume", "latest", f"steps={STEPS + 1}"]) == 0
+    assert RunDir(run).read_status()["step"] == STEPS + 1
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(run: Path) -> None:
+    """As after a crash at step 3: the newest checkpoint is of step 2, and what was logged later is done again."""
+    whole = (run / "metrics.jsonl").read_text()
+    RunDir(run).checkpoint(STEPS).unlink()
+    RunDir(run).write_status("running", 3)
+    assert main(["resume", "run"]) == 0
+    assert RunDir(run).read_status()["state"] == "finished"
+    assert logged_steps(run) == [1, 2, 3, 4]
+    again = (run / "metrics.jsonl").read_text()
+    for before, after in zip(whole.splitlines(), again.splitlines(), strict=True):
+        for tag in ("loss/discriminator", "loss/generator", "accuracy/real"):
+            assert json.loads(before)[tag] == json.loads(after)[tag]
+
+
+def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["resume", "run"]) == 0
+    assert f"gan-exp resume run steps={2 * STEPS}" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere"], "nowhere: is not the directory of a run"),
+        (["latest"], "latest: there is no run under outputs/ here"),
+        ([], "resume: the following arguments are required: RUN"),
+        (["run", "--steps", "5"], "resume: --steps: unknown option"),
+        (["run", "steps"], "steps: must be written key=value"),
+        (["run", "steps=abc"], "steps=abc: must be a valid integer"),
+        (["run", "steps=2026-01-01"], "steps=2026-01-01: must be a valid integer"),
+        (["run", "steps=&a [*a]"], "steps=&a [*a]: the value can't be read ("),
+        (["run", "steps=0"], "steps=0: must be greater than or equal to 1"),
+        (["run", "steps=3"], "steps=3: the run is at step 4 already"),
+        (["run", "stesp=9"], "stesp: unknown key; did you mean steps?"),
+        (["run", "lr=1e-3"], "lr: can't change in the middle of a run"),
+        (["run", "seed=1", "batch_size=8"], "batch_size, seed: can't change in the middle of a run"),
+        (["run", "model.generator.widths=[9]"], "model.generator.widths: can't change in the middle of a run"),
+        (["run", "model=dcgan"], "model=dcgan: model is a group"),
+        (["run", "device.name=gpu"], "device.name=gpu: must be 'auto', 'cpu', 'cuda' or 'mps'"),
+    ],
+)
+def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["resume", *words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("gan-exp: ")
+    assert sentence in told
+    assert told.count("\n") == 1
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def edit_config(run: Path, **changes: object) -> None:
+    config = RunDir(run).read_config()
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
+
+
+@pytest.mark.parametrize("command", ["resume", "sample"])
+def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind of damage that a run's directory can take, one after the other, and a sentence for it."""
+    more = ["steps=9"] if command == "resume" else []
+
+    def refused(sentence: str) -> None:
+        assert main([command, "run", *more]) == 2
+        told = capsys.readouterr().err
+        assert sentence in told
+        assert told.count("\n") == 1
+
+    whole = (run / "config.yaml").read_text()
+    for content, sentence in (
+        ("[", "config.yaml: can't be read ("),
+        ("just words", "config.yaml: must hold keys and values"),
+        (whole.replace("lr: 0.0002", "lr: -1"), "lr=-1: must be greater than 0"),
+        (whole.replace("steps:", "stesp:", 1), "is missing"),
+        (whole.replace("gan_exp.losses.NonSaturating", "os.system"), "only gan_exp.losses may be named there"),
+        (whole.replace("widths:\n    - 8", "widths:\n    - 9"), "fit"),
+    ):
+        assert content != whole
+        (run / "config.yaml").write_text(content)
+        refused(sentence)
+    (run / "config.yaml").write_text(whole)
+
+    for _, path in RunDir(run).list_checkpoints():
+        path.write_bytes(path.read_bytes()[:-100])
+    refused("no whole checkpoint to go on from (")
+    shutil.rmtree(run / "checkpoints")
+    refused("it holds none yet")
+
+
+def test_a_status_that_cannot_be_read(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "status.json").write_text("{")
+    assert main(["resume", "run", "steps=9"]) == 2
+    assert "status.json: can't be read (" in capsys.readouterr().err
