@@ -1,7 +1,7 @@
 """Augmentation of what the discriminator sees, reals and fakes alike, differentiable (twice) in the images.
 
-Everything is built from indexing and arithmetic, so that gradient penalties reach through it: torch's own grid_sample has
-no second derivative.
+Everything is built from indexing and arithmetic, so that gradient penalties reach through it: torch's own grid_sample
+has no second derivative.
 """
 
 import math
@@ -199,7 +199,7 @@ def _rotation(angle: Tensor) -> Tensor:
 
 
 def _turn_hue(color: Tensor, angle: Tensor) -> Tensor:
-    """Rotate RGB [N, 3, H, W] about the gray axis by `angle` [N, 1, 1, 1] (Rodrigues' formula, v = (1, 1, 1) / sqrt 3)."""
+    """Rotate RGB [N, 3, H, W] about the gray axis by `angle` [N, 1, 1, 1] (Rodrigues' formula)."""
     gray = color.mean(dim=1, keepdim=True)
     across = (color.roll(1, dims=1) - color.roll(-1, dims=1)) / math.sqrt(3)
     return color * angle.cos() + across * angle.sin() + gray * (1 - angle.cos())

@@ -209,12 +209,13 @@ def check_node(path: str, node: Node) -> None:
             annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
         required = parameter.default is inspect.Parameter.empty
         fields[name] = (annotation, ... if required else None)
-    schema = create_model(
-        "Node", __base__={"dataset": DatasetConfig, "penalty": PenaltyConfig}.get(path, _Checked), **fields
-    )
+    schema = create_model("Node", __base__=RESERVED.get(path, _Checked), **fields)
     known = node if not takes_any else schema.model_fields
     _validated(schema, {key: value for key, value in node.items() if key != "_target_" and key in known}, path)
 
+
+# The groups whose nodes have keys that are not arguments of what they name.
+RESERVED: dict[str, type[_Checked]] = {"dataset": DatasetConfig, "penalty": PenaltyConfig}
 
 # What the project passes itself, and a YAML therefore can't.
 INJECTED = {"model": ("latent_dim", "image_shape", "num_classes"), "optimizer": ("params",)}

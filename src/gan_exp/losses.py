@@ -122,7 +122,7 @@ class Wasserstein:
 
 
 class RelativisticPairing:
-    """Jolicoeur-Martineau 2018, "The relativistic discriminator"; Huang et al. 2024 (R3GAN), equation 2. Pairs by index.
+    """Jolicoeur-Martineau 2018, "The relativistic discriminator"; Huang et al. 2024 (R3GAN), equation 2. In pairs.
 
     D: s(D(x~) - D(x))    G: s(D(x) - D(x~))
     """

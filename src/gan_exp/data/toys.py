@@ -15,7 +15,7 @@ def ring(
     count: PositiveInt = 100_000,
     seed: NonNegativeInt = 0,
 ) -> PackedImages:
-    """`modes` Gaussians of deviation `sigma` evenly on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
+    """`modes` Gaussians evenly on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
     angles = torch.arange(modes) * (2 * torch.pi / modes)
     centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     return _mixture(centers, sigma, count, seed, extent=1.5 * radius)
@@ -28,7 +28,7 @@ def grid(
     count: PositiveInt = 100_000,
     seed: NonNegativeInt = 0,
 ) -> PackedImages:
-    """`side` x `side` Gaussians of deviation `sigma`, `spacing` apart, about the origin (the same sources)."""
+    """`side` x `side` Gaussians, `spacing` apart, about the origin (the same sources)."""
     line = (torch.arange(side) - (side - 1) / 2) * spacing
     centers = torch.cartesian_prod(line, line)
     return _mixture(centers, sigma, count, seed, extent=(side + 0.5) / 2 * spacing)

@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs"), for any image size."""
+"""DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with ... GANs"), for any image size."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Networks for points of the plane, as the mixture benchmarks use (PacGAN, Lin et al. 2018, section 4.1 and appendix)."""
+"""Networks for points of the plane, as the mixture benchmarks use them (PacGAN, Lin et al. 2018, section 4.1)."""
 
 import math
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class _BiasedActivation(nn.Module):
 
 
 class _Block(nn.Module):
-    """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer starts at zero, so that the block starts as the identity."""
+    """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer starts at zero: the block begins as the identity."""
 
     def __init__(self, width: int, expansion: int, group_size: int, depth: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """The generator's mirror: a 1x1 convolution, blocks and downsampling, a depthwise convolution over all that is left.
+    """The generator's mirror: a 1x1 convolution, blocks and downsampling, a depthwise convolution over what is left.
 
     Conditional: the inner product of its features with the label's embedding instead of one logit.
     """

@@ -40,7 +40,7 @@ class _UpBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Linear to the coarsest size, an upsampling residual block for each doubling, BatchNorm, ReLU, convolution, tanh."""
+    """Linear to the coarsest size, a residual block for each doubling, BatchNorm, ReLU, convolution, tanh."""
 
     def __init__(
         self, latent_dim: int, image_shape: ImageShape, width: PositiveInt = 128, num_classes: int = 0

@@ -12,7 +12,7 @@ from gan_exp.run_dir import RunDir
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
-    """Each layer's output shape and parameters, as `example` (latents or images, then labels) passes through a copy of the network."""
+    """Each layer's output shape and parameters, as `example` (latents or images, labels) passes through a copy."""
     copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
     rows: list[tuple[str, str, int]] = []
 
