@@ -28,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 os.environ["KERAS_BACKEND"] = "torch"
 import keras  # noqa: E402  (looks at the variable when it is imported)
 
-# Keras brings absl's log handler, which closes the stream it found where that is not stderr itself but pytest's, as soon
-# as Hydra sets up logging.
+# Keras brings absl's log handler, which closes the stream it found, where that is pytest's and not stderr itself,
+# as soon as Hydra sets up logging.
 absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 ITERATIONS = 30

@@ -13,8 +13,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from gan_exp.errors import UserError, unknown_key
@@ -107,7 +108,7 @@ class Config(_Checked):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.,=+-]*$", max_length=100)
     steps: PositiveInt
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # more is a slip of the finger
     lr: PositiveFloat
     seed: NonNegativeInt
     n_critic: PositiveInt

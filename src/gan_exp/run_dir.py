@@ -154,7 +154,8 @@ def make_unique_directory(wanted: str) -> str:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"{path}: can't be written ({error.strerror or error}); choose another directory with hydra.run.dir=..."
+        f"{path}: can't be written ({error.strerror or error}); choose another directory with hydra.run.dir=... "
+        f"(of a sweep: hydra.sweep.dir=...)"
     )
 
 

@@ -85,7 +85,7 @@ def test_latest_and_another_checkpoint(run: Path) -> None:
         (["run", "--output", "/proc/nothing/x.png"], "--output /proc/nothing/x.png: can't be written ("),
         (["run", "--output", "file/below"], "--output file/below: can't be written ("),
         (["run", "--output", "file"], "--output file: can't be written ("),
-        (["run", "--checkpoint", "nowhere.pt"], "nowhere.pt: "),
+        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such file"),
         (["run", "--checkpoint", "file"], "file: "),
     ],
 )

@@ -217,6 +217,8 @@ def test_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
     assert "sede: unknown key; did you mean seed?" in capsys.readouterr().err
     assert main(["train", "--again", "first", "lr=0"]) == 2
     assert len(runs_below("outputs")) == 1
+    assert main(["train", "--again", "first", "hydra.run.dir=third"]) == 0
+    assert RunDir("third").read_config() == RunDir("first").read_config()
 
 
 def test_the_same_seed_gives_the_same_run(in_tmp: Path, tiny: list[str]) -> None:

@@ -99,7 +99,7 @@ def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
     assert COLOUR.search(written) and "\x1b[?25l" in written and written.count("\x1b[?25h") == 1  # the cursor is back
     assert "step 100/200" not in written  # the table says it
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written).split("mlp on digits")[-1]
-    assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+right on 75% \(90% of reals, 60% of fakes\)", last)
+    assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+right on 75% \(reals 90%, fakes 60%\)", last)
     assert re.search(r"generator\s+2\.5000\s+▁█\s+fools D with 40%", last)
     assert re.search(r"200/200 100% [\d,]+\.\d steps/s, 0:00:00 left", last)
     assert "▀" in last

@@ -62,6 +62,8 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
     from gan_exp.config import check
 
     config = check(run_dir.read_config())
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise UserError(f"--checkpoint {checkpoint}: no such file; the run's are in {run_dir.checkpoints}")
     content = load_newest(run_dir)[0] if checkpoint is None else load_checkpoint(Path(checkpoint))
     spec = data_spec(content)
     generator = build_generator(config, spec)

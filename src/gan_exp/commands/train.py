@@ -111,8 +111,11 @@ def _run_again(path: str, overrides: list[str]) -> int:
     from gan_exp.overrides import apply_overrides
     from gan_exp.session import start_run
 
+    places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
+    overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
-    directory = make_unique_directory(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}")
+    usual = f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
+    directory = places[-1] if places else make_unique_directory(usual)
     with _removing_if_empty(directory):
         start_run(config, directory)
     return 0

@@ -119,13 +119,13 @@ class Display:
         return Group(*parts)
 
     def _scores(self) -> Table:
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for column in ("network", "loss", "trend", "what it achieves"):
-            table.add_column(column, no_wrap=True)
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column, width in (("network", 15), ("loss", 8), ("trend", TREND_LENGTH), ("what it achieves", None)):
+            table.add_column(column, no_wrap=True, min_width=width)
         found = self._metrics
         if found:
             real, fake = found["accuracy/real"], found["accuracy/fake"]
-            achieved = f"right on {(real + fake) / 2:.0%} ({real:.0%} of reals, {fake:.0%} of fakes)"
+            achieved = f"right on {(real + fake) / 2:.0%} (reals {real:.0%}, fakes {fake:.0%})"
             table.add_row("[cyan]D[/] discriminator", *self._loss("loss/discriminator"), achieved)
             table.add_row("[magenta]G[/] generator", *self._loss("loss/generator"), f"fools D with {1 - fake:.0%}")
         else:
