@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from torch import nn
 
 from gan_exp.catalog import conf_dir
 from gan_exp.commands.train import register_resolvers
@@ -16,6 +17,16 @@ from gan_exp.config import Config, check
 SMALL = {
     "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),
     "dcgan": ("model=dcgan", "model.generator.width=4", "model.discriminator.width=4"),
+    "resnet": ("model=resnet", "model.generator.width=4", "model.discriminator.width=4"),
+    "r3gan": (
+        "model=r3gan",
+        *(
+            f"model.{network}.{setting}"
+            for network in ("generator", "discriminator")
+            for setting in ("width=4", "max_width=8", "blocks=1", "group_size=4")
+        ),
+    ),
+    "points": ("model=points", "model.generator.widths=[12,8]", "model.discriminator.widths=[8,6]"),
 }
 
 
@@ -34,6 +45,10 @@ def make_config(*overrides: str) -> Config:
 def small_config(model: str, *overrides: str) -> Config:
     """Narrow networks and few latents: a step takes a millisecond."""
     return make_config(*SMALL[model], "latent_dim=8", "batch_size=16", *overrides)
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -20,23 +20,27 @@ def test_configuration_is_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, mon
 
 def test_groups_and_their_defaults() -> None:
     groups, defaults = catalog.groups(), catalog.defaults()
-    expected = "dataset model loss penalty optimizer schedule device experiment"
+    expected = "dataset model loss penalty augment optimizer schedule device experiment"
     assert set(groups) == set(defaults) == set(expected.split())
-    assert list(groups["dataset"]) == ["cifar10", "digits", "fashion_mnist", "mnist"]
+    toys = ["grid", "ring", "stacked_mnist"]
+    photographs = ["celeba", "cifar10", "folder", "svhn"]
+    gray = ["digits", "emnist", "fashion_mnist", "kmnist", "mnist"]
+    assert list(groups["dataset"]) == sorted(toys + photographs + gray)
+    assert list(groups["augment"]) == ["ada", "diffaugment", "none"] and defaults["augment"] == "none"
     assert defaults["dataset"] == "digits"  # which needs no download
     assert defaults["experiment"] is None
     assert all(option in groups[group] for group, option in defaults.items() if option is not None)
 
 
 def test_yaml_of_ones_own_joins(tmp_path: Path) -> None:
-    for name in ("model/own", "model/mlp", "augment/flip"):
+    for name in ("model/own", "model/mlp", "gloss/flip"):
         path = tmp_path / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text("# mine\n")
     groups = catalog.groups([tmp_path])
-    assert list(groups["model"]) == ["dcgan", "mlp", "own"]
+    assert list(groups["model"]) == ["dcgan", "mlp", "points", "r3gan", "resnet", "own"]
     assert groups["model"]["mlp"] == tmp_path / "model/mlp.yaml"  # Hydra looks there first too
-    assert list(groups["augment"]) == ["flip"]
+    assert list(groups["gloss"]) == ["flip"]
 
 
 def test_describe(tmp_path: Path) -> None:

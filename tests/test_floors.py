@@ -10,7 +10,7 @@ import gan_exp
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"errors", "ranges", "streams"},
-    {"losses", "penalties", "schedules", "optimizers", "models", "data"},
+    {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data"},
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},

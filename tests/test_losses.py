@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -26,13 +27,13 @@ def sigmoid(x: float) -> float:
 TERMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float], Callable[[float], float]]] = {
     "non_saturating real": (NonSaturating().real, lambda x: s(-x), lambda x: sigmoid(x) - 1),
     "non_saturating fake": (NonSaturating().fake, s, sigmoid),
-    "non_saturating generator": (NonSaturating().generator, lambda x: s(-x), lambda x: sigmoid(x) - 1),
+    "non_saturating generator": (partial(NonSaturating().generator, None), lambda x: s(-x), lambda x: sigmoid(x) - 1),
     "hinge real": (Hinge().real, lambda x: max(0, 1 - x), lambda x: -1.0 if x < 1 else 0.0),
     "hinge fake": (Hinge().fake, lambda x: max(0, 1 + x), lambda x: 1.0 if x > -1 else 0.0),
-    "hinge generator": (Hinge().generator, lambda x: -x, lambda x: -1.0),
+    "hinge generator": (partial(Hinge().generator, None), lambda x: -x, lambda x: -1.0),
     "lsgan real": (LeastSquares().real, lambda x: (x - 1) ** 2 / 2, lambda x: x - 1),
     "lsgan fake": (LeastSquares().fake, lambda x: x**2 / 2, lambda x: x),
-    "lsgan generator": (LeastSquares().generator, lambda x: (x - 1) ** 2 / 2, lambda x: x - 1),
+    "lsgan generator": (partial(LeastSquares().generator, None), lambda x: (x - 1) ** 2 / 2, lambda x: x - 1),
 }
 
 
@@ -71,11 +72,11 @@ def test_non_saturating_is_cross_entropy_with_the_labels_real_and_fake() -> None
     loss = NonSaturating()
     torch.testing.assert_close(loss.real(logits), cross_entropy(probabilities, ones, reduction="none"))
     torch.testing.assert_close(loss.fake(logits), cross_entropy(probabilities, zeros, reduction="none"))
-    torch.testing.assert_close(loss.generator(logits), cross_entropy(probabilities, ones, reduction="none"))
+    torch.testing.assert_close(loss.generator(None, logits), cross_entropy(probabilities, ones, reduction="none"))
 
 
 def test_non_saturating_gives_a_losing_generator_a_gradient() -> None:
     """The reason for it: where D is sure that a fake is fake, the minimax loss hardly slopes and this one does."""
     logits = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(NonSaturating().generator(logits).sum(), logits)
+    (gradient,) = torch.autograd.grad(NonSaturating().generator(None, logits).sum(), logits)
     assert gradient.item() == pytest.approx(-1, abs=1e-8)

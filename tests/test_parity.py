@@ -13,10 +13,10 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from builders import make_config
-from gan_exp.build import build_batches, build_rules, build_state, count_parameters
+from builders import count_parameters, make_config
+from gan_exp.build import build_batches, build_rules, build_state
 from gan_exp.data.digits import digits
-from gan_exp.data.packed import normalise
+from gan_exp.data.packed import DataSpec, normalise
 from gan_exp.models.mlp import KerasBatchNorm1d
 from gan_exp.monitor.window import Window
 from gan_exp.state import TrainingState
@@ -33,7 +33,7 @@ import keras  # noqa: E402  (looks at the variable when it is imported)
 absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 ITERATIONS = 30
-IMAGE_SHAPE = (1, 28, 28)
+SPEC = DataSpec((1, 28, 28), num_classes=10)
 CPU = torch.device("cpu")
 
 
@@ -100,7 +100,7 @@ def keras_arrays(network: nn.Module) -> list[np.ndarray]:
 
 
 def article_state() -> TrainingState:
-    return build_state(make_config("experiment=article"), IMAGE_SHAPE, CPU)
+    return build_state(make_config("experiment=article"), SPEC, CPU)
 
 
 class Tolerance(NamedTuple):
@@ -136,7 +136,7 @@ def to_double(state: TrainingState) -> None:
 
 def test_the_article_trains_as_in_keras(precision: str) -> None:
     tolerance, config = TOLERANCES[precision], make_config("experiment=article")
-    state, rules = build_state(config, IMAGE_SHAPE, CPU), build_rules(config)
+    state, rules = build_state(config, SPEC, CPU), build_rules(config)
     if precision == "float64":
         to_double(state)
     batches = build_batches(config, digits().resized(28, 28))

@@ -1,10 +1,15 @@
-"""R1 against closed forms and finite differences, in float64."""
+"""Every penalty against closed forms, finite differences and torch's own derivatives, in float64."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from gan_exp.penalties import R1
+from gan_exp.penalties import DRAGAN, R1, R1R2, WGANGP, Critique
+
+PENALTIES = [R1(gamma=0.3), R1R2(gamma=0.3), WGANGP(weight=0.3), DRAGAN(weight=0.3)]
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -12,44 +17,124 @@ def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_()
 
 
+def draw(purpose: str) -> torch.Generator:
+    assert purpose == "penalty"
+    return torch.Generator().manual_seed(7)
+
+
+def refuse(purpose: str) -> torch.Generator:
+    raise AssertionError(f"drew random numbers for {purpose}")
+
+
+def critique(critic: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor) -> Critique:
+    return Critique(critic, real_images, fake_images, critic(real_images), critic(fake_images))
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double()
+
+
+def slopes(critic: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
+    """||grad D||^2 at each of `places` [N, ...] by central differences."""
+    step, squares = 1e-6, torch.zeros(len(places), dtype=torch.float64)
+    for place in range(places[0].numel()):
+        moved = torch.zeros(places[0].numel(), dtype=torch.float64)
+        moved[place] = step
+        difference = critic(places + moved.view(places[0].shape)) - critic(places - moved.view(places[0].shape))
+        squares += (difference.detach() / (2 * step)).square()
+    return squares
+
+
 def test_a_linear_discriminator_pays_for_its_weights() -> None:
-    """D(x) = <w, x> has the gradient w everywhere."""
-    real_images, weight = images(5, 3, 4, 2), images(3, 4, 2, seed=1)
-    penalty = R1(gamma=0.7)(real_images, (real_images * weight).sum(dim=(1, 2, 3)))
-    torch.testing.assert_close(penalty, (0.7 / 2 * weight.square().sum()).expand(5))
+    """D(x) = <w, x> has the gradient w everywhere: of reals, of fakes, between them and near them."""
+    weight = images(3, 4, 2, seed=1)
+    look = critique(lambda x: (x * weight).sum(dim=(1, 2, 3)), images(5, 3, 4, 2), images(5, 3, 4, 2, seed=2))
+    norm = weight.square().sum().sqrt()
+    torch.testing.assert_close(R1(gamma=0.7)(look, refuse), (0.7 / 2 * norm**2).expand(5))
+    torch.testing.assert_close(R1R2(gamma=0.7)(look, refuse), (0.7 * norm**2).expand(5))
+    torch.testing.assert_close(WGANGP(weight=3.0)(look, draw), (3 * (norm - 1) ** 2).expand(5))
+    torch.testing.assert_close(DRAGAN(weight=3.0)(look, draw), (3 * (norm - 1) ** 2).expand(5))
 
 
 def test_each_sample_pays_for_its_own_gradient() -> None:
-    """D(x) = ||x||^2 / 2 has the gradient x."""
-    real_images = images(4, 1, 3, 3)
-    penalty = R1(gamma=2.0)(real_images, real_images.square().sum(dim=(1, 2, 3)) / 2)
-    torch.testing.assert_close(penalty, real_images.square().sum(dim=(1, 2, 3)))
+    """D(x) = ||x||^2 / 2 has the gradient x, so that the penalty tells where it was taken."""
+    real_images, fake_images = images(4, 1, 3, 3), images(4, 1, 3, 3, seed=1)
+    look = critique(lambda x: x.square().sum(dim=(1, 2, 3)) / 2, real_images, fake_images)
+
+    def squares(places: Tensor) -> Tensor:
+        return places.square().sum(dim=(1, 2, 3))
+
+    torch.testing.assert_close(R1(gamma=2.0)(look, refuse), squares(real_images))
+    torch.testing.assert_close(R1R2(gamma=2.0)(look, refuse), squares(real_images) + squares(fake_images))
+    # One share for each pair of images, not one for each pixel.
+    share = torch.rand(4, 1, 1, 1, generator=draw("penalty"), dtype=torch.float64)
+    between = squares(real_images + share * (fake_images - real_images))
+    torch.testing.assert_close(WGANGP(weight=2.0)(look, draw), 2 * (between.sqrt() - 1).square())
+    noise = torch.rand(4, 1, 3, 3, generator=draw("penalty"))
+    near = squares(real_images + 0.5 * real_images.std() * noise)
+    torch.testing.assert_close(DRAGAN(weight=2.0)(look, draw), 2 * (near.sqrt() - 1).square())
 
 
-def test_the_penalty_is_that_of_finite_differences() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1)).double()
-    real_images = images(3, 2, 2, 2)
-    penalty = R1(gamma=0.1)(real_images, network(real_images).squeeze(1))
-    step = 1e-6
-    for index in range(3):
-        squares = 0.0
-        for place in range(8):
-            moved = torch.zeros(8, dtype=torch.float64)
-            moved[place] = step
-            higher, lower = (
-                network(real_images[index : index + 1] + sign * moved.view(1, 2, 2, 2)).item() for sign in (1, -1)
-            )
-            squares += ((higher - lower) / (2 * step)) ** 2
-        torch.testing.assert_close(penalty[index].item(), 0.05 * squares, rtol=1e-7, atol=1e-10)
+def test_the_penalties_are_those_of_finite_differences() -> None:
+    network, real_images, fake_images = small_network(), images(3, 2, 2, 2), images(3, 2, 2, 2, seed=1)
+    look = critique(network, real_images, fake_images)
+    at_reals, at_fakes = slopes(network, real_images), slopes(network, fake_images)
+    torch.testing.assert_close(R1(gamma=0.1)(look, refuse), 0.05 * at_reals, rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(R1R2(gamma=0.1)(look, refuse), 0.05 * (at_reals + at_fakes), rtol=1e-7, atol=1e-10)
+    share = torch.rand(3, 1, 1, 1, generator=draw("penalty"), dtype=torch.float64)
+    between = slopes(network, real_images * (1 - share) + fake_images * share)
+    torch.testing.assert_close(WGANGP()(look, draw), 10 * (between.sqrt() - 1).square(), rtol=1e-7, atol=1e-10)
+    noise = torch.rand(3, 2, 2, 2, generator=draw("penalty"))
+    near = slopes(network, real_images + 0.5 * real_images.std() * noise)
+    torch.testing.assert_close(DRAGAN()(look, draw), 10 * (near.sqrt() - 1).square(), rtol=1e-7, atol=1e-10)
 
 
-def test_the_penalty_trains_the_discriminator() -> None:
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
+def test_the_penalty_trains_the_discriminator(penalty: Callable[..., Tensor]) -> None:
     """Its derivative with respect to D's weights, which is what an update follows, is the true one."""
-    real_images = images(3, 1, 2, 2)
+    real_images, fake_images = images(3, 1, 2, 2), images(3, 1, 2, 2, seed=3)
 
     def mean_penalty(first: Tensor, second: Tensor) -> Tensor:
-        return R1(gamma=0.3)(real_images, torch.tanh(real_images.flatten(1) @ first) @ second).mean()
+        look = critique(lambda x: torch.tanh(x.flatten(1) @ first) @ second, real_images, fake_images)
+        return penalty(look, draw).mean()
 
-    first, second = images(4, 5, seed=1), images(5, seed=2)
-    assert gradcheck(mean_penalty, (first, second))
+    assert gradcheck(mean_penalty, (images(4, 5, seed=1), images(5, seed=2)))
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
+def test_a_flat_discriminator_has_finite_gradients(penalty: Callable[..., Tensor]) -> None:
+    """The norm's root has no slope at zero, and no update must come out as nan."""
+    weight = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    look = critique(lambda x: x.flatten(1) @ weight, images(3, 1, 2, 2), images(3, 1, 2, 2, seed=1))
+    (gradient,) = torch.autograd.grad(penalty(look, draw).mean(), weight)
+    assert gradient.isfinite().all()
+
+
+def test_which_images_must_require_grad() -> None:
+    """What D's step makes of the images follows from these."""
+    assert [(penalty.at_reals, penalty.at_fakes) for penalty in PENALTIES] == [
+        (True, False),
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+    network = small_network()
+    for penalty in PENALTIES:
+        real_images, fake_images = images(3, 2, 2, 2).detach(), images(3, 2, 2, 2, seed=1).detach()
+        real_images.requires_grad_(penalty.at_reals)
+        fake_images.requires_grad_(penalty.at_fakes)
+        assert penalty(critique(network, real_images, fake_images), draw).requires_grad
+        assert real_images.grad is None and fake_images.grad is None
+
+
+def test_images_that_are_packed_pay_together() -> None:
+    """Two images to a logit: the penalty is that of the logit by both."""
+    real_images, fake_images = images(6, 1, 2, 2), images(6, 1, 2, 2, seed=1)
+    network = small_network()
+    look = critique(lambda x: network(x.reshape(3, 2, 2, 2)), real_images, fake_images)
+    packed = critique(network, real_images.reshape(3, 2, 2, 2), fake_images.reshape(3, 2, 2, 2))
+    torch.testing.assert_close(R1()(look, refuse), R1()(packed, refuse))
+    torch.testing.assert_close(R1R2()(look, refuse), R1R2()(packed, refuse))
+    for penalty in (WGANGP(), DRAGAN()):
+        assert penalty(look, draw).shape == (3,)

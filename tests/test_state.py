@@ -8,11 +8,12 @@ from torch import nn
 
 from builders import assert_same, small_config
 from gan_exp.build import build_rules, build_state
-from gan_exp.data.packed import Batch
+from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.state import TrainingState
 from gan_exp.step import discriminator_step, generator_step
 
 SHAPE = (1, 8, 8)
+SPEC = DataSpec(SHAPE, num_classes=10)
 CPU = torch.device("cpu")
 
 
@@ -67,7 +68,7 @@ def test_buffers_are_copied() -> None:
 
 
 def test_without_a_half_life_there_is_no_second_generator() -> None:
-    state = build_state(small_config("mlp", "ema_halflife_kimg=0"), SHAPE, CPU)
+    state = build_state(small_config("mlp", "ema_halflife_kimg=0"), SPEC, CPU)
     assert state.generator_ema is state.generator and not state.averages
     before = copy.deepcopy(state.generator.state_dict())
     state.update_ema(0, 16)
@@ -76,20 +77,20 @@ def test_without_a_half_life_there_is_no_second_generator() -> None:
 
 
 def test_the_average_starts_as_the_generator_and_is_not_trained() -> None:
-    state = build_state(small_config("mlp"), SHAPE, CPU)
+    state = build_state(small_config("mlp"), SPEC, CPU)
     assert_same(dict(state.generator.state_dict()), dict(state.generator_ema.state_dict()))
     assert not any(parameter.requires_grad for parameter in state.generator_ema.parameters())
 
 
 def test_learning_rate_factors_are_of_the_initial_rate() -> None:
-    state = build_state(small_config("mlp", "lr=1e-3", "optimizer.discriminator.lr=4e-3"), SHAPE, CPU)
+    state = build_state(small_config("mlp", "lr=1e-3", "optimizer.discriminator.lr=4e-3"), SPEC, CPU)
     for factor in (0.5, 0.1, 1.0, 0.25):
-        state.set_learning_rate_factor(factor)
+        state.scale_optimizers(factor, 1.0)
         assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * factor)
         assert state.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(4e-3 * factor)
-    other = build_state(small_config("mlp"), SHAPE, CPU)
+    other = build_state(small_config("mlp"), SPEC, CPU)
     other.load_state_dict(copy.deepcopy(state.state_dict()))
-    other.set_learning_rate_factor(1.0)
+    other.scale_optimizers(1.0, 1.0)
     assert other.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
@@ -97,7 +98,7 @@ def test_learning_rate_factors_are_of_the_initial_rate() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "keras_adam"])
 def test_a_state_comes_back_whole(model: str, optimizer: str) -> None:
     config = small_config(model, f"optimizer={optimizer}")
-    state, other, rules = build_state(config, SHAPE, CPU), build_state(config, SHAPE, CPU), build_rules(config)
+    state, other, rules = build_state(config, SPEC, CPU), build_state(config, SPEC, CPU), build_rules(config)
     batch = Batch(torch.randint(256, (16, *SHAPE), dtype=torch.uint8), None)
     discriminator_step(state, rules, batch, torch.randn(16, 8))
     generator_step(state, rules, torch.randn(16, 8))
@@ -109,12 +110,12 @@ def test_a_state_comes_back_whole(model: str, optimizer: str) -> None:
 
 
 def test_the_seed_decides_the_start() -> None:
-    first, again, other = (build_state(small_config("mlp", f"seed={seed}"), SHAPE, CPU) for seed in (3, 3, 4))
+    first, again, other = (build_state(small_config("mlp", f"seed={seed}"), SPEC, CPU) for seed in (3, 3, 4))
     assert_same(dict(first.generator.state_dict()), dict(again.generator.state_dict()))
     assert not torch.equal(first.generator_parameters[0], other.generator_parameters[0])
 
 
 def test_building_leaves_the_global_random_numbers_alone() -> None:
     before = torch.get_rng_state()
-    build_state(small_config("mlp"), SHAPE, CPU)
+    build_state(small_config("mlp"), SPEC, CPU)
     assert torch.equal(torch.get_rng_state(), before)

@@ -9,19 +9,20 @@ from torch import Tensor, nn
 
 from builders import assert_same, small_config
 from gan_exp.build import build_rules, build_state
-from gan_exp.data.packed import Batch, normalise
+from gan_exp.data.packed import Batch, DataSpec, normalise
 from gan_exp.losses import Hinge, NonSaturating
 from gan_exp.penalties import R1
 from gan_exp.state import TrainingState
 from gan_exp.step import Rules, discriminator_step, generator_step
 
 SHAPE = (1, 8, 8)
+SPEC = DataSpec(SHAPE, num_classes=10)
 CPU = torch.device("cpu")
 
 
 def make(model: str, *overrides: str) -> tuple[TrainingState, Rules]:
     config = small_config(model, *overrides)
-    return build_state(config, SHAPE, CPU), build_rules(config)
+    return build_state(config, SPEC, CPU), build_rules(config)
 
 
 def real_batch(seed: int = 0) -> Batch:

@@ -22,6 +22,7 @@ from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
+from gan_exp.data.packed import DataSpec
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.monitor.tensorboard import LAYOUT
 from gan_exp.monitor.window import gradient_norm
@@ -143,12 +144,12 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
     )
     run = play(config, "run", (), monkeypatch)
     data = build_data(config, CPU)
-    state, rules = build_state(config, data.image_shape, CPU), build_rules(config)
+    state, rules = build_state(config, data.spec, CPU), build_rules(config)
     batches, streams = build_batches(config, data), Streams(config.seed)
     reports: list[dict[str, list[float]]] = []
     expected = []
     for step in range(7):
-        state.set_learning_rate_factor(Cosine()(step / 7))
+        state.scale_optimizers(Cosine()(step / 7), 1.0)
         report: dict[str, list[float]] = {}
         for k in range(2):
             found = discriminator_step(
@@ -374,7 +375,8 @@ def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatc
     with pytest.raises(UserError, match=r"checkpoints don't fit its config\.yaml"):
         continue_run(wider, run)
     other_data = small_config("mlp", *RHYTHM, "dataset.resize=9")
-    with pytest.raises(UserError, match=r"trained on images of shape \[1, 8, 8\], the data now has \[1, 9, 9\]"):
+    was, now = "images of 8x8x1 in 10 classes", "images of 9x9x1 in 10 classes"
+    with pytest.raises(UserError, match=f"was trained on {was}, the data now is {now}; bring back"):
         continue_run(other_data, run)
 
 
@@ -382,7 +384,7 @@ def test_grids_show_the_average_of_the_generator(in_tmp: Path, monkeypatch: pyte
     """The same latents in every grid, through the averaged generator in inference mode."""
     config = small_config("mlp", *RHYTHM, "lr=0.01", "grid_rows=2", "grid_columns=2")
     run = play(config, "run", (), monkeypatch)
-    state = build_state(config, (1, 8, 8), CPU)
+    state = build_state(config, DataSpec((1, 8, 8), num_classes=10), CPU)
     state.load_state_dict(load_checkpoint(run.checkpoint(11)))
     latents = Streams(config.seed).latents(0, "grid", 4, config.latent_dim)
     with torch.no_grad():

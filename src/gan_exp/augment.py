@@ -44,9 +44,9 @@ class DiffAugment(nn.Module):
         """Brightness +-0.5, saturation x 0..2 (where there are colours), contrast x 0.5..1.5."""
         images = images + draw.where(draw.uniform(-0.5, 0.5), 0.0)
         gray = images.mean(dim=1, keepdim=True)
-        images = gray + (images - gray) * draw.where(draw.uniform(0.0, 2.0), 1.0)
+        images = images + (images - gray) * draw.where(draw.uniform(-1.0, 1.0), 0.0)
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        return mean + (images - mean) * draw.where(draw.uniform(0.5, 1.5), 1.0)
+        return images + (images - mean) * draw.where(draw.uniform(-0.5, 0.5), 0.0)
 
     def _translate(self, images: Tensor, draw: "_Draw") -> Tensor:
         """Whole pixels up to `translation` of each side; what comes in is black (-1 is shifted to 0 and back)."""
@@ -149,7 +149,7 @@ class ADA(nn.Module):
         if color.shape[1] == 3:
             color = _turn_hue(color, draw.where(draw.uniform(-math.pi, math.pi), 0.0))
             gray = color.mean(dim=1, keepdim=True)
-            color = gray + (color - gray) * draw.where(torch.exp2(draw.normal()), 1.0)
+            color = color + (color - gray) * draw.where(torch.exp2(draw.normal()) - 1, 0.0)
         return torch.cat([color, rest], dim=1)
 
 

@@ -59,6 +59,8 @@ def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
     if config.spectral_norm:
         for layer in discriminator.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+                if not layer.weight.any():  # R3GAN's blocks begin with zeros, which nothing scales to a norm of 1
+                    nn.init.xavier_uniform_(layer.weight)
                 spectral_norm(layer)
     return discriminator
 

@@ -86,7 +86,7 @@ class WGANGP:
     def __call__(self, critique: Critique, draw: Draw) -> Tensor:
         real_images, fake_images = critique.real_images, critique.fake_images
         shape = (len(real_images), *[1] * (real_images.ndim - 1))
-        share = torch.rand(shape, generator=draw("penalty"), device=real_images.device)
+        share = torch.rand(shape, generator=draw("penalty"), device=real_images.device, dtype=real_images.dtype)
         between = torch.lerp(real_images, fake_images, share).detach().requires_grad_()
         return self.weight * (_norm(between, critique.critic(between)) - 1).square()
 

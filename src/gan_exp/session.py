@@ -8,6 +8,7 @@ import torch
 from gan_exp.build import build_data, build_state
 from gan_exp.checkpoint import data_spec, load_newest
 from gan_exp.config import Config
+from gan_exp.data.packed import DataSpec
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.monitor.display import Display
@@ -42,7 +43,7 @@ def continue_run(config: Config, run: RunDir) -> None:
     checkpoint, passed_over = load_newest(run, device)
     if data_spec(checkpoint) != data.spec:
         raise UserError(
-            f"{run.path}: was trained on {data_spec(checkpoint)}, the data now is {data.spec}; "
+            f"{run.path}: was trained on {_describe(data_spec(checkpoint))}, the data now is {_describe(data.spec)}; "
             f"bring back the data it was trained on"
         )
     try:
@@ -57,6 +58,12 @@ def continue_run(config: Config, run: RunDir) -> None:
             display.say(f"passed over: {sentence}")
         display.say(f"resuming {run.path} at step {state.step}")
         _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint), display)
+
+
+def _describe(spec: DataSpec) -> str:
+    channels, height, width = spec.image_shape
+    what = f"images of {height}x{width}x{channels}" if spec.extent is None else f"points within {spec.extent:g}"
+    return f"{what} in {spec.num_classes} classes" if spec.num_classes else f"{what} without labels"
 
 
 def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], device: torch.device) -> Display:

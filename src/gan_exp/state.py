@@ -69,7 +69,7 @@ class TrainingState:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr
                 if "betas" in group:
                     beta1, initial = group.setdefault("initial_betas", group["betas"])
-                    group["betas"] = (beta1, min(initial * beta2, LARGEST_BETA))
+                    group["betas"] = (beta1, min(initial * beta2, max(initial, LARGEST_BETA)))
 
     def state_dict(self) -> dict[str, Any]:
         """Plain containers and tensors only, so that a checkpoint loads without unpickling code."""

@@ -52,7 +52,7 @@ class Trainer:
         self.spec = data.spec
         self.device = device
         # Only a game that needs them draws reals (or their labels) for G's step too.
-        self.batches_per_round = 2 if self.rules.loss.needs_reals or self.rules.conditional else 1
+        self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
         self.streams = Streams(config.seed, device)
         self.schedules = {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
         self.penalty_every = config.penalty.get("every", 1)
@@ -117,15 +117,15 @@ class Trainer:
         for k in range(config.n_critic):
             update = step * config.n_critic + k
             stream = f"discriminator/{k}"
-            batch = self._to_device(self.batches.draw(update * self.batches_per_round))
+            batch = self._to_device(self.batches.draw(update + step * self.generator_needs_batch))
             weight = factors["penalty"] * self.penalty_every if update % self.penalty_every == 0 else 0.0
             report = discriminator_step(state, self.rules, batch, self._latents(stream), self._draw(stream), weight)
             self.window.add_discriminator(report)
             if isinstance(state.augment, ADA):
                 state.augment.observe(report.real_logits, config.batch_size, update)
         batch = None
-        if self.batches_per_round == 2:
-            batch = self._to_device(self.batches.draw((step + 1) * config.n_critic * 2 - 1))
+        if self.generator_needs_batch:
+            batch = self._to_device(self.batches.draw((step + 1) * (config.n_critic + 1) - 1))
         latents = self._latents("generator")
         self.window.add_generator(generator_step(state, self.rules, latents, self._draw("generator"), batch))
         state.step += 1

@@ -92,7 +92,7 @@ def test_bash_is_there() -> None:
         ("gan-exp res", ["resume"]),
         ("gan-exp nothing", []),
         ("gan-exp train model=m", ["model=mlp"]),
-        ("gan-exp train penalty=", ["penalty=none", "penalty=r1"]),
+        ("gan-exp train penalty=", [f"penalty={name}" for name in ("dragan", "none", "r1", "r1_r2", "wgan_gp")]),
         ("gan-exp train experiment=a", ["experiment=article"]),
         ("gan-exp train sample_", ["sample_every_steps="]),
         ("gan-exp train model.generator.w", ["model.generator.widths="]),

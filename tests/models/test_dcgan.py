@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gan_exp.build import count_parameters
-from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator, stage_sizes
+from builders import count_parameters
+from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_exp.models.parts import stage_sizes
 
 SIZES = [(8, 8), (9, 8), (28, 28), (48, 80), (45, 37), (8, 200), (64, 64)]
 
@@ -46,7 +47,7 @@ def test_memory_formats_do_not_change_the_outcome() -> None:
     ],
 )
 def test_stages(size: tuple[int, int], stages: list[tuple[int, int]]) -> None:
-    assert stage_sizes(*size) == stages
+    assert stage_sizes("dcgan", *size) == stages
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -57,7 +58,7 @@ def test_the_discriminator_passes_through_the_sizes_of_the_generator(size: tuple
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(lambda _, __, output: seen.append(tuple(output.shape[2:])))
     discriminator(torch.randn(1, *shape))
-    assert seen == stage_sizes(*size)[-2::-1]
+    assert seen == stage_sizes("dcgan", *size)[-2::-1]
 
 
 @pytest.mark.parametrize("size", [(7, 28), (28, 7), (1, 1)])

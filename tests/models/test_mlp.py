@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from gan_exp.build import count_parameters
+from builders import count_parameters
 from gan_exp.models.mlp import KerasBatchNorm1d, MLPDiscriminator, MLPGenerator
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 48, 80), (4, 45, 37), (3, 8, 200), (1, 1, 1)]
@@ -52,7 +52,7 @@ def test_settings_reach_the_layers() -> None:
     generator = MLPGenerator(4, (1, 2, 2), (6,), leak=0.3, batch_norm_momentum=0.4, batch_norm_eps=0.5)
     norm = generator.layers[2]
     assert generator.layers[1].negative_slope == 0.3 and (norm.momentum, norm.eps) == (0.4, 0.5)
-    assert MLPDiscriminator((1, 2, 2), (6,), leak=0.3).layers[2].negative_slope == 0.3
+    assert MLPDiscriminator((1, 2, 2), (6,), leak=0.3).layers[1].negative_slope == 0.3
 
 
 def keras_norm(features: int = 3) -> KerasBatchNorm1d:

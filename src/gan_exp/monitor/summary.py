@@ -16,7 +16,9 @@ def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
     copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
     rows: list[tuple[str, str, int]] = []
 
-    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+    def note(layer: nn.Module, inputs: tuple[object, ...], output: Tensor) -> None:
+        if output is inputs[0] and not getattr(layer, "inplace", False):
+            return  # it hands on what it was given, as the label's embedding where there are no labels
         shape = " x ".join(map(str, output.shape[1:])) or "1"
         kind = type(layer).__name__.removeprefix("Keras").removeprefix("Parametrized")  # the latter: spectral_norm
         rows.append((kind, shape, _count(layer)))
