@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from gan_exp.losses import Hinge, LeastSquares, NonSaturating
+from gan_exp.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
 
 LOGITS = [-30.0, -3.0, -1.5, -0.25, 0.0, 0.5, 2.0, 7.0, 30.0]
 
@@ -28,12 +28,35 @@ TERMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[float], float], Cal
     "non_saturating real": (NonSaturating().real, lambda x: s(-x), lambda x: sigmoid(x) - 1),
     "non_saturating fake": (NonSaturating().fake, s, sigmoid),
     "non_saturating generator": (partial(NonSaturating().generator, None), lambda x: s(-x), lambda x: sigmoid(x) - 1),
+    "minimax real": (Minimax().real, lambda x: s(-x), lambda x: sigmoid(x) - 1),
+    "minimax fake": (Minimax().fake, s, sigmoid),
+    "minimax generator": (partial(Minimax().generator, None), lambda x: -s(x), lambda x: -sigmoid(x)),
+    "smoothed real": (  # cross-entropy with the target 0.7
+        NonSaturating(label_smoothing=0.3).real,
+        lambda x: 0.7 * s(-x) + 0.3 * s(x),
+        lambda x: sigmoid(x) - 0.7,
+    ),
     "hinge real": (Hinge().real, lambda x: max(0, 1 - x), lambda x: -1.0 if x < 1 else 0.0),
     "hinge fake": (Hinge().fake, lambda x: max(0, 1 + x), lambda x: 1.0 if x > -1 else 0.0),
     "hinge generator": (partial(Hinge().generator, None), lambda x: -x, lambda x: -1.0),
     "lsgan real": (LeastSquares().real, lambda x: (x - 1) ** 2 / 2, lambda x: x - 1),
     "lsgan fake": (LeastSquares().fake, lambda x: x**2 / 2, lambda x: x),
     "lsgan generator": (partial(LeastSquares().generator, None), lambda x: (x - 1) ** 2 / 2, lambda x: x - 1),
+    "lsgan smoothed real": (LeastSquares(label_smoothing=0.3).real, lambda x: (x - 0.7) ** 2 / 2, lambda x: x - 0.7),
+    "wgan real": (Wasserstein().real, lambda x: -x, lambda x: -1.0),
+    "wgan fake": (Wasserstein().fake, lambda x: x, lambda x: 1.0),
+    "wgan generator": (partial(Wasserstein().generator, None), lambda x: -x, lambda x: -1.0),
+    # against a real logit of 1.5
+    "rpgan discriminator": (
+        lambda x: RelativisticPairing().discriminator(torch.full_like(x, 1.5), x),
+        lambda x: s(x - 1.5),
+        lambda x: sigmoid(x - 1.5),
+    ),
+    "rpgan generator": (
+        lambda x: RelativisticPairing().generator(torch.full_like(x, 1.5), x),
+        lambda x: s(1.5 - x),
+        lambda x: -sigmoid(1.5 - x),
+    ),
 }
 
 
@@ -80,3 +103,66 @@ def test_non_saturating_gives_a_losing_generator_a_gradient() -> None:
     logits = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(NonSaturating().generator(None, logits).sum(), logits)
     assert gradient.item() == pytest.approx(-1, abs=1e-8)
+
+
+LOSSES = [NonSaturating, Minimax, Hinge, LeastSquares, Wasserstein]
+
+
+@pytest.mark.parametrize("loss", [kind() for kind in LOSSES], ids=[kind.__name__ for kind in LOSSES])
+def test_the_discriminators_loss_is_the_sum_of_its_terms(loss: NonSaturating) -> None:
+    real_logits, fake_logits = torch.linspace(-3, 3, 7), torch.linspace(2, -5, 7)
+    expected = loss.real(real_logits) + loss.fake(fake_logits)
+    assert torch.equal(loss.discriminator(real_logits, fake_logits), expected)
+    assert not loss.needs_reals
+
+
+def test_minimax_is_its_formula_and_saturates() -> None:
+    """G lowers E[log(1 - D(G(z)))]; where D is sure, there is hardly a slope."""
+    logits = torch.linspace(-6, 6, 25, dtype=torch.float64)
+    torch.testing.assert_close(Minimax().generator(None, logits), (1 - logits.sigmoid()).log())
+    sure = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(Minimax().generator(None, sure).sum(), sure)
+    assert -1e-8 < gradient.item() < 0
+
+
+@pytest.mark.parametrize("kind", [NonSaturating, Minimax])
+def test_smoothed_labels_are_soft_targets_of_reals_alone(kind: type[NonSaturating]) -> None:
+    logits = torch.linspace(-6, 6, 25, dtype=torch.float64)
+    loss, plain = kind(label_smoothing=0.1), kind()
+    soft = torch.full_like(logits, 0.9)
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+    torch.testing.assert_close(loss.real(logits), cross_entropy)
+    assert torch.equal(loss.fake(logits), plain.fake(logits))
+    assert torch.equal(loss.generator(None, logits), plain.generator(None, logits))
+
+
+def test_smoothed_least_squares() -> None:
+    logits = torch.linspace(-6, 6, 25, dtype=torch.float64)
+    loss, plain = LeastSquares(label_smoothing=0.1), LeastSquares()
+    assert loss.real(torch.tensor([0.9])).item() == pytest.approx(0, abs=1e-12)
+    assert torch.equal(loss.fake(logits), plain.fake(logits))
+    assert torch.equal(loss.generator(None, logits), plain.generator(None, logits))
+
+
+def test_relativistic_pairs_are_by_index() -> None:
+    """One real and one fake to a pair, not each with each."""
+    real_logits = torch.tensor([0.0, 2.0, -1.0], dtype=torch.float64)
+    fake_logits = torch.tensor([1.0, -1.0, 3.0], dtype=torch.float64)
+    loss = RelativisticPairing()
+    assert loss.needs_reals
+    assert loss.discriminator(real_logits, fake_logits).tolist() == pytest.approx([s(1.0), s(-3.0), s(4.0)])
+    assert loss.generator(real_logits, fake_logits).tolist() == pytest.approx([s(-1.0), s(3.0), s(-4.0)])
+    # What both have in common is of no weight.
+    torch.testing.assert_close(
+        loss.discriminator(real_logits + 7, fake_logits + 7), loss.discriminator(real_logits, fake_logits)
+    )
+    assert not hasattr(loss, "real")  # which is how split_updates knows
+
+
+def test_relativistic_losses_against_autograd() -> None:
+    real_logits = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64, requires_grad=True)
+    fake_logits = torch.tensor([-0.6, 0.4, 1.0], dtype=torch.float64, requires_grad=True)
+    loss = RelativisticPairing()
+    for term in (loss.discriminator, loss.generator):
+        assert gradcheck(term, (real_logits, fake_logits))
+        assert gradgradcheck(term, (real_logits, fake_logits))
