@@ -1,0 +1,39 @@
+"""The networks of the mixture benchmarks."""
+
+import torch
+from torch import nn
+
+from builders import count_parameters
+from gan_exp.models.points import Maxout, PointDiscriminator, PointGenerator
+
+
+def test_pacgans_networks() -> None:
+    """Four hidden layers of 400 with BatchNorm; three of 200 with maxout of 5."""
+    generator, discriminator = PointGenerator(2, (2, 1, 1)), PointDiscriminator((2, 1, 1))
+    hidden = 400 * 400 + 400
+    assert count_parameters(generator) == 2 * 400 + 400 + 3 * hidden + 4 * 800 + 400 * 2 + 2
+    maxouts = (2 * 1000 + 1000) + 2 * (200 * 1000 + 1000)
+    assert count_parameters(discriminator) == maxouts + 200 + 1
+    kinds = [type(layer).__name__ for layer in generator.layers]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 4 + ["Linear"]
+
+
+def test_points_have_no_bounds() -> None:
+    generator = PointGenerator(2, (2, 1, 1), (8,))
+    nn.init.constant_(generator.layers[-1].bias, 50.0)
+    points = generator(torch.randn(6, 2))
+    assert points.shape == (6, 2, 1, 1) and points.min() > 10
+
+
+def test_maxout_takes_the_largest_piece_of_each_unit() -> None:
+    torch.manual_seed(0)
+    layer = Maxout(3, 4, pieces=5)
+    inputs = torch.randn(6, 3)
+    maps = layer.linear(inputs)
+    expected = torch.stack([maps[:, unit * 5 : unit * 5 + 5].max(dim=1).values for unit in range(4)], dim=1)
+    assert torch.equal(layer(inputs), expected)
+
+
+def test_packed_points_are_flattened() -> None:
+    """Two points side by side in channels."""
+    assert PointDiscriminator((4, 1, 1), (8,))(torch.randn(6, 4, 1, 1)).shape == (6,)

@@ -1,0 +1,156 @@
+"""R3GAN: its start, its resampling, its shape."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gan_exp.models.parts import stage_sizes
+from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
+
+GAIN = math.sqrt(2 / 1.04)  # of LeakyReLU with slope 0.2
+SHAPE = (3, 32, 32)
+
+
+def pair(num_classes: int = 0) -> tuple[R3GANGenerator, R3GANDiscriminator]:
+    torch.manual_seed(0)
+    widths = {"width": 32, "max_width": 64, "blocks": 2, "expansion": 2, "group_size": 16, "num_classes": num_classes}
+    return R3GANGenerator(64, SHAPE, **widths), R3GANDiscriminator(SHAPE, **widths)
+
+
+def assert_std(weight: Tensor, gain: float) -> None:
+    fan_in = weight[0].numel()
+    spread = 5 / math.sqrt(2 * weight.numel())  # five standard errors
+    assert weight.std().item() == pytest.approx(gain / math.sqrt(fan_in), rel=spread)
+    assert abs(weight.mean().item()) < 5 * gain / math.sqrt(fan_in * weight.numel())
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_every_layer_starts_as_the_paper_says(which: int) -> None:
+    """N(0, gain / sqrt(fan_in)); in the L blocks the gain is divided by L^(1/4), and the last layer is zero."""
+    network = pair()[which]
+    blocks = [layer for layer in network.modules() if isinstance(layer, _Block)]
+    assert len(blocks) == 2 * len(stage_sizes("r3gan", 32, 32)) == 8
+    inside = set()
+    for block in blocks:
+        first, _, second, _, last = block.layers
+        for layer in (first, second):
+            assert_std(layer.weight, GAIN * 8**-0.25)
+        assert not last.weight.any()
+        assert [layer.kernel_size[0] for layer in (first, second, last)] == [1, 3, 1]
+        assert second.groups == second.in_channels // 16 and first.out_channels == 2 * first.in_channels
+        inside |= {first, second, last}
+    others = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear) and layer not in inside]
+    assert len(others) == (3, 4)[which]
+    for layer in others:
+        if layer.weight.numel() > 50:
+            assert_std(layer.weight, 1.0)
+    assert all(layer.bias is None for layer in (*others, *inside))
+    for name, parameter in network.named_parameters():
+        assert not name.endswith("bias") or not parameter.any()
+    assert not any(isinstance(layer, nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm) for layer in network.modules())
+
+
+def test_blocks_begin_as_the_identity_and_learn() -> None:
+    _, discriminator = pair()
+    for block in discriminator.modules():
+        if isinstance(block, _Block):
+            features = torch.randn(2, block.layers[0].in_channels, 5, 6)
+            assert torch.equal(block(features), features)
+            block(features).square().sum().backward()
+            assert block.layers[4].weight.grad is not None and block.layers[4].weight.grad.any()
+
+
+def test_a_block_is_its_formula() -> None:
+    torch.manual_seed(0)
+    block = _Block(8, 2, 4, depth=3)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter)
+    first, bias_1, second, bias_2, last = block.layers
+    features = torch.randn(2, 8, 5, 4)
+    inner = torch.einsum("oi,nihw->nohw", first.weight[:, :, 0, 0], features)
+    inner = nn.functional.leaky_relu(inner + bias_1.bias[:, None, None], 0.2)
+    parts = [
+        nn.functional.conv2d(part, weight, padding=1)
+        for part, weight in zip(inner.split(4, dim=1), second.weight.split(4), strict=True)
+    ]
+    inner = nn.functional.leaky_relu(torch.cat(parts, dim=1) + bias_2.bias[:, None, None], 0.2)
+    expected = features + torch.einsum("oi,nihw->nohw", last.weight[:, :, 0, 0], inner)
+    torch.testing.assert_close(block(features), expected, rtol=1e-4, atol=1e-4)
+
+
+SIZES = [(8, 8), (7, 7), (12, 20), (23, 19), (9, 8), (1, 100)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_resampling_keeps_a_constant_constant_in_the_interior(size: tuple[int, int]) -> None:
+    """Also with a convolution: then its sum over the input channels."""
+    small = (-(-size[0] // 2), -(-size[1] // 2))
+    up, down = _Resample(3, 3, size, up=True), _Resample(3, 3, small, up=False)
+    assert not list(up.parameters()) and not list(down.parameters())
+    larger, smaller = up(torch.full((2, 3, *small), 0.7)), down(torch.full((2, 3, *size), 0.7))
+    assert larger.shape == (2, 3, *size) and smaller.shape == (2, 3, *small)
+    torch.testing.assert_close(larger[:, :, 1:-1, 1:-1], torch.full_like(larger[:, :, 1:-1, 1:-1], 0.7))
+    torch.testing.assert_close(smaller[:, :, 1:-1, 1:-1], torch.full_like(smaller[:, :, 1:-1, 1:-1], 0.7))
+    wider = _Resample(3, 5, size, up=True)
+    larger = wider(torch.ones(2, 3, *small))[:, :, 1:-1, 1:-1]
+    expected = wider.channels.weight.sum(dim=(1, 2, 3))[None, :, None, None].expand_as(larger)
+    torch.testing.assert_close(larger, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_filter_is_1_3_3_1() -> None:
+    """Of a single bright pixel; up and down are each other's transpose but for the factor of the area."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    point = torch.zeros(1, 1, 4, 4)
+    point[0, 0, 1, 2] = 1
+    expected = torch.zeros(1, 1, 8, 8)
+    expected[0, 0, 1:5, 3:7] = torch.outer(taps, taps) / 16
+    torch.testing.assert_close(_Resample(1, 1, (8, 8), up=True)(point), expected)
+    small, large = torch.randn(1, 1, 4, 4), torch.randn(1, 1, 8, 8)
+    up, down = _Resample(1, 1, (8, 8), up=True), _Resample(1, 1, (4, 4), up=False)
+    torch.testing.assert_close((up(small) * large).sum(), 4 * (small * down(large)).sum())
+
+
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (48, 80), (45, 37)], ids=str)
+def test_both_networks_pass_through_the_same_sizes(size: tuple[int, int]) -> None:
+    generator = R3GANGenerator(6, (1, *size), width=4, max_width=4, blocks=1, group_size=4)
+    discriminator = R3GANDiscriminator((1, *size), width=4, max_width=4, blocks=1, group_size=4)
+    stages = stage_sizes("r3gan", *size)
+    for network, inputs, expected in (
+        (generator, torch.randn(2, 6), stages[1:]),
+        (discriminator, torch.randn(2, 1, *size), stages[-2::-1]),
+    ):
+        seen: list[tuple[int, ...]] = []
+        for layer in network.modules():
+            if isinstance(layer, _Resample):
+                layer.register_forward_hook(lambda _, __, output, seen=seen: seen.append(tuple(output.shape[2:])))
+        network(inputs)
+        assert seen == expected
+
+
+def test_widths() -> None:
+    generator = R3GANGenerator(6, (1, 32, 32), width=8, max_width=16, blocks=3, group_size=4)
+    widths = [layer.layers[0].in_channels for layer in generator.modules() if isinstance(layer, _Block)]
+    assert widths == [16] * 3 + [16] * 3 + [16] * 3 + [8] * 3
+    with pytest.raises(ValueError, match="group_size=7: must divide the width inside a block, 16"):
+        R3GANDiscriminator((1, 8, 8), width=8, max_width=8, group_size=7)
+
+
+def test_the_generator_starts_from_its_basis() -> None:
+    generator, _ = pair()
+    seen: list[Tensor] = []
+    generator.stages.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    latents = torch.randn(2, 64)
+    generator(latents)
+    expected = torch.einsum("chw,nc->nchw", generator.basis, latents @ generator.project.weight.T)
+    torch.testing.assert_close(seen[0], expected)
+    assert generator.basis.requires_grad and generator.basis.shape == (64, 4, 4)
+
+
+def test_projection_is_the_inner_product_with_the_labels_embedding() -> None:
+    _, discriminator = pair(num_classes=4)
+    images, labels = torch.randn(5, *SHAPE), torch.tensor([0, 3, 1, 1, 2])
+    features = discriminator.head(discriminator.stages(images))
+    expected = torch.stack([discriminator.embed.weight[k] @ f for k, f in zip(labels, features, strict=True)])
+    torch.testing.assert_close(discriminator(images, labels), expected)
