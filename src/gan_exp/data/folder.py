@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,12 +21,32 @@ from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveFloat, PositiveInt
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FORMAT = 1  # of the packed file; another number packs anew
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, and some of those start other programs
+FORMAT = 2  # of the packed file; another number packs anew
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # what is read of a packed file to see that it is whole
 FILES_AT_ONCE = 256
 
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ORIENTATION = 0x0112  # Exif's tag: how the camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+Result = TypeVar("Result")
+
+
+class _Head(NamedTuple):
+    """What is known of an image before its pixels are decoded; height and width are those it is shown with."""
+
+    height: int
+    width: int
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,10 @@ class _Recipe:
     width: int
     fit: Fit
     channels: int
+
+
+class _Broken(Exception):
+    """An image that can't be used, and why."""
 
 
 def folder(
@@ -50,151 +75,250 @@ def folder(
     """All PNG, JPEG, WebP, BMP and TIFF images below `root`, as [N, channels, height, width].
 
     `size` is a side or [height, width]; None takes the images as they are, where all are alike. `fit` says what becomes
-    of another aspect ratio: the middle is cut out (crop), black bars are added (pad), or it is distorted (stretch).
-    `channels` auto is 4 where any image has transparency, 1 where all are gray, else 3. Folders directly below `root`
-    that hold images are classes, if no image lies beside them. Larger images than `max_megapixels` are refused unread.
+    of another aspect ratio: the middle is cut out (crop), black bars are added (pad; transparent ones where there is
+    transparency), or it is distorted (stretch). `channels` auto is 4 where any image has transparency, 1 where all are
+    gray, else 3; where transparency is to go, black lies behind. Folders directly below `root` that hold images are
+    classes, if there are several and no image lies beside them. Hidden files and folders don't count. Larger images
+    than `max_megapixels` are refused unread.
 
     Raises UserError where there are no images, or broken ones that `skip_broken` doesn't allow to pass over.
     """
     place = Path(root).expanduser()
-    files = _find_images(place)
-    key = _key(place, files, size, fit, channels, skip_broken, max_megapixels)
-    packed = Path(cache).expanduser() / f"folder-{key}"
+    tree = _Tree(place, _find_images(place), skip_broken, max_megapixels)
+    packed = Path(cache).expanduser() / f"folder-{tree.key(size, fit, channels)}"
     try:
-        packed.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{packed}.lock"):  # of two runs that come at once, one packs and the other waits
-            if not _is_whole(packed):
-                recipe = _choose(place, files, size, fit, channels, skip_broken, max_megapixels)
-                _pack(place, files, recipe, skip_broken, max_megapixels, packed)
+        if not _is_whole(packed):
+            packed.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{packed}.lock"):  # of two runs that come at once, one packs and the other waits
+                if not _is_whole(packed):
+                    _pack(tree, size, fit, channels, packed)
+        return _open(packed)
     except OSError as error:
         raise UserError(
             f"dataset.cache={cache}: can't be written ({error.strerror or error}); name a folder with room for it"
         ) from error
-    return _open(packed)
 
 
 def _find_images(place: Path) -> list[Path]:
+    """At every depth, through links too, but no folder twice."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"dataset.root={place}: {error.filename} can't be read ({error.strerror})") from error
+
     if not place.is_dir():
         raise UserError(f"dataset.root={place}: no such folder; name the one that holds your images")
-    files = sorted(path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    files, seen = [], set()
+    for parent, folders, names in os.walk(place, onerror=refuse, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        real = os.path.realpath(parent)
+        if real in seen:  # a link to a folder above would never end
+            folders.clear()
+            continue
+        seen.add(real)
+        files += [Path(parent, name) for name in names if name.lower().endswith(ENDINGS) and name[0] != "."]
+    files = sorted(path for path in files if path.is_file())
     if not files:
         raise UserError(f"dataset.root={place}: no images there (looked for {', '.join(ENDINGS)} at every depth)")
     return files
 
 
-def _key(place: Path, files: Sequence[Path], *options: object) -> str:
-    """Another file, size, time or option is another key: what is packed is never stale."""
-    digest = hashlib.blake2b(repr((FORMAT, str(place.resolve()), options)).encode(), digest_size=12)
-    for path in files:
-        status = path.stat()
-        digest.update(f"{path.relative_to(place)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class _Tree:
+    """The images of a folder, and what may be done about broken ones."""
+
+    place: Path
+    files: list[Path]
+    skip_broken: bool
+    max_megapixels: float
+
+    def key(self, *options: object) -> str:
+        """Another file, size, time or option is another key: what is packed is never stale."""
+        named = (FORMAT, str(self.place.resolve()), self.skip_broken, self.max_megapixels, options)
+        digest = hashlib.blake2b(repr(named).encode(), digest_size=12)
+        for path in self.files:
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise self.refusal(path, _Broken(f"can't be read ({error.strerror})")) from error
+            digest.update(os.fsencode(path.relative_to(self.place)))
+            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def name(self, path: Path) -> str:
+        """As it can be printed, whatever bytes it has."""
+        return os.fsencode(path.relative_to(self.place)).decode(errors="replace")
+
+    def refusal(self, path: Path, error: _Broken) -> UserError:
+        return UserError(
+            f"dataset.root={self.place}: {self.name(path)} {error}; remove it, or pass over all such images with "
+            f"dataset.skip_broken=true"
+        )
+
+    def each(
+        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str
+    ) -> Iterator[tuple[Path, Result]]:
+        """`work` on every image, a few hundred at a time on all cores, with a bar; broken ones are not among them."""
+        from rich.console import Console
+        from rich.progress import track
+
+        def attempt(path: Path) -> Result | _Broken:
+            try:
+                return work(path)
+            except _Broken as error:
+                return error
+
+        shown = Console(stderr=True)
+        chunks = [self.files[k : k + FILES_AT_ONCE] for k in range(0, len(self.files), FILES_AT_ONCE)]
+        title = f"{doing} {len(self.files):,} images"
+        for chunk in track(chunks, title, console=shown, disable=not shown.is_terminal):
+            for path, result in zip(chunk, pool.map(attempt, chunk), strict=True):
+                if not isinstance(result, _Broken):
+                    yield path, result
+                elif not self.skip_broken:
+                    raise self.refusal(path, result)
+                elif doing == "packing":
+                    print(f"passed over: {self.name(path)} {result}", flush=True)
+
+    def refuse_nothing_left(self, count: int) -> None:
+        if count == 0:
+            raise UserError(f"dataset.root={self.place}: none of the {len(self.files)} images can be read")
 
 
 def _choose(
-    place: Path,
-    files: Sequence[Path],
+    tree: _Tree,
+    pool: ThreadPoolExecutor,
     size: int | tuple[int, int] | None,
     fit: Fit,
     channels: Literal["auto", 1, 3, 4],
-    skip_broken: bool,
-    max_megapixels: float,
 ) -> _Recipe:
-    """The common shape, from the images' heads alone where possible."""
-    if size is not None and channels != "auto":
-        height, width = (size, size) if isinstance(size, int) else size
-        return _Recipe(height, width, fit, channels)
+    """The common shape, from the images' heads alone."""
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and channels != "auto":
+        return _Recipe(*sides, fit, channels)
     sizes: dict[tuple[int, int], Path] = {}
-    found = 1
-    for path in files:
-        try:
-            with _opened(path, max_megapixels) as image:
-                sizes.setdefault((image.height, image.width), path)
-                found = max(found, _channels_of(image))
-        except _Broken as error:
-            if not skip_broken:
-                raise _refusal(place, path, error) from error
-    if not sizes:
-        raise UserError(f"dataset.root={place}: none of the {len(files)} images can be read")
-    if size is None and len(sizes) > 1:
+    found = 0
+    for path, head in tree.each(pool, lambda path: _head(path, tree.max_megapixels), "looking at"):
+        sizes.setdefault((head.height, head.width), path)
+        found = max(found, head.channels)
+    tree.refuse_nothing_left(len(sizes))
+    if sides is None and len(sizes) > 1:
         (first, one), (second, other) = list(sizes.items())[:2]
         raise UserError(
-            f"dataset.size=null: the images differ in size ({one.name} is {first[0]}x{first[1]}, {other.name} "
-            f"{second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
+            f"dataset.size=null: the images differ in size ({tree.name(one)} is {first[0]}x{first[1]}, "
+            f"{tree.name(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
         )
-    height, width = next(iter(sizes)) if size is None else (size, size) if isinstance(size, int) else size
+    height, width = sides or next(iter(sizes))
     return _Recipe(height, width, fit, found if channels == "auto" else channels)
-
-
-class _Broken(Exception):
-    """An image that can't be used, and why."""
-
-
-def _refusal(place: Path, path: Path, error: _Broken) -> UserError:
-    return UserError(
-        f"dataset.root={place}: {path.relative_to(place)} {error}; remove it, or pass over all such images with "
-        f"dataset.skip_broken=true"
-    )
 
 
 def _opened(path: Path, max_megapixels: float) -> Image.Image:
     """Only the head is read: the size is known before any pixel is decoded, which decompression bombs rely on."""
     try:
         Image.MAX_IMAGE_PIXELS = None  # ours is checked instead: Pillow's would only warn up to twice its limit
-        image = Image.open(path)
+        image = Image.open(path, formats=FORMATS)
+        image.filename = ""  # or Pillow 12 and 13 map an uncompressed TIFF on its side into memory with sides exchanged
     except Exception as error:
         raise _Broken(f"is no image that can be read ({_one_line(error)})") from error
     if image.width * image.height > max_megapixels * 1e6:
         megapixels = image.width * image.height / 1e6
         image.close()
-        raise _Broken(f"has {megapixels:.0f} megapixels, more than dataset.max_megapixels={max_megapixels:g}")
+        raise _Broken(f"has {megapixels:,.6g} megapixels, more than dataset.max_megapixels={max_megapixels:g}")
     return image
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    reason = error.strerror if isinstance(error, OSError) else None
+    return " ".join((reason or str(error)).split())[:120] or type(error).__name__
+
+
+def _head(path: Path, max_megapixels: float) -> _Head:
+    with _opened(path, max_megapixels) as image:
+        try:
+            width, height = image.size
+            if image.format == "TIFF":  # some versions of Pillow have turned the size already, some have not
+                tags: Any = image
+                width, height = tags.tag_v2[256], tags.tag_v2[257]
+            if _orientation(image) >= 5:  # on its side
+                width, height = height, width
+            return _Head(height, width, _channels_of(image))
+        except Exception as error:
+            raise _Broken(f"can't be decoded ({_one_line(error)})") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:  # or Pillow would decode all of it to look behind the pixels
+        return 1
+    tags: Any = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
+    value = tags.get(ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
 
 
 def _channels_of(image: Image.Image) -> int:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return 1
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return 4
-    return 1 if image.mode in ("1", "L") or image.mode.startswith("I") or image.mode == "F" else 3
+    return 1 if image.mode in ("1", "L") else 3
 
 
-def _decode(path: Path, recipe: _Recipe, max_megapixels: float) -> np.ndarray | _Broken:
+def _decode(path: Path, recipe: _Recipe, max_megapixels: float) -> np.ndarray:
     """uint8 [channels, height, width]."""
-    try:
-        with _opened(path, max_megapixels) as image:
-            return _shaped(ImageOps.exif_transpose(image), recipe)
-    except _Broken as error:
-        return error
-    except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
-        return _Broken(f"can't be decoded ({_one_line(error)})")
+    with _opened(path, max_megapixels) as image:
+        try:
+            turn = TURNS.get(_orientation(image))
+            image.load()
+            if turn is not None and image.format != "TIFF":  # of which Pillow has turned the pixels itself
+                image = image.transpose(turn)
+            return _shaped(_eight_bits(image), recipe)
+        except _Broken:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
+            raise _Broken(f"can't be decoded ({_one_line(error)})") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Integers of 16 bits by their range; floats up to 1, 255 or 65535, whichever holds them, by that."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    largest = float(values.max())
+    if not np.isfinite(values).all():
+        raise _Broken("holds values that are no finite numbers")
+    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+    top = next((top for top in tops if largest <= top), largest)
+    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
 
 
 def _shaped(image: Image.Image, recipe: _Recipe) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits a pixel, or 32
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
-        image = Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
-    if "transparency" in image.info or image.mode in ("PA", "LA", "P"):
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode != "P" else "RGB")
+    if _channels_of(image) == 4:
+        image = image.convert("RGBA")
+        if recipe.channels < 4:  # or the colours that nobody was to see would come to light
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     image = image.convert(MODES[recipe.channels])
     size = (recipe.width, recipe.height)
-    if image.size != size:
-        method = Image.Resampling.LANCZOS
-        if recipe.fit == "stretch":
-            image = image.resize(size, method)
-        elif recipe.fit == "pad":
-            image = ImageOps.pad(image, size, method)
-        else:
-            image = ImageOps.fit(image, size, method)
+    method = Image.Resampling.LANCZOS
+    if image.size == size:
+        pass
+    elif recipe.fit == "stretch":
+        image = image.resize(size, method)
+    elif recipe.fit == "crop":
+        image = ImageOps.fit(image, size, method)
+    else:
+        scale = min(recipe.width / image.width, recipe.height / image.height)
+        width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        padded = Image.new(image.mode, size, 0)
+        padded.paste(image.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))
+        image = padded
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def _pack(
-    place: Path, files: Sequence[Path], recipe: _Recipe, skip_broken: bool, max_megapixels: float, packed: Path
+    tree: _Tree,
+    size: int | tuple[int, int] | None,
+    fit: Fit,
+    channels: Literal["auto", 1, 3, 4],
+    packed: Path,
 ) -> None:
     """Decode on all cores into a file beside, never holding more than a few hundred images, then rename."""
     staging = packed.with_name(f"{packed.name}.incomplete")
@@ -202,41 +326,24 @@ def _pack(
     staging.mkdir()
     kept: list[Path] = []
     try:
-        with (staging / "images.u8").open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path, image in _decode_all(pool, place, files, recipe, max_megapixels):
-                if isinstance(image, _Broken):
-                    if not skip_broken:
-                        raise _refusal(place, path, image)
-                    print(f"passed over: {path.relative_to(place)} {image}", flush=True)
-                    continue
-                out.write(np.ascontiguousarray(image).tobytes())
-                kept.append(path)
-            out.flush()
-            os.fsync(out.fileno())
-        if not kept:
-            raise UserError(f"dataset.root={place}: none of the {len(files)} images can be read")
-        labels, classes = _labels(place, kept)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")  # of odd metadata: what is broken raises
+            recipe = _choose(tree, pool, size, fit, channels)
+            with (staging / "images.u8").open("wb") as out:
+                for path, image in tree.each(pool, lambda path: _decode(path, recipe, tree.max_megapixels), "packing"):
+                    out.write(np.ascontiguousarray(image).tobytes())
+                    kept.append(path)
+                out.flush()
+                os.fsync(out.fileno())
+        tree.refuse_nothing_left(len(kept))
+        labels, classes = _labels(tree.place, kept)
         np.save(staging / "labels.npy", labels)
-        digest = _sampled_digest(staging / "images.u8")
-        meta = {"count": len(kept), **asdict(recipe), "classes": classes, "digest": digest}
-        (staging / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        meta = {"count": len(kept), **asdict(recipe), "classes": classes}
+        (staging / "meta.json").write_text(json.dumps({**meta, "digest": _digest(staging, meta)}), encoding="utf-8")
         shutil.rmtree(packed, ignore_errors=True)
         staging.rename(packed)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _decode_all(
-    pool: ThreadPoolExecutor, place: Path, files: Sequence[Path], recipe: _Recipe, max_megapixels: float
-) -> Iterator[tuple[Path, np.ndarray | _Broken]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    decode: Callable[[Path], np.ndarray | _Broken] = lambda path: _decode(path, recipe, max_megapixels)  # noqa: E731
-    chunks = [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]
-    shown = Console(stderr=True)
-    for chunk in track(chunks, f"packing {len(files):,} images", console=shown, disable=not shown.is_terminal):
-        yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
 
 def _labels(place: Path, files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
@@ -245,14 +352,20 @@ def _labels(place: Path, files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
     if any(path.parent == place for path in files) or len(set(tops)) < 2:
         return np.zeros(0, dtype=np.int64), []
     classes = sorted(set(tops))
-    return np.array([classes.index(top) for top in tops], dtype=np.int64), classes
+    number = {name: k for k, name in enumerate(classes)}
+    return np.array([number[top] for top in tops], dtype=np.int64), classes
 
 
-def _sampled_digest(path: Path) -> str:
-    """Of the size and of blocks evenly spread: a cut or half-written file is found without reading all of it."""
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    with path.open("rb") as file:
+def _digest(packed: Path, meta: dict[str, Any]) -> str:
+    """Of all but the images, of whose file the size and blocks evenly spread stand for the rest.
+
+    So a cut or half-written file is found without reading all of it.
+    """
+    images = packed / "images.u8"
+    size = images.stat().st_size
+    digest = hashlib.blake2b(json.dumps([meta, size], sort_keys=True).encode(), digest_size=16)
+    digest.update((packed / "labels.npy").read_bytes())
+    with images.open("rb") as file:
         for number in range(CHECKED_BLOCKS):
             file.seek(max(0, (size - BLOCK) * number // (CHECKED_BLOCKS - 1)))
             digest.update(file.read(BLOCK))
@@ -262,8 +375,8 @@ def _sampled_digest(path: Path) -> str:
 def _is_whole(packed: Path) -> bool:
     try:
         meta = json.loads((packed / "meta.json").read_text(encoding="utf-8"))
-        return bool(meta["digest"] == _sampled_digest(packed / "images.u8")) and (packed / "labels.npy").is_file()
-    except (OSError, ValueError, KeyError):
+        return bool(meta.pop("digest") == _digest(packed, meta))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
