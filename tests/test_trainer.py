@@ -22,8 +22,9 @@ from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
-from gan_exp.data.packed import DataSpec
+from gan_exp.data.packed import Batch, Batches, DataSpec
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.monitor.images import scatter_plot
 from gan_exp.monitor.tensorboard import LAYOUT
 from gan_exp.monitor.window import gradient_norm
 from gan_exp.run_dir import RunDir
@@ -94,6 +95,13 @@ def assert_same_run(first: RunDir, second: RunDir) -> None:
         ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
         ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
         ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
+        ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
+        ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+        ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
+        ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
+        ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
+        ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
+        ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
     ],
     ids=lambda overrides: "-".join(overrides),
 )
@@ -105,6 +113,77 @@ def test_a_resumed_run_is_one_never_stopped(
     whole = play(config, "whole", (), monkeypatch)
     assert_same_run(whole, play(config, "stopped", (1, 4, 5, 6, 10), monkeypatch))
     assert [step for step, _ in whole.list_checkpoints()] == [5, 10, 11]
+
+
+def test_adas_p_is_saved_and_shown(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("augment=ada", "augment.every=2", "augment.images_to_one=1000", "augment.start_p=0.5", "n_critic=2")
+    config = small_config("mlp", *RHYTHM, *words, "augment.target=0.999")
+    run = play(config, "run", (), monkeypatch)  # no D is as sure as that: p falls by 32 / 1000 a step
+    lines = read_lines(run.metrics)
+    shown = [line["augment/p"] for line in lines]
+    assert shown == pytest.approx([0.5 - 0.032 * line["step"] for line in lines], abs=1e-6)
+    assert load_checkpoint(run.checkpoint(11))["augment"]["p"].item() == pytest.approx(0.5 - 0.032 * 11, abs=1e-6)
+    events = read_events(run).Scalars("augment/p")
+    assert [(event.step, event.value) for event in events] == [
+        (line["step"], float(np.float32(line["augment/p"]))) for line in lines
+    ]
+
+
+def test_a_lazy_penalty_comes_at_every_kth_update_k_times_as_strong(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = []
+
+    def noted(state: Any, rules: Any, batch: Any, latents: Any, draw: Any, weight: float) -> Any:
+        report = discriminator_step(state, rules, batch, latents, draw, weight)
+        assert (report.penalty is None) == (weight == 0)
+        weights.append(weight)
+        return report
+
+    monkeypatch.setattr(trainer_module, "discriminator_step", noted)
+    start_run(small_config("mlp", "steps=5", "n_critic=2", "penalty=r1", "penalty.every=4"), "run")
+    assert weights == [4.0, 0, 0, 0, 4.0, 0, 0, 0, 4.0, 0]
+    weights.clear()
+    start_run(small_config("mlp", "steps=4", "penalty=r1_r2", "penalty.every=2", "schedule=r3gan"), "other")
+    assert weights == pytest.approx([2.0, 0, 2 * (0.1 + 0.9 * (1 + math.cos(math.pi / 2)) / 2), 0])
+
+
+def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each a cosine over the run: lr to a quarter, beta2 from 0.9 to 0.99, the half-life from nothing."""
+    seen: list[tuple[float, float]] = []
+    halflives: list[float] = []
+
+    def noted(state: Any, *rest: Any) -> Any:
+        (group,) = state.generator_optimizer.param_groups
+        seen.append((group["lr"], group["betas"][1]))
+        return generator_step(state, *rest)
+
+    monkeypatch.setattr(trainer_module, "generator_step", noted)
+    monkeypatch.setattr(
+        trainer_module.TrainingState, "update_ema", lambda self, halflife, batch: halflives.append(halflife)
+    )
+    betas = [f"optimizer.{network}.betas=[0.0,0.9]" for network in ("generator", "discriminator")]
+    words = ("steps=4", "schedule=r3gan", "lr=1e-3", "ema_halflife_kimg=2")
+    start_run(small_config("mlp", *words, *betas), "run")
+    falls = [(1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert [lr for lr, _ in seen] == pytest.approx([1e-3 * (0.25 + 0.75 * fall) for fall in falls])
+    assert [beta2 for _, beta2 in seen] == pytest.approx([0.9 * (1.1 - 0.1 * fall) for fall in falls])
+    assert halflives == pytest.approx([2000 * (1 - fall) for fall in falls])
+
+
+@pytest.mark.parametrize("words", [(), ("conditional=true",), ("loss=rpgan",)])
+def test_no_batch_is_passed_over(words: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own batch for G too, an epoch is whole: each image once."""
+    drawn: list[int] = []
+    original = Batches.draw
+
+    def noted(self: Batches, number: int) -> Batch:
+        drawn.append(number)
+        return original(self, number)
+
+    monkeypatch.setattr(Batches, "draw", noted)
+    start_run(small_config("mlp", "steps=4", "n_critic=3", *words), "run")
+    assert drawn == list(range(16 if words else 12))
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,3 +476,44 @@ def test_grids_show_the_average_of_the_generator(in_tmp: Path, monkeypatch: pyte
     with torch.no_grad():
         plain = ((state.generator.eval()(latents) + 1) * 127.5).round().byte()[:, 0].numpy()
     assert (plain != images).any()
+
+
+def shown_images(path: Path, rows: int, columns: int) -> np.ndarray:
+    """The 8x8 images of a grid [rows, columns, 8, 8]."""
+    shown = np.array(Image.open(path))
+    factor = shown.shape[1] // (9 * columns - 1)
+    shown = np.pad(shown[::factor, ::factor], ((0, 1), (0, 1)))
+    return shown.reshape(rows, 9, columns, 9).transpose(0, 2, 1, 3)[:, :, :8, :8]
+
+
+def test_a_conditional_grid_has_a_class_to_each_row(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And begins anew after the last."""
+    config = small_config("mlp", *RHYTHM, "conditional=true", "grid_rows=12", "grid_columns=3", "lr=0.01")
+    run = play(config, "run", (), monkeypatch)
+    state = build_state(config, DataSpec((1, 8, 8), num_classes=10), CPU)
+    state.load_state_dict(load_checkpoint(run.checkpoint(11)))
+    latents = Streams(config.seed).latents(0, "grid", 36, config.latent_dim)
+    shown = shown_images(run.sample_grid(11), 12, 3)
+    generator = state.generator_ema.eval()
+    for row in range(12):
+        with torch.no_grad():
+            images, others = (
+                ((generator(latents[3 * row : 3 * row + 3], torch.full((3,), label)) + 1) * 127.5).round().byte()
+                for label in (row % 10, (row + 1) % 10)
+            )
+        np.testing.assert_array_equal(shown[row], images[:, 0].numpy())
+        assert (images != others).any()
+
+
+def test_points_are_shown_as_a_scatter_plot(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("dataset=ring", "dataset.count=200", "latent_dim=2", "steps=2", "lr=0.01")
+    config = small_config("points", *words)
+    run = play(config, "run", (), monkeypatch)
+    content = load_checkpoint(run.checkpoint(2))
+    assert (content["image_shape"], content["num_classes"], content["extent"]) == ([2, 1, 1], 8, 1.5)
+    state = build_state(config, DataSpec((2, 1, 1), 8, 1.5), CPU)
+    state.load_state_dict(content)
+    with torch.no_grad():
+        points = state.generator_ema.eval()(Streams(config.seed).latents(0, "grid", 2500, 2))
+    np.testing.assert_array_equal(np.array(Image.open(run.sample_grid(2))), scatter_plot(points, 1.5)[0].numpy())
+    assert run.animation.exists()

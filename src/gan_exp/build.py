@@ -36,6 +36,11 @@ def build_data(config: Config, device: torch.device) -> PackedImages:
     data: PackedImages = build(config, "dataset")
     resize = config.dataset.get("resize")
     if resize is not None:
+        if data.extent is not None:
+            raise UserError(
+                f"dataset.resize={resize}: {config.dataset['name']} has points, which can't be resized; "
+                f"set dataset.resize=null"
+            )
         height, width = (resize, resize) if isinstance(resize, int) else resize
         data = data.resized(height, width)
     if device.type == "cuda" and data.images.nbytes * SPARE_GPU_MEMORY < torch.cuda.mem_get_info(device)[0]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_exp.monitor.images import LARGEST_ANIMATION, encode_png, image_grid, save_animation, to_pil
+from gan_exp.monitor.images import LARGEST_ANIMATION, encode_png, image_grid, save_animation, scatter_plot, to_pil
 
 LINE = 96
 
@@ -133,3 +133,32 @@ def test_a_new_animation_replaces_the_old(tmp_path: Path) -> None:
     save_animation(frames(tmp_path, 3, 1), path)
     save_animation(frames(tmp_path, 4, 1), path)
     assert len(read_frames(path)[0]) == 4
+
+
+def dots(*places: tuple[float, float], side: int = 16) -> Tensor:
+    return scatter_plot(torch.tensor(places).view(-1, 2, 1, 1), extent=2.0, side=side)
+
+
+def test_a_scatter_plot_has_a_dot_at_each_point() -> None:
+    """Four pixels to a unit; x to the right, y upwards."""
+    plot = dots((0.3, 1.3), (-1.6, -0.9))
+    assert plot.shape == (1, 16, 16) and plot.dtype == torch.uint8
+    expected = torch.zeros(16, 16, dtype=torch.bool)
+    expected[1:4, 8:11] = True  # about row 2 and column 9
+    expected[10:13, 0:3] = True  # about row 11 and column 1
+    assert torch.equal(plot[0] > 0, expected)
+    assert len(plot.unique()) == 2  # both equally bright
+
+
+def test_a_scatter_plot_cuts_off_what_is_outside() -> None:
+    assert not dots((2.01, 0.0), (0.0, -2.01), (-50.0, 50.0), (1e30, 0.0)).any()
+    corner = dots((1.99, 1.99))[0]
+    assert corner[:2, -2:].all() and (corner > 0).sum() == 4
+
+
+def test_a_scatter_plot_is_brighter_where_it_is_dense() -> None:
+    once, thrice, often = (
+        scatter_plot(torch.tensor([0.1, 0.1]).repeat(count, 1).view(-1, 2, 1, 1), 2.0, 16).max().item()
+        for count in (1, 3, 1000)
+    )
+    assert 0 < once < thrice < often == 255

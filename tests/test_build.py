@@ -1,0 +1,124 @@
+"""From a configuration to networks and optimizers, and the games that make no sense."""
+
+import pytest
+import torch
+from torch import nn
+
+from builders import SMALL, small_config
+from gan_exp.build import build_data, build_discriminator, build_generator, build_rules, build_state
+from gan_exp.data.packed import Batch, DataSpec
+from gan_exp.errors import UserError
+from gan_exp.step import discriminator_step
+
+SPEC = DataSpec((1, 8, 8), num_classes=10)
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("conditional", ["true", "false"])
+@pytest.mark.parametrize("model", SMALL)
+def test_spectral_norm_holds_every_layer_of_the_discriminator_at_1(model: str, conditional: str) -> None:
+    config = small_config(model, "spectral_norm=true", f"conditional={conditional}", "lr=0.01")
+    state, rules = build_state(config, SPEC, CPU), build_rules(config)
+    torch.manual_seed(0)
+    for _ in range(10):
+        batch = Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), torch.randint(10, (16,)))
+        discriminator_step(state, rules, batch, torch.randn(16, 8))
+    with torch.no_grad():
+        for _ in range(100):  # the power iteration catches up with the last update
+            state.discriminator(torch.randn(2, 1, 8, 8), *([torch.tensor([0, 1])] if conditional == "true" else []))
+    layers = [m for m in state.discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
+    assert len(layers) >= 2
+    for layer in layers:
+        norm = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
+        assert norm.item() == pytest.approx(1, abs=0.02), layer
+    assert not any("parametrizations" in name for name, _ in state.generator.named_parameters())
+    plain = build_discriminator(small_config(model, f"conditional={conditional}"), SPEC)
+    assert not any("parametrizations" in name for name, _ in plain.named_parameters())
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_packing_doubles_the_channels_of_the_discriminator_alone(model: str) -> None:
+    spec = DataSpec((3, 8, 8))
+    config = small_config(model, "pac=2")
+    discriminator, generator = build_discriminator(config, spec), build_generator(config, spec)
+    assert discriminator(torch.randn(4, 6, 8, 8)).shape == (4,)
+    assert generator(torch.randn(4, 8)).shape == (4, 3, 8, 8)
+    first = next(m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    single = build_discriminator(small_config(model), spec)
+    assert first.weight.shape[1] == 2 * next(
+        m.weight.shape[1] for m in single.modules() if isinstance(m, nn.Conv2d | nn.Linear)
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "keras_adam"])
+@pytest.mark.parametrize("every", [1, 4, 16])
+def test_a_lazy_penalty_slows_the_discriminators_adam(every: int, optimizer: str) -> None:
+    """lr c and beta^c with c = k / (k + 1); G's stays as it is."""
+    words = ("penalty=r1", f"penalty.every={every}", f"optimizer={optimizer}", "lr=1e-3")
+    betas = ("optimizer.discriminator.betas=[0.5,0.99]", "optimizer.generator.betas=[0.5,0.99]")
+    state = build_state(small_config("mlp", *words, *betas), SPEC, CPU)
+    (discriminator,), (generator,) = state.discriminator_optimizer.param_groups, state.generator_optimizer.param_groups
+    c = 1 if every == 1 else every / (every + 1)
+    assert discriminator["lr"] == pytest.approx(1e-3 * c)
+    assert discriminator["betas"] == pytest.approx((0.5**c, 0.99**c))
+    assert (generator["lr"], generator["betas"]) == (1e-3, (0.5, 0.99))
+    state.scale_optimizers(0.5, 1.0)  # schedules go by these
+    assert discriminator["lr"] == pytest.approx(5e-4 * c) and generator["lr"] == pytest.approx(5e-4)
+    assert discriminator["betas"] == pytest.approx((0.5**c, 0.99**c))
+
+
+def test_betas_are_scaled_from_their_start_and_stay_below_1() -> None:
+    words = ("optimizer.discriminator.betas=[0.0,0.9]", "optimizer.generator.betas=[0.3,0.99999]")
+    state = build_state(small_config("mlp", *words), SPEC, CPU)
+    (discriminator,), (generator,) = state.discriminator_optimizer.param_groups, state.generator_optimizer.param_groups
+    for factor in (1.0, 1.05, 1.1, 1.0):
+        state.scale_optimizers(1.0, factor)
+        assert discriminator["betas"] == pytest.approx((0.0, 0.9 * factor))
+        assert generator["betas"] == (0.3, 0.99999)  # as configured, above what a schedule may raise others to
+    state.scale_optimizers(1.0, 2.0)
+    assert discriminator["betas"] == (0.0, 0.9999)
+    state = build_state(small_config("mlp", "optimizer=sgd"), SPEC, CPU)  # which has none
+    state.scale_optimizers(0.5, 2.0)
+    assert "betas" not in state.generator_optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("pac=2", "conditional=true"), "pac=2: D can't be told one label for several images; set conditional=false"),
+        (("pac=3",), "batch_size=16: must be a multiple of pac=3"),
+        (("split_updates=true", "loss=rpgan"), "split_updates=true needs a loss with a term for reals"),
+        (("split_updates=true", "penalty=r1_r2"), "split_updates=true has no place for a penalty"),
+        (("penalty=r1", "penalty.every=0"), "penalty.every=0: must be greater than or equal to 1"),
+        (("augment=ada", "augment.start_p=1.5"), "augment.start_p=1.5: must be less than or equal to 1"),
+        (("loss=wgan", "loss.clip=0"), "loss.clip=0: must be greater than 0"),
+        (("loss.label_smoothing=1",), "loss.label_smoothing=1: must be less than 1"),
+        (("instance_noise=-1",), "instance_noise=-1: must be greater than or equal to 0"),
+    ],
+)
+def test_settings_that_make_no_game(words: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        small_config("mlp", *words)
+    assert str(caught.value).startswith(sentence) and "\n" not in str(caught.value)
+
+
+def test_a_conditional_game_needs_labels() -> None:
+    config = small_config("mlp", "conditional=true")
+    for make in (build_generator, build_discriminator):
+        with pytest.raises(UserError, match=r"^conditional=true: digits has no labels; set conditional=false$"):
+            make(config, DataSpec((1, 8, 8)))
+    state = build_state(config, SPEC, CPU)
+    assert state.discriminator.label.embed.num_embeddings == 10
+
+
+def test_points_are_not_images() -> None:
+    config = small_config("points", "dataset=ring", "dataset.count=100", "augment=diffaugment")
+    data = build_data(config, CPU)
+    with pytest.raises(UserError, match=r"^augment: ring has points, which can't be augmented; set augment=none$"):
+        build_state(config, data.spec, CPU)
+    config = small_config("points", "dataset=ring", "dataset.count=100", "+dataset.resize=8")
+    with pytest.raises(UserError, match=r"^dataset\.resize=8: ring has points, which can't be resized; .*null$"):
+        build_data(config, CPU)
+    config = small_config("dcgan", "dataset=ring", "dataset.count=100")
+    with pytest.raises(UserError, match=r"^model\.generator: dcgan can't make 1x1 images"):
+        build_state(config, build_data(config, CPU).spec, CPU)
