@@ -1,6 +1,7 @@
-"""Made data in the file formats of MNIST and CIFAR-10: what torchvision reads, in a few kilobytes."""
+"""Made data in the file formats of the sets that torchvision downloads: what torchvision reads, in a few kilobytes."""
 
 import hashlib
+import io
 import pickle
 import struct
 from collections.abc import Mapping
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torchvision.datasets import CIFAR10
+from PIL import Image
+from scipy.io import savemat
+from torchvision.datasets import CIFAR10, SVHN
 
 TRAIN, TEST = 24, 4
 
@@ -35,6 +38,36 @@ def cifar10_files() -> dict[str, bytes]:
     for name in [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]:
         images = random.integers(0, 256, (TEST, 3 * 32 * 32), dtype=np.uint8)
         files[name] = pickle.dumps({"data": images, "labels": list(range(TEST))})
+    return files
+
+
+def emnist_files(split: str = "balanced") -> dict[str, bytes]:
+    """The files of one split of EMNIST's training set; the letters' labels begin at 1."""
+    images = np.random.default_rng(0).integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
+    labels = (np.arange(TRAIN) % 10 + (split == "letters")).astype(np.uint8)
+    named = f"emnist-{split}-train"
+    return {f"{named}-images-idx3-ubyte": idx(images), f"{named}-labels-idx1-ubyte": idx(labels)}
+
+
+def svhn_file() -> bytes:
+    """A MATLAB file as SVHN's: X [32, 32, 3, N] and y [N, 1], where 10 stands for the digit 0."""
+    images = np.random.default_rng(0).integers(0, 256, (TEST, 3, 32, 32), dtype=np.uint8)
+    buffer = io.BytesIO()
+    savemat(buffer, {"X": images.transpose(2, 3, 1, 0), "y": np.array([[10], [1], [9], [10]], dtype=np.uint8)})
+    return buffer.getvalue()
+
+
+def expect_svhn(content: bytes, monkeypatch: pytest.MonkeyPatch, url: str = "") -> None:
+    monkeypatch.setattr(SVHN, "split_list", {"train": [url, "train_32x32.mat", md5(content)]})
+
+
+def celeba_files() -> dict[str, bytes]:
+    """Faces of CelebA's size, a shade each."""
+    files = {}
+    for number in range(TEST):
+        buffer = io.BytesIO()
+        Image.new("RGB", (178, 218), (10 * number, 0, 0)).save(buffer, "JPEG")
+        files[f"{number + 1:06d}.jpg"] = buffer.getvalue()
     return files
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
+from torchvision.datasets import CIFAR10, EMNIST, KMNIST, MNIST, FashionMNIST
 
-from fake_sets import TEST, TRAIN, cifar10_files, expect_cifar10, md5, mnist_files, place
+from fake_sets import (
+    TEST,
+    TRAIN,
+    celeba_files,
+    cifar10_files,
+    emnist_files,
+    expect_cifar10,
+    expect_svhn,
+    md5,
+    mnist_files,
+    place,
+    svhn_file,
+)
 from gan_exp.data.packed import PackedImages
-from gan_exp.data.torchvision_sets import cifar10, fashion_mnist, mnist
+from gan_exp.data.torchvision_sets import celeba, cifar10, emnist, fashion_mnist, kmnist, mnist, svhn
 from gan_exp.errors import UserError
 
 
@@ -68,18 +81,22 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """A server with all three data sets, where torchvision looks for them."""
+    """A server with all data sets that come over plain HTTP, where torchvision looks for them."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Mirror()
     packed = {f"{name}.gz": gzip.compress(content) for name, content in mnist_files().items()}
-    for dataset in (MNIST, FashionMNIST):
+    for dataset in (MNIST, FashionMNIST, KMNIST):
         monkeypatch.setattr(dataset, "mirrors", [server.address])
         monkeypatch.setattr(dataset, "resources", [(name, md5(content)) for name, content in packed.items()])
     archive = tarred(cifar10_files(), CIFAR10.base_folder)
     expect_cifar10(cifar10_files(), monkeypatch)
     monkeypatch.setattr(CIFAR10, "url", f"{server.address}{CIFAR10.filename}")
     monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive))
-    server.files = {**packed, CIFAR10.filename: archive}
+    letters = zipped({f"gzip/{name}.gz": gzip.compress(content) for name, content in emnist_files().items()})
+    monkeypatch.setattr(EMNIST, "url", f"{server.address}gzip.zip")
+    monkeypatch.setattr(EMNIST, "md5", md5(letters))
+    expect_svhn(svhn_file(), monkeypatch, f"{server.address}train_32x32.mat")
+    server.files = {**packed, CIFAR10.filename: archive, "gzip.zip": letters, "train_32x32.mat": svhn_file()}
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -99,6 +116,14 @@ def tarred(files: dict[str, bytes], folder: str) -> bytes:
     return buffer.getvalue()
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
 def check_mnist(data: PackedImages) -> None:
     expected = np.random.default_rng(0).integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
     assert data.images.dtype == torch.uint8
@@ -108,7 +133,7 @@ def check_mnist(data: PackedImages) -> None:
     assert len(data.classes) == 10
 
 
-@pytest.mark.parametrize(("load", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST")])
+@pytest.mark.parametrize(("load", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (kmnist, "KMNIST")])
 def test_downloads_once(
     load: Callable[[str], PackedImages], folder: str, mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +156,74 @@ def test_downloads_cifar10(mirror: Mirror, tmp_path: Path) -> None:
     assert data.labels.tolist() == list(range(TEST)) * 5
     assert data.classes[:2] == ("class 0", "class 1")
     assert mirror.downloads == [CIFAR10.filename]
+
+
+def check_emnist(data: PackedImages) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(data.images[:, 0].numpy(), stored.transpose(0, 2, 1))  # upright
+    assert data.images.is_contiguous()
+    assert data.labels is not None
+    assert data.labels.tolist() == [k % 10 for k in range(TRAIN)]
+
+
+def test_downloads_emnist(mirror: Mirror, tmp_path: Path) -> None:
+    for _ in range(2):
+        data = emnist(str(tmp_path), "balanced")
+        check_emnist(data)
+        assert len(data.classes) == 47 and data.classes[:2] == ("0", "1")
+    assert mirror.downloads == ["gzip.zip"]
+    with pytest.raises(UserError, match=r"dataset=emnist: the files in .* can't be used"):
+        emnist(str(tmp_path), "digits")  # which the server's archive lacks
+
+
+def test_emnists_letters_begin_with_a(tmp_path: Path) -> None:
+    place(emnist_files("letters"), tmp_path / "EMNIST" / "raw")
+    data = emnist(str(tmp_path), "letters")
+    check_emnist(data)
+    assert data.classes == tuple("abcdefghijklmnopqrstuvwxyz") and data.spec.num_classes == 26
+
+
+def test_downloads_svhn(mirror: Mirror, tmp_path: Path) -> None:
+    for _ in range(2):
+        data = svhn(str(tmp_path))
+        expected = np.random.default_rng(0).integers(0, 256, (TEST, 3, 32, 32), dtype=np.uint8)
+        np.testing.assert_array_equal(data.images.numpy(), expected)
+        assert data.images.is_contiguous()
+        assert data.labels is not None and data.labels.tolist() == [0, 1, 9, 0]
+        assert data.classes == tuple("0123456789")
+    assert mirror.downloads == ["train_32x32.mat"]
+    assert (tmp_path / "svhn" / "train_32x32.mat").is_file()
+
+
+def test_broken_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect_svhn(svhn_file(), monkeypatch)
+    place({"train_32x32.mat": svhn_file()[:-100]}, tmp_path / "svhn")
+    with pytest.raises(UserError, match=f"dataset=svhn: the files in {tmp_path}/svhn can't be used"):
+        svhn(str(tmp_path))
+
+
+def test_celeba_needs_its_images_alone(tmp_path: Path) -> None:
+    place(celeba_files(), tmp_path / "celeba" / "img_align_celeba")
+    data = celeba(str(tmp_path), str(tmp_path / "cache"), size=32)
+    assert data.images.shape == (TEST, 3, 32, 32) and data.labels is None
+    np.testing.assert_allclose(data.images[:, 0, 16, 16].int(), [0, 10, 20, 30], atol=2)
+    (tmp_path / "celeba" / "img_align_celeba" / "000002.jpg").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"000002\.jpg is no image .* dataset\.skip_broken=true"):
+        celeba(str(tmp_path), str(tmp_path / "cache"), size=32)
+    assert len(celeba(str(tmp_path), str(tmp_path / "cache"), size=32, skip_broken=True).images) == TEST - 1
+
+
+def test_celeba_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise RuntimeError("no way out")
+
+    monkeypatch.setattr("torchvision.datasets.CelebA.download", unreachable)
+    (tmp_path / "celeba").mkdir()  # without the images
+    with pytest.raises(UserError) as caught:
+        celeba(str(tmp_path), str(tmp_path / "cache"))
+    assert str(caught.value).startswith("dataset=celeba: the download failed (no way out); ")
+    assert f"by hand in {tmp_path}/celeba/img_align_celeba (" in str(caught.value)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_two_at_once_download_once(mirror: Mirror, tmp_path: Path) -> None:

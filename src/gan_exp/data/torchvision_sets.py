@@ -54,7 +54,10 @@ def emnist(root: str, split: Literal["balanced", "byclass", "bymerge", "digits",
     from torchvision.datasets import EMNIST
 
     packed = _packed(_load(EMNIST, "emnist", "EMNIST/raw", root, train=True, split=split))
-    return replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold the images on their side
+    packed = replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold them on their side
+    if split != "letters" or packed.labels is None:
+        return packed
+    return replace(packed, labels=packed.labels - 1, classes=packed.classes[1:])  # its class 0 (N/A) has no images
 
 
 def svhn(root: str) -> PackedImages:
@@ -66,15 +69,14 @@ def svhn(root: str) -> PackedImages:
     return PackedImages(torch.as_tensor(dataset.data).contiguous(), labels, tuple(map(str, range(10))))
 
 
-def celeba(root: str, cache: str, size: PositiveInt = 64) -> PackedImages:
+def celeba(root: str, cache: str, size: PositiveInt = 64, skip_broken: bool = False) -> PackedImages:
     """202,599 faces (Liu et al. 2015), the middle square of each, `size` pixels a side; packed once in `cache`."""
     from torchvision.datasets import CelebA
 
     from gan_exp.data.folder import folder
 
-    _load(CelebA, "celeba", "celeba", root, split="all")
-    images = Path(root).expanduser() / "celeba" / "img_align_celeba"
-    return folder(str(images), cache, size=size, fit="crop", channels=3)
+    images = _bring(CelebA, "celeba", "celeba/img_align_celeba", root, split="all")
+    return folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken)
 
 
 def _packed(dataset: Any) -> PackedImages:
@@ -88,30 +90,32 @@ def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **a
 
     `inside` is the folder below the root that torchvision is given; `arguments` choose the split (default: train).
     """
-    place = Path(root).expanduser()
     arguments = arguments or {"train": True}
+    files = _bring(dataset, name, folder, root, inside, **arguments)
+    try:
+        return dataset(Path(root).expanduser() / inside, download=False, **arguments)
+    except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
+        reason = _blame(dataset, files) or " ".join(str(error).split())
+        raise UserError(
+            f"dataset={name}: the files in {files} can't be used ({reason}); "
+            f"remove that folder to download them anew, or place whole ones there"
+        ) from error
 
-    def make(below: Path, download: bool) -> Any:
-        return dataset(below / inside, download=download, **arguments)
 
+def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Path:
+    """The place of the files, which are downloaded if nothing is there."""
+    place = Path(root).expanduser()
     if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
             with FileLock(place / f".{name}.lock"):
                 if not _present(place / folder):  # another run may have brought it meanwhile
-                    _download(make, name, folder, place)
+                    _download(lambda below: dataset(below / inside, download=True, **arguments), name, folder, place)
         except OSError as error:
             raise UserError(
                 f"dataset.root={root}: can't write there ({error.strerror or error}); choose another folder"
             ) from error
-    try:
-        return make(place, False)
-    except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
-        reason = _blame(dataset, place / folder) or " ".join(str(error).split())
-        raise UserError(
-            f"dataset={name}: the files in {place / folder} can't be used ({reason}); "
-            f"remove that folder to download them anew, or place whole ones there"
-        ) from error
+    return place / folder
 
 
 def _present(files: Path) -> bool:
@@ -146,7 +150,7 @@ def _is_whole_idx(path: Path) -> bool:
     return dimensions > 0 and path.stat().st_size == 4 * (1 + dimensions) + math.prod(sizes)
 
 
-def _download(make: Callable[[Path, bool], Any], name: str, folder: str, place: Path) -> None:
+def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) -> None:
     """Download beside and rename, so that a run that is killed half-way leaves nothing that looks whole."""
     staging = place / f".{name}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
@@ -154,7 +158,7 @@ def _download(make: Callable[[Path, bool], Any], name: str, folder: str, place: 
     print(f"downloading {name} to {place} ...", flush=True)
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT_S):
-            make(staging, True)
+            make(staging)
     except Exception as error:  # URLError, RuntimeError ("Error downloading"), a wrong checksum, a time-out
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
