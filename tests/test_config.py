@@ -13,12 +13,22 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from PIL import Image
 
-from fake_sets import cifar10_files, expect_cifar10, mnist_files, place
+from fake_sets import (
+    celeba_files,
+    cifar10_files,
+    emnist_files,
+    expect_cifar10,
+    expect_svhn,
+    mnist_files,
+    place,
+    svhn_file,
+)
 from gan_exp.catalog import conf_dir, groups
 from gan_exp.cli import main
 from gan_exp.commands.train import register_resolvers
-from gan_exp.config import INJECTED, Config, DatasetConfig, check, resolve_target
+from gan_exp.config import INJECTED, RESERVED, Config, check, resolve_target
 from gan_exp.errors import UserError
 from gan_exp.overrides import apply_overrides, leaves
 from gan_exp.run_dir import RunDir
@@ -38,25 +48,65 @@ def composed(*words: str) -> dict[str, Any]:
 @pytest.fixture
 def made_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a few made images in the place of each data set that would be downloaded."""
-    for folder in ("MNIST", "FashionMNIST"):
+    for folder in ("MNIST", "FashionMNIST", "KMNIST"):
         place(mnist_files(), tmp_path / folder / "raw")
     place(cifar10_files(), tmp_path / "cifar-10-batches-py")
     expect_cifar10(cifar10_files(), monkeypatch)
+    place(emnist_files(), tmp_path / "EMNIST" / "raw")
+    place({"train_32x32.mat": svhn_file()}, tmp_path / "svhn")
+    expect_svhn(svhn_file(), monkeypatch)
+    place(celeba_files(), tmp_path / "celeba" / "img_align_celeba")
     monkeypatch.setenv("GAN_EXP_DATA", str(tmp_path))
+    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path / "packed"))
     return tmp_path
 
 
 # --- what is shipped ---------------------------------------------------------------------------------------------
 
 
+GENERATOR, DISCRIMINATOR = "model.generator.", "model.discriminator."
+NARROW = {  # each model at its narrowest, or nearly
+    "mlp": [f"{GENERATOR}widths=[8]", f"{DISCRIMINATOR}widths=[8]"],
+    "points": [f"{GENERATOR}widths=[8]", f"{DISCRIMINATOR}widths=[8]"],
+    "dcgan": [f"{GENERATOR}width=4", f"{DISCRIMINATOR}width=4"],
+    "resnet": [f"{GENERATOR}width=4", f"{DISCRIMINATOR}width=4"],
+    "r3gan": [
+        f"{network}{key}"
+        for network in (GENERATOR, DISCRIMINATOR)
+        for key in ("width=8", "max_width=8", "blocks=1", "group_size=4")
+    ],
+}
+
+
+def narrow(group: str, option: str) -> list[str]:
+    """What an option needs beside it to train, and the smallest of networks."""
+    words = [f"{group}={option}"]
+    if group == "dataset" and option in ("ring", "grid"):
+        words += ["model=points", "dataset.count=100"]
+    elif group == "model" and option == "points":
+        words += ["dataset=ring", "dataset.count=100"]
+    elif option == "stacked_mnist":
+        words += ["dataset.count=100"]
+    elif option in ("folder", "folder_few"):
+        words += ["dataset.root=own images", "dataset.size=8"]
+    elif option == "celeba":
+        words += ["dataset.size=8"]
+    if group == "experiment":
+        words += ["n_critic=1", "dataset.count=100"] if option in ("ring", "grid") else ["n_critic=1"]
+        model = yaml.safe_load(groups()[group][option].read_text(encoding="utf-8"))["defaults"]
+        return [*words, *NARROW[next(item["override /model"] for item in model if "override /model" in item)]]
+    chosen = option if group == "model" else "points" if "model=points" in words else "mlp"
+    return [*words, *NARROW[chosen]]
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_takes_three_steps(
     group: str, option: str, made_data: Path, tiny: list[str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "dcgan" in option:
-        small = ["model.generator.width=4", "model.discriminator.width=4"]
-        tiny = [word for word in tiny if not word.startswith("model.")] + small
-    code = main(["train", *tiny, f"{group}={option}", "hydra.run.dir=run"])
+    Path("own images").mkdir()
+    Image.new("RGB", (20, 10)).save("own images/a.png")
+    words = [word for word in tiny if not word.startswith("model.")]
+    code = main(["train", *words, *narrow(group, option), "hydra.run.dir=run"])
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if group == "device" and not here.get(option, True):
         assert code == 2
@@ -94,11 +144,32 @@ def test_keys_are_the_arguments_of_the_target(group: str, option: str) -> None:
         if node["_target_"] is None:
             assert node == {"_target_": None}
             continue
-        given_keys = set(node) - {"_target_"} - (set(DatasetConfig.model_fields) if group == "dataset" else set())
+        reserved = set(RESERVED[group].model_fields) if group in RESERVED else set()
+        given_keys = set(node) - {"_target_"} - reserved
         target = resolve_target(group, node["_target_"])
         taken = set(inspect.signature(target).parameters) - set(INJECTED.get(group, ()))
         # Of an optimizer's switches (foreach, capturable, ...) a YAML shows those that matter.
         assert given_keys <= taken if group == "optimizer" else given_keys == taken
+
+
+@pytest.mark.parametrize("group", RESERVED)
+def test_every_option_shows_the_reserved_keys(group: str) -> None:
+    for option, path in groups()[group].items():
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if content["_target_"] is not None:
+            # `resize` is for images in memory: a folder has its own size, points have none.
+            optional = {"resize"} if option in ("folder", "celeba", "ring", "grid") else set()
+            assert set(RESERVED[group].model_fields) - optional <= set(content), option
+
+
+@pytest.mark.parametrize("option", groups()["experiment"])
+def test_a_recipe_overrides_every_group_it_depends_on(option: str) -> None:
+    """Or a default that changes would change what the recipe means."""
+    content = yaml.safe_load(groups()["experiment"][option].read_text(encoding="utf-8"))
+    overridden = {key.removeprefix("override /") for item in content["defaults"] for key in item}
+    assert overridden >= {"dataset", "model", "loss", "penalty", "augment", "optimizer", "schedule"}
+    # And the root's keys that make the game; how often something is written is a matter of taste.
+    assert set(content) >= {"name", "steps", "batch_size", "lr", "ema_halflife_kimg"}
 
 
 def test_root_keys_are_those_of_the_schema() -> None:
@@ -149,7 +220,7 @@ UNKNOWN = [
     ("model=dcgn", "model=dcgn: no such option; did you mean dcgan?"),
     ("experiment=articel", "experiment=articel: no such option; did you mean article?"),
     ("penalty=", "penalty=: no such option; known are "),
-    ("model=null", "model=null: must be one of dcgan, mlp"),
+    ("model=null", "model=null: must be one of dcgan, mlp, points, r3gan, resnet"),
     ("--multi-run", "--multi-run: unknown option; did you mean --multirun?"),
     ("--cfgg job", "--cfgg: unknown option; did you mean --cfg?"),
     ("--cfg", "--cfg: needs a value"),
@@ -225,6 +296,29 @@ TYPES = [
     ("penalty=r1 penalty.gamma=0", "penalty.gamma=0: must be greater than 0"),
     ("penalty=r1 penalty.gamma=-inf", "penalty.gamma=-inf: must be a finite number"),
     ("schedule=linear schedule.lr.start=1", "schedule.lr.start=1: must be less than 1"),
+    ("penalty=r1 penalty.every=0", "penalty.every=0: must be greater than or equal to 1"),
+    ("penalty=r1 penalty.every=1.5", "penalty.every=1.5: must be a valid integer"),
+    ("penalty=wgan_gp penalty.weight=0", "penalty.weight=0: must be greater than 0"),
+    ("penalty.every=2", "penalty.every: unknown key"),
+    ("augment=diffaugment augment.p=2", "augment.p=2: must be less than or equal to 1"),
+    ("augment=diffaugment augment.cutout=-1", "augment.cutout=-1: must be greater than or equal to 0"),
+    ("augment=ada augment.every=0", "augment.every=0: must be greater than or equal to 1"),
+    ("augment=ada augment.start_p=1.5", "augment.start_p=1.5: must be less than or equal to 1"),
+    ("+augment.p=1", "augment.p: unknown key; augment=none takes none, choose another augment first"),
+    ("loss=wgan loss.clip=0", "loss.clip=0: must be greater than 0"),
+    ("loss.label_smoothing=1", "loss.label_smoothing=1: must be less than 1"),
+    ("loss=hinge +loss.label_smoothing=0.1", "loss.label_smoothing: unknown key"),
+    ("instance_noise=-1", "instance_noise=-1: must be greater than or equal to 0"),
+    ("pac=0", "pac=0: must be greater than or equal to 1"),
+    ("conditional=1", "conditional=1: must be a valid boolean"),
+    ("spectral_norm=maybe", "spectral_norm=maybe: must be a valid boolean"),
+    ("dataset=ring dataset.sigma=0", "dataset.sigma=0: must be greater than 0"),
+    ("dataset=grid dataset.side=0", "dataset.side=0: must be greater than or equal to 1"),
+    ("dataset=emnist dataset.split=all", "dataset.split=all: must be 'balanced', 'byclass', 'bymerge'"),
+    ("dataset=folder dataset.root=. dataset.fit=zoom", "dataset.fit=zoom: must be 'crop', 'pad' or 'stretch'"),
+    ("dataset=folder dataset.root=. dataset.channels=2", "dataset.channels=2: must be 'auto', 1, 3 or 4"),
+    ("dataset=folder dataset.root=. dataset.size=0", "dataset.size=0: must be greater than or equal to 1"),
+    ("dataset=folder dataset.root=. dataset.size=[8]", "dataset.size"),
     ("~lr", "'lr' not found"),
     ("~loss", "loss: is missing"),
 ]
@@ -233,6 +327,18 @@ TOGETHER = [
     ("split_updates=true penalty=r1", "split_updates=true has no place for a penalty"),
     ("model=dcgan dataset.resize=4", "dcgan can't make 4x4 images"),
     ("model=dcgan dataset.resize=[7,64]", "dcgan can't make 7x64 images"),
+    ("dataset=folder", "dataset.root"),
+    ("experiment=folder_few", "dataset.root"),
+    ("dataset=folder dataset.root=nowhere", "dataset.root=nowhere: no such folder; name the one that holds your"),
+    ("dataset=folder dataset.root=own/empty", "dataset.root=own/empty: no images there (looked for .png, .jpg"),
+    ("dataset=folder dataset.root=own dataset.cache=file", "dataset.cache=file: can't be written ("),
+    ("dataset=folder dataset.root=own dataset.size=3 model=dcgan", "dcgan can't make 3x3 images"),
+    ("dataset=folder dataset.root=own dataset.size=null", "dataset.size=null: the images differ in size (a.png is "),
+    ("dataset=folder dataset.root=own conditional=true", "conditional=true: folder has no labels; set conditional="),
+    ("dataset=ring model=points augment=ada", "augment: ring has points, which can't be augmented; set augment=none"),
+    ("dataset=ring model=points +dataset.resize=8", "dataset.resize=8: ring has points, which can't be resized"),
+    ("pac=3 batch_size=4", "pac=3"),
+    ("loss=rpgan split_updates=true", "split_updates=true needs a loss with a term for reals and one for fakes"),
     ("latent_dim=1000000000000000", "model.generator: "),  # more memory than any machine has
     ("device=cuda device.index=999", "device"),
     ("hydra.run.dir=/proc/nothing", "/proc/nothing: can't be written ("),
@@ -281,8 +387,14 @@ TARGETS = [
     [*UNKNOWN, *SYNTAX, *TYPES, *TOGETHER, *RANGES, *TARGETS],
     ids=lambda value: value[:60].replace("/", "_"),
 )
-def test_bad_input(words: str, sentence: str, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input(
+    words: str, sentence: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GAN_EXP_CACHE", "own/.packed")
     Path("file").touch()
+    Path("own/empty").mkdir(parents=True)
+    for name, size in (("a", 20), ("b", 10)):
+        Image.new("L", (size, 10)).save(f"own/{name}.png")
     # Short and silent, should it be taken for good.
     assert main(["train", "steps=1", "display=quiet", *words.split()]) == 2
     told = capsys.readouterr()
@@ -290,7 +402,7 @@ def test_bad_input(words: str, sentence: str, in_tmp: Path, capsys: pytest.Captu
     assert sentence in told.err
     assert told.err.count("\n") == 1, told.err
     assert "Traceback" not in told.err + told.out
-    assert sorted(path.name for path in Path().iterdir()) in (["file"], ["file", "outputs"])
+    assert sorted(path.name for path in Path().iterdir()) in (["file", "own"], ["file", "outputs", "own"])
     if Path("outputs").exists():
         assert list(Path("outputs").iterdir()) == []
 
