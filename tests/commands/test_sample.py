@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gan_exp.cli import main
-from gan_exp.monitor.images import image_grid
+from gan_exp.monitor.images import image_grid, scatter_plot
 from gan_exp.run_dir import RunDir
 
 
@@ -97,3 +97,42 @@ def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.Cap
     assert sentence in told
     assert told.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["file", "run"]
+
+
+QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
+WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
+
+
+def test_classes_of_a_conditional_run(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All in turn, or the one that is asked for, from the same latents."""
+    assert main(["train", *QUICK, *WIDTHS, "conditional=true", "lr=0.01"]) == 0
+    capsys.readouterr()
+    all_in_turn = sampled("--count", "25")
+    threes = sampled("--count", "25", "--class", "3")
+    np.testing.assert_array_equal(threes[3::10], all_in_turn[3::10])
+    assert (threes[2] != all_in_turn[2]).any()
+    assert (threes[3] != sampled("--count", "25", "--class", "4")[3]).any()
+    assert (threes != sampled("--count", "25", "--class", "0")).any()
+    assert main(["sample", "run", "--class", "10"]) == 2
+    assert "--class 10: the run has 10 classes, numbered from 0" in capsys.readouterr().err
+
+
+def test_a_run_without_conditions_has_no_classes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "run", "--class", "3"]) == 2
+    told = capsys.readouterr().err
+    assert told == "gan-exp: --class 3: the run is not conditional; train one with conditional=true\n"
+
+
+def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *QUICK, *WIDTHS, "dataset=ring", "dataset.count=50", "model=points"]) == 0
+    capsys.readouterr()
+    assert main(["sample", "run", "--count", "300", "--output", "points.npy"]) == 0
+    assert capsys.readouterr().out == "300 points in points.npy\n"
+    points = np.load("points.npy")
+    assert (points.shape, points.dtype) == ((300, 2), np.float32)
+    assert main(["sample", "run", "--count", "300", "--output", "points.png"]) == 0
+    import torch
+
+    expected = scatter_plot(torch.from_numpy(points).view(300, 2, 1, 1), 1.5)
+    with Image.open("points.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected[0].numpy())
