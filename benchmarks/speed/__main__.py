@@ -53,7 +53,7 @@ def bare_step(batch_size: int, folder: Path) -> Iterations:
     device = prepare_device(config.device)
     data = build_data(config, device)
     state, rules, batches = (
-        build_state(config, data.image_shape, device),
+        build_state(config, data.spec, device),
         build_rules(config),
         build_batches(config, data),
     )
@@ -77,7 +77,7 @@ def whole_loop(batch_size: int, folder: Path) -> Iterations:
     data = build_data(config, device)
     run_dir = RunDir.create(folder / "run", config.model_dump(), {})
     display = Display("quiet", run_dir.log, "bench", config.steps)
-    trainer = Trainer(config, run_dir, build_state(config, data.image_shape, device), data, device, display)
+    trainer = Trainer(config, run_dir, build_state(config, data.spec, device), data, device, display)
     display.start(0)
 
     def run(count: int) -> None:
