@@ -163,7 +163,7 @@ def check(plain: dict[str, Any]) -> Config:
 
     Raises UserError with one sentence that names the key, the value and the remedy.
     """
-    _refuse_not_finite(plain)
+    _refuse_no_values(plain)
     config = _validated(Config, plain, "")
     for path, node in config.nodes():
         check_node(path, {"dataset": config.dataset, "penalty": config.penalty}.get(path, node))
@@ -261,13 +261,15 @@ def _refuse_leftovers(path: str, node: Node) -> None:
             raise UserError(f"{path}.{key}: unknown key; {path}=none takes none, choose another {path} first")
 
 
-def _refuse_not_finite(node: object, path: str = "") -> None:
+def _refuse_no_values(node: object, path: str = "") -> None:
     if isinstance(node, float) and not math.isfinite(node):
         raise UserError(f"{path}={node}: must be a finite number")
+    if node == "???":  # OmegaConf's sign for what must be given
+        raise UserError(f"{path}: has no default; set it with {path}=...")
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     # What is set itself before the groups, where it may stand again as ${lr}.
     for key, value in sorted(items, key=lambda item: isinstance(item[1], dict | list)):
-        _refuse_not_finite(value, f"{path}.{key}" if path else str(key))
+        _refuse_no_values(value, f"{path}.{key}" if path else str(key))
 
 
 def _validated(schema: type[Schema], plain: Node, path: str) -> Schema:
