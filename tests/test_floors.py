@@ -25,6 +25,9 @@ FLOORS = (
 PURE = set().union(*FLOORS[:4])
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
 
+# Packing a folder of many images shows a bar: the one place below the shell that takes minutes.
+EXCEPTIONS = {("data/folder.py", "rich.console.Console"), ("data/folder.py", "rich.progress.track")}
+
 
 def floor(part: str) -> int:
     return next(number for number, parts in enumerate(FLOORS) if part in parts)
@@ -53,5 +56,6 @@ def test_a_module_stands_on_lower_floors_alone(path: Path) -> None:
         other = rest.split(".")[0]
         if package == "gan_exp" and other and not other.startswith("__"):
             assert other == part or floor(other) < floor(part), f"{part} imports {name}"
-        assert part not in PURE or package not in SHELL_LIBRARIES, f"{part} imports {name}"
+        if (path.relative_to(ROOT).as_posix(), name) not in EXCEPTIONS:
+            assert part not in PURE or package not in SHELL_LIBRARIES, f"{part} imports {name}"
         assert part not in PURE or "tensorboard" not in name, f"{part} imports {name}"
