@@ -41,12 +41,14 @@ class DiffAugment(nn.Module):
 
     @staticmethod
     def _recolor(images: Tensor, draw: "_Draw") -> Tensor:
-        """Brightness +-0.5, saturation x 0..2 (where there are colours), contrast x 0.5..1.5."""
-        images = images + draw.where(draw.uniform(-0.5, 0.5), 0.0)
-        gray = images.mean(dim=1, keepdim=True)
-        images = images + (images - gray) * draw.where(draw.uniform(-1.0, 1.0), 0.0)
-        mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        return images + (images - mean) * draw.where(draw.uniform(-0.5, 0.5), 0.0)
+        """Brightness +-0.5, saturation x 0..2, contrast x 0.5..1.5. A fourth channel (alpha) stays as it is."""
+        color, rest = images[:, :3], images[:, 3:]
+        color = color + draw.where(draw.uniform(-0.5, 0.5), 0.0)
+        gray = color.mean(dim=1, keepdim=True)
+        color = color + (color - gray) * draw.where(draw.uniform(-1.0, 1.0), 0.0)
+        mean = color.mean(dim=(1, 2, 3), keepdim=True)
+        color = color + (color - mean) * draw.where(draw.uniform(-0.5, 0.5), 0.0)
+        return torch.cat([color, rest], dim=1)
 
     def _translate(self, images: Tensor, draw: "_Draw") -> Tensor:
         """Whole pixels up to `translation` of each side; what comes in is black (-1 is shifted to 0 and back)."""

@@ -2,7 +2,8 @@
 
 With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
 step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
-fakes, it also has these as `real` and `fake`, and D can be updated on each apart.
+fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
+accuracy is counted at, None where only the difference of logits means something.
 """
 
 from torch import Tensor
@@ -20,6 +21,7 @@ class NonSaturating:
     """
 
     needs_reals = False
+    boundary: float | None = 0.0
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -55,6 +57,7 @@ class Hinge:
     """
 
     needs_reals = False
+    boundary = 0.0
 
     def real(self, real_logits: Tensor) -> Tensor:
         return relu(1 - real_logits)
@@ -78,6 +81,7 @@ class LeastSquares:
     """
 
     needs_reals = False
+    boundary = 0.5  # half-way between its targets
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -104,6 +108,7 @@ class Wasserstein:
     """
 
     needs_reals = False
+    boundary = None
 
     def __init__(self, clip: PositiveFloat | None = 0.01) -> None:
         self.clip = clip
@@ -128,6 +133,7 @@ class RelativisticPairing:
     """
 
     needs_reals = True
+    boundary = None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return softplus(fake_logits - real_logits)

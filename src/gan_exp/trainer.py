@@ -57,7 +57,8 @@ class Trainer:
         self.schedules = {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
         self.penalty_every = config.penalty.get("every", 1)
         penalty = self.rules.penalty
-        self.window = Window(device, None if penalty is None else type(penalty).__name__.lower())
+        penalty_name = None if penalty is None else type(penalty).__name__.lower()
+        self.window = Window(device, penalty_name, getattr(self.rules.loss, "boundary", 0.0))
         self.grid_latents, self.grid_labels = self._grid_inputs(data.spec)
         resumed_at = None
         if checkpoint is not None:

@@ -78,3 +78,14 @@ def test_gradient_norm() -> None:
     assert gradient_norm(layer) == 0
     layer.weight.grad, layer.bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([12.0])
     assert gradient_norm(layer) == pytest.approx(13)
+
+
+def test_accuracy_is_counted_at_the_losss_boundary() -> None:
+    """LSGAN's targets are 0 and 1; a relativistic logit has no zero, only more and less."""
+    at_half, relative = Window(torch.device("cpu"), None, 0.5), Window(torch.device("cpu"), None, None)
+    at_half.add_discriminator(report(0.0, [0.6, 0.4], [0.4, 0.5]))
+    relative.add_discriminator(report(0.0, [11.0, 9.0, 13.0, 11.5], [9.0, 7.0, 10.5, 8.0]))
+    metrics = at_half.read()
+    assert (metrics["accuracy/real"], metrics["accuracy/fake"]) == (0.5, 1.0)
+    metrics = relative.read()
+    assert (metrics["accuracy/real"], metrics["accuracy/fake"]) == (0.75, 0.75)  # the middle is 9.875

@@ -7,6 +7,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_exp.run_dir import RunDir
 
@@ -42,7 +43,8 @@ def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
 
 def _count(network: nn.Module) -> int:
     """As Keras counts: BatchNorm's moving averages are parameters too, if not trained ones."""
-    averages = (buffer for buffer in network.buffers() if buffer.is_floating_point())
+    norms = (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
+    averages = (buffer for layer in norms for buffer in layer.buffers() if buffer.is_floating_point())
     return sum(tensor.numel() for tensor in (*network.parameters(), *averages))
 
 

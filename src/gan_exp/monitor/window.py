@@ -11,8 +11,9 @@ from gan_exp.step import DiscriminatorReport
 class Window:
     """Means over all updates since the last `read`, not the one noisy step at which someone looked."""
 
-    def __init__(self, device: torch.device, penalty_name: str | None) -> None:
+    def __init__(self, device: torch.device, penalty_name: str | None, boundary: float | None = 0.0) -> None:
         self.tags = ["loss/discriminator", "accuracy/real", "accuracy/fake"]
+        self._boundary = boundary
         self._penalty_tag = None if penalty_name is None else f"penalty/{penalty_name}"
         self._discriminator = torch.zeros(len(self.tags), device=device)
         self._generator = torch.zeros((), device=device)
@@ -22,8 +23,13 @@ class Window:
         self._penalties = 0  # a lazy penalty is not there in each update
 
     def add_discriminator(self, report: DiscriminatorReport) -> None:
-        """An image is taken for real when its logit is above 0 (a probability above one half)."""
-        values = [report.loss, (report.real_logits > 0).float().mean(), (report.fake_logits <= 0).float().mean()]
+        """An image is taken for real when its logit is above the loss's boundary (0: a probability above one half).
+
+        Where the loss gives logits no such point (None), it is the middle between the batch's two means.
+        """
+        real_logits, fake_logits = report.real_logits, report.fake_logits
+        boundary = self._boundary if self._boundary is not None else (real_logits.mean() + fake_logits.mean()) / 2
+        values = [report.loss, (real_logits > boundary).float().mean(), (fake_logits <= boundary).float().mean()]
         if report.penalty is not None:
             self._penalty += report.penalty
             self._penalties += 1
