@@ -20,7 +20,7 @@ train: $(VENV)/installed  ## the main job
 	$(BIN)/gan-exp train $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
