@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from gan_exp.catalog import conf_dir
-from gan_exp.commands.train import register_resolvers
 from gan_exp.config import Config, check
+from gan_exp.hydra_support import register_resolvers
 
 SMALL = {
     "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),

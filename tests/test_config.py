@@ -27,9 +27,9 @@ from fake_sets import (
 )
 from gan_exp.catalog import conf_dir, groups
 from gan_exp.cli import main
-from gan_exp.commands.train import register_resolvers
 from gan_exp.config import INJECTED, RESERVED, Config, check, resolve_target
 from gan_exp.errors import UserError
+from gan_exp.hydra_support import register_resolvers
 from gan_exp.overrides import apply_overrides, leaves
 from gan_exp.run_dir import RunDir
 

@@ -14,7 +14,7 @@ FLOORS = (
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},
-    {"overrides", "device", "build", "checkpoint"},
+    {"overrides", "hydra_support", "device", "build", "checkpoint"},
     {"monitor"},
     {"trainer"},
     {"session"},

@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 from benchmarks.speed import peer
 from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.catalog import conf_dir
-from gan_exp.commands.train import register_resolvers
 from gan_exp.config import Config, check
 from gan_exp.device import prepare_device
+from gan_exp.hydra_support import register_resolvers
 from gan_exp.monitor.display import Display
 from gan_exp.run_dir import RunDir
 from gan_exp.step import discriminator_step, generator_step

@@ -256,7 +256,7 @@ def test_python_3_14(
     with pytest.raises(ValueError, match="unsupported format character"):
         argparse.ArgumentParser().add_argument("--x", help="100 %z")
     # Without the guard it is as it would be there: this test tests something.
-    monkeypatch.setattr(train, "_guard_python_3_14", lambda: None)
+    monkeypatch.setattr(train, "guard_python_3_14", lambda: None)
     monkeypatch.setattr(
         argparse.ArgumentParser, "_check_help", lambda self, action: "%" in (action.help or ""), raising=False
     )

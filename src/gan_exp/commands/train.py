@@ -1,18 +1,17 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination, through Hydra."""
 
 import os
-import re
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gan_exp.catalog import conf_dir, defaults, describe, groups, known_keys, root_keys
+from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import unknown_option
+from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
-from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell, unknown_key
+from gan_exp.errors import TrainingFault, UserError, tell
+from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
@@ -30,7 +29,7 @@ def run(arguments: list[str]) -> int:
     words, ours = _split(arguments)
     trust(ours["--trust"])
     if "--help" in words or "-h" in words:
-        print(help_text([Path(directory) for directory in _values(words, ("--config-dir", "-cd"))]))
+        print(help_text([Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]))
         return 0
     if ours["--again"]:
         return _run_again(ours["--again"][-1], words)
@@ -99,11 +98,6 @@ def _check_override(word: str) -> None:
         raise UserError(f"{word}: must be one of {', '.join(groups()[key.lstrip('+')])}")
 
 
-def _values(words: list[str], options: tuple[str, ...]) -> list[str]:
-    found = [after for word, after in pairwise(words) if word in options]
-    return found + [word.split("=", 1)[1] for word in words if word.split("=", 1)[0] in options and "=" in word]
-
-
 def _run_again(path: str, overrides: list[str]) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
@@ -128,7 +122,7 @@ def _run_hydra(words: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     made = register_resolvers()
-    _guard_python_3_14()
+    guard_python_3_14()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
     sys.argv = ["gan-exp", *words]
@@ -219,119 +213,3 @@ def _remove_if_idle(directory: Path) -> None:
             (directory / "multirun.yaml").unlink()
         directory.rmdir()
         directory.parent.rmdir()
-
-
-def register_resolvers() -> list[str]:
-    """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
-
-    Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
-    of the directories that will have been made.
-    """
-    from omegaconf import OmegaConf
-
-    made: list[str] = []
-
-    def new_directory(wanted: str) -> str:
-        made.append(make_unique_directory(wanted))
-        return made[-1]
-
-    OmegaConf.register_new_resolver("gan_exp.new_directory", new_directory, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("gan_exp.label", label, replace=True)
-    return made
-
-
-def label(overrides: object) -> str:
-    """A run's name or a job's overrides as part of a directory's name."""
-    return re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
-
-
-def _guard_python_3_14() -> None:
-    """Hydra 1.3 hands argparse a help object that is no string, which Python 3.14's argparse looks into and fails.
-
-    Hydra 1.4 mends it; until then the check is skipped for such objects. Nothing changes on older Pythons.
-    """
-    import argparse
-
-    original: Callable[..., Any] | None = getattr(argparse.ArgumentParser, "_check_help", None)
-    if original is None or getattr(original, "skips_objects", False):
-        return
-
-    def check_help(self: argparse.ArgumentParser, action: argparse.Action) -> None:
-        if isinstance(action.help, str):
-            original(self, action)
-
-    check_help.skips_objects = True  # type: ignore[attr-defined]
-    argparse.ArgumentParser._check_help = check_help  # type: ignore[attr-defined]
-
-
-def explain(error: BaseException, words: list[str]) -> str:
-    """One sentence for what Hydra or OmegaConf raised."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError | TrainingFault):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
-    text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
-    if text.startswith("Ambiguous value for argument"):
-        values = text.split("'")[1]
-        return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read as key=value ({' '.join(str(error.message).split())})"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        name = str(error.missing_cfg_file)
-        group, _, option = name.rpartition("/")
-        options = list(error.options or ())
-        return (
-            f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
-        )
-    missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
-    key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
-    if key:
-        extra = [Path(directory) for directory in _values(words, ("--config-dir", "-cd"))]
-        overrides = [word.lstrip("+") for word in words]
-        return unknown_key(str(key), known_keys(overrides, extra))
-    return text or type(error).__name__
-
-
-def _unknown_group(text: str) -> str | None:
-    found = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)'", text)
-    return found[1] if found else None
-
-
-def help_text(extra: list[Path]) -> str:
-    """Groups with their options, and the keys of the root, read from the YAML files."""
-    chosen = defaults()
-    lines = [
-        "usage: gan-exp train [group=option ...] [key=value ...] [option ...]",
-        "",
-        "Train a GAN. With nothing said: the digits that come with the tool, on the best device there is.",
-        "",
-        "  gan-exp train model=mlp lr=2e-4                       one run",
-        "  gan-exp train -m lr=1e-4,2e-4 model=mlp,dcgan         every combination, one after the other",
-        "  gan-exp train optimizer.discriminator.lr=4e-4         a key inside a group",
-        "  gan-exp train experiment=article                      a recipe",
-        "",
-        "groups (* is chosen where you choose nothing):",
-    ]
-    for group, options in groups(extra).items():
-        lines.append(f"  {group}")
-        for option, path in options.items():
-            mark = "*" if chosen.get(group) == option else " "
-            lines.append(f"   {mark}{option:<16}{describe(path)}")
-    lines += ["", "keys:"]
-    lines += [f"  {key:<24}{value:<12}{comment}" for key, value, comment in root_keys() if not value.startswith("$")]
-    lines += [
-        "",
-        "options:",
-        "  -m, --multirun        one run for each combination of the values given with commas",
-        "  --cfg job             print the configuration that would be used, and stop",
-        "  --config-dir DIR      YAML files of your own, in folders named as the groups",
-        "  --trust MODULE        let `_target_` in your YAML name classes of your own MODULE",
-        "  --again RUN           a new run with the configuration of an old one",
-        "  hydra.run.dir=DIR     where the run goes instead of outputs/<date>/<time>-<name>",
-        "  --info, --hydra-help  what Hydra itself has to say",
-    ]
-    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""What Hydra needs to do its work our way: resolvers, a guard, and its errors in one sentence."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from gan_exp.catalog import known_keys
+from gan_exp.errors import TrainingFault, UserError, did_you_mean, unknown_key
+from gan_exp.run_dir import make_unique_directory
+
+
+def register_resolvers() -> list[str]:
+    """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
+
+    Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
+    of the directories that will have been made.
+    """
+    from omegaconf import OmegaConf
+
+    made: list[str] = []
+
+    def new_directory(wanted: str) -> str:
+        made.append(make_unique_directory(wanted))
+        return made[-1]
+
+    OmegaConf.register_new_resolver("gan_exp.new_directory", new_directory, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("gan_exp.label", label, replace=True)
+    return made
+
+
+def label(overrides: object) -> str:
+    """A run's name or a job's overrides as part of a directory's name."""
+    return re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
+
+
+def guard_python_3_14() -> None:
+    """Hydra 1.3 hands argparse a help object that is no string, which Python 3.14's argparse looks into and fails.
+
+    Hydra 1.4 mends it; until then the check is skipped for such objects. Nothing changes on older Pythons.
+    """
+    import argparse
+
+    original: Callable[..., Any] | None = getattr(argparse.ArgumentParser, "_check_help", None)
+    if original is None or getattr(original, "skips_objects", False):
+        return
+
+    def check_help(self: argparse.ArgumentParser, action: argparse.Action) -> None:
+        if isinstance(action.help, str):
+            original(self, action)
+
+    check_help.skips_objects = True  # type: ignore[attr-defined]
+    argparse.ArgumentParser._check_help = check_help  # type: ignore[attr-defined]
+
+
+def explain(error: BaseException, words: list[str]) -> str:
+    """One sentence for what Hydra or OmegaConf raised."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError | TrainingFault):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
+    if text.startswith("Ambiguous value for argument"):
+        values = text.split("'")[1]
+        return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: can't be read as key=value ({' '.join(str(error.message).split())})"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        name = str(error.missing_cfg_file)
+        group, _, option = name.rpartition("/")
+        options = list(error.options or ())
+        return (
+            f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
+        )
+    missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
+    key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
+    if key:
+        extra = [Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]
+        overrides = [word.lstrip("+") for word in words]
+        return unknown_key(str(key), known_keys(overrides, extra))
+    return text or type(error).__name__
+
+
+def _unknown_group(text: str) -> str | None:
+    found = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)'", text)
+    return found[1] if found else None
+
+
+def option_values(words: list[str], options: tuple[str, ...]) -> list[str]:
+    """What stands behind any of `options`, as `--option value` or `--option=value`."""
+    found = [after for word, after in pairwise(words) if word in options]
+    return found + [word.split("=", 1)[1] for word in words if word.split("=", 1)[0] in options and "=" in word]
