@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import gan_exp.data.decode as decoding
 import gan_exp.data.folder as module
 from gan_exp.data.folder import folder
 from gan_exp.data.packed import PackedImages
@@ -46,13 +47,13 @@ def load(images: Path, tmp_path: Path) -> Callable[..., PackedImages]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded."""
     names: list[str] = []
-    decode = module._decode
+    decode = module.decode
 
     def counted(path: Path, *rest: Any) -> np.ndarray:
         names.append(path.name)
         return decode(path, *rest)
 
-    monkeypatch.setattr(module, "_decode", counted)
+    monkeypatch.setattr(module, "decode", counted)
     return names
 
 
@@ -252,7 +253,7 @@ def test_pad_adds_bars(channels: int, bar: list[int], images: Path, load: Load) 
 def test_any_width_and_height(stored: tuple[int, int], wanted: tuple[int, int], channels: int) -> None:
     image = Image.new("RGBA", stored, (30, 60, 90, 255))
     for fit in ("crop", "pad", "stretch"):
-        array = module._shaped(image, module._Recipe(*wanted, fit, channels))
+        array = decoding._shaped(image, decoding.Recipe(*wanted, fit, channels))
         assert array.dtype == np.uint8 and array.shape == (channels, *wanted)
         if fit != "pad":
             assert (array == array[:, :1, :1]).all()
@@ -584,13 +585,13 @@ def test_a_damaged_cache_is_packed_anew(
 CHILD = """
 import sys, threading
 import gan_exp.data.folder as module
-decode, barrier = module._decode, sys.argv[3]
+decode, barrier = module.decode, sys.argv[3]
 def slow(path, *rest):
     print(path.name + "\\n", end="", flush=True)
     if barrier == "hang" and path.name == "b.png":
         threading.Event().wait()
     return decode(path, *rest)
-module._decode = slow
+module.decode = slow
 print("ready", flush=True)
 sys.stdin.readline()
 print(module.folder(sys.argv[1], sys.argv[2], size=None).images.sum().item())

@@ -9,58 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from filelock import FileLock
-from PIL import Image, ImageOps
 
+from gan_exp.data.decode import BrokenImage, Fit, Recipe, decode, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveFloat, PositiveInt
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, and some of those start other programs
 FORMAT = 2  # of the packed file; another number packs anew
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # what is read of a packed file to see that it is whole
 FILES_AT_ONCE = 256
 
-Fit = Literal["crop", "pad", "stretch"]
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-ORIENTATION = 0x0112  # Exif's tag: how the camera was held
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 Result = TypeVar("Result")
-
-
-class _Head(NamedTuple):
-    """What is known of an image before its pixels are decoded; height and width are those it is shown with."""
-
-    height: int
-    width: int
-    channels: int
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """How every image is brought to the same shape."""
-
-    height: int
-    width: int
-    fit: Fit
-    channels: int
-
-
-class _Broken(Exception):
-    """An image that can't be used, and why."""
 
 
 def folder(
@@ -139,7 +104,7 @@ class _Tree:
             try:
                 status = path.stat()
             except OSError as error:
-                raise self.refusal(path, _Broken(f"can't be read ({error.strerror})")) from error
+                raise self.refusal(path, BrokenImage(f"can't be read ({error.strerror})")) from error
             digest.update(os.fsencode(path.relative_to(self.place)))
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()
@@ -148,7 +113,7 @@ class _Tree:
         """As it can be printed, whatever bytes it has."""
         return os.fsencode(path.relative_to(self.place)).decode(errors="replace")
 
-    def refusal(self, path: Path, error: _Broken) -> UserError:
+    def refusal(self, path: Path, error: BrokenImage) -> UserError:
         return UserError(
             f"dataset.root={self.place}: {self.name(path)} {error}; remove it, or pass over all such images with "
             f"dataset.skip_broken=true"
@@ -161,10 +126,10 @@ class _Tree:
         from rich.console import Console
         from rich.progress import track
 
-        def attempt(path: Path) -> Result | _Broken:
+        def attempt(path: Path) -> Result | BrokenImage:
             try:
                 return work(path)
-            except _Broken as error:
+            except BrokenImage as error:
                 return error
 
         shown = Console(stderr=True)
@@ -172,7 +137,7 @@ class _Tree:
         title = f"{doing} {len(self.files):,} images"
         for chunk in track(chunks, title, console=shown, disable=not shown.is_terminal):
             for path, result in zip(chunk, pool.map(attempt, chunk), strict=True):
-                if not isinstance(result, _Broken):
+                if not isinstance(result, BrokenImage):
                     yield path, result
                 elif not self.skip_broken:
                     raise self.refusal(path, result)
@@ -190,14 +155,14 @@ def _choose(
     size: int | tuple[int, int] | None,
     fit: Fit,
     channels: Literal["auto", 1, 3, 4],
-) -> _Recipe:
+) -> Recipe:
     """The common shape, from the images' heads alone."""
     sides = (size, size) if isinstance(size, int) else size
     if sides is not None and channels != "auto":
-        return _Recipe(*sides, fit, channels)
+        return Recipe(*sides, fit, channels)
     sizes: dict[tuple[int, int], Path] = {}
     found = 0
-    for path, head in tree.each(pool, lambda path: _head(path, tree.max_megapixels), "looking at"):
+    for path, head in tree.each(pool, lambda path: read_head(path, tree.max_megapixels), "looking at"):
         sizes.setdefault((head.height, head.width), path)
         found = max(found, head.channels)
     tree.refuse_nothing_left(len(sizes))
@@ -208,109 +173,7 @@ def _choose(
             f"{tree.name(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
         )
     height, width = sides or next(iter(sizes))
-    return _Recipe(height, width, fit, found if channels == "auto" else channels)
-
-
-def _opened(path: Path, max_megapixels: float) -> Image.Image:
-    """Only the head is read: the size is known before any pixel is decoded, which decompression bombs rely on."""
-    try:
-        Image.MAX_IMAGE_PIXELS = None  # ours is checked instead: Pillow's would only warn up to twice its limit
-        image = Image.open(path, formats=FORMATS)
-        image.filename = ""  # or Pillow 12 and 13 map an uncompressed TIFF on its side into memory with sides exchanged
-    except Exception as error:
-        raise _Broken(f"is no image that can be read ({_one_line(error)})") from error
-    if image.width * image.height > max_megapixels * 1e6:
-        megapixels = image.width * image.height / 1e6
-        image.close()
-        raise _Broken(f"has {megapixels:,.6g} megapixels, more than dataset.max_megapixels={max_megapixels:g}")
-    return image
-
-
-def _one_line(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return " ".join((reason or str(error)).split())[:120] or type(error).__name__
-
-
-def _head(path: Path, max_megapixels: float) -> _Head:
-    with _opened(path, max_megapixels) as image:
-        try:
-            width, height = image.size
-            if image.format == "TIFF":  # some versions of Pillow have turned the size already, some have not
-                tags: Any = image
-                width, height = tags.tag_v2[256], tags.tag_v2[257]
-            if _orientation(image) >= 5:  # on its side
-                width, height = height, width
-            return _Head(height, width, _channels_of(image))
-        except Exception as error:
-            raise _Broken(f"can't be decoded ({_one_line(error)})") from error
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:  # or Pillow would decode all of it to look behind the pixels
-        return 1
-    tags: Any = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
-    value = tags.get(ORIENTATION, 1)
-    return value if isinstance(value, int) else 1
-
-
-def _channels_of(image: Image.Image) -> int:
-    if image.mode == "F" or image.mode.startswith("I"):
-        return 1
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return 4
-    return 1 if image.mode in ("1", "L") else 3
-
-
-def _decode(path: Path, recipe: _Recipe, max_megapixels: float) -> np.ndarray:
-    """uint8 [channels, height, width]."""
-    with _opened(path, max_megapixels) as image:
-        try:
-            turn = TURNS.get(_orientation(image))
-            image.load()
-            if turn is not None and image.format != "TIFF":  # of which Pillow has turned the pixels itself
-                image = image.transpose(turn)
-            return _shaped(_eight_bits(image), recipe)
-        except _Broken:
-            raise
-        except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
-            raise _Broken(f"can't be decoded ({_one_line(error)})") from error
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Integers of 16 bits by their range; floats up to 1, 255 or 65535, whichever holds them, by that."""
-    if image.mode != "F" and not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image, dtype=np.float64)
-    largest = float(values.max())
-    if not np.isfinite(values).all():
-        raise _Broken("holds values that are no finite numbers")
-    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-    top = next((top for top in tops if largest <= top), largest)
-    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
-
-
-def _shaped(image: Image.Image, recipe: _Recipe) -> np.ndarray:
-    if _channels_of(image) == 4:
-        image = image.convert("RGBA")
-        if recipe.channels < 4:  # or the colours that nobody was to see would come to light
-            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    image = image.convert(MODES[recipe.channels])
-    size = (recipe.width, recipe.height)
-    method = Image.Resampling.LANCZOS
-    if image.size == size:
-        pass
-    elif recipe.fit == "stretch":
-        image = image.resize(size, method)
-    elif recipe.fit == "crop":
-        image = ImageOps.fit(image, size, method)
-    else:
-        scale = min(recipe.width / image.width, recipe.height / image.height)
-        width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        padded = Image.new(image.mode, size, 0)
-        padded.paste(image.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))
-        image = padded
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    return Recipe(height, width, fit, found if channels == "auto" else channels)
 
 
 def _pack(
@@ -330,7 +193,7 @@ def _pack(
             warnings.filterwarnings("ignore", module=r"PIL\b")  # of odd metadata: what is broken raises
             recipe = _choose(tree, pool, size, fit, channels)
             with (staging / "images.u8").open("wb") as out:
-                for path, image in tree.each(pool, lambda path: _decode(path, recipe, tree.max_megapixels), "packing"):
+                for path, image in tree.each(pool, lambda path: decode(path, recipe, tree.max_megapixels), "packing"):
                     out.write(np.ascontiguousarray(image).tobytes())
                     kept.append(path)
                 out.flush()

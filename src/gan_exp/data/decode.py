@@ -1,0 +1,146 @@
+"""One image of the user's own, from its file to uint8 [channels, height, width]: five formats, every kind of pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, and some of those start other programs
+Fit = Literal["crop", "pad", "stretch"]
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ORIENTATION = 0x0112  # Exif's tag: how the camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Head(NamedTuple):
+    """What is known of an image before its pixels are decoded; height and width are those it is shown with."""
+
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every image is brought to the same shape."""
+
+    height: int
+    width: int
+    fit: Fit
+    channels: int
+
+
+class BrokenImage(Exception):
+    """An image that can't be used, and why."""
+
+
+def _opened(path: Path, max_megapixels: float) -> Image.Image:
+    """Only the head is read: the size is known before any pixel is decoded, which decompression bombs rely on."""
+    try:
+        Image.MAX_IMAGE_PIXELS = None  # ours is checked instead: Pillow's would only warn up to twice its limit
+        image = Image.open(path, formats=FORMATS)
+        image.filename = ""  # or Pillow 12 and 13 map an uncompressed TIFF on its side into memory with sides exchanged
+    except Exception as error:
+        raise BrokenImage(f"is no image that can be read ({one_line(error)})") from error
+    if image.width * image.height > max_megapixels * 1e6:
+        megapixels = image.width * image.height / 1e6
+        image.close()
+        raise BrokenImage(f"has {megapixels:,.6g} megapixels, more than dataset.max_megapixels={max_megapixels:g}")
+    return image
+
+
+def one_line(error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return " ".join((reason or str(error)).split())[:120] or type(error).__name__
+
+
+def read_head(path: Path, max_megapixels: float) -> Head:
+    with _opened(path, max_megapixels) as image:
+        try:
+            width, height = image.size
+            if image.format == "TIFF":  # some versions of Pillow have turned the size already, some have not
+                tags: Any = image
+                width, height = tags.tag_v2[256], tags.tag_v2[257]
+            if _orientation(image) >= 5:  # on its side
+                width, height = height, width
+            return Head(height, width, _channels_of(image))
+        except Exception as error:
+            raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:  # or Pillow would decode all of it to look behind the pixels
+        return 1
+    tags: Any = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
+    value = tags.get(ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _channels_of(image: Image.Image) -> int:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return 1
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return 4
+    return 1 if image.mode in ("1", "L") else 3
+
+
+def decode(path: Path, recipe: Recipe, max_megapixels: float) -> np.ndarray:
+    """uint8 [channels, height, width]."""
+    with _opened(path, max_megapixels) as image:
+        try:
+            turn = TURNS.get(_orientation(image))
+            image.load()
+            if turn is not None and image.format != "TIFF":  # of which Pillow has turned the pixels itself
+                image = image.transpose(turn)
+            return _shaped(_eight_bits(image), recipe)
+        except BrokenImage:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
+            raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Integers of 16 bits by their range; floats up to 1, 255 or 65535, whichever holds them, by that."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    largest = float(values.max())
+    if not np.isfinite(values).all():
+        raise BrokenImage("holds values that are no finite numbers")
+    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+    top = next((top for top in tops if largest <= top), largest)
+    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+
+
+def _shaped(image: Image.Image, recipe: Recipe) -> np.ndarray:
+    if _channels_of(image) == 4:
+        image = image.convert("RGBA")
+        if recipe.channels < 4:  # or the colours that nobody was to see would come to light
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    image = image.convert(MODES[recipe.channels])
+    size = (recipe.width, recipe.height)
+    method = Image.Resampling.LANCZOS
+    if image.size == size:
+        pass
+    elif recipe.fit == "stretch":
+        image = image.resize(size, method)
+    elif recipe.fit == "crop":
+        image = ImageOps.fit(image, size, method)
+    else:
+        scale = min(recipe.width / image.width, recipe.height / image.height)
+        width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        padded = Image.new(image.mode, size, 0)
+        padded.paste(image.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))
+        image = padded
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
