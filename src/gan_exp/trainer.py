@@ -15,7 +15,7 @@ from gan_exp.augment import ADA
 from gan_exp.build import build, build_batches, build_rules
 from gan_exp.checkpoint import data_content, save_checkpoint
 from gan_exp.config import Config, ScheduleConfig
-from gan_exp.data.packed import DataSpec, PackedImages, to_uint8
+from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
 from gan_exp.errors import TrainingFault
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
@@ -124,11 +124,11 @@ class Trainer:
             self.window.add_discriminator(report)
             if isinstance(state.augment, ADA):
                 state.augment.observe(report.real_logits, config.batch_size, update)
-        batch = None
+        generator_batch = None
         if self.generator_needs_batch:
-            batch = self._to_device(self.batches.draw((step + 1) * (config.n_critic + 1) - 1))
+            generator_batch = self._to_device(self.batches.draw((step + 1) * (config.n_critic + 1) - 1))
         latents = self._latents("generator")
-        self.window.add_generator(generator_step(state, self.rules, latents, self._draw("generator"), batch))
+        self.window.add_generator(generator_step(state, self.rules, latents, self._draw("generator"), generator_batch))
         state.step += 1
         state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
         return report
@@ -150,7 +150,7 @@ class Trainer:
     def _latents(self, stream: str) -> Tensor:
         return self.streams.latents(self.state.step, stream, self.config.batch_size, self.config.latent_dim)
 
-    def _to_device(self, batch: Any) -> Any:
+    def _to_device(self, batch: Batch) -> Batch:
         if batch.images.device == self.device:
             return batch
         labels = None if batch.labels is None else batch.labels.to(self.device)
@@ -188,8 +188,8 @@ class Trainer:
         step = self.state.step
         images = generate_all(self.state.generator_ema, self.grid_latents, self.grid_labels)
         if self.spec.extent is not None:
-            grid = images = scatter_plot(images, self.spec.extent)
-            images = grid.unsqueeze(0)
+            grid = scatter_plot(images, self.spec.extent)
+            images = grid.unsqueeze(0)  # the plot itself is what the terminal shows
         else:
             images = to_uint8(images)
             grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)

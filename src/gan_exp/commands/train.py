@@ -12,7 +12,7 @@ from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
 from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
-from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
+from gan_exp.run_dir import OUTPUTS, RunDir, cannot_write, make_unique_directory
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -108,7 +108,7 @@ def _run_again(path: str, overrides: list[str]) -> int:
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
-    usual = f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
+    usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
     directory = places[-1] if places else make_unique_directory(usual)
     with _removing_if_empty(directory):
         start_run(config, directory)
@@ -201,9 +201,7 @@ class _removing_if_empty:  # noqa: N801  (reads as a phrase where it is used)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            with suppress(OSError):
-                self.directory.rmdir()
-                self.directory.parent.rmdir()
+            _remove_if_empty(self.directory)
 
 
 def _remove_if_idle(directory: Path) -> None:
@@ -211,5 +209,11 @@ def _remove_if_idle(directory: Path) -> None:
     with suppress(OSError):
         if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
             (directory / "multirun.yaml").unlink()
+        _remove_if_empty(directory)
+
+
+def _remove_if_empty(directory: Path) -> None:
+    """The directory and the day's above it, where nothing else lies in them."""
+    with suppress(OSError):
         directory.rmdir()
         directory.parent.rmdir()
