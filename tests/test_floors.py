@@ -9,12 +9,12 @@ import gan_exp
 
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
-    {"errors", "ranges", "streams"},
+    {"errors", "ranges", "streams", "signals"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data"},
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},
-    {"overrides", "hydra_support", "device", "build", "checkpoint"},
+    {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence"},
     {"monitor"},
     {"trainer"},
     {"session"},

@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import os
+import shutil
 import signal
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -17,19 +19,21 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from builders import assert_same, read_lines, small_config
+from gan_exp import session as session_module
 from gan_exp import trainer as trainer_module
 from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
-from gan_exp.data.packed import Batch, Batches, DataSpec
+from gan_exp.data.packed import Batch, Batches, DataSpec, PackedImages
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.monitor.images import scatter_plot
 from gan_exp.monitor.tensorboard import LAYOUT
 from gan_exp.monitor.window import gradient_norm
-from gan_exp.run_dir import RunDir
+from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
+from gan_exp.signals import Interrupted
 from gan_exp.step import discriminator_step, generator_step
 from gan_exp.streams import Streams
 
@@ -49,19 +53,24 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
     monkeypatch.setattr(trainer_module, "generator_step", interrupted)
     go_on: Callable[[], None] = lambda: start_run(config, str(directory))  # noqa: E731
     for stop in sorted(stops):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(Interrupted) as ended:
             go_on()
-        assert ended.value.code == 130
+        assert ended.value.exit_code == 130
         run = RunDir.open(str(directory))
         status = run.read_status()
         assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
         _age_events(run)
-        go_on = lambda: continue_run(config, run)  # noqa: E731, B023
+        go_on = lambda: locked_continue(config, run)  # noqa: E731, B023
     monkeypatch.setattr(trainer_module, "generator_step", original)
     go_on()
     run = RunDir.open(str(directory))
     assert run.read_status()["state"] == "finished"
     return run
+
+
+def locked_continue(config: Config, run: RunDir) -> None:
+    with run.locked():
+        continue_run(config, run)
 
 
 def _age_events(run: RunDir) -> None:
@@ -349,12 +358,15 @@ def diverging(*overrides: str) -> Config:
 
 
 def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
-    with pytest.raises(TrainingFault, match=r"step 4: .* is (nan|inf), the game has diverged; there is no checkpoint"):
+    """The step is that of the first loss that is no longer finite, however much later someone looks."""
+    sign = r"step 1: loss/\w+ is (nan|inf); \w+\.layers\.0\.weight holds such values: the game has diverged"
+    with pytest.raises(TrainingFault, match=sign):
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
     status = run.read_status()
-    assert status["state"] == "failed" and status["step"] == 4 and "Try a smaller lr" in status["reason"]
-    assert run.list_checkpoints() == [] and read_lines(run.metrics) == []
+    assert status["state"] == "failed" and status["step"] == 4
+    assert "optimizer.discriminator.lr=1e+25 is far above" in status["reason"] and "try lr=2e-4" in status["reason"]
+    assert [step for step, _ in run.list_checkpoints()] == [0] and read_lines(run.metrics) == []
 
 
 @pytest.mark.parametrize("sample_every_steps", [4, 5])
@@ -372,7 +384,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
         return original(state, *rest)
 
     monkeypatch.setattr(trainer_module, "discriminator_step", poisoned)
-    with pytest.raises(TrainingFault, match=r"step 8: .*no longer finite.*last checkpoint \(step 6\) is from before"):
+    with pytest.raises(TrainingFault, match=r"step 7: .*no longer finite.*\(last good checkpoint: step 6\)"):
         start_run(config, "run")
     run = RunDir.open("run")
     assert run.list_checkpoints()[-1][0] == 6 and run.list_sample_grids()[-1][0] == sample_every_steps
@@ -412,7 +424,7 @@ def test_a_full_disk_is_told_as_such(in_tmp: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(trainer_module, "save_checkpoint", fail)
-    with pytest.raises(TrainingFault, match=r"No space left on device; make room .*gan-exp resume"):
+    with pytest.raises(TrainingFault, match=r"the disk is full.*No space left on device; make room.*gan-exp resume"):
         start_run(small_config("mlp", *RHYTHM), "run")
 
 
@@ -427,7 +439,7 @@ def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPa
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(trainer_module, "generator_step", impatient)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "interrupted" and run.list_checkpoints()[-1][0] == 5
@@ -441,9 +453,9 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return generator_step(state, *rest)
 
     monkeypatch.setattr(trainer_module, "generator_step", terminated)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(Interrupted) as ended:
         start_run(small_config("mlp", *RHYTHM), "run")
-    assert ended.value.code == 128 + signal.SIGTERM
+    assert ended.value.exit_code == 128 + signal.SIGTERM
     run = RunDir.open("run")
     assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
 
@@ -451,12 +463,119 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = play(small_config("mlp", *RHYTHM), "run", (), monkeypatch)
     wider = small_config("mlp", *RHYTHM, "model.generator.widths=[32]")
-    with pytest.raises(UserError, match=r"checkpoints don't fit its config\.yaml"):
+    with pytest.raises(UserError, match=r"model\.generator\.widths: can't change"):
         continue_run(wider, run)
-    other_data = small_config("mlp", *RHYTHM, "dataset.resize=9")
+
+
+def test_data_that_has_changed_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other shapes, other pixels, other labels; the same data read anew is the same."""
+    config = small_config("mlp", *RHYTHM, "steps=20")
+    run = play(config, "run", (12,), monkeypatch)
+    data = build_data(config, CPU)
+    assert data.labels is not None
+
+    def refused(changed: PackedImages, sentence: str) -> None:
+        monkeypatch.setattr(session_module, "build_data", lambda *_: changed)
+        run.write_status("interrupted", 12)
+        with pytest.raises(UserError, match=sentence):
+            continue_run(config, run)
+
     was, now = "images of 8x8x1 in 10 classes", "images of 9x9x1 in 10 classes"
-    with pytest.raises(UserError, match=f"was trained on {was}, the data now is {now}; bring back"):
-        continue_run(other_data, run)
+    refused(data.resized(9, 9), f"was trained on {was}, the data now is {now}; bring back")
+    one_pixel = data.images.clone()
+    one_pixel[700, 0, 3, 3] += 1
+    changed = "the data has changed since the run began"
+    refused(PackedImages(one_pixel, data.labels, data.classes), changed)
+    refused(PackedImages(data.images, data.labels.roll(1), data.classes), changed)
+    refused(PackedImages(data.images[:-1], data.labels[:-1], data.classes), changed)
+    monkeypatch.setattr(session_module, "build_data", lambda *_: build_data(config, CPU))
+    continue_run(config, run)
+
+
+def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("mlp", *RHYTHM)
+    refused: list[str] = []
+    original = generator_step
+
+    def second_comes(state: Any, *rest: Any) -> Any:
+        if state.step == 5:
+            with pytest.raises(UserError) as error:
+                locked_continue(config, RunDir.open("run"))
+            refused.append(str(error.value))
+        return original(state, *rest)
+
+    monkeypatch.setattr(trainer_module, "generator_step", second_comes)
+    start_run(config, "run")
+    (told,) = refused
+    assert f"process {os.getpid()} on " in told and "is at work on it" in told
+
+
+def test_a_run_that_never_began_begins(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash before the first checkpoint, which is of step 0: nothing of what was written then comes twice."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+
+    def crash(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(trainer_module, "save_checkpoint", crash)
+        start_run(config, "run")
+    run = RunDir.open("run")
+    assert not run.status.exists()
+    _age_events(run)
+    locked_continue(config, run)
+    assert_same_run(whole, run)
+    for accumulator in map(read_events, (whole, run)):
+        assert [event.step for event in accumulator.Scalars("loss/generator")] == [4, 8, 11]
+        assert len(accumulator.Tensors("config/text_summary")) == 1
+
+
+def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids, TensorBoard and the preview: told once each, and the run is otherwise what it would have been."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    original = write_atomically
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def no_grids(path: Path, *rest: Any, **options: Any) -> None:
+        (fail if path.suffix == ".png" else original)(path, *rest, **options)
+
+    monkeypatch.setattr(trainer_module, "write_atomically", no_grids)
+    monkeypatch.setattr(trainer_module.TensorBoardLog, "_write", fail)
+    monkeypatch.setattr(trainer_module.Display, "preview", fail)
+    start_run(config, "run")
+    run = RunDir.open("run")
+    assert run.read_status()["state"] == "finished"
+    told = run.log.read_text()
+    for what in ("the grid of samples", "TensorBoard's events", "the preview"):
+        assert told.count(f"warning: {what} can't be written any more (") == 1, what
+    assert_same(load_checkpoint(whole.checkpoint(11)), load_checkpoint(run.checkpoint(11)))
+
+
+def test_out_of_memory_names_what_to_turn(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "generator_step", lambda *_: torch.empty(1 << 55))
+    with pytest.raises(TrainingFault, match=r"out of memory; train anew with a smaller batch_size \(now 16\)"):
+        start_run(small_config("mlp", *RHYTHM), "run")
+
+
+def test_a_run_of_an_older_version_goes_on(in_tmp: Path) -> None:
+    """Format 1, as version 0.1.0 wrote it: no configuration and no digest in its checkpoint."""
+    shutil.copytree(Path(__file__).parent / "fixtures" / "format-1", "older")
+    run = RunDir.open("older")
+    before = load_checkpoint(run.checkpoint(2))
+    assert before["format"] == 1
+    assert main(["resume", "older"]) == 0
+    assert run.read_status()["state"] == "finished"
+    lines = read_lines(run.metrics)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4] and lines[1]["loss/discriminator"] == 2.001178741455078
+    after = load_checkpoint(run.checkpoint(4))
+    assert after["format"] == 2 and after["images_seen"] == 2 * before["images_seen"]
+    moments = [content["generator_optimizer"]["state"][0]["step"].item() for content in (before, after)]
+    assert moments == [2, 4]
+    assert main(["resume", "older", "steps=6", "lr=1e-3"]) == 2
 
 
 def test_grids_show_the_average_of_the_generator(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

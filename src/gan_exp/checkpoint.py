@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from gan_exp.data.packed import DataSpec
+from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir, write_atomically
 
-FORMAT = 1
+# 2 added the step in the file's name as a check, the configuration, the data's digest and the number of threads.
+FORMAT = 2
 DIRECTORY = 0x10  # a bit of a part's attributes in a ZIP archive
 
 
@@ -26,7 +27,7 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     path = run.checkpoint(step)
-    write_atomically(path, buffer.getbuffer().tobytes())
+    write_atomically(path, buffer.getvalue())
     fault = find_fault(path)
     if fault is not None:
         raise OSError(f"{path} was written but reads back damaged: {fault}")
@@ -36,13 +37,19 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
     return path
 
 
-def data_content(spec: DataSpec) -> dict[str, Any]:
-    """What a checkpoint says of its data, so that sampling needs none."""
-    return {"image_shape": list(spec.image_shape), "num_classes": spec.num_classes, "extent": spec.extent}
+def data_content(data: PackedImages) -> dict[str, Any]:
+    """What a checkpoint says of its data, so that sampling needs none and other data is not taken for it."""
+    spec = data.spec
+    return {
+        "image_shape": list(spec.image_shape),
+        "num_classes": spec.num_classes,
+        "extent": spec.extent,
+        "data_digest": data.digest,
+    }
 
 
 def data_spec(content: dict[str, Any]) -> DataSpec:
-    """The inverse of `data_content`."""
+    """What of it `data_content` was made from."""
     channels, height, width = content["image_shape"]
     return DataSpec((channels, height, width), content.get("num_classes", 0), content.get("extent"))
 
@@ -76,12 +83,20 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return content
 
 
+def _load_numbered(path: Path, step: int, device: torch.device | str) -> dict[str, Any]:
+    """A run's checkpoint of `step`; one of another step may have been copied over it."""
+    content = load_checkpoint(path, device)
+    if content.get("step") != step:
+        raise UserError(f"{path}: holds step {content.get('step')}")
+    return content
+
+
 def load_newest(run: RunDir, device: torch.device | str = "cpu") -> tuple[dict[str, Any], list[str]]:
     """The newest whole checkpoint, and a sentence for each newer one that had to be passed over."""
     passed: list[str] = []
-    for _, path in reversed(run.list_checkpoints()):
+    for step, path in reversed(run.list_checkpoints()):
         try:
-            return load_checkpoint(path, device), passed
+            return _load_numbered(path, step, device), passed
         except UserError as error:
             passed.append(str(error))
     found = "; ".join(passed) or "it holds none yet"

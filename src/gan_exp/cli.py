@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gan_exp import __version__
 from gan_exp.commands import COMMANDS
 from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell
+from gan_exp.signals import Interrupted
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 
@@ -19,7 +20,7 @@ usage: gan-exp COMMAND ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C."""
+    """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C, 128 + n for signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _dispatch(words)
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingFault as error:
         tell(str(error))
         return 1
+    except Interrupted as interruption:
+        if not interruption.told:
+            tell(f"{interruption.signal.name} before there was anything to save")
+        return interruption.exit_code
     except KeyboardInterrupt:
         print("gan-exp: interrupted", file=sys.stderr)
         return 130

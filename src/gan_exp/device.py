@@ -9,12 +9,17 @@ from gan_exp.config import DeviceConfig
 from gan_exp.errors import UserError
 
 
-def prepare_device(config: DeviceConfig) -> torch.device:
-    """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent."""
+def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.device:
+    """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent.
+
+    `threads` are those of the process that a run is resumed from: another number adds up in another order, and the last
+    bits would differ.
+    """
     device = _find(config)
     _keep_freed_memory()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    threads = config.threads or threads
+    if threads is not None:
+        torch.set_num_threads(threads)
     if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # setting it imports the compiler: 1.5 s
         torch.use_deterministic_algorithms(config.deterministic)
     if device.type == "cuda":

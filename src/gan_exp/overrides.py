@@ -10,6 +10,9 @@ import yaml
 from gan_exp.errors import UserError, unknown_key
 from gan_exp.run_dir import YamlLoader
 
+# What may change in the middle of a run without making another experiment of it.
+MAY_CHANGE = ("steps", "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints", "display")
+
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A copy of `config` with each `dotted.key=value` set. Raises UserError for keys that it doesn't have."""
@@ -48,3 +51,10 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = value
     return found
+
+
+def differing_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The dotted keys whose values make another experiment of it; keys that only one has are of another version."""
+    old, new = leaves(before), leaves(after)
+    same_everywhere = (key for key in new if key in old and key not in MAY_CHANGE and not key.startswith("device."))
+    return [key for key in same_everywhere if old[key] != new[key]]

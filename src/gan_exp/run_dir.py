@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from gan_exp.errors import UserError
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
+PARTIAL = ".partial"  # the ending of what isn't whole yet
 
 
 class RunDir:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.lock = self.path / ".lock"
         self.config = self.path / "config.yaml"
         self.environment = self.path / "environment.json"
         self.status = self.path / "status.json"
@@ -36,15 +40,15 @@ class RunDir:
             run.path.mkdir(parents=True, exist_ok=True)
             try:
                 # The one exclusive act: whoever makes this file owns the directory.
-                with run.config.open("x") as file:
-                    file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+                write_atomically(run.config, yaml_text(config), exclusive=True)
             except FileExistsError:
                 raise UserError(
                     f"{path}: holds a run already; go on with `gan-exp resume {path}`, or choose another directory"
                 ) from None
-            run.samples.mkdir()
-            run.checkpoints.mkdir()
+            run.make_folders()
             write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+            sync_directory(run.path.parent)
+            sync_directory(run.path.parent.parent)
         except OSError as error:
             raise cannot_write(run.path, error) from error
         run.point_latest_here()
@@ -64,6 +68,48 @@ class RunDir:
             )
         return cls(place.resolve())
 
+    def make_folders(self) -> None:
+        """Those that a crash, or a user, may have left out."""
+        self.samples.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time trains here. The system frees the lock of a process that dies.
+
+        Raises UserError where another one holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            status = self.read_status()
+            who = f"process {status['pid']} on {status['host']}" if "pid" in status else "another process"
+            raise UserError(f"{self.path}: {who} is at work on it; wait for its end, or stop it first") from None
+        except NotImplementedError:  # a file system that knows no locks
+            yield
+            return
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def forget_beginning(self) -> None:
+        """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
+        self.metrics.unlink(missing_ok=True)
+        for path in self.tensorboard.glob("*"):
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """What a killed process had not finished writing."""
+        for folder in (self.path, self.samples, self.checkpoints):
+            for path in folder.glob(f".*{PARTIAL}"):
+                path.unlink(missing_ok=True)
+
     def read_config(self) -> dict[str, Any]:
         try:
             plain = yaml.load(self.config.read_text(encoding="utf-8"), Loader=YamlLoader)
@@ -74,16 +120,20 @@ class RunDir:
         return plain
 
     def read_status(self) -> dict[str, Any]:
+        """How the run stands, as its last process told it; empty where it didn't, or a power cut took it."""
         try:
-            status = json.loads(self.status.read_text(encoding="utf-8")) if self.status.exists() else {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.status}: can't be read ({error}); remove it to go on without it") from error
+            status = json.loads(self.status.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
         return status if isinstance(status, dict) else {}
 
     def write_status(self, state: str, step: int, reason: str | None = None, **details: Any) -> None:
         """`state` is running, finished, failed or interrupted."""
         status = {"state": state, "step": step, "reason": reason, **details}
-        write_atomically(self.status, json.dumps(status, indent=2) + "\n")
+        if state == "running":
+            status |= {"pid": os.getpid(), "host": socket.gethostname()}
+        # What is true for a moment only need not outlive a power cut: waiting for the disk would take the loop's time.
+        write_atomically(self.status, json.dumps(status, indent=2) + "\n", durable=state != "running")
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}.pt"
@@ -128,6 +178,11 @@ YamlLoader.add_implicit_resolver(
 )
 
 
+def yaml_text(config: dict[str, Any]) -> str:
+    """As it stands in a run's config.yaml."""
+    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:
     for path in sorted(folder.glob(f"step-*.{ending}")):
         number = path.stem.removeprefix("step-")
@@ -159,24 +214,46 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     )
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace `path` by a file that is whole on the disk before it gets its name."""
+def write_atomically(path: Path, content: str | bytes, durable: bool = True, exclusive: bool = False) -> None:
+    """Replace `path` by a file that is whole before it gets its name, and with `durable` outlives a power cut.
+
+    With `exclusive`, raises FileExistsError where there is one already.
+    """
     data = content.encode() if isinstance(content, str) else content
-    spare = path.with_name(f".{path.name}-{os.getpid()}")  # in the same directory: a rename can't cross file systems
+    # In the same directory, since a rename can't cross file systems.
+    spare = path.with_name(f".{path.name}-{os.getpid()}{PARTIAL}")
     try:
         with spare.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(spare, path)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if exclusive:
+            _name_exclusively(spare, path)
+        else:
+            os.replace(spare, path)
     except BaseException:
-        spare.unlink(missing_ok=True)
+        with suppress(OSError):
+            spare.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename last through a power cut; Windows can't open directories and needs no such thing."""
+def _name_exclusively(spare: Path, path: Path) -> None:
+    """A link fails where the name is taken; a rename would not."""
+    try:
+        path.hardlink_to(spare)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: what is not whole yet has the name for a moment
+        with path.open("xb") as file:
+            file.write(spare.read_bytes())
+    spare.unlink()
+
+
+def sync_directory(path: Path) -> None:
+    """Let the names in it outlive a power cut; Windows can't open directories and needs no such thing."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,6 +1,10 @@
 """One run from its configuration to its closing words: what `train` and `resume` share."""
 
+import errno
+import re
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -8,43 +12,96 @@ import torch
 from gan_exp.build import build_data, build_state
 from gan_exp.checkpoint import data_spec, load_newest
 from gan_exp.config import Config
-from gan_exp.data.packed import DataSpec
+from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.environment import describe_environment
 from gan_exp.monitor.summary import closing_table, network_table
-from gan_exp.run_dir import RunDir
+from gan_exp.overrides import differing_keys, leaves
+from gan_exp.run_dir import RunDir, write_atomically, yaml_text
+from gan_exp.signals import Interrupted, StopRequest
+from gan_exp.state import TrainingState
 from gan_exp.trainer import Trainer
 
 
 def start_run(config: Config, directory: str) -> None:
-    """Train a new run in `directory`. Raises UserError before anything is written where the input is bad."""
+    """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
+
+    Raises Interrupted, with everything saved once there is a run, when a signal asked it to stop.
+    """
     device = prepare_device(config.device)
     data = build_data(config, device)
     state = build_state(config, data.spec, device)
-    run = RunDir.create(directory, config.model_dump(), describe_environment(device))
-    with _open_display(config, run, data.image_shape, device) as display:
-        labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
-        example = torch.zeros(1, config.latent_dim, device=device)
-        display.show(network_table("generator", state.generator, example, *labels))
-        channels, height, width = data.image_shape
-        example = torch.zeros(1, channels * config.pac, height, width, device=device)
-        display.show(network_table("discriminator", state.discriminator, example, *labels))
-        display.say(f"run directory: {run.path}")
-        _finish(run, lambda: Trainer(config, run, state, data, device, display), display)
+    stop = StopRequest()
+    with stop.noting():
+        run = RunDir.create(directory, config.model_dump(mode="json"), describe_environment(device))
+        with run.locked(), _open_display(config, run, data.image_shape, device) as display:
+            labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
+            example = torch.zeros(1, config.latent_dim, device=device)
+            display.show(network_table("generator", state.generator, example, *labels))
+            channels, height, width = data.image_shape
+            example = torch.zeros(1, channels * config.pac, height, width, device=device)
+            display.show(network_table("discriminator", state.discriminator, example, *labels))
+            display.say(f"run directory: {run.path}")
+            _finish(run, lambda: Trainer(config, run, state, data, device, display, stop=stop), display)
 
 
 def continue_run(config: Config, run: RunDir) -> None:
-    """Go on from the newest whole checkpoint of `run`."""
-    device = prepare_device(config.device)
+    """Go on from the newest whole checkpoint of `run`, which its caller has locked.
+
+    A run that a crash took before its first checkpoint, which is that of step 0, begins. Raises UserError where
+    `config` would make another experiment of it, or the data is no longer the same.
+    """
+    never_began = not run.status.exists() and not run.list_checkpoints()
+    checkpoint, passed_over = (None, []) if never_began else load_newest(run)
+    _refuse_another_experiment(config, run, checkpoint or {})
+    device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
     data = build_data(config, device)
     state = build_state(config, data.spec, device)
-    checkpoint, passed_over = load_newest(run, device)
+    if checkpoint is not None:
+        _restore(state, data, checkpoint, run)
+    stop = StopRequest()
+    with stop.noting(), _open_display(config, run, data.image_shape, device) as display:
+        run.make_folders()
+        run.remove_leftovers()
+        if checkpoint is None:
+            run.forget_beginning()
+        plain = config.model_dump(mode="json")
+        if plain != run.read_config():
+            write_atomically(run.config, yaml_text(plain))
+        for sentence in passed_over:
+            display.say(f"passed over: {sentence}")
+        begun = "beginning" if checkpoint is None else "resuming"
+        display.say(f"{begun} {run.path} at step {state.step}")
+        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint, stop), display)
+
+
+def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
+    before = checkpoint.get("config") or run.read_config()  # format 1 did not hold it
+    differing = differing_keys(before, config.model_dump(mode="json"))
+    if differing:
+        were = ", ".join(f"{key}={leaves(before)[key]}" for key in differing)
+        raise UserError(
+            f"{', '.join(differing)}: can't change in the middle of a run, it would be another experiment ({run.path} "
+            f"was trained with {were}); train it as a new one with `gan-exp train`"
+        )
+    step = checkpoint.get("step", 0)
+    if config.steps < step:
+        raise UserError(f"steps={config.steps}: the run is at step {step} already; give more steps than that")
+
+
+def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any], run: RunDir) -> None:
+    """Raises UserError where the data is not what the checkpoint was trained on."""
     if data_spec(checkpoint) != data.spec:
         raise UserError(
             f"{run.path}: was trained on {_describe(data_spec(checkpoint))}, the data now is {_describe(data.spec)}; "
             f"bring back the data it was trained on"
+        )
+    if checkpoint.get("data_digest", data.digest) != data.digest:
+        raise UserError(
+            f"{run.path}: the data has changed since the run began (its digest is {data.digest}, it was "
+            f"{checkpoint['data_digest']}); bring back the data it was trained on, or train a new run"
         )
     try:
         state.load_state_dict(checkpoint)
@@ -53,11 +110,6 @@ def continue_run(config: Config, run: RunDir) -> None:
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
             f"bring back the values it was trained with"
         ) from error
-    with _open_display(config, run, data.image_shape, device) as display:
-        for sentence in passed_over:
-            display.say(f"passed over: {sentence}")
-        display.say(f"resuming {run.path} at step {state.step}")
-        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint), display)
 
 
 def _describe(spec: DataSpec) -> str:
@@ -77,24 +129,27 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
     return display
 
 
-def _finish(run: RunDir, make_trainer: Any, display: Display) -> None:
+def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display) -> None:
     """Run the loop, write how it ended, and say what to do next."""
     trainer: Trainer | None = None
     try:
         trainer = make_trainer()
-        assert trainer is not None
         first_step = trainer.state.step
         stopped_by = trainer.train()
         step, metrics = trainer.state.step, trainer.metrics
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, metrics=metrics)
             display.say(f"interrupted at step {step}; go on with: gan-exp resume {run.path}")
-            raise SystemExit(128 + stopped_by)
+            raise Interrupted(stopped_by, told=True)
         trainer.animate()
         seconds = round(trainer.seconds, 3)
         run.write_status("finished", step, metrics=metrics, train_seconds=seconds)
-    except (Exception, KeyboardInterrupt) as error:
-        fault = _explain(error, run)
+    except Interrupted as interruption:  # in the middle of something, if it comes from a second signal
+        if trainer is None or trainer.stop.received is None or run.read_status().get("state") != "interrupted":
+            _leave_at_once(run, interruption, display)
+        raise Interrupted(interruption.signal, told=True) from None
+    except Exception as error:
+        fault = _explain(error, run, trainer)
         _write_failure(run, 0 if trainer is None else trainer.state.step, error, fault)
         display.stop()
         raise fault from error
@@ -105,26 +160,53 @@ def _finish(run: RunDir, make_trainer: Any, display: Display) -> None:
     )
 
 
-def _explain(error: BaseException, run: RunDir) -> BaseException:
+def _leave_at_once(run: RunDir, interruption: Interrupted, display: Display) -> None:
+    kept = run.list_checkpoints()
+    step = kept[-1][0] if kept else 0
+    with suppress(OSError):
+        run.write_status("interrupted", step, interruption.signal.name)
+    display.stop()
+    display.say(f"left at once; go on from step {step} with: gan-exp resume {run.path}")
+
+
+def _explain(error: Exception, run: RunDir, trainer: Trainer | None) -> Exception:
     """The one sentence for what ended the run; the log has the rest."""
-    if isinstance(error, TrainingFault | KeyboardInterrupt | UserError):
+    if isinstance(error, TrainingFault | UserError):
         return error
-    if isinstance(error, torch.OutOfMemoryError):
-        return TrainingFault(f"out of GPU memory; try a smaller batch_size or a narrower model ({run.path})")
-    if isinstance(error, OSError):
+    go_on = f"gan-exp resume {run.path}"
+    if _out_of_memory(error):
+        batch_size = "" if trainer is None else f" (now {trainer.config.batch_size})"
         return TrainingFault(
-            f"{run.path}: {error.strerror or error}; make room or mend the disk, then: gan-exp resume {run.path}"
+            f"{run.path}: out of memory; train anew with a smaller batch_size{batch_size} or a narrower model, "
+            f"or free memory and: {go_on}"
         )
+    if isinstance(error, OSError):
+        return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then: {go_on}")
     return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
 
 
-def _write_failure(run: RunDir, step: int, error: BaseException, fault: BaseException) -> None:
+def _out_of_memory(error: Exception) -> bool:
+    """On the GPU it has a class of its own; on the CPU torch raises a RuntimeError."""
+    told = isinstance(error, RuntimeError) and re.search(r"not enough memory|can't allocate memory", str(error))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(told)
+
+
+def _disk_trouble(error: OSError, run: RunDir) -> str:
+    what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk is full or the file too large: {what}; make room"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"can't be written any more: {what}; make it writable"
+    if error.errno == errno.ENOENT:
+        gone = "a part of the run directory" if run.config.exists() else "the run directory"
+        return f"{gone} vanished: {what}; bring it back"
+    return f"{what}; mend the disk"
+
+
+def _write_failure(run: RunDir, step: int, error: Exception, fault: Exception) -> None:
     """As far as the disk allows."""
-    interrupted = isinstance(error, KeyboardInterrupt)
-    try:
-        run.write_status("interrupted" if interrupted else "failed", step, "SIGINT" if interrupted else str(fault))
-        if not isinstance(error, TrainingFault | KeyboardInterrupt | UserError):
-            with run.log.open("a", encoding="utf-8") as log:
-                traceback.print_exception(error, file=log)
-    except OSError:
-        return
+    with suppress(OSError):
+        run.write_status("failed", step, str(fault))
+    if not isinstance(error, TrainingFault | UserError):
+        with suppress(OSError), run.log.open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)

@@ -1,11 +1,9 @@
 """The loop: step, log, sample, checkpoint, stop."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from gan_exp.build import build, build_batches, build_rules
 from gan_exp.checkpoint import data_content, save_checkpoint
 from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
+from gan_exp.divergence import likely_cause
 from gan_exp.errors import TrainingFault
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
@@ -23,6 +22,7 @@ from gan_exp.monitor.metrics_log import MetricsLog
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
+from gan_exp.signals import StopRequest
 from gan_exp.state import TrainingState
 from gan_exp.step import DiscriminatorReport, discriminator_step, generate_all, generator_step
 from gan_exp.streams import Streams
@@ -45,11 +45,14 @@ class Trainer:
         device: torch.device,
         display: Display,
         checkpoint: dict[str, Any] | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         self.config, self.run, self.state, self.display = config, run, state, display
+        self.stop = stop or StopRequest()
+        self._failing: set[str] = set()  # what could not be written, and was told
         self.rules = build_rules(config)
         self.batches = build_batches(config, data)
-        self.spec = data.spec
+        self.data = data
         self.device = device
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
@@ -65,42 +68,45 @@ class Trainer:
             self.window.load_state_dict(checkpoint["window"])
             resumed_at = state.step
         self.metrics_log = MetricsLog(run.metrics, resumed_at)
-        self.tensorboard = TensorBoardLog(
-            run.tensorboard, config.model_dump(), run.config.read_text(encoding="utf-8"), resumed_at
-        )
+        text = run.config.read_text(encoding="utf-8")
+        self.tensorboard: TensorBoardLog | None = None
+        with self._unpromised("TensorBoard's events"):
+            self.tensorboard = TensorBoardLog(run.tensorboard, config.model_dump(), text, resumed_at)
         self.metrics: dict[str, float] = {}
         self.seconds = 0.0  # in the loop, all of this process' looking and saving included
         self._rate_mark = (time.perf_counter(), state.step)
         self._saved_step: int | None = resumed_at
-        self._stop: signal.Signals | None = None
 
     def train(self) -> signal.Signals | None:
         """Play until `config.steps` or a signal, which is returned; the last state is saved either way.
 
-        Raises TrainingFault when a loss is no longer finite.
+        Raises TrainingFault when the game is no longer finite.
         """
         began = time.perf_counter()
         self._rate_mark = (began, self.state.step)
-        self.run.write_status("running", self.state.step)
-        self.display.start(self.state.step)
         try:
-            with self._catching_signals():
-                if self.state.step == 0 and not self.run.sample_grid(0).exists():
-                    self.sample()
-                self.play(until=self.config.steps)
-                if self._saved_step != self.state.step:
-                    self.save()
+            if self._saved_step is None:
+                self.save()  # from here on, whatever happens is resumed: the run has a status and a checkpoint
+            self.run.write_status("running", self.state.step)
+            self.display.start(self.state.step)
+            if self.state.step == 0 and not self.run.sample_grid(0).exists():
+                self.sample()
+            self.play(until=self.config.steps)
+            if self._saved_step != self.state.step:
+                self.save()
         finally:
             self.seconds = time.perf_counter() - began
             self.metrics_log.close()
-            self.tensorboard.close()
+            if self.tensorboard is not None:
+                with self._unpromised("TensorBoard's events"):
+                    self.tensorboard.close()
             self.display.stop()
-        return self._stop
+        return self.stop.received
 
     def play(self, until: int) -> None:
         """The loop, up to and with step `until`, or until a signal."""
         config, state = self.config, self.state
-        while state.step < until and self._stop is None:
+        while state.step < until and self.stop.received is None:
             report = self._play_step()
             step = self.display.step = state.step
             last = step == config.steps
@@ -159,6 +165,7 @@ class Trainer:
     def log(self) -> None:
         """Read the window and tell everyone."""
         step, state = self.state.step, self.state
+        broken_steps = self.window.broken_steps
         metrics = self.window.read()
         metrics["gradient_norm/discriminator"] = gradient_norm(state.discriminator)
         metrics["gradient_norm/generator"] = gradient_norm(state.generator)
@@ -174,10 +181,10 @@ class Trainer:
         self._rate_mark = (now, step)
         broken = [tag for tag, value in metrics.items() if not abs(value) < float("inf")]
         if broken:
-            raise self._divergence(f"{broken[0]} is {metrics[broken[0]]}")
+            raise self._divergence(f"{broken[0]} is {metrics[broken[0]]}", broken_steps)
         self.metrics = metrics
         self.metrics_log.add(step, metrics)
-        self.tensorboard.add_scalars(metrics, step)
+        self._tell_tensorboard(lambda log: log.add_scalars(metrics, step))
         self.display.update(step, metrics)
         self.run.write_status("running", step, metrics=metrics)
 
@@ -185,30 +192,35 @@ class Trainer:
     def sample(self, report: DiscriminatorReport | None = None) -> None:
         """The grid of the fixed latents, and what D says of the last batch."""
         self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
-        step = self.state.step
+        step, extent = self.state.step, self.data.extent
         images = generate_all(self.state.generator_ema, self.grid_latents, self.grid_labels)
-        if self.spec.extent is not None:
-            grid = scatter_plot(images, self.spec.extent)
+        if extent is not None:
+            grid = scatter_plot(images, extent)
             images = grid.unsqueeze(0)  # the plot itself is what the terminal shows
         else:
             images = to_uint8(images)
             grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)
         png = encode_png(grid)
-        write_atomically(self.run.sample_grid(step), png)
         channels, height, width = grid.shape
-        self.tensorboard.add_png("samples", png, (height, width), channels, step)
+        with self._unpromised("the grid of samples"):
+            write_atomically(self.run.sample_grid(step), png)
+        self._tell_tensorboard(lambda log: log.add_png("samples", png, (height, width), channels, step))
         if report is not None:
-            self.tensorboard.add_logits(report.real_logits, report.fake_logits, step)
-        self.display.preview(images)
+            self._tell_tensorboard(lambda log: log.add_logits(report.real_logits, report.fake_logits, step))
+        with self._unpromised("the preview"):
+            self.display.preview(images)
 
     def save(self) -> None:
-        """The checkpoint of this step; what was logged until then reaches the disk with it."""
+        """The checkpoint of this step; what was logged until then is on the disk before it."""
         self._refuse_divergence()
-        self.tensorboard.flush()
+        self.metrics_log.sync()
+        self._tell_tensorboard(TensorBoardLog.sync)
         content = {
             **self.state.state_dict(),
             "window": self.window.state_dict(),
-            **data_content(self.spec),
+            "config": self.config.model_dump(mode="json"),
+            "threads": torch.get_num_threads(),
+            **data_content(self.data),
         }
         save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
         self._saved_step = self.state.step
@@ -217,40 +229,41 @@ class Trainer:
         """All grids of the run, one after the other."""
         grids = [path for _, path in self.run.list_sample_grids()]
         if grids:
-            save_animation(grids, self.run.animation)
+            with self._unpromised("the animation"):
+                save_animation(grids, self.run.animation)
+
+    @contextmanager
+    def _unpromised(self, what: str) -> Iterator[None]:
+        """Training goes on without `what` where it fails, which is told once."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            if what not in self._failing:
+                self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
+            self._failing.add(what)
+
+    def _tell_tensorboard(self, add: Callable[[TensorBoardLog], None]) -> None:
+        if self.tensorboard is not None:
+            with self._unpromised("TensorBoard's events"):
+                add(self.tensorboard)
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
         """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
-        networks = (self.state.generator, self.state.discriminator)
-        values = [*tensors, *(value for network in networks for value in network.state_dict().values())]
-        if not torch.stack([value.isfinite().all() for value in values]).all():
-            raise self._divergence("the networks are no longer finite")
+        if not torch.stack([value.isfinite().all() for value in (*tensors, *self._weights().values())]).all():
+            raise self._divergence("the networks are no longer finite", self.window.broken_steps)
 
-    def _divergence(self, sign: str) -> TrainingFault:
+    def _weights(self) -> dict[str, Tensor]:
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        return {f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
+
+    def _divergence(self, sign: str, broken_steps: int) -> TrainingFault:
+        step = self.state.step - max(broken_steps - 1, 0)
+        broken = next((name for name, value in self._weights().items() if not value.isfinite().all()), None)
+        where = f"; {broken} holds such values" if broken else ""
         kept = self.run.list_checkpoints()
-        last = f"the last checkpoint (step {kept[-1][0]}) is from before it" if kept else "there is no checkpoint yet"
+        last = f"step {kept[-1][0]}" if kept else "none"
+        cause, remedy = likely_cause(self.config, self.metrics)
         return TrainingFault(
-            f"step {self.state.step}: {sign}, the game has diverged; {last}. "
-            f"Try a smaller lr, or a penalty (penalty=r1)"
+            f"step {step}: {sign}{where}: the game has diverged (last good checkpoint: {last}). "
+            f"Likely cause: {cause}; try {remedy}"
         )
-
-    @contextmanager
-    def _catching_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the loop after the step at hand; a second one ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number: int, _: FrameType | None) -> None:
-            self._stop = signal.Signals(number)
-            signal.signal(number, before[self._stop])
-            self.display.say(f"{self._stop.name}: saving after this step (once more to leave at once)")
-
-        before: dict[signal.Signals, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -111,7 +111,10 @@ def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> 
         (whole.replace("lr: 0.0002", "lr: -1"), "lr=-1: must be greater than 0"),
         (whole.replace("steps:", "stesp:", 1), "is missing"),
         (whole.replace("gan_exp.losses.NonSaturating", "os.system"), "only gan_exp.losses may be named there"),
-        (whole.replace("widths:\n    - 8", "widths:\n    - 9"), "fit"),
+        (
+            whole.replace("widths:\n    - 8", "widths:\n    - 9"),
+            "can't change in the middle of a run" if command == "resume" else "don't fit the model",
+        ),
     ):
         assert content != whole
         (run / "config.yaml").write_text(content)
@@ -122,10 +125,26 @@ def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> 
         path.write_bytes(path.read_bytes()[:-100])
     refused("no whole checkpoint to go on from (")
     shutil.rmtree(run / "checkpoints")
-    refused("it holds none yet")
+    refused("it holds none yet")  # a run that has a status began: it must not begin again in silence
 
 
-def test_a_status_that_cannot_be_read(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_status_that_cannot_be_read_is_no_hindrance(run: Path) -> None:
+    """A power cut may leave it so, and the checkpoints know better."""
     (run / "status.json").write_text("{")
-    assert main(["resume", "run", "steps=9"]) == 2
-    assert "status.json: can't be read (" in capsys.readouterr().err
+    assert main(["resume", "run", f"steps={STEPS + 1}"]) == 0
+    assert RunDir(run).read_status()["step"] == STEPS + 1
+
+
+def test_an_edited_configuration_is_another_experiment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_config(run, lr=1e-3, steps=9)
+    assert main(["resume", "run"]) == 2
+    assert "lr: can't change in the middle of a run" in (told := capsys.readouterr().err) and "lr=0.0002" in told
+    edit_config(run, lr=2e-4, steps=STEPS + 1)
+    assert main(["resume", "run"]) == 0
+
+
+def test_what_a_killed_process_left_half_written_is_removed(run: Path) -> None:
+    for name in (".config.yaml-7.partial", "checkpoints/.step-00000009.pt-7.partial", "samples/.a.png-7.partial"):
+        (run / name).write_bytes(b"half")
+    assert main(["resume", "run", f"steps={STEPS + 1}"]) == 0
+    assert not list(run.rglob("*.partial"))

@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from gan_exp.monitor import display as display_module
 from gan_exp.monitor.display import Display, sparkline
@@ -37,8 +38,8 @@ def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """The display takes this for a terminal of 120 columns."""
     written = io.StringIO()
-    pretended = partial(Console, file=written, force_terminal=True, width=120, height=40)
-    monkeypatch.setattr(display_module, "Console", pretended)
+    pretended = partial(display_module._Console, file=written, force_terminal=True, width=120, height=40)
+    monkeypatch.setattr(display_module, "_Console", pretended)
     yield written
 
 
@@ -175,3 +176,46 @@ def test_sparkline() -> None:
     assert sparkline(deque([0.0, 1.0, 0.5])) == "▁█▅"
     assert sparkline(deque([3.0])) == "▁" and sparkline(deque([2.0, 2.0])) == "▁▁"
     assert sparkline(deque([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0])) == "█▇▆▅▄▃▂▁"
+
+
+class ClosedTerminal(io.StringIO):
+    """As after its window was closed: every write fails."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("mode", ["plain", "live"])
+def test_a_closed_terminal_ends_nothing(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretended = partial(display_module._Console, file=ClosedTerminal(), force_terminal=True, width=120, height=40)
+    monkeypatch.setattr(display_module, "_Console", pretended)
+    display = play(mode, tmp_path / "log.txt")
+    assert display.console.quiet and "nothing more can be shown: " in (tmp_path / "log.txt").read_text()
+    assert "step 200/200" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_reader_that_went_away_ends_nothing(tmp_path: Path) -> None:
+    """`gan-exp train | head -1`: rich alone would end the process."""
+    code = (
+        "import sys, time; from pathlib import Path; from gan_exp.monitor.display import Display\n"
+        "with Display('plain', Path(sys.argv[1]), 'the title', 9) as display:\n"
+        "    for step in range(9):\n"
+        "        display.say('x' * 9999); time.sleep(0.02)\n"
+        "Path(sys.argv[2]).touch()\n"
+    )
+    done = tmp_path / "done"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "log.txt"), str(done)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and told == b"" and done.exists()
+
+
+def test_a_full_disk_is_no_traceback_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Display("quiet", Path("/dev/full"), "the title", 9) as display:
+        display.say("nobody can write this down")
+    assert capsys.readouterr().err == ""

@@ -8,11 +8,13 @@ from typing import Any
 
 from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import unknown_option
+from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
 from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
 from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
 from gan_exp.run_dir import OUTPUTS, RunDir, cannot_write, make_unique_directory
+from gan_exp.signals import Interrupted, raising_interrupted
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -31,9 +33,10 @@ def run(arguments: list[str]) -> int:
     if "--help" in words or "-h" in words:
         print(help_text([Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]))
         return 0
-    if ours["--again"]:
-        return _run_again(ours["--again"][-1], words)
-    return _run_hydra(words)
+    with raising_interrupted():
+        if ours["--again"]:
+            return _run_again(ours["--again"][-1], words)
+        return run_hydra(words)
 
 
 def trust(modules: list[str]) -> None:
@@ -115,7 +118,7 @@ def _run_again(path: str, overrides: list[str]) -> int:
     return 0
 
 
-def _run_hydra(words: list[str]) -> int:
+def run_hydra(words: list[str]) -> int:
     """0, or the worst of what the runs came to."""
     import hydra
     from hydra.errors import HydraException
@@ -126,13 +129,16 @@ def _run_hydra(words: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
     sys.argv = ["gan-exp", *words]
-    codes: list[int] = []
+    outcomes = Outcomes([word for word in words if "=" in word and not word.startswith(("-", "hydra"))])
 
     def task(config: Any) -> None:
-        _task(config, codes)
+        _task(outcomes, config)
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
+    except Interrupted as interruption:
+        outcomes.tell(interruption)
+        raise
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, words)) from error
     except OSError as error:
@@ -143,13 +149,11 @@ def _run_hydra(words: list[str]) -> int:
         sys.argv = before
         for directory in made:
             _remove_if_idle(Path(directory))
-    failed = sum(code != 0 for code in codes)
-    if len(codes) > 1:
-        print(f"sweep: {len(codes) - failed} of {len(codes)} runs finished")
-    return max(codes, default=0)
+    outcomes.tell()
+    return max(outcomes.codes, default=0)
 
 
-def _task(config: Any, codes: list[int]) -> None:
+def _task(outcomes: Outcomes, config: Any) -> None:
     """One run, as Hydra hands it over.
 
     Where Hydra runs the jobs here, a failed one is told here and the sweep goes on; elsewhere (joblib, Slurm) the
@@ -165,13 +169,14 @@ def _task(config: Any, codes: list[int]) -> None:
         return _train(config, job.runtime.output_dir)
     which = f"run {job.job.num} ({job.job.override_dirname}): " if sweeping else ""
     if sweeping:
+        outcomes.directory = job.sweep.dir
         print(f"sweep: {which.rstrip(': ')}", flush=True)
     try:
         _train(config, job.runtime.output_dir)
-        codes.append(0)
+        outcomes.codes.append(0)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
         tell(which + explain(error, job.overrides.task))
-        codes.append(1 if isinstance(error, TrainingFault) else 2)
+        outcomes.codes.append(1 if isinstance(error, TrainingFault) else 2)
     return None
 
 
@@ -185,10 +190,13 @@ def _train(config: Any, directory: str) -> None:
         if "experiment" in plain:
             raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
         checked = check({str(key): value for key, value in plain.items()})
+        run = RunDir(directory)
+        if RESUMING in os.environ and run.config.exists():
+            return go_on(checked, run)
 
         from gan_exp.session import start_run
 
-        start_run(checked, directory)
+        return start_run(checked, directory)
 
 
 class _removing_if_empty:  # noqa: N801  (reads as a phrase where it is used)

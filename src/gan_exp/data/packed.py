@@ -1,6 +1,7 @@
 """One packed array for every data set, and the batches drawn from it as functions of (seed, number)."""
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -40,6 +41,7 @@ class PackedImages:
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     extent: float | None = None
+    known_digest: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.extent is None else torch.float32
@@ -61,9 +63,22 @@ class PackedImages:
         num_classes = len(self.classes) or (0 if self.labels is None else int(self.labels.max()) + 1)
         return DataSpec(self.image_shape, 0 if self.labels is None else num_classes, self.extent)
 
+    @property
+    def digest(self) -> str:
+        """Of all images and labels: other data has another one. A second for a gigabyte, the first time."""
+        if self.known_digest is None:
+            digest = hashlib.blake2b(repr((self.images.dtype, list(self.images.shape))).encode(), digest_size=16)
+            for part in self.images.split(4096):
+                digest.update(part.cpu().contiguous().numpy().data)
+            if self.labels is not None:
+                digest.update(self.labels.cpu().contiguous().numpy().data)
+            object.__setattr__(self, "known_digest", digest.hexdigest())  # frozen: what it says stays the same
+        assert self.known_digest is not None
+        return self.known_digest
+
     def to(self, device: torch.device) -> "PackedImages":
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, images=self.images.to(device), labels=labels)
+        return replace(self, images=self.images.to(device), labels=labels, known_digest=self.digest)
 
     def resized(self, height: int, width: int, chunk: int = 4096) -> "PackedImages":
         """Bilinear with antialiasing, a chunk of images at a time so that the floats need not all be held."""
@@ -73,7 +88,7 @@ class PackedImages:
             interpolate(part.float(), (height, width), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
             for part in self.images.split(chunk)
         ]
-        return replace(self, images=torch.cat(parts))
+        return replace(self, images=torch.cat(parts), known_digest=None)
 
 
 def normalise(images: Tensor) -> Tensor:

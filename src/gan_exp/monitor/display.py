@@ -2,9 +2,12 @@
 
 import logging
 import multiprocessing
+import os
+import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -29,9 +32,9 @@ class Display:
     """
 
     def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
-        self.console = Console(quiet=mode == "quiet", highlight=False)
+        self.console = _Console(quiet=mode == "quiet", highlight=False)
         if not self.console.is_terminal:
-            self.console = Console(quiet=mode == "quiet", highlight=False, width=100)
+            self.console = _Console(quiet=mode == "quiet", highlight=False, width=100)
         redraws = self.console.is_terminal and not self.console.is_dumb_terminal
         alone = multiprocessing.current_process().name == "MainProcess"
         self.live = mode == "live" or (mode == "auto" and redraws and alone)
@@ -56,8 +59,8 @@ class Display:
         self.step = step
         if self.live:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
-            self._live = Live(get_renderable=self._draw, console=self.console, refresh_per_second=REDRAWS_PER_SECOND)
-            self._live.start()
+            self._live = _Live(get_renderable=self._draw, console=self.console, refresh_per_second=REDRAWS_PER_SECOND)
+            self._reach(self._live.start)
 
     def __enter__(self) -> "Display":
         return self
@@ -68,22 +71,23 @@ class Display:
         self.stop()
         for handler in list(self._log.handlers):
             self._log.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # a full disk
+                handler.close()
 
     def stop(self) -> None:
         """Leave the last picture of the live display standing."""
         if self._live is not None:
-            self._live.stop()
+            self._reach(self._live.stop)
             self._live = None
 
     def say(self, text: str) -> None:
         """A line above the live display and in the log."""
         self._log.info(text)
-        self.console.print(text, soft_wrap=True, markup=False)
+        self._print(text, soft_wrap=True, markup=False)
 
     def show(self, renderable: RenderableType) -> None:
         """A table or a picture; the log has no use for it."""
-        self.console.print(renderable)
+        self._print(renderable)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """The numbers of a window of steps."""
@@ -94,7 +98,7 @@ class Display:
         line = _plain_line(step, self._total_steps, metrics, self._rate())
         self._log.info(line)
         if not self.live:
-            self.console.print(line, soft_wrap=True, markup=False)
+            self._print(line, soft_wrap=True, markup=False)
 
     def preview(self, images: Tensor) -> None:
         """Samples, uint8 [N, C, H, W]."""
@@ -103,7 +107,20 @@ class Display:
     def show_preview(self) -> None:
         """Once, below all else, where there is a terminal or a person reads the lines later."""
         if self._preview is not None:
-            self.console.print(self._preview)
+            self._print(self._preview)
+
+    def _print(self, renderable: RenderableType, **options: bool) -> None:
+        self._reach(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
+
+    def _reach(self, show: Callable[[], None]) -> None:
+        """A terminal that was closed, or a pipe that nobody reads any more, must not end a run."""
+        try:
+            show()
+        except OSError as error:
+            self._log.info(f"nothing more can be shown: {error}")
+            self.console.quiet = True
+            self._live = None
+            self.live = False
 
     def _rate(self) -> float:
         began, step = self._started
@@ -137,6 +154,20 @@ class Display:
         return f"{self._metrics[tag]:.4f}", sparkline(self._trends[tag])
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process where nobody reads the pipe any more (`gan-exp train | head`)."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered must go somewhere
+
+
+class _Live(Live):
+    def refresh(self) -> None:
+        """In rich's own thread, where a closed terminal would be a traceback."""
+        with suppress(OSError):
+            super().refresh()
+
+
 def sparkline(values: deque[float]) -> str:
     """A row of bars from the lowest to the highest of `values`."""
     low, high = min(values), max(values)
@@ -164,6 +195,7 @@ def _time_left(steps: int, rate: float) -> str:
 def _open_log(path: Path) -> logging.Logger:
     log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # not registered: nothing of Hydra's or the user's reaches it
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: logging would print a traceback
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     return log

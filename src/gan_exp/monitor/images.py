@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gan_exp.run_dir import write_atomically
+
 SMALLEST_GRID = 256  # pixels: smaller ones are enlarged by whole factors, or 8x8 digits would be specks
 LARGEST_ANIMATION = 120  # frames
 FRAME_MS = 120
@@ -61,8 +63,8 @@ def save_animation(frames: Sequence[Path], path: Path) -> None:
         with Image.open(frames[index]) as picture:
             pictures.append(picture.convert("RGB").quantize(64) if picture.mode != "L" else picture.copy())
     durations = [FRAME_MS] * (len(pictures) - 1) + [3000]
-    spare = path.with_name(f".{path.name}")
+    buffer = io.BytesIO()
     pictures[0].save(
-        spare, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False
+        buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False
     )
-    spare.replace(path)
+    write_atomically(path, buffer.getvalue())

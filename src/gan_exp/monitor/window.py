@@ -21,6 +21,7 @@ class Window:
         self._discriminator_updates = 0
         self._generator_updates = 0
         self._penalties = 0  # a lazy penalty is not there in each update
+        self._sound_steps = torch.zeros((), device=device)  # after which both sums were still finite
 
     def add_discriminator(self, report: DiscriminatorReport) -> None:
         """An image is taken for real when its logit is above the loss's boundary (0: a probability above one half).
@@ -37,8 +38,15 @@ class Window:
         self._discriminator_updates += 1
 
     def add_generator(self, loss: Tensor) -> None:
+        """The step's last update."""
         self._generator += loss
         self._generator_updates += 1
+        self._sound_steps += (self._generator + self._discriminator[0]).isfinite()
+
+    @property
+    def broken_steps(self) -> int:
+        """How many of the steps came after a loss was no longer finite, that one included; waits for the device."""
+        return self._generator_updates - int(self._sound_steps.item())
 
     def read(self) -> dict[str, float]:
         """The means, by TensorBoard tag; then the window begins anew."""
@@ -48,7 +56,7 @@ class Window:
         metrics["accuracy/discriminator"] = (metrics["accuracy/real"] + metrics["accuracy/fake"]) / 2
         if self._penalty_tag is not None and self._penalties:
             metrics[self._penalty_tag] = (self._penalty / self._penalties).item()
-        for total in (self._discriminator, self._generator, self._penalty):
+        for total in (self._discriminator, self._generator, self._penalty, self._sound_steps):
             total.zero_()
         self._discriminator_updates = self._generator_updates = self._penalties = 0
         return metrics
@@ -70,6 +78,7 @@ class Window:
         self._discriminator_updates = state["discriminator_updates"]
         self._generator_updates = state["generator_updates"]
         self._penalties = state["penalties"]
+        self._sound_steps.fill_(self._generator_updates)  # or there would be no checkpoint
 
 
 def gradient_norm(network: nn.Module) -> float:
