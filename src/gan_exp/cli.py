@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Interrupted as interruption:
         if not interruption.told:
-            tell(f"{interruption.signal.name} before there was anything to save")
+            tell(f"ended by {interruption.signal.name}; there was nothing to save")
         return interruption.exit_code
     except KeyboardInterrupt:
         print("gan-exp: interrupted", file=sys.stderr)

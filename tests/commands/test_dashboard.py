@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tensorboard import program
 
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
@@ -85,3 +86,16 @@ def test_ports_that_cannot_be_had(in_tmp: Path) -> None:
             assert finished.returncode == 2
             assert finished.stderr.startswith(f"gan-exp: --host 127.0.0.1 --port {port}: can't be used (")
             assert finished.stderr.count("\n") == 1
+
+
+def test_a_server_that_ends_by_itself_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(self: program.TensorBoard) -> str:
+        threading.Thread(target=time.sleep, args=(0.1,), name="TensorBoard").start()
+        return "http://localhost:6006/"
+
+    monkeypatch.setattr(program.TensorBoard, "launch", launch)
+    assert main(["dashboard", "run"]) == 1
+    told = capsys.readouterr().err
+    assert "TensorBoard over run ended by itself" in told and told.count("\n") == 1

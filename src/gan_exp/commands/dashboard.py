@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_exp.commands.arguments import Parser, count_of
-from gan_exp.errors import UserError
+from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_dir import OUTPUTS, RunDir
+from gan_exp.signals import raising_interrupted
 
 
 def run(arguments: list[str]) -> int:
@@ -41,8 +42,10 @@ def run(arguments: list[str]) -> int:
         asked = " ".join(["--host", options.host, *port])
         raise UserError(f"{asked}: can't be used ({str(error).splitlines()[0]}); try another") from error
     print(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)", flush=True)
-    threading.Event().wait()
-    return 0
+    server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
+    with raising_interrupted():
+        server.join()
+    raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are as they were, so call it again")
 
 
 def _pass_over_links() -> None:
