@@ -1,5 +1,5 @@
 # Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
-.PHONY: help train test lint format bench dashboard clean
+.PHONY: help train test test-crash lint format bench dashboard clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -10,6 +10,7 @@ ARGS   ?=
 help:  ## what there is to make
 	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
 	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
+	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make lint        formatting, lint rules and types"
 	@echo "make bench       measure the training loop against its bare step and a plain PyTorch loop"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
@@ -21,6 +22,9 @@ train: $(VENV)/installed  ## the main job
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+test-crash: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
