@@ -1,0 +1,127 @@
+"""What of a directory outlives a power cut: a model of the names and contents that were synced."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+Tree = dict[str, bytes | None]  # by path below the directory; None for a directory
+
+# What a file system may leave of what was written and never synced.
+CONTENTS = ("kept", "lost", "half", "zeros")
+
+
+@dataclass(eq=False)
+class Node:
+    """A file or a directory, whatever it is called."""
+
+    directory: bool = False
+    synced: bytes = b""
+    latest: bytes = b""  # what it held when it lost a name
+
+
+@dataclass
+class Change:
+    """Names that come (a node) and go (None), lasting once all of `waiting` are synced."""
+
+    waiting: set[Path]
+    names: dict[Path, Node | None]
+
+
+class Disk:
+    """Told of each system call below `root`; what lies there at the beginning counts as synced."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names = {path: Node(path.is_dir(), _read(path)) for path in root.rglob("*")}
+        self.lasting = dict(self.names)
+        self.pending: list[Change] = []
+
+    def keep(self, path: Path) -> None:
+        """`path` is about to lose its name."""
+        if path in self.names:
+            self.names[path].latest = _read(path)
+
+    def come(self, path: Path, node: Node) -> None:
+        self._change({path.parent}, {path: node})
+
+    def go(self, path: Path) -> None:
+        self._change({path.parent}, {path: None})
+
+    def move(self, source: Path, target: Path) -> None:
+        moved: dict[Path, Node | None] = {}
+        for path, node in self.names.items():
+            if path == source or source in path.parents:
+                moved |= {path: None, target / path.relative_to(source): node}
+        self._change({source.parent, target.parent}, moved)
+
+    def _change(self, parents: set[Path], names: dict[Path, Node | None]) -> None:
+        _apply(self.names, names)
+        self.pending.append(Change(parents, names))
+
+    def sync(self, node: Node | Path) -> None:
+        """A file's content, or the names in a directory (a path). A name needs a sync of its own (POSIX)."""
+        if isinstance(node, Node):
+            node.synced = self.content(node)
+            return
+        for change in self.pending:
+            change.waiting.discard(node)
+            if not change.waiting:
+                _apply(self.lasting, change.names)
+        self.pending = [change for change in self.pending if change.waiting]
+
+    def content(self, node: Node) -> bytes:
+        return next((_read(path) for path, other in self.names.items() if other is node), node.latest)
+
+    def after_power_cut(self) -> Iterator[tuple[str, Tree]]:
+        """Each state that the next boot may find, with words for it; many of them are alike.
+
+        Changes of names last in their order, as in a journal, up to any of them.
+        """
+        names = dict(self.lasting)
+        for count in range(len(self.pending) + 1):
+            if count:
+                _apply(names, self.pending[count - 1].names)
+            for contents in CONTENTS:
+                words = f"power cut, {count} of {len(self.pending)} names on the disk, unsynced content {contents}"
+                yield words, self._tree(names, contents)
+
+    def now(self) -> Tree:
+        """As a killed process leaves it."""
+        return self._tree(self.names, "kept")
+
+    def _tree(self, names: dict[Path, Node], contents: str) -> Tree:
+        tree: Tree = {}
+        for path, node in sorted(names.items()):
+            if path.parent == self.root or str(path.parent.relative_to(self.root)) in tree:
+                tree[str(path.relative_to(self.root))] = None if node.directory else self._survivor(node, contents)
+        return tree
+
+    def _survivor(self, node: Node, contents: str) -> bytes:
+        synced, current = node.synced, self.content(node)
+        if contents == "kept" or synced == current:
+            return current
+        if contents == "lost" or not current.startswith(synced):
+            return synced
+        unsynced = len(current) - len(synced)
+        return current[: len(synced) + unsynced // 2] if contents == "half" else synced + bytes(unsynced)
+
+
+def write_tree(tree: Tree, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for name, content in tree.items():
+        if content is None:
+            (directory / name).mkdir()
+        else:
+            (directory / name).write_bytes(content)
+
+
+def _apply(names: dict[Path, Node], change: dict[Path, Node | None]) -> None:
+    for path, node in change.items():
+        if node is None:
+            names.pop(path, None)
+        else:
+            names[path] = node
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -1,0 +1,120 @@
+"""Real processes of the command line, stopped from outside."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from builders import SMALL
+from gan_exp.run_dir import RunDir
+
+TESTS = Path(__file__).parent.parent
+# A rhythm in which nothing happens at once: logging, grids and checkpoints each have steps of their own.
+RHYTHM = ("log_every_steps=2", "sample_every_steps=3", "checkpoint_every_steps=3", "grid_rows=2", "grid_columns=2")
+QUIET = ("device=cpu", "display=quiet")
+
+
+def words_for(model: str, *overrides: str, steps: int = 8) -> list[str]:
+    """Of a run with narrow networks."""
+    return [*SMALL[model], "latent_dim=8", "batch_size=16", f"steps={steps}", *RHYTHM, *QUIET, *overrides]
+
+
+def start(place: Path, *words: str, through: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """`gan-exp words` in `place`, deaf to the signals of this terminal."""
+    command = [*through, sys.executable, "-m", "gan_exp", *words]
+    place.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        start_new_session=True, preexec_fn=_heed_signals,
+    )  # fmt: skip
+
+
+def _heed_signals() -> None:
+    """Under nohup, or in the background of a script, some are ignored, which a child would take over."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def ended(process: subprocess.Popen[str], limit: float = 120) -> subprocess.CompletedProcess[str]:
+    """The exit code and what was said; a process that hangs is killed, which is a failure."""
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def finish(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """To its good end."""
+    done = ended(start(place, *words))
+    assert done.returncode == 0, (words, done.stderr)
+    return done
+
+
+def stop(process: subprocess.Popen[str], number: int, after: float) -> subprocess.CompletedProcess[str]:
+    """Signal it so many seconds after its start, if it is still there."""
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    return ended(process)
+
+
+def wait_for(process: subprocess.Popen[str], path: Path) -> None:
+    """Until the process has made `path`."""
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+
+
+def train_whole(place: Path, words: Sequence[str]) -> tuple[float, float]:
+    """`place`/whole, never stopped; the seconds before its loop and in it."""
+    began = time.perf_counter()
+    finish(place, "train", *words, "hydra.run.dir=whole")
+    took = time.perf_counter() - began
+    loop = RunDir(place / "whole").read_status()["train_seconds"]
+    return took - loop, loop
+
+
+def train_killed(place: Path, words: Sequence[str], kills: int, seed: int, startup: float, loop: float) -> int:
+    """`place`/run, killed at random instants and resumed each time, to its end; how many kills met a living process.
+
+    One in four may come while the process still starts.
+    """
+    chosen = random.Random(seed)
+    run = RunDir(place / "run")
+    hit = 0
+    for _ in range(4 * kills):
+        done = max((step for step, _ in run.list_checkpoints()), default=0)
+        if hit == kills or done == int(steps_of(words)):
+            break
+        left = loop * (1 - done / int(steps_of(words)))
+        after = chosen.uniform(0, startup) if chosen.random() < 0.25 else startup + chosen.uniform(0, left)
+        begun = run.config.exists()
+        process = start(place, *(("resume", "run") if begun else ("train", *words, "hydra.run.dir=run")))
+        hit += stop(process, signal.SIGKILL, after).returncode == -signal.SIGKILL
+    finish(place, *(("resume", "run") if run.config.exists() else ("train", *words, "hydra.run.dir=run")))
+    return hit
+
+
+def steps_of(words: Sequence[str]) -> str:
+    return next(word.removeprefix("steps=") for word in words if word.startswith("steps="))
+
+
+def explore(place: Path, words: Sequence[str], *options: str, limit: float = 900) -> subprocess.CompletedProcess[str]:
+    """`crash.driver` in an empty directory."""
+    place.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "crash.driver", str(place), *options, "--", *words]
+    return subprocess.run(
+        command, cwd=TESTS, env=environment(), capture_output=True, text=True, timeout=limit, check=False
+    )

@@ -1,0 +1,162 @@
+"""A run stopped at any instant and resumed is one never stopped: every system call, real kills, signals, sweeps."""
+
+import random
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from crash.compare import differences
+from crash.processes import ended, explore, finish, start, stop, train_killed, train_whole, wait_for, words_for
+from gan_exp.run_dir import RunDir
+
+pytestmark = pytest.mark.crash_long
+CONFIGURATIONS = {
+    "r1-lazy": ("mlp", 900, "penalty=r1", "penalty.every=4", "schedule=cosine", "n_critic=2"),
+    "keras": ("mlp", 900, "sampling=with_replacement", "split_updates=true", "inference_fakes=true",
+              "optimizer=keras_adam"),
+    "ada": ("mlp", 400, "augment=ada", "augment.every=2", "augment.images_to_one=9000", "instance_noise=0.1",
+            "loss=hinge"),
+    "no-ema": ("dcgan", 500, "ema_halflife_kimg=0", "optimizer=rmsprop", "schedule=linear", "loss=lsgan"),
+    "diffaugment": ("dcgan", 300, "conditional=true", "augment=diffaugment", "optimizer=adamw", "loss=minimax"),
+    "spectral": ("resnet", 150, "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
+    "r3gan": ("r3gan", 100, "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true"),
+    "ring": ("points", 700, "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2",
+             "latent_dim=2"),
+    "clipped": ("mlp", 700, "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
+    "wgan-gp": ("mlp", 700, "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=wgan", "optimizer=sgd"),
+    "dragan": ("dcgan", 250, "penalty=dragan", "schedule=cosine", "loss.label_smoothing=0.1", "seed=7"),
+    "grid": ("points", 900, "dataset=grid", "dataset.count=500", "sampling=with_replacement", "latent_dim=2"),
+}  # fmt: skip
+KILLS = 3  # of each: 36 in all
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_killed_at_random(name: str, tmp_path: Path) -> None:
+    """Several times over, each time by SIGKILL, and resumed from the command line."""
+    model, steps, *overrides = CONFIGURATIONS[name]
+    rhythm = ("log_every_steps=7", "sample_every_steps=40", "checkpoint_every_steps=15", "keep_checkpoints=3")
+    words = words_for(model, *overrides, *rhythm, steps=steps)
+    startup, loop = train_whole(tmp_path, words)
+    assert train_killed(tmp_path, words, KILLS, len(name), startup, loop) == KILLS
+    assert differences(tmp_path / "whole", tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("options", [["--kills=8"], ["--states=60", "--again=6"]], ids=["first", "again"])
+def test_every_system_call(options: list[str], tmp_path: Path) -> None:
+    """Killed before each, in the middle of each write, or without power; also while it resumes."""
+    done = explore(tmp_path, words_for("mlp", "penalty=r1"), *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_many_system_calls_of_another_game(tmp_path: Path) -> None:
+    """Where nothing is logged at a checkpoint's step, and more is kept from step to step."""
+    rules = ("loss=rpgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
+    done = explore(tmp_path, words_for("r3gan", *rules), "--states=200")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+CALLS = "write,fsync,rename,link,unlink,mkdir,ftruncate"
+
+
+def test_killed_by_the_kernel(tmp_path: Path) -> None:
+    """As `strace` injects it: nothing in Python knows which call it will be."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    if subprocess.run([strace, "-f", "-o", tmp_path / "probe", "true"], check=False).returncode:
+        pytest.skip("strace may not trace processes here")
+    words = ["train", *words_for("mlp", "penalty=r1"), "hydra.run.dir=run"]
+    log = tmp_path / "calls"
+    process = start(
+        tmp_path / "counted", *words, through=[strace, "-f", "--seccomp-bpf", f"--trace={CALLS}", "-o", str(log)]
+    )
+    assert ended(process).returncode == 0
+    counts = Counter(re.findall(r"^\d+ +(\w+)\(", log.read_text(), re.MULTILINE))
+    assert counts["fsync"] > 10 and counts["rename"] > 10, counts
+    chosen = random.Random(1)
+    prepared = tmp_path / "states/prepared"
+    for number in range(16):
+        call = chosen.choice(sorted(counts))
+        when = chosen.randrange(counts[call]) + 1
+        place = prepared / f"{number:02}-{call}-{when}"
+        inject = [
+            "-f",
+            "--seccomp-bpf",
+            f"--trace={call}",
+            f"--inject={call}:signal=KILL:when={when}",
+            "-o",
+            "/dev/null",
+        ]
+        assert ended(start(place, *words, through=[strace, *inject])).returncode == -signal.SIGKILL, place
+        (place / "run").mkdir(exist_ok=True)
+    done = explore(prepared.parent, words_for("mlp", "penalty=r1"), "--states=0", "--prepared=prepared")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_asked_to_stop(number: signal.Signals, tmp_path: Path) -> None:
+    """As it starts, as it trains, as it resumes: the exit code says which signal, and what is told works."""
+    words = words_for("mlp", "schedule=cosine", steps=600)
+    startup, loop = train_whole(tmp_path, words)
+    run = RunDir(tmp_path / "run")
+    chosen = random.Random(int(number))
+    for after in (
+        chosen.uniform(0.3, startup),
+        startup + chosen.uniform(0.2, 0.5) * loop,
+        chosen.uniform(0.3, startup),
+    ):
+        begin = ("resume", "run") if run.config.exists() else ("train", *words, "hydra.run.dir=run", "display=plain")
+        done = stop(start(tmp_path, *begin), number, after)
+        assert done.returncode == 128 + number, (after, done)
+        assert "Traceback" not in done.stderr
+        if (told := re.search(r"go on .*with: gan-exp resume (\S+)", done.stdout)) is not None:
+            assert Path(told[1]) == run.path or tmp_path / told[1] == run.path
+            status = run.read_status()
+            assert (status["state"], status["reason"]) == ("interrupted", number.name)
+    finish(tmp_path, *(("resume", "run") if run.config.exists() else ("train", *words, "hydra.run.dir=run")))
+    assert differences(tmp_path / "whole", run.path, only_last=True) == []
+
+
+def test_asked_twice(tmp_path: Path) -> None:
+    """It leaves at once, and the last checkpoint is whole."""
+    words = words_for("mlp", steps=3000)
+    finish(tmp_path, "train", *words, "hydra.run.dir=whole")
+    run = RunDir(tmp_path / "run")
+    process = start(tmp_path, "train", *words, "hydra.run.dir=run")
+    wait_for(process, run.checkpoint(12))
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).returncode == 130
+    finish(tmp_path, "resume", "run")
+    assert differences(tmp_path / "whole", run.path, only_last=True) == []
+
+
+def test_a_sweep(tmp_path: Path) -> None:
+    """Killed in one of its runs and between them, and resumed as a whole."""
+    words = ["train", "-m", "lr=1e-3,3e-3,5e-3", *words_for("mlp", steps=400)]
+    finish(tmp_path, *words, "hydra.sweep.dir=whole")
+    chosen = random.Random(0)
+    process = start(tmp_path, *words, "hydra.sweep.dir=sweep")
+    for number in range(2):
+        process_of = f"sweep/{number}-lr=*"
+        while not list(tmp_path.glob(f"{process_of}/checkpoints/step-*9.pt")):
+            assert process.poll() is None, process.communicate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(chosen.uniform(0, 0.5))
+        process.kill()
+        assert ended(process).returncode == -signal.SIGKILL
+        process = start(tmp_path, "resume", "sweep")
+    done = ended(process)
+    assert done.returncode == 0, done.stderr
+    runs = sorted(path.name for path in (tmp_path / "whole").iterdir() if path.is_dir())
+    assert len(runs) == 3
+    for name in runs:
+        assert differences(tmp_path / "whole" / name, tmp_path / "sweep" / name) == [], name
