@@ -1,7 +1,9 @@
 """What tests of several files need: a place of their own, and a run that takes a moment."""
 
+import contextlib
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,3 +50,23 @@ def tiny() -> list[str]:
         "model.discriminator.widths=[8]",
         "display=plain",
     ]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four steps, trained once for all tests, which must not change it."""
+    from gan_exp.cli import main
+
+    place = tmp_path_factory.mktemp("trained")
+    words = ["steps=4", "log_every_steps=1", "sample_every_steps=2", "checkpoint_every_steps=2", "batch_size=4"]
+    widths = ["model.generator.widths=[8]", "model.discriminator.widths=[8]"]
+    with contextlib.chdir(place):
+        assert main(["train", *words, *widths, "display=quiet", "hydra.run.dir=run"]) == 0
+    return place / "run"
+
+
+@pytest.fixture
+def run(trained: Path, in_tmp: Path) -> Path:
+    """A copy to do anything with, called `run` in the directory one stands in."""
+    shutil.copytree(trained, "run")
+    return Path("run")
