@@ -1,5 +1,5 @@
 # Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
-.PHONY: help train test test-crash lint format bench dashboard clean
+.PHONY: help train test test-crash lint format bench bench-docs dashboard clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -12,7 +12,8 @@ help:  ## what there is to make
 	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make lint        formatting, lint rules and types"
-	@echo "make bench       measure the training loop against its bare step and a plain PyTorch loop"
+	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
+	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (two hours on a quiet machine)"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
 	@echo "make format      put the source into the form that lint wants"
 	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"
@@ -37,6 +38,11 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-docs: $(VENV)/installed
+	$(BIN)/python -m benchmarks.speed --docs $(ARGS)
+	$(BIN)/python -m benchmarks.speed.scaling --docs
+	$(BIN)/python -m benchmarks.speed.startup --docs
 
 dashboard: $(VENV)/installed
 	$(BIN)/gan-exp dashboard $(ARGS)

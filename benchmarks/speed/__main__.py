@@ -1,5 +1,67 @@
-"""`python -m benchmarks.speed`. The loops stand in a module of their own, which their processes can import."""
+"""`make bench`: all comparisons, or those that --only names."""
 
-from benchmarks.speed.loops import main
+import argparse
+import os
+import sys
 
-main()
+from benchmarks.speed import keras_env
+from benchmarks.speed.comparisons import comparisons
+from benchmarks.speed.machine import describe_machine, sentence
+from benchmarks.speed.measure import TRIES, measure
+from benchmarks.speed.report import as_markdown, as_text, disturbed, plain, save_results, table, write_section
+
+
+def main() -> int:
+    options = _options()
+    tell = lambda text: print(text, flush=True)  # noqa: E731
+    wanted = [name for name in (options.only or "").split(",") if name]
+    needs_keras = not options.without_keras and (not wanted or any(name in "article" for name in wanted))
+    keras = keras_env.ensure(tell) if needs_keras else None
+    chosen = [
+        comparison.quick() if options.quick else comparison
+        for comparison in comparisons(options.data, keras)
+        if not wanted or any(name in comparison.name for name in wanted)
+    ]
+    if not chosen:
+        tell(f"--only {options.only}: must name some of {', '.join(c.name for c in comparisons(None, None))}")
+        return 2
+    machine = describe_machine(options.threads, keras)
+    rounds, tries = (3, 1) if options.quick else (options.rounds, TRIES)
+    tell(sentence(machine))
+    report = {"machine": machine, "options": vars(options), "comparisons": {}}
+    for comparison in chosen:
+        tell(f"\n{comparison.title} ({comparison.name})")
+        results = measure(comparison.loops, options.threads, rounds, tries, tell if options.verbose else _ignore)
+        if not results:
+            continue
+        rows = table(comparison, results)
+        tell(as_text(rows) + f"\n  {disturbed(results)}")
+        report["comparisons"][comparison.name] = plain(results)
+        if options.docs:
+            text = f"**{comparison.title}**\n\n{as_markdown(rows)}\n\nMedian (quartiles). {sentence(machine)}; "
+            write_section(f"speed {comparison.name}", f"{text}{disturbed(results)}.")
+    tell(f"\nraw results: {os.path.relpath(save_results('speed', report))}")
+    return 0
+
+
+def _ignore(text: str) -> None:
+    if not text.startswith("  round"):
+        print(text, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    add = parser.add_argument
+    add("--only", metavar="NAME,...", help="article, floor, mlp-32, mlp-64, dcgan-64, dcgan-128 or parts of these")
+    add("--quick", action="store_true", help="three short rounds: to see that it runs, not for figures")
+    add("--threads", type=int, default=2, help="of every loop, each pinned to as many cores (default 2)")
+    add("--rounds", type=int, default=9, help="more for a steadier median (default 9)")
+    add("--data", metavar="DIR", help="the folder that holds MNIST/raw; drawn strokes without it")
+    add("--without-keras", action="store_true", help="leave out the article's own code")
+    add("--docs", action="store_true", help="write the tables into docs/performance.md")
+    add("--verbose", action="store_true", help="tell each round")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""This project's loops: the whole `gan-exp train` as a user starts it, and the bare step."""
+
+import sys
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from benchmarks.speed.networks import check_folding
+from benchmarks.speed.worker import Iterations, Serve
+from gan_exp import cli
+from gan_exp.build import build_batches, build_data, build_rules, build_state
+from gan_exp.catalog import conf_dir
+from gan_exp.commands.train import trust
+from gan_exp.config import Config, check
+from gan_exp.device import prepare_device
+from gan_exp.hydra_support import register_resolvers
+from gan_exp.step import discriminator_step, generator_step
+from gan_exp.streams import Streams
+from gan_exp.trainer import Trainer
+
+CONF = Path(__file__).with_name("conf")
+ENDLESS = "steps=100000000"
+
+
+def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
+    """The command itself, from its words to its checkpoints, live in a terminal; its steps are asked for in chunks.
+
+    TensorBoard, metrics.jsonl, log, status, display, grids and checkpoints are what the configuration makes of them.
+    """
+    play = Trainer.play
+
+    def play_when_asked(trainer: Trainer, until: int) -> None:
+        assert trainer.display.live, "the display must redraw as in a terminal"
+        serve(lambda count: play(trainer, trainer.state.step + count))
+
+    Trainer.play = play_when_asked  # type: ignore[method-assign]
+    check_folding()
+    words = [*overrides, ENDLESS, "device=cpu", f"device.threads={threads}", "hydra.run.dir=run"]
+    sys.exit(cli.main(["train", "--config-dir", str(CONF), "--trust", "benchmarks", *words]))
+
+
+def bare_step(serve: Serve, threads: int, overrides: list[str]) -> None:
+    """Draws and the updates of `step.py`, nothing else: no trainer, no windows, no numbers read."""
+    config = load_config([*overrides, "device=cpu", f"device.threads={threads}"])
+    serve(plain_steps(config))
+
+
+def plain_steps(config: Config) -> Iterations:
+    device = prepare_device(config.device)
+    data = build_data(config, device)
+    state, rules = build_state(config, data.spec, device), build_rules(config)
+    batches, streams = build_batches(config, data), Streams(config.seed, device)
+
+    def latents(stream: str) -> torch.Tensor:
+        return streams.latents(state.step, stream, config.batch_size, config.latent_dim)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            discriminator_step(state, rules, batches.draw(state.step), latents("discriminator/0"))
+            generator_step(state, rules, latents("generator"))
+            state.step += 1
+
+    return run
+
+
+def load_config(overrides: list[str]) -> Config:
+    """What `gan-exp train` would make of the same words."""
+    register_resolvers()
+    trust(["benchmarks"])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        composed = compose("config", [f"hydra.searchpath=[file://{CONF}]", ENDLESS, *overrides])
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    return check({str(key): value for key, value in plain.items()})

@@ -1,0 +1,118 @@
+"""From chunks to medians, quartiles and paired ratios; tables for the terminal and for docs/performance.md."""
+
+import json
+import statistics
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.comparisons import Comparison
+from benchmarks.speed.measure import ROOT, TOLERATED_LOAD, Chunk
+
+RESULTS = Path(__file__).with_name("results")
+DOCUMENT = ROOT / "docs/performance.md"
+Table = list[list[str]]
+Results = dict[str, list[Chunk]]
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """The median, then the quartiles."""
+    low, middle, high = quartiles(values)
+    return f"{middle:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
+
+
+def table(comparison: Comparison, results: Results) -> Table:
+    """A row each loop; `x reference` is how many times faster it is than the reference, paired within the rounds."""
+    times = {name: [chunk.ms for chunk in chunks] for name, chunks in results.items()}
+    floors = [times[name] for name in comparison.floor if name in times]
+    least = [sum(parts) for parts in zip(*floors, strict=True)] if len(floors) == len(comparison.floor) else []
+    rated = {loop.name: loop.work for loop in comparison.loops if loop.work is not None}
+    if least:
+        times["practical floor: both"] = least
+    rows = [["loop", "ms an iteration", "iterations/s", "times as fast"]]
+    if rated:
+        rows[0].append("rate")
+    if least:
+        rows[0].append("times the floor")
+    reference = times.get(comparison.reference)
+    for name, values in times.items():
+        per_second = 1000 / statistics.median(values)
+        row = [name, spread(values), f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}"]
+        ratios = [] if reference is None else [other / own for other, own in zip(reference, values, strict=True)]
+        alone = name in rated and name not in comparison.floor  # figures of the machine, not of a step
+        row.append("" if alone or not ratios else "1" if name == comparison.reference else spread(ratios))
+        if rated:
+            amount, unit = rated.get(name, (0.0, ""))
+            row.append(f"{amount * per_second:,.0f} {unit}/s" if name in rated else "")
+        if least:
+            row.append("" if name in rated else spread([own / part for own, part in zip(values, least, strict=True)]))
+        rows.append(row)
+    if least:
+        rows.append(_ideal(comparison, times))
+    return rows
+
+
+def _ideal(comparison: Comparison, times: dict[str, list[float]]) -> list[str]:
+    """The same arithmetic at the rate of large matrix products, the same traffic at that of the triad."""
+    work = {loop.name: loop.work[0] for loop in comparison.loops if loop.work is not None}
+    products, adam, large, triad = work
+    per_ms = {name: work[name] / statistics.median(times[name]) for name in (large, triad)}
+    ideal = work[products] / per_ms[large] + work[adam] / per_ms[triad]
+    return ["both at the machine's best rates", f"{ideal:.2f}", f"{1000 / ideal:,.0f}", "", "", ""]
+
+
+def disturbed(results: Results) -> str:
+    """How quiet it was, in a sentence."""
+    chunks = [chunk for values in results.values() for chunk in values]
+    again = sum(chunk.tries - 1 for chunk in chunks)
+    loud = sum(chunk.foreign_load > TOLERATED_LOAD for chunk in chunks)
+    load = statistics.median(chunk.foreign_load for chunk in chunks)
+    rounds = max(len(values) for values in results.values())
+    return (
+        f"{rounds} rounds; other processes kept {load:.2f} cores busy (median); "
+        f"{again} disturbed chunks repeated, {loud} of {len(chunks)} kept although disturbed"
+    )
+
+
+def as_text(rows: Table) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(["", first.strip().ljust(widths[0]), *others]).rstrip())
+    return "\n".join(lines)
+
+
+def as_markdown(rows: Table) -> str:
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def save_results(kind: str, content: dict[str, Any]) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def plain(results: Results) -> dict[str, list[dict[str, float]]]:
+    return {name: [{"ms": chunk.ms, **asdict(chunk)} for chunk in chunks] for name, chunks in results.items()}
+
+
+def write_section(name: str, text: str) -> None:
+    """Replace what stands between the two comments of `name` in docs/performance.md, or append them with it."""
+    begin, end = f"<!-- begin: {name} (written by benchmarks.speed) -->", f"<!-- end: {name} -->"
+    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "# Performance\n"
+    if begin not in document:
+        document = f"{document.rstrip()}\n\n{begin}\n{end}\n"
+    before, _, rest = document.partition(begin)
+    _, _, after = rest.partition(end)
+    DOCUMENT.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
