@@ -65,3 +65,11 @@ def test_known_keys_follow_the_chosen_options() -> None:
     assert "model.generator.width" in dcgan
     assert "model.generator.widths" not in dcgan
     assert {"lr", "model", "device.threads", "optimizer.generator.betas"} <= set(dcgan)
+
+
+@pytest.mark.parametrize("content", [b"[", b"\xff", b"just words", b"5", b"!!python/name:os.system"])
+def test_files_that_cannot_be_read_have_no_keys(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/odd.yaml").write_bytes(content)
+    assert not [key for key in catalog.known_keys(["model=odd"], [tmp_path]) if key.startswith("model.")]
+    assert catalog.describe(tmp_path / "model/odd.yaml") == ""

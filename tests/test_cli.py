@@ -113,6 +113,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     [
         (UserError("lr=0: no"), 2, "gan-exp: lr=0: no\n"),
         (UserError("name=a\nb: no"), 2, "gan-exp: name=a b: no\n"),
+        (UserError("name=\x1b[31mé\ud800\u202e: no"), 2, "gan-exp: name=\\x1b[31mé\\ud800\\u202e: no\n"),
         (TrainingFault("diverged"), 1, "gan-exp: diverged\n"),
         (KeyboardInterrupt(), 130, "gan-exp: interrupted\n"),
     ],

@@ -26,7 +26,7 @@ def groups(extra: Sequence[Path] = ()) -> dict[str, dict[str, Path]]:
 
 def describe(path: Path) -> str:
     """The first comment of an option's file."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ")
     return ""
@@ -72,9 +72,13 @@ def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key
+            yield f"{prefix}{key}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return content
+    """A file of the user's own that can't be read has no keys: whoever trains with it is told what is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -32,5 +32,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def tell(sentence: str) -> None:
-    """One line on stderr, whatever the values in it hold."""
-    print(f"gan-exp: {' '.join(sentence.split())}", file=sys.stderr)
+    """One line on stderr, whatever the values in it hold: no breaks, and nothing that a terminal would obey."""
+    line = " ".join(sentence.split())
+    shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+    print(f"gan-exp: {''.join(shown)}", file=sys.stderr)
