@@ -47,8 +47,7 @@ def table(comparison: Comparison, results: Results) -> Table:
         per_second = 1000 / statistics.median(values)
         row = [name, spread(values), f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}"]
         ratios = [] if reference is None else [other / own for other, own in zip(reference, values, strict=True)]
-        alone = name in rated and name not in comparison.floor  # figures of the machine, not of a step
-        row.append("" if alone or not ratios else "1" if name == comparison.reference else spread(ratios))
+        row.append("" if name in rated or not ratios else "1" if name == comparison.reference else spread(ratios))
         if rated:
             amount, unit = rated.get(name, (0.0, ""))
             row.append(f"{amount * per_second:,.0f} {unit}/s" if name in rated else "")
