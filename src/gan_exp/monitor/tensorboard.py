@@ -39,8 +39,11 @@ class TensorBoardLog:
     def __init__(self, path: Path, config: Mapping[str, Any], config_text: str, resumed_at: int | None) -> None:
         self._path = path
         path.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads a directory's files in the order of their names.
-        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{id(self)}"
+        # TensorBoard reads a directory's files in the order of their names, which must be that of their writing also
+        # within a second, and where the clock was set back.
+        earlier = [int(file.name.split(".")[3]) for file in path.glob("events.out.tfevents.[0-9]*")]
+        second = max(int(time.time()), 1 + max(earlier, default=0))
+        name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{id(self)}"
         self._file = (path / name).open("wb")
         self._records = RecordWriter(self._file)
         try:
