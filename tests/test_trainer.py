@@ -27,6 +27,7 @@ from gan_exp.cli import main
 from gan_exp.config import Config
 from gan_exp.data.packed import Batch, Batches, DataSpec, PackedImages
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.monitor import tensorboard as tensorboard_module
 from gan_exp.monitor.images import scatter_plot
 from gan_exp.monitor.tensorboard import LAYOUT
 from gan_exp.monitor.window import gradient_norm
@@ -59,7 +60,6 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
         run = RunDir.open(str(directory))
         status = run.read_status()
         assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
-        _age_events(run)
         go_on = lambda: locked_continue(config, run)  # noqa: E731, B023
     monkeypatch.setattr(trainer_module, "generator_step", original)
     go_on()
@@ -71,14 +71,6 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
 def locked_continue(config: Config, run: RunDir) -> None:
     with run.locked():
         continue_run(config, run)
-
-
-def _age_events(run: RunDir) -> None:
-    """TensorBoard reads files by the second in their names; the runs of a test can all begin in one."""
-    for path in run.tensorboard.iterdir():
-        if not path.name.endswith("earlier"):
-            count = sum(other.name.endswith("earlier") for other in run.tensorboard.iterdir())
-            path.rename(path.with_name(f"events.out.tfevents.{count:010d}.earlier"))
 
 
 def assert_same_run(first: RunDir, second: RunDir) -> None:
@@ -195,12 +187,24 @@ def test_no_batch_is_passed_over(words: tuple[str, ...], in_tmp: Path, monkeypat
     assert drawn == list(range(16 if words else 12))
 
 
+def test_a_clock_that_was_set_back(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a power cut without a battery: TensorBoard, which reads files by their names, must not mix them up."""
+    config = small_config("mlp", *RHYTHM)
+    run = play(config, "run", (), monkeypatch)
+    for step in (10, 11):
+        run.checkpoint(step).unlink()
+    monkeypatch.setattr(tensorboard_module.time, "time", lambda: 1000.0)
+    locked_continue(config, run)
+    accumulator = read_events(run)
+    for tag in accumulator.Tags()["scalars"]:
+        assert [event.step for event in accumulator.Scalars(tag)] == [4, 8, 11], tag
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it had logged beyond that is written again, not twice."""
     config = small_config("mlp", *RHYTHM)
     whole = play(config, "whole", (), monkeypatch)
     killed = play(config, "killed", (), monkeypatch)
-    _age_events(killed)
     for step in (10, 11):
         killed.checkpoint(step).write_bytes(killed.checkpoint(step).read_bytes()[:1000])
     with killed.metrics.open("a") as metrics:
@@ -218,7 +222,6 @@ def test_a_run_goes_on_for_longer(in_tmp: Path, monkeypatch: pytest.MonkeyPatch)
     play(small_config("mlp", *RHYTHM, "steps=8"), "run", (), monkeypatch)
     longer = small_config("mlp", *RHYTHM, "steps=12")
     run = RunDir.open("run")
-    _age_events(run)
     continue_run(longer, run)
     whole = play(longer, "whole", (), monkeypatch)
     assert_same(load_checkpoint(run.checkpoint(12)), load_checkpoint(whole.checkpoint(12)))
@@ -518,14 +521,22 @@ def test_a_run_that_never_began_begins(in_tmp: Path, monkeypatch: pytest.MonkeyP
     def crash(*_: object) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(trainer_module, "save_checkpoint", crash)
-        start_run(config, "run")
-    run = RunDir.open("run")
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for how, ending in ((crash, SystemExit), (full, TrainingFault)):
+        with monkeypatch.context() as patched, pytest.raises(ending):
+            patched.setattr(trainer_module, "save_checkpoint", how)
+            start_run(config, how.__name__)
+    assert RunDir.open("full").read_status()["state"] == "failed"
+    run = RunDir.open("crash")
     assert not run.status.exists()
-    _age_events(run)
+    run.environment.unlink()
+    locked_continue(config, RunDir.open("full"))
+    assert_same_run(whole, RunDir.open("full"))
     locked_continue(config, run)
     assert_same_run(whole, run)
+    assert run.environment.exists()
     for accumulator in map(read_events, (whole, run)):
         assert [event.step for event in accumulator.Scalars("loss/generator")] == [4, 8, 11]
         assert len(accumulator.Tensors("config/text_summary")) == 1

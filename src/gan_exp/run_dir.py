@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,7 +47,7 @@ class RunDir:
                     f"{path}: holds a run already; go on with `gan-exp resume {path}`, or choose another directory"
                 ) from None
             run.make_folders()
-            write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+            run.write_environment(environment)
             sync_directory(run.path.parent)
             sync_directory(run.path.parent.parent)
         except OSError as error:
@@ -67,6 +68,9 @@ class RunDir:
                 else f"{path}: is not the directory of a run (it holds no config.yaml)"
             )
         return cls(place.resolve())
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
 
     def make_folders(self) -> None:
         """Those that a crash, or a user, may have left out."""
@@ -220,8 +224,8 @@ def write_atomically(path: Path, content: str | bytes, durable: bool = True, exc
     With `exclusive`, raises FileExistsError where there is one already.
     """
     data = content.encode() if isinstance(content, str) else content
-    # In the same directory, since a rename can't cross file systems.
-    spare = path.with_name(f".{path.name}-{os.getpid()}{PARTIAL}")
+    # In the same directory, since a rename can't cross file systems; no other thread's, nor another machine's.
+    spare = path.with_name(f".{path.name}-{secrets.token_hex(4)}{PARTIAL}")
     try:
         with spare.open("wb") as file:
             file.write(data)

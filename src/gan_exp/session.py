@@ -53,7 +53,7 @@ def continue_run(config: Config, run: RunDir) -> None:
     A run that a crash took before its first checkpoint, which is that of step 0, begins. Raises UserError where
     `config` would make another experiment of it, or the data is no longer the same.
     """
-    never_began = not run.status.exists() and not run.list_checkpoints()
+    never_began = not run.list_checkpoints() and run.read_status().get("step", 0) == 0
     checkpoint, passed_over = (None, []) if never_began else load_newest(run)
     _refuse_another_experiment(config, run, checkpoint or {})
     device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
@@ -67,6 +67,7 @@ def continue_run(config: Config, run: RunDir) -> None:
         run.remove_leftovers()
         if checkpoint is None:
             run.forget_beginning()
+            run.write_environment(describe_environment(device))
         plain = config.model_dump(mode="json")
         if plain != run.read_config():
             write_atomically(run.config, yaml_text(plain))

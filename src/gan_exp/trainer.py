@@ -85,12 +85,12 @@ class Trainer:
         began = time.perf_counter()
         self._rate_mark = (began, self.state.step)
         try:
-            if self._saved_step is None:
-                self.save()  # from here on, whatever happens is resumed: the run has a status and a checkpoint
-            self.run.write_status("running", self.state.step)
             self.display.start(self.state.step)
-            if self.state.step == 0 and not self.run.sample_grid(0).exists():
+            if self._saved_step is None:
+                # In this order: what a run goes on from once there is a checkpoint, the grid of step 0 is a part of.
                 self.sample()
+                self.save()
+            self.run.write_status("running", self.state.step)
             self.play(until=self.config.steps)
             if self._saved_step != self.state.step:
                 self.save()
