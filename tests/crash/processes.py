@@ -54,6 +54,12 @@ def ended(process: subprocess.Popen[str], limit: float = 120) -> subprocess.Comp
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def begin_or_go_on(place: Path, words: Sequence[str]) -> list[str]:
+    """What one would type, wherever it stopped."""
+    begun = RunDir(place / "run").config.exists()
+    return ["resume", "run"] if begun else ["train", *words, "hydra.run.dir=run"]
+
+
 def finish(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """To its good end."""
     done = ended(start(place, *words))
@@ -100,10 +106,9 @@ def train_killed(place: Path, words: Sequence[str], kills: int, seed: int, start
             break
         left = loop * (1 - done / int(steps_of(words)))
         after = chosen.uniform(0, startup) if chosen.random() < 0.25 else startup + chosen.uniform(0, left)
-        begun = run.config.exists()
-        process = start(place, *(("resume", "run") if begun else ("train", *words, "hydra.run.dir=run")))
+        process = start(place, *begin_or_go_on(place, words))
         hit += stop(process, signal.SIGKILL, after).returncode == -signal.SIGKILL
-    finish(place, *(("resume", "run") if run.config.exists() else ("train", *words, "hydra.run.dir=run")))
+    finish(place, *begin_or_go_on(place, words))
     return hit
 
 
