@@ -69,7 +69,7 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
     generator = build_generator(config, spec)
     try:
         generator.load_state_dict(content.get("generator_ema", content["generator"]))
-    except RuntimeError as error:  # other layers, other sizes
+    except (RuntimeError, TypeError, AttributeError) as error:  # other layers, other sizes, or no tensors at all
         raise UserError(
             f"{checkpoint or run_dir.path}: the weights don't fit the model in {run_dir.config} "
             f"({str(error).splitlines()[-1].strip()})"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import warnings
@@ -52,12 +53,14 @@ def folder(
     tree = _Tree(place, _find_images(place), skip_broken, max_megapixels)
     packed = Path(cache).expanduser() / f"folder-{tree.key(size, fit, channels)}"
     try:
-        if not _is_whole(packed):
+        data = _open_whole(packed)
+        if data is None:
             packed.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{packed}.lock"):  # of two runs that come at once, one packs and the other waits
-                if not _is_whole(packed):
+                data = _open_whole(packed)
+                if data is None:
                     _pack(tree, size, fit, channels, packed)
-        return _open(packed)
+        return data or _open(packed)
     except OSError as error:
         raise UserError(
             f"dataset.cache={cache}: can't be written ({error.strerror or error}); name a folder with room for it"
@@ -235,18 +238,24 @@ def _digest(packed: Path, meta: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _is_whole(packed: Path) -> bool:
+def _open_whole(packed: Path) -> PackedImages | None:
+    """None where it is not whole, or not what it says it is: anyone can write a file with a digest."""
     try:
         meta = json.loads((packed / "meta.json").read_text(encoding="utf-8"))
-        return bool(meta.pop("digest") == _digest(packed, meta))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return _open(packed) if meta.pop("digest") == _digest(packed, meta) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        return None
 
 
 def _open(packed: Path) -> PackedImages:
     """Mapped into memory: pages are read as batches ask for them, and the system drops them when it needs the room."""
     meta = json.loads((packed / "meta.json").read_text(encoding="utf-8"))
     shape = (meta["count"], meta["channels"], meta["height"], meta["width"])
-    flat = torch.from_file(str(packed / "images.u8"), shared=False, size=int(np.prod(shape)), dtype=torch.uint8)
+    images = packed / "images.u8"
+    if math.prod(shape) != images.stat().st_size:
+        raise ValueError(f"{images} does not hold {shape}")
+    flat = torch.from_file(str(images), shared=False, size=math.prod(shape), dtype=torch.uint8)
     labels = torch.from_numpy(np.load(packed / "labels.npy")) if meta["classes"] else None
+    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < len(meta["classes"]):
+        raise ValueError("labels without a class")
     return PackedImages(flat.view(shape), labels, tuple(meta["classes"]))
