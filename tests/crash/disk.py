@@ -72,38 +72,38 @@ class Disk:
     def content(self, node: Node) -> bytes:
         return next((_read(path) for path, other in self.names.items() if other is node), node.latest)
 
-    def after_power_cut(self) -> Iterator[tuple[str, Tree]]:
-        """Each state that the next boot may find, with words for it; many of them are alike.
+    def states(self) -> Iterator[tuple[str, Tree]]:
+        """What a killed process leaves, then each state that the boot after a power cut may find; many are alike.
 
         Changes of names last in their order, as in a journal, up to any of them.
         """
+        current = {node: self.content(node) for node in {*self.names.values(), *self.lasting.values()}}
+        current |= {node: self.content(node) for change in self.pending for node in change.names.values() if node}
+        yield "killed", self._tree(self.names, current, "kept")
         names = dict(self.lasting)
         for count in range(len(self.pending) + 1):
             if count:
                 _apply(names, self.pending[count - 1].names)
             for contents in CONTENTS:
                 words = f"power cut, {count} of {len(self.pending)} names on the disk, unsynced content {contents}"
-                yield words, self._tree(names, contents)
+                yield words, self._tree(names, current, contents)
 
-    def now(self) -> Tree:
-        """As a killed process leaves it."""
-        return self._tree(self.names, "kept")
-
-    def _tree(self, names: dict[Path, Node], contents: str) -> Tree:
+    def _tree(self, names: dict[Path, Node], current: dict[Node, bytes], contents: str) -> Tree:
         tree: Tree = {}
         for path, node in sorted(names.items()):
             if path.parent == self.root or str(path.parent.relative_to(self.root)) in tree:
-                tree[str(path.relative_to(self.root))] = None if node.directory else self._survivor(node, contents)
+                content = None if node.directory else _survivor(node.synced, current[node], contents)
+                tree[str(path.relative_to(self.root))] = content
         return tree
 
-    def _survivor(self, node: Node, contents: str) -> bytes:
-        synced, current = node.synced, self.content(node)
-        if contents == "kept" or synced == current:
-            return current
-        if contents == "lost" or not current.startswith(synced):
-            return synced
-        unsynced = len(current) - len(synced)
-        return current[: len(synced) + unsynced // 2] if contents == "half" else synced + bytes(unsynced)
+
+def _survivor(synced: bytes, current: bytes, contents: str) -> bytes:
+    if contents == "kept" or synced == current:
+        return current
+    if contents == "lost" or not current.startswith(synced):
+        return synced
+    unsynced = len(current) - len(synced)
+    return current[: len(synced) + unsynced // 2] if contents == "half" else synced + bytes(unsynced)
 
 
 def write_tree(tree: Tree, directory: Path) -> None:

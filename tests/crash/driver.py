@@ -6,7 +6,6 @@ alike ones once, and compares. A child is forked for each, since importing PyTor
 """
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -16,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from crash.disk import Disk, Tree, write_tree
+from crash.disk import Disk, write_tree
 from crash.syscalls import Watched
 
 OVERLOOKED = ("log.txt", ".lock")  # states that differ in these only are resumed once
@@ -33,6 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("words", nargs="+")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # a child that is forked where threads were at work waits for them forever
     os.chdir(options.place)
     chosen = random.Random(options.seed)
 
@@ -72,16 +72,17 @@ def _record(place: Path, states: Path, words: list[str]) -> tuple[list[Path], in
 
 
 def _recording(states: Path, words: list[str]) -> int:
-    seen: set[str] = set()
+    seen: set[int] = set()
     calls = 0
     disk = Disk(Path("run").resolve())
 
     def note(words: str) -> None:
         nonlocal calls
         calls += 1
-        for kind, tree in (("killed", disk.now()), *disk.after_power_cut()):
-            if (fingerprint := _fingerprint(tree)) not in seen:
-                seen.add(fingerprint)
+        for kind, tree in disk.states():
+            content = hash(frozenset(item for item in tree.items() if item[0] not in OVERLOOKED))
+            if content not in seen:
+                seen.add(content)
                 state = states / f"{len(seen):05}"
                 write_tree(tree, state / "run")
                 (state / "when").write_text(f"{words} (call {calls}): {kind}")
@@ -117,11 +118,6 @@ def _watched(disk: Disk, at: Callable[[str], None], words: list[str]) -> int:
         code = gan_exp(words)
         at("at the end")
     return code
-
-
-def _fingerprint(tree: Tree) -> str:
-    kept = {name: content for name, content in tree.items() if Path(name).name not in OVERLOOKED}
-    return hashlib.blake2b(repr(sorted(kept.items())).encode()).hexdigest()
 
 
 def _check_all(states: list[Path], processes: int) -> list[str]:
