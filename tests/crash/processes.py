@@ -83,37 +83,39 @@ def wait_for(process: subprocess.Popen[str], path: Path) -> None:
         time.sleep(0.002)
 
 
-def train_whole(place: Path, words: Sequence[str]) -> tuple[float, float]:
-    """`place`/whole, never stopped; the seconds before its loop and in it."""
+def train_whole(place: Path, words: Sequence[str]) -> float:
+    """`place`/whole, never stopped; the seconds before its loop."""
     began = time.perf_counter()
     finish(place, "train", *words, "hydra.run.dir=whole")
-    took = time.perf_counter() - began
-    loop = RunDir(place / "whole").read_status()["train_seconds"]
-    return took - loop, loop
+    took: float = time.perf_counter() - began - RunDir(place / "whole").read_status()["train_seconds"]
+    return took
 
 
-def train_killed(place: Path, words: Sequence[str], kills: int, seed: int, startup: float, loop: float) -> int:
-    """`place`/run, killed at random instants and resumed each time, to its end; how many kills met a living process.
+def train_killed(place: Path, words: Sequence[str], kills: int, seed: int, startup: float) -> None:
+    """`place`/run, killed at random instants and resumed each time, to its end.
 
-    One in four may come while the process still starts.
+    One in four comes while the process still starts, the others after a checkpoint of their own choice.
     """
     chosen = random.Random(seed)
+    steps = next(int(word.removeprefix("steps=")) for word in words if word.startswith("steps="))
     run = RunDir(place / "run")
-    hit = 0
-    for _ in range(4 * kills):
-        done = max((step for step, _ in run.list_checkpoints()), default=0)
-        if hit == kills or done == int(steps_of(words)):
-            break
-        left = loop * (1 - done / int(steps_of(words)))
-        after = chosen.uniform(0, startup) if chosen.random() < 0.25 else startup + chosen.uniform(0, left)
+    for _ in range(kills):
+        done = newest(run)
         process = start(place, *begin_or_go_on(place, words))
-        hit += stop(process, signal.SIGKILL, after).returncode == -signal.SIGKILL
+        if chosen.random() < 0.25:
+            after = chosen.uniform(0.05, 0.4) * startup
+        else:
+            target = chosen.uniform(done, done + 0.4 * (steps - done))
+            while newest(run) <= target:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.002)
+            after = chosen.uniform(0, 0.1)
+        assert stop(process, signal.SIGKILL, after).returncode == -signal.SIGKILL
     finish(place, *begin_or_go_on(place, words))
-    return hit
 
 
-def steps_of(words: Sequence[str]) -> str:
-    return next(word.removeprefix("steps=") for word in words if word.startswith("steps="))
+def newest(run: RunDir) -> int:
+    return max((step for step, _ in run.list_checkpoints()), default=0)
 
 
 def explore(place: Path, words: Sequence[str], *options: str, limit: float = 900) -> subprocess.CompletedProcess[str]:

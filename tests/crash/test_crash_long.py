@@ -52,8 +52,7 @@ def test_killed_at_random(name: str, tmp_path: Path) -> None:
     """Several times over, each time by SIGKILL, and resumed from the command line."""
     model, steps, *overrides = CONFIGURATIONS[name]
     words = words_for(model, *overrides, *SELDOM, steps=steps)
-    startup, loop = train_whole(tmp_path, words)
-    assert train_killed(tmp_path, words, KILLS, len(name), startup, loop) == KILLS
+    train_killed(tmp_path, words, KILLS, len(name), train_whole(tmp_path, words))
     assert differences(tmp_path / "whole", tmp_path / "run") == []
 
 
@@ -118,8 +117,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], fl
     """A run never stopped, its words, and the seconds before its loop."""
     place = tmp_path_factory.mktemp("never-stopped")
     words = words_for("mlp", "schedule=cosine", *SELDOM, "display=plain", steps=600)
-    startup, _ = train_whole(place, words)
-    return place / "whole", words, startup
+    return place / "whole", words, train_whole(place, words)
 
 
 @pytest.mark.parametrize("number", STOPPING)
@@ -132,7 +130,7 @@ def test_asked_to_stop(number: signal.Signals, whole: tuple[Path, list[str], flo
         process = start(tmp_path, *begin_or_go_on(tmp_path, words))
         if not early:
             wait_for(process, run.checkpoint(30))
-        done = stop(process, number, chosen.uniform(0.1, 0.8) * startup if early else chosen.uniform(0, 0.3))
+        done = stop(process, number, chosen.uniform(0.05, 0.4) * startup if early else chosen.uniform(0, 0.3))
         assert done.returncode == 128 + number, done
         assert "Traceback" not in done.stderr
         told = re.search(r"go on .*with: gan-exp resume (\S+)", done.stdout)
