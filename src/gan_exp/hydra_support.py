@@ -60,9 +60,11 @@ def explain(error: BaseException, words: list[str]) -> str:
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()  # Hydra raises a cause from itself at times: a chain can be a ring
+    while cause is not None and id(cause) not in seen:
         if isinstance(cause, UserError | TrainingFault):
             return str(cause)
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
     if text.startswith("Ambiguous value for argument"):
