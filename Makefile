@@ -13,7 +13,7 @@ help:  ## what there is to make
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make lint        formatting, lint rules and types"
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
-	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (two hours on a quiet machine)"
+	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (over an hour, on a quiet machine)"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
 	@echo "make format      put the source into the form that lint wants"
 	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"

@@ -6,6 +6,7 @@ import sys
 
 from benchmarks.speed import keras_env
 from benchmarks.speed.comparisons import comparisons
+from benchmarks.speed.data import mnist_folder
 from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.measure import TRIES, measure
 from benchmarks.speed.report import as_markdown, as_text, disturbed, plain, save_results, table, write_section
@@ -26,7 +27,7 @@ def main() -> int:
         tell(f"--only {options.only}: must name some of {', '.join(c.name for c in comparisons(None, None))}")
         return 2
     machine = describe_machine(options.threads, keras)
-    rounds, tries = (3, 1) if options.quick else (options.rounds, TRIES)
+    rounds, tries = (3, 1) if options.quick else (options.rounds, options.tries)
     tell(sentence(machine))
     report = {"machine": machine, "options": vars(options), "comparisons": {}}
     for comparison in chosen:
@@ -56,7 +57,8 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="three short rounds: to see that it runs, not for figures")
     add("--threads", type=int, default=2, help="of every loop, each pinned to as many cores (default 2)")
     add("--rounds", type=int, default=9, help="more for a steadier median (default 9)")
-    add("--data", metavar="DIR", help="the folder that holds MNIST/raw; drawn strokes without it")
+    add("--tries", type=int, default=TRIES, help=f"at most, for a chunk that others disturb (default {TRIES})")
+    add("--data", type=mnist_folder, help="the folder that holds MNIST/raw; drawn strokes without it")
     add("--without-keras", action="store_true", help="leave out the article's own code")
     add("--docs", action="store_true", help="write the tables into docs/performance.md")
     add("--verbose", action="store_true", help="tell each round")

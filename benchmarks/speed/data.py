@@ -19,6 +19,13 @@ def load_images(count: int = 60_000, size: int = 28, root: str | None = None) ->
     return prototypes[random.integers(PROTOTYPES, size=count)]
 
 
+def mnist_folder(root: str) -> str:
+    """For argparse: the absolute path. Raises ValueError unless it holds MNIST/raw."""
+    if not (Path(root) / "MNIST/raw/train-images-idx3-ubyte").exists():
+        raise ValueError(root)
+    return str(Path(root).resolve())
+
+
 def _stroke(random: np.random.Generator, size: int) -> NDArray[np.uint8]:
     """A thick quadratic Bezier curve, about as much ink as a digit has."""
     first, middle, last = random.uniform(0.15, 0.85, (3, 2)) * size

@@ -53,7 +53,7 @@ class Chunk:
 
 
 class LoopFailed(Exception):
-    """The loop's process ended; the last lines that it printed are the reason."""
+    """The loop's process ended; the last line that it printed is the reason."""
 
 
 class Worker:
@@ -101,7 +101,8 @@ class Worker:
         if not line:
             self._process.wait()
             time.sleep(0.1)  # for what is still on its way to the terminal
-            raise LoopFailed(b"".join(self._printed).decode(errors="replace").strip())
+            printed = b"".join(self._printed).decode(errors="replace")
+            raise LoopFailed(printed.strip().rpartition("\n")[2])
         self._process.send_signal(signal.SIGSTOP)
         reply: dict[str, float] = json.loads(line)
         return reply
@@ -141,7 +142,7 @@ def measure(
                     workers[loop.name] = Worker(loop, threads, Path(folder) / str(number))
                     results[loop.name] = []
                 except LoopFailed as failure:
-                    tell(f"  left out: {loop.name}, which failed: {str(failure)[-1500:]}")
+                    tell(f"  left out: {loop.name}, which failed: {failure}")
             counts = {name: _warm_up(worker) for name, worker in workers.items()}
             for number in range(rounds):
                 for name, worker in workers.items():

@@ -12,6 +12,13 @@ from benchmarks.speed.measure import ROOT, TOLERATED_LOAD, Chunk
 
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = ROOT / "docs/performance.md"
+INTRODUCTION = """# Performance
+
+What is between comments here was written by `make bench-docs`; `benchmarks/speed` has the code. Each loop ran in a
+process and a terminal of its own, pinned to the same cores with the same number of threads, one at a time while the
+others were stopped, in rounds A B C A B C after one round of warming up. Chunks that other processes disturbed were
+repeated. Ratios are taken within a round: the machine's speed drifts, so that figures of different tables can't be compared.
+"""
 Table = list[list[str]]
 Results = dict[str, list[Chunk]]
 
@@ -54,7 +61,7 @@ def table(comparison: Comparison, results: Results) -> Table:
         if least:
             row.append("" if name in rated else spread([own / part for own, part in zip(values, least, strict=True)]))
         rows.append(row)
-    if least:
+    if least and rated.keys() <= times.keys():
         rows.append(_ideal(comparison, times))
     return rows
 
@@ -109,7 +116,7 @@ def plain(results: Results) -> dict[str, list[dict[str, float]]]:
 def write_section(name: str, text: str) -> None:
     """Replace what stands between the two comments of `name` in docs/performance.md, or append them with it."""
     begin, end = f"<!-- begin: {name} (written by benchmarks.speed) -->", f"<!-- end: {name} -->"
-    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "# Performance\n"
+    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else INTRODUCTION
     if begin not in document:
         document = f"{document.rstrip()}\n\n{begin}\n{end}\n"
     before, _, rest = document.partition(begin)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.speed.data import load_images
+from benchmarks.speed.data import load_images, mnist_folder
 from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.measure import thread_variables
 from benchmarks.speed.report import as_markdown, as_text, save_results, spread, write_section
@@ -66,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=9, help="of each command, a first one not counted")
-    parser.add_argument("--data", metavar="DIR", help="the folder that holds MNIST/raw; drawn strokes without it")
+    parser.add_argument("--data", type=mnist_folder, help="the folder that holds MNIST/raw; drawn strokes without it")
     parser.add_argument("--quick", action="store_true", help="each once: to see that it runs")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/performance.md")
     options = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> int:
     print(sentence(machine), flush=True)
     with tempfile.TemporaryDirectory(prefix="gan-exp-bench-") as place:
         folder = Path(place)
-        root = Path(options.data).resolve() if options.data else folder / "data"
+        root = Path(options.data) if options.data else folder / "data"
         if not options.data:
             write_mnist(root)
         environment = {**os.environ, **thread_variables(options.threads), "GAN_EXP_DATA": str(root)}
