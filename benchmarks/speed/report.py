@@ -17,7 +17,7 @@ INTRODUCTION = """# Performance
 What is between comments here was written by `make bench-docs`; `benchmarks/speed` has the code. Each loop ran in a
 process and a terminal of its own, pinned to the same cores with the same number of threads, one at a time while the
 others were stopped, in rounds A B C A B C after one round of warming up. Chunks that other processes disturbed were
-repeated. Ratios are taken within a round: the machine's speed drifts, so that figures of different tables can't be compared.
+repeated. Ratios are taken within a round: the machine drifts, and figures of different tables can't be compared.
 """
 Table = list[list[str]]
 Results = dict[str, list[Chunk]]
