@@ -15,6 +15,7 @@ FLOORS = (
     {"step"},
     {"config", "catalog", "run_dir"},
     {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence"},
+    {"export"},
     {"monitor"},
     {"trainer"},
     {"session"},

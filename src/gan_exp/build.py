@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_exp.config import Config, resolve_target
+from gan_exp.config import Config, Node, resolve_target
 from gan_exp.data.packed import Batches, DataSpec, PackedImages
 from gan_exp.errors import UserError
 from gan_exp.state import TrainingState
@@ -21,8 +21,11 @@ SPARE_GPU_MEMORY = 2.0  # a data set goes to the GPU if it fits this many times 
 def build(config: Config, path: str, **injected: Any) -> Any:
     """Call what the node at `path` names with the node's arguments and `injected`; None where there is no such node."""
     node = config.node(path)
-    if node is None:
-        return None
+    return None if node is None else build_node(path, node, **injected)
+
+
+def build_node(path: str, node: Node, **injected: Any) -> Any:
+    """Call what a checked node names; `path` is where it stands in the configuration."""
     target = resolve_target(path, node["_target_"])
     arguments = {key: value for key, value in node.items() if key != "_target_"}
     try:

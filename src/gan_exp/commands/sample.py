@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
     from gan_exp.commands.train import trust
 
     trust(options.trust)
-    generator, config, spec = load_generator(run_dir, options.checkpoint)
+    generator, config, spec, _ = load_trained(run_dir, options.checkpoint)
     labels = _labels(config, spec, options.label, options.count)
     images = draw(generator, config.latent_dim, options.count, options.seed, labels, spec)
     try:
@@ -55,8 +55,11 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", "Config", "DataSpec"]:
-    """The run's generator ready to sample, its configuration and what its data was like; no data set is needed."""
+def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", "Config", "DataSpec", int]:
+    """The run's generator ready to sample, its configuration, what its data was like, and the step.
+
+    No data set is needed. Says which checkpoints it passes over because they are damaged.
+    """
     from gan_exp.build import build_generator
     from gan_exp.checkpoint import data_spec, load_checkpoint, load_newest
     from gan_exp.config import check
@@ -64,7 +67,9 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
     config = check(run_dir.read_config())
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise UserError(f"--checkpoint {checkpoint}: no such file; the run's are in {run_dir.checkpoints}")
-    content = load_newest(run_dir)[0] if checkpoint is None else load_checkpoint(Path(checkpoint))
+    content, passed_over = load_newest(run_dir) if checkpoint is None else (load_checkpoint(Path(checkpoint)), [])
+    for sentence in passed_over:
+        print(f"passed over: {sentence}")
     spec = data_spec(content)
     generator = build_generator(config, spec)
     try:
@@ -74,7 +79,7 @@ def load_generator(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.
             f"{checkpoint or run_dir.path}: the weights don't fit the model in {run_dir.config} "
             f"({str(error).splitlines()[-1].strip()})"
         ) from error
-    return generator.eval().requires_grad_(False), config, spec
+    return generator.eval().requires_grad_(False), config, spec, content["step"]
 
 
 def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) -> "Tensor | None":

@@ -1,0 +1,37 @@
+"""`gan-exp export RUN`: the trained generator as one file that needs neither the run nor its data."""
+
+from pathlib import Path
+
+from gan_exp.commands.arguments import Parser
+from gan_exp.errors import UserError
+from gan_exp.run_dir import RunDir
+
+
+def run(arguments: list[str]) -> int:
+    parser = Parser("export", "Write a run's generator (the averaged one, where the run keeps an average) as one file.")
+    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
+        "default generator.safetensors; gan_exp.export.load_generator reads it"
+    ))  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
+    )
+    options = parser.parse_args(arguments)
+    run_dir = RunDir.open(options.run)
+    output = Path(options.output)
+    if output.suffix != ".safetensors":
+        raise UserError(f"--output {output}: must end in .safetensors")
+
+    from gan_exp.commands.sample import load_trained
+    from gan_exp.commands.train import trust
+    from gan_exp.export import save_generator
+
+    trust(options.trust)
+    generator, config, spec, step = load_trained(run_dir, options.checkpoint)
+    try:
+        save_generator(output, generator, config, spec, step)
+    except OSError as error:
+        raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
+    print(f"the generator of step {step} in {output}")
+    return 0
