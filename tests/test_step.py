@@ -18,7 +18,7 @@ from gan_exp.data.packed import Batch, DataSpec, normalise
 from gan_exp.losses import Hinge, NonSaturating, RelativisticPairing
 from gan_exp.penalties import R1, Critique, Draw
 from gan_exp.state import TrainingState
-from gan_exp.step import Rules, discriminator_step, generator_step
+from gan_exp.step import Rules, Turn, discriminator_step, generator_step, play_step
 from gan_exp.streams import Streams
 
 SHAPE = (1, 8, 8)
@@ -398,3 +398,30 @@ def test_a_game_that_needs_random_numbers_says_so() -> None:
     state, rules = make("mlp", "instance_noise=0.1")
     with pytest.raises(ValueError, match="draws random numbers for noise/real: pass `draw`"):
         discriminator_step(state, rules, real_batch(), latents())
+
+
+@pytest.mark.parametrize("overrides", [[], ["conditional=true"], ["penalty=r1_r2"], ["loss=rpgan"], ["n_critic=2"]])
+def test_reused_fakes_are_those_of_ds_last_update(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """G runs once less, and its update is the one that the same latents and labels would have made."""
+    config = small_config("dcgan", "optimizer=sgd", "lr=0.1", *overrides)
+    batches, fresh = [real_batch(seed) for seed in range(config.n_critic)], real_batch(7)
+    turns = [Turn(latents(seed), batch, draw) for seed, batch in enumerate(batches)]
+    state, rules = build_state(config, SPEC, CPU), dataclasses.replace(build_rules(config), reuse_fakes=True)
+    other = build_state(config, SPEC, CPU)
+
+    made = []
+    original = step_module.generate
+    monkeypatch.setattr(step_module, "generate", lambda *given: made.append(original(*given)) or made[-1])
+    play_step(state, rules, turns, Turn(latents(8), fresh, draw))
+    assert len(made) == config.n_critic
+    monkeypatch.setattr(step_module, "generate", original)
+
+    for turn in turns:
+        statistics = buffers(other.generator)
+        discriminator_step(other, rules, turn.batch, turn.latents, draw)
+    for name, value in other.generator.named_buffers():
+        value.copy_(statistics[name])  # the last forward of G is not made twice
+    generator_step(other, rules, turns[-1].latents, draw, turns[-1].batch)
+    torch.testing.assert_close(parameters(state.generator), parameters(other.generator))
+    torch.testing.assert_close(parameters(state.discriminator), parameters(other.discriminator))
+    torch.testing.assert_close(buffers(state.generator), buffers(other.generator))

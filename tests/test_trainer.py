@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from builders import assert_same, read_lines, small_config
 from gan_exp import session as session_module
+from gan_exp import step as step_module
 from gan_exp import trainer as trainer_module
 from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.checkpoint import load_checkpoint
@@ -51,7 +52,7 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
             signal.raise_signal(signal.SIGINT)
         return original(state, *rest)
 
-    monkeypatch.setattr(trainer_module, "generator_step", interrupted)
+    monkeypatch.setattr(step_module, "generator_step", interrupted)
     go_on: Callable[[], None] = lambda: start_run(config, str(directory))  # noqa: E731
     for stop in sorted(stops):
         with pytest.raises(Interrupted) as ended:
@@ -61,7 +62,7 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
         status = run.read_status()
         assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
         go_on = lambda: locked_continue(config, run)  # noqa: E731, B023
-    monkeypatch.setattr(trainer_module, "generator_step", original)
+    monkeypatch.setattr(step_module, "generator_step", original)
     go_on()
     run = RunDir.open(str(directory))
     assert run.read_status()["state"] == "finished"
@@ -135,13 +136,13 @@ def test_a_lazy_penalty_comes_at_every_kth_update_k_times_as_strong(
 ) -> None:
     weights = []
 
-    def noted(state: Any, rules: Any, batch: Any, latents: Any, draw: Any, weight: float) -> Any:
-        report = discriminator_step(state, rules, batch, latents, draw, weight)
+    def noted(state: Any, rules: Any, batch: Any, latents: Any, draw: Any, weight: float, *rest: Any) -> Any:
+        report = discriminator_step(state, rules, batch, latents, draw, weight, *rest)
         assert (report.penalty is None) == (weight == 0)
         weights.append(weight)
         return report
 
-    monkeypatch.setattr(trainer_module, "discriminator_step", noted)
+    monkeypatch.setattr(step_module, "discriminator_step", noted)
     start_run(small_config("mlp", "steps=5", "n_critic=2", "penalty=r1", "penalty.every=4"), "run")
     assert weights == [4.0, 0, 0, 0, 4.0, 0, 0, 0, 4.0, 0]
     weights.clear()
@@ -159,7 +160,7 @@ def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPat
         seen.append((group["lr"], group["betas"][1]))
         return generator_step(state, *rest)
 
-    monkeypatch.setattr(trainer_module, "generator_step", noted)
+    monkeypatch.setattr(step_module, "generator_step", noted)
     monkeypatch.setattr(
         trainer_module.TrainingState, "update_ema", lambda self, halflife, batch: halflives.append(halflife)
     )
@@ -386,7 +387,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
             state.generator_parameters[0].data[0, 0] = math.nan
         return original(state, *rest)
 
-    monkeypatch.setattr(trainer_module, "discriminator_step", poisoned)
+    monkeypatch.setattr(step_module, "discriminator_step", poisoned)
     with pytest.raises(TrainingFault, match=r"step 7: .*no longer finite.*\(last good checkpoint: step 6\)"):
         start_run(config, "run")
     run = RunDir.open("run")
@@ -394,7 +395,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     content = load_checkpoint(run.checkpoint(6))
     assert all(value.isfinite().all() for value in content["generator"].values())
     assert run.read_status()["state"] == "failed"
-    monkeypatch.setattr(trainer_module, "discriminator_step", original)
+    monkeypatch.setattr(step_module, "discriminator_step", original)
     continue_run(config, run)  # where it was whole
     assert run.read_status()["state"] == "finished"
 
@@ -415,7 +416,7 @@ def test_an_unforeseen_fault_is_told_in_a_sentence_and_kept_in_the_log(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("of a kind that nobody thought of")
 
-    monkeypatch.setattr(trainer_module, "generator_step", fail)
+    monkeypatch.setattr(step_module, "generator_step", fail)
     with pytest.raises(TrainingFault, match=r"ZeroDivisionError: of a kind .*the traceback is in .*log\.txt"):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -441,7 +442,7 @@ def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPa
         return generator_step(state, *rest)
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(trainer_module, "generator_step", impatient)
+    monkeypatch.setattr(step_module, "generator_step", impatient)
     with pytest.raises(Interrupted):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -455,7 +456,7 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             signal.raise_signal(signal.SIGTERM)
         return generator_step(state, *rest)
 
-    monkeypatch.setattr(trainer_module, "generator_step", terminated)
+    monkeypatch.setattr(step_module, "generator_step", terminated)
     with pytest.raises(Interrupted) as ended:
         start_run(small_config("mlp", *RHYTHM), "run")
     assert ended.value.exit_code == 128 + signal.SIGTERM
@@ -507,7 +508,7 @@ def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) ->
             refused.append(str(error.value))
         return original(state, *rest)
 
-    monkeypatch.setattr(trainer_module, "generator_step", second_comes)
+    monkeypatch.setattr(step_module, "generator_step", second_comes)
     start_run(config, "run")
     (told,) = refused
     assert f"process {os.getpid()} on " in told and "is at work on it" in told
@@ -567,7 +568,7 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_out_of_memory_names_what_to_turn(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "generator_step", lambda *_: torch.empty(1 << 55))
+    monkeypatch.setattr(step_module, "generator_step", lambda *_: torch.empty(1 << 55))
     with pytest.raises(TrainingFault, match=r"out of memory; train anew with a smaller batch_size \(now 16\)"):
         start_run(small_config("mlp", *RHYTHM), "run")
 

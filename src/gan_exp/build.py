@@ -144,4 +144,5 @@ def build_rules(config: Config) -> Rules:
         instance_noise=config.instance_noise,
         split_updates=config.split_updates,
         inference_fakes=config.inference_fakes,
+        reuse_fakes=config.reuse_fakes,
     )

@@ -121,6 +121,7 @@ class Config(_Checked):
     instance_noise: NonNegativeFloat
     split_updates: bool
     inference_fakes: bool
+    reuse_fakes: bool = False
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt
@@ -181,6 +182,10 @@ def _refuse_contradictions(config: Config) -> None:
     if config.split_updates and not hasattr(resolve_target("loss", config.loss["_target_"]), "real"):
         raise UserError(
             "split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating"
+        )
+    if config.reuse_fakes and config.inference_fakes:
+        raise UserError(
+            "reuse_fakes=true has G make its fakes in training mode, inference_fakes=true in inference mode: set one"
         )
     if config.batch_size % config.pac:
         raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")

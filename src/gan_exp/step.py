@@ -3,7 +3,7 @@
 V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]    (Goodfellow et al. 2014, equation 1; D raises it, G lowers it)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from gan_exp.augment import ADA
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.penalties import Critique, Draw
 from gan_exp.state import TrainingState
@@ -50,6 +51,16 @@ class Rules:
     instance_noise: float = 0.0  # standard deviation of noise on all that D sees (Sonderby et al. 2017)
     split_updates: bool = False  # D takes one update on reals and one on fakes, instead of one on their sum
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
+    reuse_fakes: bool = False  # G is judged by the fakes that D was just trained on: one forward of G less
+
+
+class Turn(NamedTuple):
+    """What one update is given."""
+
+    latents: Tensor  # [N, latent_dim]
+    batch: Batch | None = None  # always D's; G's where its loss compares with reals or the game is conditional
+    draw: Draw = no_randomness
+    penalty_weight: float = 1.0
 
 
 class DiscriminatorReport(NamedTuple):
@@ -59,6 +70,33 @@ class DiscriminatorReport(NamedTuple):
     fake_logits: Tensor  # [N / pac]
 
 
+class StepReport(NamedTuple):
+    discriminator: list[DiscriminatorReport]  # of each update
+    generator_loss: Tensor
+
+
+Player = Callable[[Sequence[Turn], Turn], StepReport]  # plays one step; `play_step` of a state is the plain one
+
+
+def play_step(state: TrainingState, rules: Rules, turns: Sequence[Turn], generator_turn: Turn) -> StepReport:
+    """D's updates, one for each of `turns`, then G's."""
+    reports, shared = [], None
+    for number, (latents, batch, draw, weight) in enumerate(turns, start=1):
+        assert batch is not None
+        if rules.reuse_fakes and number == len(turns):
+            state.generator.train()
+            shared = generate(state.generator, latents, batch.labels if rules.conditional else None)
+            generator_turn = generator_turn._replace(batch=batch)
+        made = None if shared is None else shared.detach()
+        reports.append(discriminator_step(state, rules, batch, latents, draw, weight, made))
+        if isinstance(state.augment, ADA):
+            update = state.images_seen // len(latents) - 1
+            state.augment.observe(reports[-1].real_logits, len(latents), update)
+    loss = generator_step(state, rules, generator_turn.latents, generator_turn.draw, generator_turn.batch, shared)
+    state.step += 1
+    return StepReport(reports, loss)
+
+
 def discriminator_step(
     state: TrainingState,
     rules: Rules,
@@ -66,13 +104,15 @@ def discriminator_step(
     latents: Tensor,
     draw: Draw = no_randomness,
     penalty_weight: float = 1.0,
+    fake_images: Tensor | None = None,
 ) -> DiscriminatorReport:
-    """Train D to tell `batch.images` [N, C, H, W] from what G makes of `latents` [N, latent_dim]."""
+    """Train D to tell `batch.images` [N, C, H, W] from what G makes, or has made, of `latents` [N, latent_dim]."""
     labels = batch.labels if rules.conditional else None
     real_images = normalise(batch.images)
-    with torch.no_grad():
-        state.generator.train(not rules.inference_fakes)
-        fake_images = generate(state.generator, latents, labels)
+    if fake_images is None:
+        with torch.no_grad():
+            state.generator.train(not rules.inference_fakes)
+            fake_images = generate(state.generator, latents, labels)
     state.images_seen += len(real_images)
     critic = partial(_score, state, rules, labels, draw)
     if rules.split_updates:
@@ -94,7 +134,12 @@ def discriminator_step(
 
 
 def generator_step(
-    state: TrainingState, rules: Rules, latents: Tensor, draw: Draw = no_randomness, batch: Batch | None = None
+    state: TrainingState,
+    rules: Rules,
+    latents: Tensor,
+    draw: Draw = no_randomness,
+    batch: Batch | None = None,
+    fake_images: Tensor | None = None,
 ) -> Tensor:
     """Train G to make D, which stands still, take what it makes of `latents` for real. Returns the loss [] detached.
 
@@ -103,7 +148,9 @@ def generator_step(
     labels = batch.labels if batch is not None and rules.conditional else None
     state.generator.train()
     state.freeze_discriminator(True)
-    fake_logits = _score(state, rules, labels, draw, "fake", generate(state.generator, latents, labels))
+    if fake_images is None:
+        fake_images = generate(state.generator, latents, labels)
+    fake_logits = _score(state, rules, labels, draw, "fake", fake_images)
     real_logits = None
     if rules.loss.needs_reals:
         assert batch is not None

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import StopRequest
 from gan_exp.state import TrainingState
-from gan_exp.step import DiscriminatorReport, discriminator_step, generate_all, generator_step
+from gan_exp.step import DiscriminatorReport, Player, Turn, generate_all, play_step
 from gan_exp.streams import Streams
 
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
@@ -54,6 +55,7 @@ class Trainer:
         self.batches = build_batches(config, data)
         self.data = data
         self.device = device
+        self.play_step: Player = partial(play_step, state, self.rules)
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
         self.streams = Streams(config.seed, device)
@@ -121,23 +123,27 @@ class Trainer:
         config, state, step = self.config, self.state, self.state.step
         factors = {name: 1.0 if f is None else f(step / config.steps) for name, f in self.schedules.items()}
         state.scale_optimizers(factors["lr"], factors["beta2"])
-        for k in range(config.n_critic):
-            update = step * config.n_critic + k
-            stream = f"discriminator/{k}"
-            batch = self._to_device(self.batches.draw(update + step * self.generator_needs_batch))
-            weight = factors["penalty"] * self.penalty_every if update % self.penalty_every == 0 else 0.0
-            report = discriminator_step(state, self.rules, batch, self._latents(stream), self._draw(stream), weight)
-            self.window.add_discriminator(report)
-            if isinstance(state.augment, ADA):
-                state.augment.observe(report.real_logits, config.batch_size, update)
-        generator_batch = None
-        if self.generator_needs_batch:
-            generator_batch = self._to_device(self.batches.draw((step + 1) * (config.n_critic + 1) - 1))
-        latents = self._latents("generator")
-        self.window.add_generator(generator_step(state, self.rules, latents, self._draw("generator"), generator_batch))
-        state.step += 1
+        turns = [self._discriminator_turn(k, factors["penalty"]) for k in range(config.n_critic)]
+        report = self.play_step(turns, self._generator_turn())
+        for update in report.discriminator:
+            self.window.add_discriminator(update)
+        self.window.add_generator(report.generator_loss)
         state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
-        return report
+        return report.discriminator[-1]
+
+    def _discriminator_turn(self, k: int, penalty_factor: float) -> Turn:
+        step, n_critic = self.state.step, self.config.n_critic
+        update, stream = step * n_critic + k, f"discriminator/{k}"
+        batch = self._to_device(self.batches.draw(update + step * self.generator_needs_batch))
+        weight = penalty_factor * self.penalty_every if update % self.penalty_every == 0 else 0.0
+        return Turn(self._latents(stream), batch, self._draw(stream), weight)
+
+    def _generator_turn(self) -> Turn:
+        batch = None
+        if self.generator_needs_batch:
+            number = (self.state.step + 1) * (self.config.n_critic + 1) - 1
+            batch = self._to_device(self.batches.draw(number))
+        return Turn(self._latents("generator"), batch, self._draw("generator"))
 
     def _draw(self, stream: str) -> Callable[[str], torch.Generator]:
         """The random numbers of this step for a purpose within `stream`."""
