@@ -11,8 +11,9 @@ ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"errors", "ranges", "streams", "signals"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data"},
-    {"state"},
+    {"state", "capturable", "cuda_recorder"},
     {"step"},
+    {"cuda_graphs"},
     {"config", "catalog", "run_dir"},
     {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence"},
     {"export"},
@@ -23,7 +24,7 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-PURE = set().union(*FLOORS[:4])
+PURE = set().union(*FLOORS[:5])
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.

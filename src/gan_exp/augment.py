@@ -30,7 +30,7 @@ class DiffAugment(nn.Module):
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""
-        draw = _Draw(images, random, torch.tensor(self.p, device=images.device))
+        draw = _Draw(images, random, torch.full((), self.p, device=images.device))
         if self.color:
             images = self._recolor(images, draw)
         if self.translation > 0:

@@ -30,7 +30,11 @@ class KerasAdam(torch.optim.Adam):
             group.update(keras_eps=eps, updates=0)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        for group in self.param_groups:
-            group["updates"] += 1
-            group["eps"] = group["keras_eps"] / math.sqrt(1.0 - group["betas"][1] ** group["updates"])
+        self.count(1)
         return super().step(closure)
+
+    def count(self, updates: int) -> None:
+        """What Python knows of so many updates: `step` does it, and whoever has them played by a graph."""
+        for group in self.param_groups:
+            group["updates"] += updates
+            group["eps"] = group["keras_eps"] / math.sqrt(1.0 - group["betas"][1] ** group["updates"])

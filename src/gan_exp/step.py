@@ -60,7 +60,7 @@ class Turn(NamedTuple):
     latents: Tensor  # [N, latent_dim]
     batch: Batch | None = None  # always D's; G's where its loss compares with reals or the game is conditional
     draw: Draw = no_randomness
-    penalty_weight: float = 1.0
+    penalty_weight: float | Tensor = 1.0  # 0: this update has no penalty; on the device ([]) it is above 0
 
 
 class DiscriminatorReport(NamedTuple):
@@ -103,7 +103,7 @@ def discriminator_step(
     batch: Batch,
     latents: Tensor,
     draw: Draw = no_randomness,
-    penalty_weight: float = 1.0,
+    penalty_weight: float | Tensor = 1.0,
     fake_images: Tensor | None = None,
 ) -> DiscriminatorReport:
     """Train D to tell `batch.images` [N, C, H, W] from what G makes, or has made, of `latents` [N, latent_dim]."""
@@ -118,7 +118,7 @@ def discriminator_step(
     if rules.split_updates:
         return _split_updates(state, rules, real_images, fake_images, critic)
 
-    penalty = rules.penalty if penalty_weight > 0 else None
+    penalty = rules.penalty if isinstance(penalty_weight, Tensor) or penalty_weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)

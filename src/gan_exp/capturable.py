@@ -1,0 +1,156 @@
+"""Optimizers' updates with all that changes from step to step on the device, as a captured step needs them.
+
+A CUDA graph plays its kernels again with the numbers they were recorded with. So the learning rate, the number of
+updates and a scheduled beta2 are read from device memory here; the optimizer itself, its state and its `state_dict`
+stay as they are without a graph.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_exp.optimizers import KerasAdam
+
+CAPTURABLE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)  # in torch's own form, with `capturable`
+
+
+def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None:
+    """Why no graph can hold its updates, None where one can."""
+    kind = type(optimizer)
+    for group in optimizer.param_groups:
+        if kind is torch.optim.SGD and group["fused"]:
+            continue
+        if kind is not KerasAdam and kind not in CAPTURABLE:
+            what = "an SGD that is not fused" if kind is torch.optim.SGD else kind.__name__
+            return f"{what} reads numbers back from the GPU"
+        if group.get("amsgrad") and beta2_scheduled:
+            return "amsgrad has no form with a scheduled beta2 on the GPU"
+    return None
+
+
+class OnDevice:
+    """The updates of `optimizer`; `refresh` brings its group's present lr and beta2 to the device.
+
+    Equal to `optimizer.step()` up to rounding (the learning rate is a float32 here).
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, beta2_scheduled: bool) -> None:
+        self.optimizer = optimizer
+        self.updates = 0  # since someone last set it to zero
+        self._state = optimizer.state  # loading a checkpoint puts another in its place
+        groups = optimizer.param_groups
+        self._lr = [DeviceNumber(device) for _ in groups]
+        self._beta2 = [DeviceNumber(device) if beta2_scheduled and "betas" in group else None for group in groups]
+        self._betas = [group.get("betas") for group in groups]
+        self._endless = torch.full((), float("inf"), device=device)
+        for state in optimizer.state.values():
+            if "step" in state:  # on the CPU in a checkpoint of a form that is neither fused nor captured
+                state["step"] = state["step"].to(device, torch.float32)
+        # torch would warn of the steps before the capture, which are played in the same form.
+        optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the optimizer's tensors are no longer those that were captured."""
+        return self.optimizer.state is not self._state
+
+    def refresh(self) -> None:
+        for group, lr, beta2, betas in zip(
+            self.optimizer.param_groups, self._lr, self._beta2, self._betas, strict=True
+        ):
+            lr.set(group["lr"])
+            if beta2 is not None:
+                beta2.set(group["betas"][1])
+            elif group.get("betas") != betas:
+                raise ValueError(f"betas={group['betas']}: changed from {betas}, which was not announced")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.optimizer.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        self.updates += 1
+        if any(self._beta2) or isinstance(self.optimizer, KerasAdam):
+            for group, lr, beta2 in zip(self.optimizer.param_groups, self._lr, self._beta2, strict=True):
+                self._adam(group, lr.value, None if beta2 is None else beta2.value)
+        else:
+            with self._tensors_in_groups():
+                self.optimizer.step()
+
+    @contextmanager
+    def _tensors_in_groups(self) -> Iterator[None]:
+        """What torch's own capturable forms want to find."""
+        groups = self.optimizer.param_groups
+        plain = [{key: group[key] for key in ("lr", "capturable") if key in group} for group in groups]
+        try:
+            for group, lr in zip(groups, self._lr, strict=True):
+                group["lr"] = lr.value
+                if "capturable" in group:
+                    group["capturable"] = True
+            yield
+        finally:
+            for group, values in zip(groups, plain, strict=True):
+                group.update(values)
+
+    @torch.no_grad()
+    def _adam(self, group: dict[str, Any], lr: Tensor, beta2: Tensor | None) -> None:
+        """theta -= alpha m / (sqrt(v) + e) with alpha = lr sqrt(1 - beta2^t) / (1 - beta1^t).
+
+        Kingma and Ba 2015, the end of section 2. e is epsilon itself for Keras, epsilon sqrt(1 - beta2^t) for torch.
+        """
+        params, grads, means, squares, steps = self._tensors(group)
+        if not params:
+            return
+        beta1, fixed_beta2 = group["betas"]
+        decay = group["weight_decay"]
+        if decay and group["decoupled_weight_decay"]:
+            torch._foreach_mul_(params, 1 - lr * decay)
+        elif decay:
+            grads = list(torch._foreach_add(grads, params, alpha=decay))
+        torch._foreach_add_(steps, 1)
+        # In float64, or 1 - 0.999^t would lose four digits; t is the same for all.
+        t = steps[0].double()
+        root = (1 - (fixed_beta2 if beta2 is None else beta2.double()) ** t).sqrt()
+        alpha = (lr.double() * root / (1 - beta1**t)).float()
+        if beta2 is None:
+            # After endlessly many updates torch's own corrections are 1, and its epsilon is Keras's.
+            torch._fused_adam_(
+                params, grads, means, squares, [], [self._endless] * len(params),
+                lr=alpha, beta1=beta1, beta2=fixed_beta2, weight_decay=0.0, eps=group["keras_eps"],
+                amsgrad=False, maximize=False,
+            )  # fmt: skip
+            return
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, torch._foreach_mul(grads, 1 - beta2), grads)
+        roots = torch._foreach_sqrt(squares)
+        if isinstance(self.optimizer, KerasAdam):
+            torch._foreach_add_(roots, group["keras_eps"])
+        else:
+            torch._foreach_add_(roots, (group["eps"] * root).float())
+        changes = torch._foreach_div(means, roots)
+        torch._foreach_mul_(changes, alpha)
+        torch._foreach_sub_(params, changes)
+
+    def _tensors(self, group: dict[str, Any]) -> tuple[list[Tensor], ...]:
+        """Parameters with gradients, the gradients, both moments and the numbers of updates; made where missing."""
+        found: tuple[list[Tensor], ...] = ([], [], [], [], [], [])
+        device_steps = {**group, "capturable": True}
+        self.optimizer._init_group(device_steps, *found)  # type: ignore[attr-defined]
+        params, grads, means, squares, _, steps = found
+        return params, grads, means, squares, steps
+
+
+class DeviceNumber:
+    """A number [] on the device, filled only where it changes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.value = torch.zeros((), device=device)
+        self._known: float | None = None
+
+    def set(self, number: float) -> None:
+        if number != self._known:
+            self.value.fill_(number)
+            self._known = number
