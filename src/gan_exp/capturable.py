@@ -50,7 +50,7 @@ class OnDevice:
             if "step" in state:  # on the CPU in a checkpoint of a form that is neither fused nor captured
                 state["step"] = state["step"].to(device, torch.float32)
         # torch would warn of the steps before the capture, which are played in the same form.
-        optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+        optimizer._warned_capturable_if_run_uncaptured = True
 
     @property
     def stale(self) -> bool:
@@ -83,12 +83,16 @@ class OnDevice:
     def _tensors_in_groups(self) -> Iterator[None]:
         """What torch's own capturable forms want to find."""
         groups = self.optimizer.param_groups
-        plain = [{key: group[key] for key in ("lr", "capturable") if key in group} for group in groups]
+        plain: list[dict[str, Any]] = [
+            {key: group[key] for key in ("lr", "capturable", "foreach") if key in group} for group in groups
+        ]
         try:
             for group, lr in zip(groups, self._lr, strict=True):
                 group["lr"] = lr.value
                 if "capturable" in group:
                     group["capturable"] = True
+                if not group.get("fused"):
+                    group["foreach"] = True  # a parameter at a time, torch would read the learning rate back
             yield
         finally:
             for group, values in zip(groups, plain, strict=True):
@@ -129,7 +133,8 @@ class OnDevice:
         if isinstance(self.optimizer, KerasAdam):
             torch._foreach_add_(roots, group["keras_eps"])
         else:
-            torch._foreach_add_(roots, (group["eps"] * root).float())
+            # Without `alpha` torch takes a tensor for a number, which it reads back from the GPU.
+            torch._foreach_add_(roots, (group["eps"] * root).float(), alpha=1)
         changes = torch._foreach_div(means, roots)
         torch._foreach_mul_(changes, alpha)
         torch._foreach_sub_(params, changes)
