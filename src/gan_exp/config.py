@@ -101,6 +101,7 @@ class DeviceConfig(_Checked):
     index: NonNegativeInt
     threads: PositiveInt | None
     deterministic: bool
+    tf32: bool = False
 
 
 class Config(_Checked):

@@ -72,7 +72,11 @@ class CudaRecorder:
             graph.register_generator_state(generator)
         try:
             # The outer block brings back the current stream even where the end of the capture raises.
-            with torch.cuda.stream(current), torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            with (
+                torch.cuda.device(self.device),
+                torch.cuda.stream(current),
+                torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
+            ):
                 result = play()
         except (RuntimeError, CaptureFailed) as error:
             with suppress(RuntimeError):

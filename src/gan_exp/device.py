@@ -1,6 +1,7 @@
 """The device a run computes on."""
 
 import ctypes
+import os
 from contextlib import suppress
 
 import torch
@@ -23,8 +24,17 @@ def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.de
     if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # setting it imports the compiler: 1.5 s
         torch.use_deterministic_algorithms(config.deterministic)
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = not config.deterministic
+        _set_arithmetic(config)
     return device
+
+
+def _set_arithmetic(config: DeviceConfig) -> None:
+    """How CUDA's libraries round, and whether they may choose another algorithm each time."""
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = config.tf32  # torch's default is true
+    if config.deterministic:  # cuBLAS reads it when it starts, and adds up in a changing order without
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def _find(config: DeviceConfig) -> torch.device:
