@@ -1,22 +1,17 @@
 """What only a GPU can show: captured steps against plain ones, and whole runs resumed to the last bit."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from builders import assert_same, small_config
-from gan_exp.build import build_data, build_rules, build_state
+from builders import assert_same
+from games import Game
 from gan_exp.checkpoint import load_checkpoint
-from gan_exp.config import Config
 from gan_exp.cuda_graphs import WARM_UPS, CapturedPlayer
-from gan_exp.device import prepare_device
-from gan_exp.monitor.display import Display
 from gan_exp.monitor.window import gradient_norm
 from gan_exp.run_dir import RunDir
-from gan_exp.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: nothing else has its graphs")
 
@@ -30,41 +25,13 @@ RECIPES = [
     ("mlp", "optimizer=sgd", "optimizer.generator.momentum=0.9", "penalty=dragan"),
     ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true"),
     ("resnet", "spectral_norm=true", "loss=hinge", "optimizer=adamw"),
+    ("points", "dataset=ring", "dataset.count=500", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
 ]
 
 
-class Game:
-    """A trainer on the GPU whose single steps are played, with a graph or without."""
-
-    def __init__(self, overrides: tuple[str, ...], folder: Path, captured: bool, state: dict[str, Any] | None = None):
-        self.config: Config = small_config(*overrides, "device=cuda", "device.deterministic=true", "steps=40")
-        device = prepare_device(self.config.device)
-        data = build_data(self.config, device)
-        self.state = build_state(self.config, data.spec, device)
-        if state is not None:
-            self.state.load_state_dict(copy.deepcopy(state))
-        run = RunDir.create(folder, self.config.model_dump(mode="json"), {})
-        self.trainer = Trainer(self.config, run, self.state, data, device, Display("quiet", run.log, "", 1))
-        self.trainer.metrics_log.close()
-        if self.trainer.tensorboard is not None:
-            self.trainer.tensorboard.close()
-        self.told: list[str] = []
-        self.player: CapturedPlayer | None = None
-        if captured:
-            scheduled = self.config.schedule.beta2 is not None
-            rules = build_rules(self.config)
-            self.trainer.play_step = self.player = CapturedPlayer(
-                self.state, rules, device, scheduled, self.told.append
-            )
-
-    def play(self, steps: int) -> "Game":
-        for _ in range(steps):
-            self.trainer._play_step()
-        return self
-
-    @property
-    def outcome(self) -> dict[str, Any]:
-        return {**self.state.state_dict(), "window": self.trainer.window.state_dict()}
+def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None) -> Game:
+    exact = ("device.name=cuda", "device.deterministic=true", "steps=40", f"lr={2**-11}")  # that lr is one in float32
+    return Game((*overrides, *exact), folder, captured, state=state)
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +42,9 @@ def torch_as_it_was() -> Any:
 
 @pytest.mark.parametrize("overrides", RECIPES, ids="-".join)
 def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    plain = Game(overrides, tmp_path / "plain", captured=False).play(25)
-    captured = Game(overrides, tmp_path / "captured", captured=True).play(25)
-    assert captured.told == [] and captured.player is not None and captured.player._recordings
+    plain = play(overrides, tmp_path / "plain", captured=False).play(25)
+    captured = play(overrides, tmp_path / "captured", captured=True).play(25)
+    assert captured.told == [] and isinstance(captured._player, CapturedPlayer) and captured._player._recordings
     for network in ("generator", "discriminator"):
         ours, theirs = (getattr(game.state, network).state_dict() for game in (captured, plain))
         for name, value in ours.items():
@@ -95,21 +62,21 @@ def test_a_replay_is_the_warm_up_to_the_last_bit(
     overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a resumed run, which warms up anew, equals one never stopped."""
-    captured = Game(overrides, tmp_path / "captured", captured=True).play(20)
+    captured = play(overrides, tmp_path / "captured", captured=True).play(20)
     monkeypatch.setattr("gan_exp.cuda_graphs.WARM_UPS", 1000)
-    eager = Game(overrides, tmp_path / "eager", captured=True).play(20)
+    eager = play(overrides, tmp_path / "eager", captured=True).play(20)
     assert_same(captured.outcome, eager.outcome)
 
 
 def test_a_resumed_game_is_one_never_stopped(tmp_path: Path) -> None:
-    whole = Game(RECIPES[0], tmp_path / "whole", captured=True).play(20)
-    first = Game(RECIPES[0], tmp_path / "first", captured=True).play(WARM_UPS + 4)
-    second = Game(RECIPES[0], tmp_path / "second", captured=True, state=first.state.state_dict())
+    whole = play(RECIPES[0], tmp_path / "whole", captured=True).play(20)
+    first = play(RECIPES[0], tmp_path / "first", captured=True).play(WARM_UPS + 4)
+    second = play(RECIPES[0], tmp_path / "second", captured=True, state=first.state.state_dict())
     assert_same(second.play(20 - WARM_UPS - 4).state.state_dict(), whole.state.state_dict())
 
 
 def test_a_step_that_reads_its_data_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = Game(("mlp",), tmp_path / "run", captured=True)
+    game = play(("mlp",), tmp_path / "run", captured=True)
     game.state.discriminator.register_forward_hook(lambda module, inputs, logits: logits + 0 * logits.sum().item())
     game.play(8)
     assert game.told == ["the step waits for the GPU, which no graph can"]
@@ -123,8 +90,8 @@ def test_a_broken_capture_leaves_the_game_as_it_was(tmp_path: Path) -> None:
             torch.cuda.synchronize()
         return logits
 
-    reference = Game(RECIPES[0], tmp_path / "reference", captured=True).play(12)
-    game = Game(RECIPES[0], tmp_path / "run", captured=True)
+    reference = play(RECIPES[0], tmp_path / "reference", captured=True).play(12)
+    game = play(RECIPES[0], tmp_path / "run", captured=True)
     game.state.discriminator.register_forward_hook(upset)
     game.play(12)
     assert len(game.told) == 1

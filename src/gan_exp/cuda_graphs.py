@@ -232,7 +232,8 @@ class StaticTurns:
         return [
             Turn(
                 self._latents[number],
-                None if (images := self._images[number]) is None else Batch(images, self._labels[number]),
+                # A penalty may want gradients of the images, which what is filled must not have.
+                None if (images := self._images[number]) is None else Batch(images.detach(), self._labels[number]),
                 draw,
                 self._weights[number].value if there[number] else 0.0,
             )

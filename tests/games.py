@@ -1,0 +1,78 @@
+"""A trainer whose single steps are played, with the plain player or the captured one."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from builders import small_config
+from gan_exp.build import build_data, build_state
+from gan_exp.cuda_graphs import CapturedPlayer
+from gan_exp.cuda_recorder import Recorder
+from gan_exp.device import prepare_device
+from gan_exp.monitor.display import Display
+from gan_exp.run_dir import RunDir
+from gan_exp.state import TrainingState
+from gan_exp.step import StepReport
+from gan_exp.trainer import Trainer
+
+
+class Game:
+    """`recorder` is made of the state; None is CUDA's own. `told` are the reasons that a captured game gave."""
+
+    def __init__(
+        self,
+        overrides: tuple[str, ...],
+        folder: Path,
+        captured: bool = False,
+        recorder: Callable[[TrainingState], Recorder] | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self.config = small_config(*overrides)
+        device = prepare_device(self.config.device)
+        data = build_data(self.config, device)
+        self.state = build_state(self.config, data.spec, device)
+        if state is not None:
+            self.state.load_state_dict(copy.deepcopy(state))
+        run = RunDir.create(folder, self.config.model_dump(mode="json"), {})
+        self.trainer = Trainer(self.config, run, self.state, data, device, Display("quiet", run.log, "", 1))
+        self.trainer.metrics_log.close()  # only single steps are played here
+        if self.trainer.tensorboard is not None:
+            self.trainer.tensorboard.close()
+        self.told: list[str] = []
+        self.reports: list[StepReport] = []
+        self.recorder: Any = None if recorder is None else recorder(self.state)
+        self._player = self.trainer.play_step
+        if captured:
+            scheduled = self.config.schedule.beta2 is not None
+            self._player = CapturedPlayer(
+                self.state, self.trainer.rules, device, scheduled, self.told.append, self.recorder
+            )
+        self.trainer.play_step = self._noted
+
+    def _noted(self, *turns: Any) -> StepReport:
+        report = self._player(*turns)
+        self.reports.append(copy.deepcopy(report))  # the next step may write over it
+        return report
+
+    def play(self, steps: int) -> "Game":
+        for _ in range(steps):
+            self.trainer._play_step()
+        return self
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        state = self.state.state_dict()
+        return {**state, "window": self.trainer.window.state_dict(), "reports": self.reports}
+
+
+def tensors_of(state: TrainingState) -> list[Tensor]:
+    """All that a step changes."""
+    networks = [state.generator, state.discriminator, *([] if state.augment is None else [state.augment])]
+    found = [value for network in networks for value in (*network.parameters(), *network.buffers())]
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        found += [value for of in optimizer.state.values() for value in of.values() if isinstance(value, torch.Tensor)]
+    return found
