@@ -36,23 +36,35 @@ from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
 from gan_exp.signals import Interrupted
-from gan_exp.step import discriminator_step, generator_step
+from gan_exp.state import TrainingState
+from gan_exp.step import Turn, discriminator_step, generator_step
 from gan_exp.streams import Streams
+from gan_exp.trainer import Trainer
 
 CPU = torch.device("cpu")
 RHYTHM = ("steps=11", "log_every_steps=4", "sample_every_steps=3", "checkpoint_every_steps=5", "keep_checkpoints=3")
 
 
+def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
+    """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
+    original = Trainer._generator_turn
+
+    def acting(trainer: Trainer) -> Turn:
+        act(trainer.state)
+        return original(trainer)
+
+    monkeypatch.setattr(Trainer, "_generator_turn", acting)
+    return lambda: monkeypatch.setattr(Trainer, "_generator_turn", original)
+
+
 def play(config: Config, directory: Path | str, stops: Collection[int], monkeypatch: pytest.MonkeyPatch) -> RunDir:
     """Train in `directory`, interrupted by Ctrl-C in each step of `stops` and resumed each time."""
-    original = generator_step
 
-    def interrupted(state: Any, *rest: Any) -> Any:
+    def interrupt(state: TrainingState) -> None:
         if state.step + 1 in stops:
             signal.raise_signal(signal.SIGINT)
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", interrupted)
+    undo = in_each_step(monkeypatch, interrupt)
     go_on: Callable[[], None] = lambda: start_run(config, str(directory))  # noqa: E731
     for stop in sorted(stops):
         with pytest.raises(Interrupted) as ended:
@@ -62,7 +74,7 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
         status = run.read_status()
         assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
         go_on = lambda: locked_continue(config, run)  # noqa: E731, B023
-    monkeypatch.setattr(step_module, "generator_step", original)
+    undo()
     go_on()
     run = RunDir.open(str(directory))
     assert run.read_status()["state"] == "finished"
@@ -155,12 +167,11 @@ def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPat
     seen: list[tuple[float, float]] = []
     halflives: list[float] = []
 
-    def noted(state: Any, *rest: Any) -> Any:
+    def note(state: TrainingState) -> None:
         (group,) = state.generator_optimizer.param_groups
         seen.append((group["lr"], group["betas"][1]))
-        return generator_step(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", noted)
+    in_each_step(monkeypatch, note)
     monkeypatch.setattr(
         trainer_module.TrainingState, "update_ema", lambda self, halflife, batch: halflives.append(halflife)
     )
@@ -380,14 +391,12 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     """Also where checkpoints and grids come more often than anyone looks at the losses."""
     rhythm = ("log_every_steps=30", f"sample_every_steps={sample_every_steps}", "checkpoint_every_steps=2")
     config = small_config("mlp", "steps=30", *rhythm)
-    original = discriminator_step
 
-    def poisoned(state: Any, *rest: Any) -> Any:
+    def poison(state: TrainingState) -> None:
         if state.step == 6:
             state.generator_parameters[0].data[0, 0] = math.nan
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "discriminator_step", poisoned)
+    undo = in_each_step(monkeypatch, poison)
     with pytest.raises(TrainingFault, match=r"step 7: .*no longer finite.*\(last good checkpoint: step 6\)"):
         start_run(config, "run")
     run = RunDir.open("run")
@@ -395,7 +404,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     content = load_checkpoint(run.checkpoint(6))
     assert all(value.isfinite().all() for value in content["generator"].values())
     assert run.read_status()["state"] == "failed"
-    monkeypatch.setattr(step_module, "discriminator_step", original)
+    undo()
     continue_run(config, run)  # where it was whole
     assert run.read_status()["state"] == "finished"
 
@@ -416,7 +425,7 @@ def test_an_unforeseen_fault_is_told_in_a_sentence_and_kept_in_the_log(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("of a kind that nobody thought of")
 
-    monkeypatch.setattr(step_module, "generator_step", fail)
+    in_each_step(monkeypatch, fail)
     with pytest.raises(TrainingFault, match=r"ZeroDivisionError: of a kind .*the traceback is in .*log\.txt"):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -435,14 +444,13 @@ def test_a_full_disk_is_told_as_such(in_tmp: Path, monkeypatch: pytest.MonkeyPat
 def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even in the middle of a step; what was saved before is still there."""
 
-    def impatient(state: Any, *rest: Any) -> Any:
+    def lose_patience(state: TrainingState) -> None:
         if state.step == 6:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        return generator_step(state, *rest)
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(step_module, "generator_step", impatient)
+    in_each_step(monkeypatch, lose_patience)
     with pytest.raises(Interrupted):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -451,12 +459,11 @@ def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def terminated(state: Any, *rest: Any) -> Any:
+    def terminate(state: TrainingState) -> None:
         if state.step == 2:
             signal.raise_signal(signal.SIGTERM)
-        return generator_step(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", terminated)
+    in_each_step(monkeypatch, terminate)
     with pytest.raises(Interrupted) as ended:
         start_run(small_config("mlp", *RHYTHM), "run")
     assert ended.value.exit_code == 128 + signal.SIGTERM
@@ -499,16 +506,14 @@ def test_data_that_has_changed_is_refused(in_tmp: Path, monkeypatch: pytest.Monk
 def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_config("mlp", *RHYTHM)
     refused: list[str] = []
-    original = generator_step
 
-    def second_comes(state: Any, *rest: Any) -> Any:
+    def second_comes(state: TrainingState) -> None:
         if state.step == 5:
             with pytest.raises(UserError) as error:
                 locked_continue(config, RunDir.open("run"))
             refused.append(str(error.value))
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", second_comes)
+    in_each_step(monkeypatch, second_comes)
     start_run(config, "run")
     (told,) = refused
     assert f"process {os.getpid()} on " in told and "is at work on it" in told
@@ -568,7 +573,7 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_out_of_memory_names_what_to_turn(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_module, "generator_step", lambda *_: torch.empty(1 << 55))
+    in_each_step(monkeypatch, lambda _: torch.empty(1 << 55))
     with pytest.raises(TrainingFault, match=r"out of memory; train anew with a smaller batch_size \(now 16\)"):
         start_run(small_config("mlp", *RHYTHM), "run")
 

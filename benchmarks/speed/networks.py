@@ -36,6 +36,9 @@ class MLPGenerator(nn.Module):
         images: Tensor = self.layers(latents)
         return images
 
+    def chain(self) -> list[nn.Module]:
+        return [*self.layers]
+
 
 class MLPDiscriminator(nn.Module):
     """784-512-256-1, LeakyReLU 0.2; logits [N]."""
@@ -55,6 +58,9 @@ class MLPDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images)
         return logits.squeeze(1)
+
+    def chain(self) -> list[nn.Module]:
+        return [*self.layers]
 
 
 class UpsampledConv(nn.Module):

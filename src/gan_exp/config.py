@@ -122,6 +122,7 @@ class Config(_Checked):
     split_updates: bool
     inference_fakes: bool
     reuse_fakes: bool = False
+    fast_path: Literal["auto", "plain"] = "plain"  # what runs had that were begun before there was another
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt

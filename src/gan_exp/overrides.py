@@ -11,7 +11,15 @@ from gan_exp.errors import UserError, unknown_key
 from gan_exp.run_dir import YamlLoader
 
 # What may change in the middle of a run without making another experiment of it.
-MAY_CHANGE = ("steps", "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints", "display")
+MAY_CHANGE = (
+    "steps",
+    "log_every_steps",
+    "sample_every_steps",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "display",
+    "fast_path",
+)
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
 from gan_exp.divergence import likely_cause
 from gan_exp.errors import TrainingFault
+from gan_exp.fast_path import choose_player
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
 from gan_exp.monitor.metrics_log import MetricsLog
@@ -25,7 +25,7 @@ from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import StopRequest
 from gan_exp.state import TrainingState
-from gan_exp.step import DiscriminatorReport, Player, Turn, generate_all, play_step
+from gan_exp.step import DiscriminatorReport, Turn, generate_all
 from gan_exp.streams import Streams
 
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
@@ -55,7 +55,8 @@ class Trainer:
         self.batches = build_batches(config, data)
         self.data = data
         self.device = device
-        self.play_step: Player = partial(play_step, state, self.rules)
+        self.play_step, which = choose_player(config, state, self.rules, device)
+        display.say(which)
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
         self.streams = Streams(config.seed, device)
