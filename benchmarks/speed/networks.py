@@ -91,6 +91,7 @@ class FoldedConv(UpsampledConv):
 
     def forward(self, features: Tensor) -> Tensor:
         weight = torch.matmul(torch.matmul(self.fold, self.convolution.weight), self.fold.t())  # [out, in, 4, 4]
+        features = features.contiguous(memory_format=torch.channels_last)  # or each layer would have them another way
         return conv_transpose2d(features, weight.transpose(0, 1), self.convolution.bias, stride=2, padding=1)
 
 
