@@ -20,6 +20,7 @@ def content(step: int = 5) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(step)
     return {
         "step": step,
+        "image_shape": [1, 8, 8],
         "generator": {"weight": torch.randn(20, 3, generator=generator), "count": torch.tensor(7)},
         "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 1e-3, "betas": (0.5, 0.9)}]},
     }

@@ -14,7 +14,7 @@ FLOORS = (
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},
-    {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence"},
+    {"overrides", "hydra_support", "hydra_guard", "device", "build", "checkpoint", "divergence"},
     {"export"},
     {"monitor"},
     {"trainer"},

@@ -81,10 +81,11 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """One process at a time trains here. The system frees the lock of a process that dies.
 
-        Raises UserError where another one holds it.
+        Raises UserError where another one holds it, or where it would write elsewhere.
         """
         from filelock import FileLock, Timeout
 
+        self._refuse_links_out()
         lock = FileLock(self.lock, timeout=0)
         try:
             lock.acquire()
@@ -101,6 +102,17 @@ class RunDir:
             yield
         finally:
             lock.release()
+
+    def _refuse_links_out(self) -> None:
+        """Of what is written into; the other files are replaced, links or not."""
+        inside = self.path.resolve()
+        written = (self.lock, self.log, self.metrics, self.samples, self.checkpoints, self.tensorboard)
+        for path in written:
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"{path}: is a link out of the run, which could write or remove what isn't the run's; "
+                    f"put a file or folder of its own there"
+                )
 
     def forget_beginning(self) -> None:
         """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""

@@ -106,7 +106,7 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
         )
     try:
         state.load_state_dict(checkpoint)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
             f"bring back the values it was trained with"

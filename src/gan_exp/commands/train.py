@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import unknown_option
 from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
@@ -124,8 +126,11 @@ def run_hydra(words: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from gan_exp.hydra_guard import guard_hydra
+
     made = register_resolvers()
     guard_python_3_14()
+    guard_hydra()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
     sys.argv = ["gan-exp", *words]
@@ -139,7 +144,7 @@ def run_hydra(words: list[str]) -> int:
     except Interrupted as interruption:
         outcomes.tell(interruption)
         raise
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(explain(error, words)) from error
     except OSError as error:
         if error.filename is None:
