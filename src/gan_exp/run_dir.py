@@ -128,9 +128,9 @@ class RunDir:
 
     def read_config(self) -> dict[str, Any]:
         try:
-            plain = yaml.load(self.config.read_text(encoding="utf-8"), Loader=YamlLoader)
-        except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UserError(f"{self.config}: can't be read ({' '.join(str(error).split())})") from error
+            plain = read_yaml(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.config}: can't be read ({error})") from error
         if not isinstance(plain, dict):
             raise UserError(f"{self.config}: must hold keys and values")
         return plain
@@ -192,6 +192,14 @@ YamlLoader.yaml_implicit_resolvers = {
 YamlLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
 )
+
+
+def read_yaml(text: str) -> Any:
+    """What the YAML says. Raises ValueError with one line, whatever is wrong with it."""
+    try:
+        return yaml.load(text, YamlLoader)
+    except Exception as error:  # what constructs a value trusts its tag: KeyError, AttributeError, RecursionError, ...
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def yaml_text(config: dict[str, Any]) -> str:

@@ -6,8 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from yaml import YAMLError
-
 from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import unknown_option
 from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
@@ -144,7 +142,7 @@ def run_hydra(words: list[str]) -> int:
     except Interrupted as interruption:
         outcomes.tell(interruption)
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, words)) from error
     except OSError as error:
         if error.filename is None:
