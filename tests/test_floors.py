@@ -13,6 +13,7 @@ FLOORS = (
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data"},
     {"state"},
     {"step"},
+    {"plain_yaml"},
     {"config", "catalog", "run_dir"},
     {"overrides", "hydra_support", "hydra_guard", "device", "build", "checkpoint", "divergence"},
     {"export"},

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_exp.errors import UserError, unknown_key
-from gan_exp.run_dir import read_yaml
+from gan_exp.plain_yaml import read_yaml
 
 # What may change in the middle of a run without making another experiment of it.
 MAY_CHANGE = ("steps", "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints", "display")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gan_exp.errors import UserError
+from gan_exp.plain_yaml import read_yaml, yaml_text
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
@@ -179,32 +177,6 @@ class RunDir:
             os.replace(spare, LATEST)
         except OSError:
             return
-
-
-class YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-4 for a string and 2026-01-01 for a date; who edits config.yaml means a number and a name."""
-
-
-YamlLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
-
-
-def read_yaml(text: str) -> Any:
-    """What the YAML says. Raises ValueError with one line, whatever is wrong with it."""
-    try:
-        return yaml.load(text, YamlLoader)
-    except Exception as error:  # what constructs a value trusts its tag: KeyError, AttributeError, RecursionError, ...
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
-
-
-def yaml_text(config: dict[str, Any]) -> str:
-    """As it stands in a run's config.yaml."""
-    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:

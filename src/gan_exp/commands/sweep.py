@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_exp.errors import UserError
-from gan_exp.run_dir import RunDir, read_yaml
+from gan_exp.plain_yaml import read_yaml
+from gan_exp.run_dir import RunDir
 from gan_exp.signals import Interrupted
 
 if TYPE_CHECKING:
