@@ -362,7 +362,8 @@ def diverging(*overrides: str) -> Config:
 
 def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
     """The step is that of the first loss that is no longer finite, however much later someone looks."""
-    sign = r"step 1: loss/\w+ is (nan|inf); \w+\.layers\.0\.weight holds such values: the game has diverged"
+    tensors = r"\w+\.layers\.0\.weight and the gradient of \w+\.layers\.0\.weight hold such values"
+    sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: the game has diverged"
     with pytest.raises(TrainingFault, match=sign):
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
@@ -397,6 +398,30 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     monkeypatch.setattr(trainer_module, "discriminator_step", original)
     continue_run(config, run)  # where it was whole
     assert run.read_status()["state"] == "finished"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("seen_by", ["log", "sample", "checkpoint"])
+def test_a_broken_gradient_is_named(
+    network: str, value: float, seen_by: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first that looks, in its step, while losses and weights are finite still."""
+
+    def poisoned(state: Any, *rest: Any) -> Any:
+        loss = generator_step(state, *rest)
+        if state.step == 2:
+            getattr(state, f"{network}_parameters")[2].grad[0] = value
+        return loss
+
+    monkeypatch.setattr(trainer_module, "generator_step", poisoned)
+    rhythm = [f"{what}_every_steps={3 if what == seen_by else 50}" for what in ("log", "sample", "checkpoint")]
+    tensor = rf"the gradient of {network}\.layers\.\d\.weight"
+    with pytest.raises(
+        TrainingFault, match=rf"step 3: .*; {tensor} holds such values.*last good checkpoint: step 0.*try"
+    ):
+        start_run(small_config("mlp", "steps=20", *rhythm), "run")
+    assert RunDir.open("run").read_status()["state"] == "failed"
 
 
 def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:

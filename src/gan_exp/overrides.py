@@ -47,7 +47,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found.update(leaves(value, f"{prefix}{key}."))
         else:
-            found[prefix + key] = value
+            found[f"{prefix}{key}"] = value  # a key of YAML can be a number
     return found
 
 

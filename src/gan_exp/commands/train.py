@@ -144,6 +144,8 @@ def run_hydra(words: list[str]) -> int:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, words)) from error
+    except AssertionError as error:  # of Hydra's sweeper, on its own settings
+        raise UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'it says no more'})") from error
     except OSError as error:
         if error.filename is None:
             raise
