@@ -20,7 +20,7 @@ from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 from gan_exp.step import generator_step
 
-STEPS = 40
+STEPS = 20
 WORDS = ["display=quiet", "device=cpu", "model.generator.widths=[8]", "model.discriminator.widths=[8]", "batch_size=4"]
 RHYTHM = ["log_every_steps=5", "sample_every_steps=500", "checkpoint_every_steps=1", "keep_checkpoints=100"]
 TRAIN = ["train", *WORDS, *RHYTHM, f"steps={STEPS}", "hydra.run.dir=run"]
@@ -57,7 +57,7 @@ def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
     """A real one. With room again the run goes on, and is the one that never met the end of its disk."""
     Path("small").mkdir()
     script = (
-        "mount -t tmpfs -o size=900k none small || exit 77\n"
+        "mount -t tmpfs -o size=600k none small || exit 77\n"
         "cd small; head -c 300000 /dev/zero > ballast\n"
         f'"$0" -m gan_exp {shlex.join(TRAIN)}; echo "code $?"\n'
         "df . | tail -1 >&2; cp -r run ../full; rm ballast\n"

@@ -22,6 +22,7 @@ from builders import assert_same, read_lines, small_config
 from gan_exp import session as session_module
 from gan_exp import trainer as trainer_module
 from gan_exp.build import build_batches, build_data, build_rules, build_state
+from gan_exp.catalog import defaults, groups
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
@@ -88,24 +89,33 @@ def assert_same_run(first: RunDir, second: RunDir) -> None:
         assert path.read_bytes() == (second.samples / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("mlp", "penalty=r1", "schedule=cosine"),
-        ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
-        ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
-        ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
-        ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
-        ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
-        ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
-        ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
-        ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
-        ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
-        ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
-        ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
-    ],
-    ids=lambda overrides: "-".join(overrides),
-)
+GAMES = [
+    ("mlp", "penalty=r1", "schedule=cosine"),
+    ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
+    ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
+    ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
+    ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
+    ("dcgan", "loss=minimax", "optimizer=sgd", "lr=0.02", "split_updates=true"),
+    ("mlp", "loss=lsgan", "conditional=true", "ema_halflife_kimg=0.05"),
+    ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
+    ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+    ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
+    ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
+    ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
+    ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
+    ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
+]
+
+
+def test_every_option_is_in_one_of_the_games() -> None:
+    """So that a new one comes with its test of resuming."""
+    tried = {word for game in GAMES for word in game} | {f"model={game[0]}" for game in GAMES}
+    for group in ("model", "loss", "penalty", "augment", "optimizer", "schedule"):
+        for option in groups()[group].keys() - {defaults()[group]}:
+            assert f"{group}={option}" in tried
+
+
+@pytest.mark.parametrize("overrides", GAMES, ids="-".join)
 def test_a_resumed_run_is_one_never_stopped(
     overrides: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
