@@ -498,6 +498,50 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
 
 
+@pytest.mark.parametrize(("where", "step"), [("encode_png", 0), ("generate_all", 3), ("save_animation", 11)])
+def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first step, while samples are drawn, after the last step: the state is saved, and it goes on."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    original = getattr(trainer_module, where)
+    calls = 0
+
+    def asked(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == (2 if step == 3 else 1):
+            signal.raise_signal(signal.SIGUSR1)
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer_module, where, asked)
+        if step == 11:  # nothing is left to be done
+            start_run(config, "run")
+        else:
+            with pytest.raises(Interrupted) as ended:
+                start_run(config, "run")
+            assert ended.value.exit_code == 128 + signal.SIGUSR1
+    run = RunDir.open("run")
+    status = run.read_status()
+    if step < 11:
+        assert (status["state"], status["step"], status["reason"]) == ("interrupted", step, "SIGUSR1")
+        assert run.list_checkpoints()[-1][0] == step
+        locked_continue(config, run)
+    assert_same_run(whole, run)
+
+
+def test_a_signal_before_there_is_a_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """While it starts: nothing was done, and nothing is left behind."""
+
+    def asked(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(session_module, "build_data", asked)
+    assert main(["train", "display=quiet", "device=cpu"]) == 143
+    assert "ended by SIGTERM; there was nothing to save" in capsys.readouterr().err
+    assert not list(Path().glob("outputs/*/*"))
+
+
 def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = play(small_config("mlp", *RHYTHM), "run", (), monkeypatch)
     wider = small_config("mlp", *RHYTHM, "model.generator.widths=[32]")
@@ -586,12 +630,15 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    def unforeseen(*_: object) -> None:
+        raise ZeroDivisionError("a terminal without columns")
+
     def no_grids(path: Path, *rest: Any, **options: Any) -> None:
         (fail if path.suffix == ".png" else original)(path, *rest, **options)
 
     monkeypatch.setattr(trainer_module, "write_atomically", no_grids)
     monkeypatch.setattr(trainer_module.TensorBoardLog, "_write", fail)
-    monkeypatch.setattr(trainer_module.Display, "preview", fail)
+    monkeypatch.setattr(trainer_module.Display, "preview", unforeseen)
     start_run(config, "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "finished"

@@ -237,7 +237,7 @@ class Trainer:
         """Training goes on without `what` where it fails, which is told once."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the run matters more
             if what not in self._failing:
                 self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
             self._failing.add(what)
