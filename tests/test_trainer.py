@@ -23,6 +23,7 @@ from gan_exp import session as session_module
 from gan_exp import step as step_module
 from gan_exp import trainer as trainer_module
 from gan_exp.build import build_batches, build_data, build_rules, build_state
+from gan_exp.catalog import defaults, groups
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
@@ -101,24 +102,33 @@ def assert_same_run(first: RunDir, second: RunDir) -> None:
         assert path.read_bytes() == (second.samples / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("mlp", "penalty=r1", "schedule=cosine"),
-        ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
-        ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
-        ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
-        ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
-        ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
-        ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
-        ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
-        ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
-        ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
-        ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
-        ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
-    ],
-    ids=lambda overrides: "-".join(overrides),
-)
+GAMES = [
+    ("mlp", "penalty=r1", "schedule=cosine"),
+    ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
+    ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
+    ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
+    ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
+    ("dcgan", "loss=minimax", "optimizer=sgd", "lr=0.02", "split_updates=true"),
+    ("mlp", "loss=lsgan", "conditional=true", "ema_halflife_kimg=0.05"),
+    ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
+    ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+    ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
+    ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
+    ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
+    ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
+    ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
+]
+
+
+def test_every_option_is_in_one_of_the_games() -> None:
+    """So that a new one comes with its test of resuming."""
+    tried = {word for game in GAMES for word in game} | {f"model={game[0]}" for game in GAMES}
+    for group in ("model", "loss", "penalty", "augment", "optimizer", "schedule"):
+        for option in groups()[group].keys() - {defaults()[group]}:
+            assert f"{group}={option}" in tried
+
+
+@pytest.mark.parametrize("overrides", GAMES, ids="-".join)
 def test_a_resumed_run_is_one_never_stopped(
     overrides: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,7 +384,8 @@ def diverging(*overrides: str) -> Config:
 
 def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
     """The step is that of the first loss that is no longer finite, however much later someone looks."""
-    sign = r"step 1: loss/\w+ is (nan|inf); \w+\.layers\.0\.weight holds such values: the game has diverged"
+    tensors = r"\w+\.layers\.0\.weight and the gradient of \w+\.layers\.0\.weight hold such values"
+    sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: the game has diverged"
     with pytest.raises(TrainingFault, match=sign):
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
@@ -407,6 +418,30 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     undo()
     continue_run(config, run)  # where it was whole
     assert run.read_status()["state"] == "finished"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("seen_by", ["log", "sample", "checkpoint"])
+def test_a_broken_gradient_is_named(
+    network: str, value: float, seen_by: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first that looks, in its step, while losses and weights are finite still."""
+
+    def poisoned(state: Any, *rest: Any) -> Any:
+        loss = generator_step(state, *rest)
+        if state.step == 2:
+            getattr(state, f"{network}_parameters")[2].grad[0] = value
+        return loss
+
+    monkeypatch.setattr(trainer_module, "generator_step", poisoned)
+    rhythm = [f"{what}_every_steps={3 if what == seen_by else 50}" for what in ("log", "sample", "checkpoint")]
+    tensor = rf"the gradient of {network}\.layers\.\d\.weight"
+    with pytest.raises(
+        TrainingFault, match=rf"step 3: .*; {tensor} holds such values.*last good checkpoint: step 0.*try"
+    ):
+        start_run(small_config("mlp", "steps=20", *rhythm), "run")
+    assert RunDir.open("run").read_status()["state"] == "failed"
 
 
 def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -469,6 +504,50 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert ended.value.exit_code == 128 + signal.SIGTERM
     run = RunDir.open("run")
     assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
+
+
+@pytest.mark.parametrize(("where", "step"), [("encode_png", 0), ("generate_all", 3), ("save_animation", 11)])
+def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first step, while samples are drawn, after the last step: the state is saved, and it goes on."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    original = getattr(trainer_module, where)
+    calls = 0
+
+    def asked(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == (2 if step == 3 else 1):
+            signal.raise_signal(signal.SIGUSR1)
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer_module, where, asked)
+        if step == 11:  # nothing is left to be done
+            start_run(config, "run")
+        else:
+            with pytest.raises(Interrupted) as ended:
+                start_run(config, "run")
+            assert ended.value.exit_code == 128 + signal.SIGUSR1
+    run = RunDir.open("run")
+    status = run.read_status()
+    if step < 11:
+        assert (status["state"], status["step"], status["reason"]) == ("interrupted", step, "SIGUSR1")
+        assert run.list_checkpoints()[-1][0] == step
+        locked_continue(config, run)
+    assert_same_run(whole, run)
+
+
+def test_a_signal_before_there_is_a_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """While it starts: nothing was done, and nothing is left behind."""
+
+    def asked(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(session_module, "build_data", asked)
+    assert main(["train", "display=quiet", "device=cpu"]) == 143
+    assert "ended by SIGTERM; there was nothing to save" in capsys.readouterr().err
+    assert not list(Path().glob("outputs/*/*"))
 
 
 def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,12 +636,15 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    def unforeseen(*_: object) -> None:
+        raise ZeroDivisionError("a terminal without columns")
+
     def no_grids(path: Path, *rest: Any, **options: Any) -> None:
         (fail if path.suffix == ".png" else original)(path, *rest, **options)
 
     monkeypatch.setattr(trainer_module, "write_atomically", no_grids)
     monkeypatch.setattr(trainer_module.TensorBoardLog, "_write", fail)
-    monkeypatch.setattr(trainer_module.Display, "preview", fail)
+    monkeypatch.setattr(trainer_module.Display, "preview", unforeseen)
     start_run(config, "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "finished"

@@ -19,7 +19,8 @@ from gan_exp.monitor.display import Display
 from gan_exp.monitor.environment import describe_environment
 from gan_exp.monitor.summary import closing_table, network_table
 from gan_exp.overrides import differing_keys, leaves
-from gan_exp.run_dir import RunDir, write_atomically, yaml_text
+from gan_exp.plain_yaml import yaml_text
+from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import Interrupted, StopRequest
 from gan_exp.state import TrainingState
 from gan_exp.trainer import Trainer
@@ -106,7 +107,7 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
         )
     try:
         state.load_state_dict(checkpoint)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
             f"bring back the values it was trained with"

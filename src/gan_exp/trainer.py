@@ -244,7 +244,7 @@ class Trainer:
         """Training goes on without `what` where it fails, which is told once."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the run matters more
             if what not in self._failing:
                 self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
             self._failing.add(what)
@@ -256,18 +256,29 @@ class Trainer:
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
         """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
+        looked_at = (*tensors, *self._weights().values(), *self._gradients().values())
         # A sum is not finite where one of its terms is not, and takes a fifth of the time of looking at each.
-        if not torch.stack([value.sum().isfinite() for value in (*tensors, *self._weights().values())]).all():
+        if not torch.stack([value.sum().isfinite() for value in looked_at]).all():
             raise self._divergence("the networks are no longer finite", self.window.broken_steps)
 
     def _weights(self) -> dict[str, Tensor]:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
         return {f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
 
+    def _gradients(self) -> dict[str, Tensor]:
+        """Those that the last update of each network left."""
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        found = (
+            (f"{name}.{key}", value.grad) for name, net in networks.items() for key, value in net.named_parameters()
+        )
+        return {f"the gradient of {name}": gradient for name, gradient in found if gradient is not None}
+
     def _divergence(self, sign: str, broken_steps: int) -> TrainingFault:
         step = self.state.step - max(broken_steps - 1, 0)
-        broken = next((name for name, value in self._weights().items() if not value.isfinite().all()), None)
-        where = f"; {broken} holds such values" if broken else ""
+        parts = (self._weights(), self._gradients())
+        firsts = (next((name for name, value in part.items() if not value.isfinite().all()), None) for part in parts)
+        broken = [name for name in firsts if name is not None]
+        where = f"; {' and '.join(broken)} hold{'s' * (len(broken) == 1)} such values" if broken else ""
         kept = self.run.list_checkpoints()
         last = f"step {kept[-1][0]}" if kept else "none"
         cause, remedy = likely_cause(self.config, self.metrics)
