@@ -10,7 +10,7 @@ import gan_exp
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"errors", "ranges", "streams", "signals"},
-    {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data"},
+    {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data", "metrics"},
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},
