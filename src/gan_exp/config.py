@@ -64,9 +64,14 @@ class _Checked(BaseModel):
 
 
 class DatasetConfig(_Checked):
-    """What every data set has beside its `_target_`'s arguments; `resize` is a side or [height, width] in pixels."""
+    """What every data set has beside its `_target_`'s arguments.
+
+    `resize` is a side or [height, width] in pixels. `held_out` is the share of the images that is not trained on and
+    only judges, for sets that have no such part of their own.
+    """
 
     name: str
+    held_out: Fraction = 0.0
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
 
 
@@ -225,7 +230,11 @@ def check_node(path: str, node: Node) -> None:
 RESERVED: dict[str, type[_Checked]] = {"dataset": DatasetConfig, "penalty": PenaltyConfig}
 
 # What the project passes itself, and a YAML therefore can't.
-INJECTED = {"model": ("latent_dim", "image_shape", "num_classes"), "optimizer": ("params",)}
+INJECTED = {
+    "dataset": ("part",),
+    "model": ("latent_dim", "image_shape", "num_classes"),
+    "optimizer": ("params",),
+}
 
 
 def resolve_target(path: str, target: object) -> Callable[..., Any]:
