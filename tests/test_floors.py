@@ -14,7 +14,7 @@ FLOORS = (
     {"state"},
     {"step"},
     {"config", "catalog", "run_dir"},
-    {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence"},
+    {"overrides", "hydra_support", "device", "build", "checkpoint", "divergence", "features"},
     {"export"},
     {"monitor"},
     {"trainer"},

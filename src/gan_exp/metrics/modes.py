@@ -59,7 +59,7 @@ def divergence(counts: Tensor, expected: Tensor) -> float:
     p, q = (values.double().cpu() / values.sum().item() for values in (counts, expected))
     if (p[q == 0] > 0).any():
         return math.inf
-    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum().item()
+    return float((torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum())
 
 
 def join_digits(digits: Tensor) -> Tensor:
