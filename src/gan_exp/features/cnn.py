@@ -57,6 +57,7 @@ def cnn_features(
         found: Embedding = network(normalise(single))
         if not by_channel:
             return found
+        assert found.logits is not None
         return Embedding(found.features.reshape(count, -1), found.logits.reshape(count, channels, -1))
 
     about = {
