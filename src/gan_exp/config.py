@@ -108,6 +108,21 @@ class DeviceConfig(_Checked):
     deterministic: bool
 
 
+BestMetric = Literal[
+    "fid",
+    "kid",
+    "score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_kl",
+    "modes",
+    "high_quality",
+    "mode_kl",
+]
+
+
 class Config(_Checked):
     """See `conf/config.yaml` for what each key does and when to change it."""
 
@@ -132,6 +147,9 @@ class Config(_Checked):
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt
     keep_checkpoints: PositiveInt
+    evaluate_every_steps: NonNegativeInt = 0  # these three have defaults for runs from before there were evaluations
+    evaluate_count: Annotated[int, Ge(10)] = 5000
+    best_metric: BestMetric = "fid"
     grid_rows: PositiveInt
     grid_columns: PositiveInt
     display: Literal["auto", "live", "plain", "quiet"]

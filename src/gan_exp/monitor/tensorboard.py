@@ -33,7 +33,17 @@ HPARAM_METRICS = (  # as they stand at the end
     "evaluation/modes",
 )
 HISTOGRAM_BINS = 30
-HOUSEKEEPING = ("name", "display", "keep_checkpoints", "grid_rows", "grid_columns", "device", "dataset.root")
+HOUSEKEEPING = (
+    "name",
+    "display",
+    "keep_checkpoints",
+    "evaluate_count",
+    "best_metric",
+    "grid_rows",
+    "grid_columns",
+    "device",
+    "dataset.root",
+)
 
 
 class TensorBoardLog:
