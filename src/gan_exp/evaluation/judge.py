@@ -87,21 +87,19 @@ class Judge:
                 raise UserError(f"--metrics {metric}: {missing}")
         self._latent_dim, self._conditional = config.latent_dim, config.conditional
         self._data, self._network, self.metrics = data, network, tuple(metrics)
-        self._chosen = choose(len(reals.images), MOST_REALS)
-        self.real_count = len(self._chosen)
-        self._real = network.embed(reals.images[self._chosen.to(reals.images.device)])
         self._labels = None if reals.labels is None else reals.labels.cpu()
-        self._train = Embedding(torch.empty(0))
+        chosen = choose(len(reals.images), MOST_REALS)
+        self.real_count = len(chosen)
+        self._train: Tensor | None = None  # in the data's own order, which neighbours point into
         if "neighbours" in metrics:
             assert held_out is not None
-            self.train_images = data.images
-            self._train = self._real if reals is data and self.real_count == len(data.images) else self._embed_train()
-            order = choose(len(held_out.images), MOST_NEIGHBOURS)
-            others = network.embed(held_out.images[order]).features
-            self._held_out_distances = find_nearest(others, self._train.features).distances
-
-    def _embed_train(self) -> Embedding:
-        return self._network.embed(self._data.images)
+            self._train = network.embed(data.images).features
+            others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
+            self._held_out_distances = find_nearest(network.embed(others).features, self._train).distances
+        if self._train is not None and reals is data:
+            self._real = self._train[chosen]
+        else:
+            self._real = network.embed(reals.images[chosen.to(reals.images.device)]).features
 
     def data_histogram(self) -> list[int] | None:
         """How often each class occurs in what samples are compared with."""
@@ -127,7 +125,8 @@ class Judge:
         try:
             for metric in self.metrics:
                 if metric == "neighbours":
-                    nearest = find_nearest(fake.features[:MOST_NEIGHBOURS], self._train.features)
+                    assert self._train is not None
+                    nearest = find_nearest(fake.features[:MOST_NEIGHBOURS], self._train)
                     found = compare_with_held_out(nearest.distances, self._held_out_distances)
                     scores |= dict(zip(METRICS[metric], found, strict=True))
                 else:
@@ -139,16 +138,16 @@ class Judge:
     def _score(self, metric: str, samples: Tensor, fake: Embedding, seed: int) -> dict[str, float]:
         real = self._real
         if metric == "fid":
-            return {"fid": frechet_distance(real.features, fake.features)}
+            return {"fid": frechet_distance(real, fake.features)}
         if metric == "kid":
-            distance, spread = kernel_distance(real.features, fake.features, seed)
+            distance, spread = kernel_distance(real, fake.features, seed)
             return {"kid": distance, "kid_subset_sd": spread}
         if metric == "score":
             assert fake.logits is not None
             return {"score": class_score(fake.logits, seed).mean}
         if metric == "manifolds":
-            equally_many = min(len(real.features), len(fake.features), MOST_IN_MANIFOLDS)
-            return compare_manifolds(real.features[:equally_many], fake.features[:equally_many])._asdict()
+            equally_many = min(len(real), len(fake.features), MOST_IN_MANIFOLDS)
+            return compare_manifolds(real[:equally_many], fake.features[:equally_many])._asdict()
         if metric == "classes":
             counts = count_labels(fake.labels, self._data.spec.num_classes)
             return {"class_kl": divergence(counts, torch.tensor(self.data_histogram()))}
