@@ -30,17 +30,22 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
 
     `content` must be tensors and plain containers. Raises OSError when the disk is full or gone.
     """
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, buffer)
     path = run.checkpoint(step)
-    write_atomically(path, buffer.getvalue())
-    fault = find_fault(path)
-    if fault is not None:
-        raise OSError(f"{path} was written but reads back damaged: {fault}")
+    write_checkpoint(path, content)
     # Later ones can only be damaged ones that a resumed run passed over: they must not count among the newest.
     for old in [path for number, path in run.list_checkpoints() if number <= step][:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write and read back; the file is whole or not there."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    write_atomically(path, buffer.getvalue())
+    fault = find_fault(path)
+    if fault is not None:
+        raise OSError(f"{path} was written but reads back damaged: {fault}")
 
 
 def data_content(data: PackedImages) -> dict[str, Any]:

@@ -15,6 +15,9 @@ MAY_CHANGE = (
     "sample_every_steps",
     "checkpoint_every_steps",
     "keep_checkpoints",
+    "evaluate_every_steps",
+    "evaluate_count",
+    "best_metric",
     "display",
     "fast_path",
 )

@@ -30,6 +30,7 @@ class RunDir:
         self.samples = self.path / "samples"
         self.animation = self.samples / "animation.gif"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.pt"  # by the evaluations in training; not one of the numbered ones
 
     @classmethod
     def create(cls, path: Path | str, config: dict[str, Any], environment: dict[str, Any]) -> "RunDir":
@@ -155,6 +156,14 @@ class RunDir:
     def list_checkpoints(self) -> list[tuple[int, Path]]:
         """(step, file) of each checkpoint, oldest first."""
         return list(_numbered(self.checkpoints, "pt"))
+
+    def evaluation(self, step: int, features: str) -> Path:
+        """What was measured of a checkpoint in the space of a feature network, beside it."""
+        return self.checkpoints / f"step-{step:08d}-{features}.evaluation.json"
+
+    def neighbours(self, step: int, features: str) -> Path:
+        """Samples beside their nearest training images."""
+        return self.checkpoints / f"step-{step:08d}-{features}.neighbours.png"
 
     def sample_grid(self, step: int) -> Path:
         return self.samples / f"step-{step:08d}.png"

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from gan_exp.augment import ADA
 from gan_exp.build import build, build_batches, build_rules
-from gan_exp.checkpoint import data_content, save_checkpoint
+from gan_exp.checkpoint import data_content, save_checkpoint, write_checkpoint
 from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
 from gan_exp.divergence import likely_cause
 from gan_exp.errors import TrainingFault
+from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.fast_path import choose_player
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
@@ -76,7 +77,10 @@ class Trainer:
         with self._unpromised("TensorBoard's events"):
             self.tensorboard = TensorBoardLog(run.tensorboard, config.model_dump(), text, resumed_at)
         self.metrics: dict[str, float] = {}
-        self.seconds = 0.0  # in the loop, all of this process' looking and saving included
+        self.evaluation: TrainingEvaluation | None = None
+        if config.evaluate_every_steps:
+            self.evaluation = TrainingEvaluation(config, data, device, display.say, checkpoint)
+        self.seconds = 0.0  # in the loop, all of this process' looking and saving included, but no evaluation
         self._rate_mark = (time.perf_counter(), state.step)
         self._saved_step: int | None = resumed_at
 
@@ -98,7 +102,7 @@ class Trainer:
             if self._saved_step != self.state.step:
                 self.save()
         finally:
-            self.seconds = time.perf_counter() - began
+            self.seconds = time.perf_counter() - began - (self.evaluation.seconds if self.evaluation else 0.0)
             self.metrics_log.close()
             if self.tensorboard is not None:
                 with self._unpromised("TensorBoard's events"):
@@ -117,6 +121,8 @@ class Trainer:
                 self.log()
             if step % config.sample_every_steps == 0 or last:
                 self.sample(report)
+            if self.evaluation is not None and (step % config.evaluate_every_steps == 0 or last):
+                self.evaluate(self.evaluation)
             if step % config.checkpoint_every_steps == 0 or last:
                 self.save()
 
@@ -217,20 +223,38 @@ class Trainer:
         with self._unpromised("the preview"):
             self.display.preview(images)
 
+    def evaluate(self, evaluation: TrainingEvaluation) -> None:
+        """Scores of the averaged generator, and the checkpoint of the best ones; none of it is training time."""
+        self._refuse_divergence()
+        step, before = self.state.step, evaluation.seconds
+        scores, is_best = evaluation.measure(self.state.generator_ema, step)
+        self.metrics_log.add(step, scores)
+        self._tell_tensorboard(lambda log: log.add_scalars(scores, step))
+        if is_best:
+            write_checkpoint(self.run.best, self._content())
+        spent = evaluation.seconds - before
+        mark, marked_step = self._rate_mark
+        self._rate_mark = (mark + spent, marked_step)
+        self.display.leave_out(spent)
+
     def save(self) -> None:
         """The checkpoint of this step; what was logged until then is on the disk before it."""
         self._refuse_divergence()
         self.metrics_log.sync()
         self._tell_tensorboard(TensorBoardLog.sync)
-        content = {
+        save_checkpoint(self.run, self.state.step, self._content(), self.config.keep_checkpoints)
+        self._saved_step = self.state.step
+
+    def _content(self) -> dict[str, Any]:
+        """All that a run goes on from."""
+        return {
             **self.state.state_dict(),
             "window": self.window.state_dict(),
+            "best": None if self.evaluation is None else self.evaluation.best,
             "config": self.config.model_dump(mode="json"),
             "threads": torch.get_num_threads(),
             **data_content(self.data),
         }
-        save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
-        self._saved_step = self.state.step
 
     def animate(self) -> None:
         """All grids of the run, one after the other."""

@@ -98,6 +98,11 @@ class Display:
         self._log.info(text)
         self._print(text, soft_wrap=True, markup=False)
 
+    def leave_out(self, seconds: float) -> None:
+        """Of the time that the rate and what is left of the run are reckoned from."""
+        began, step = self._started
+        self._started = (began + seconds, step)
+
     def show(self, renderable: RenderableType) -> None:
         """A table or a picture; the log has no use for it."""
         self._print(renderable)
