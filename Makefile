@@ -1,5 +1,5 @@
 # Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
-.PHONY: help train test test-crash lint format bench bench-docs dashboard clean
+.PHONY: help train test test-crash test-fuzz lint format bench bench-docs dashboard clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -11,6 +11,7 @@ help:  ## what there is to make
 	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
 	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
+	@echo "make test-fuzz   10,000 odd command lines and YAML files: each done, or refused in a sentence (some minutes)"
 	@echo "make lint        formatting, lint rules and types"
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
 	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (over an hour, on a quiet machine)"
@@ -26,6 +27,9 @@ test: $(VENV)/installed-dev
 
 test-crash: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash $(ARGS)
+
+test-fuzz: $(VENV)/installed-dev
+	GAN_EXP_FUZZ=10 $(BIN)/python -m pytest --numprocesses auto tests/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ class Game:
         recorder: Callable[[TrainingState], Recorder] | None = None,
         state: dict[str, Any] | None = None,
     ) -> None:
-        self.config = small_config(*overrides)
+        self.config = small_config(*overrides, "fast_path=plain")
         device = prepare_device(self.config.device)
         data = build_data(self.config, device)
         self.state = build_state(self.config, data.spec, device)

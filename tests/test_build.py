@@ -5,8 +5,16 @@ import torch
 from torch import nn
 
 from builders import SMALL, small_config
-from gan_exp.build import build_data, build_discriminator, build_generator, build_rules, build_state
-from gan_exp.data.packed import Batch, DataSpec
+from gan_exp.build import (
+    build_data,
+    build_discriminator,
+    build_generator,
+    build_held_out,
+    build_rules,
+    build_state,
+)
+from gan_exp.config import check
+from gan_exp.data.packed import Batch, DataSpec, PackedImages
 from gan_exp.errors import UserError
 from gan_exp.step import discriminator_step
 
@@ -109,6 +117,55 @@ def test_a_conditional_game_needs_labels() -> None:
             make(config, DataSpec((1, 8, 8)))
     state = build_state(config, SPEC, CPU)
     assert state.discriminator.label.embed.num_embeddings == 10
+
+
+def test_a_share_is_held_out() -> None:
+    """The same images whenever asked, none of them in both parts, and resized alike."""
+    config = small_config("mlp", "dataset.held_out=0.2", "dataset.resize=9")
+    train, held_out, whole = build_data(config, CPU), build_held_out(config), build_data(small_config("mlp"), CPU)
+    assert held_out is not None and held_out.image_shape == train.image_shape == (1, 9, 9)
+    assert len(train.images) + len(held_out.images) == len(whole.images) == 1797
+    assert len(held_out.images) == pytest.approx(0.2 * 1797, rel=0.1)
+    train, held_out = whole.divided(0.2)
+    assert {image.numpy().tobytes() for image in train.images}.isdisjoint(
+        image.numpy().tobytes() for image in held_out.images
+    )
+    assert train.digest != whole.digest
+    assert held_out.labels is not None and held_out.labels.unique().numel() == 10
+    # What else is in the set changes nothing.
+    few = PackedImages(whole.images[:500], None).divided(0.2)[1]
+    assert torch.equal(few.images, held_out.images[: len(few.images)])
+
+
+def test_without_a_share_nothing_is_held_out() -> None:
+    config = small_config("mlp")
+    assert build_held_out(config) is None
+    older = check({**config.model_dump(mode="json"), "dataset": {"_target_": config.dataset["_target_"], "name": "d"}})
+    assert build_data(older, CPU).digest == build_data(config, CPU).digest  # a run from before there were shares
+
+
+def test_toys_are_drawn_anew() -> None:
+    config = small_config("points", "dataset=ring", "dataset.count=100")
+    train, held_out = build_data(config, CPU), build_held_out(config)
+    assert held_out is not None and held_out.images.shape == train.images.shape
+    assert (held_out.images - train.images).abs().min() > 0
+    assert held_out.mixture is not None and held_out.mixture.sigma == 0.01
+    assert (train.images.flatten(1) - held_out.mixture.centers[train.labels]).norm(dim=1).max() < 0.06
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("dataset.held_out=1e-9",), "dataset.held_out=1e-09: 1e-09 of 1797 images leaves nothing on one side"),
+        (("dataset=ring", "+dataset.held_out=0.1"), "dataset.held_out=0.1: ring has a part of its own that isn't"),
+    ],
+)
+def test_shares_that_make_no_sense(words: tuple[str, ...], sentence: str) -> None:
+    config = small_config("points", *words)
+    for make in (lambda: build_data(config, CPU), lambda: build_held_out(config)):
+        with pytest.raises(UserError) as caught:
+            make()
+        assert str(caught.value).startswith(sentence)
 
 
 def test_points_are_not_images() -> None:

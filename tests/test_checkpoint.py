@@ -20,6 +20,7 @@ def content(step: int = 5) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(step)
     return {
         "step": step,
+        "image_shape": [1, 8, 8],
         "generator": {"weight": torch.randn(20, 3, generator=generator), "count": torch.tensor(7)},
         "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 1e-3, "betas": (0.5, 0.9)}]},
     }
@@ -179,6 +180,17 @@ def test_the_newest_whole_one_is_loaded(run: RunDir) -> None:
     loaded, passed = load_newest(run)
     assert loaded["step"] == 1
     assert [str(run.checkpoint(step)) in sentence for step, sentence in zip((3, 2), passed, strict=True)] == [True] * 2
+
+
+def test_another_steps_file_is_passed_over(run: RunDir) -> None:
+    """Copied over the newest, or the two swapped: whole files, and not what their names say."""
+    for step in (1, 2, 3):
+        save_checkpoint(run, step, content(step), keep=5)
+    second, third = run.checkpoint(2).read_bytes(), run.checkpoint(3).read_bytes()
+    run.checkpoint(2).write_bytes(third)
+    run.checkpoint(3).write_bytes(second)
+    loaded, passed = load_newest(run)
+    assert loaded["step"] == 1 and ["holds step 2" in passed[0], "holds step 3" in passed[1]] == [True, True]
 
 
 def test_without_a_whole_one_there_is_a_sentence(run: RunDir) -> None:

@@ -68,6 +68,18 @@ def test_a_damaged_configuration_is_a_sentence(in_tmp: Path, text: str) -> None:
         run.read_config()
 
 
+def test_aliases_are_refused(in_tmp: Path) -> None:
+    """One that holds itself, and a dozen lines that would be 10^10 values; what is written has none."""
+    shared = [1, 2]
+    run = RunDir.create("run", {"a": shared, "b": shared}, {})
+    assert run.read_config() == {"a": [1, 2], "b": [1, 2]}
+    laughs = "".join(f"a{k}: &a{k} [{','.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 11))
+    for text in ("a: &a [*a]", f"a0: &a0 [1]\n{laughs}"):
+        run.config.write_text(text)
+        with pytest.raises(UserError, match=r"config.yaml: can't be read \(\*a\d? must be written out"):
+            run.read_config()
+
+
 def test_numbers_in_scientific_notation_are_numbers(in_tmp: Path) -> None:
     run = RunDir.create("run", {}, {})
     run.config.write_text("a: 2e-4\nb: 1E5\nc: 1.5e+3\nd: 0.1\ne: e5\nf: 1e\ng: '2e-4'\n")

@@ -23,6 +23,7 @@ from gan_exp import session as session_module
 from gan_exp import step as step_module
 from gan_exp import trainer as trainer_module
 from gan_exp.build import build_batches, build_data, build_rules, build_state
+from gan_exp.catalog import defaults, groups
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.config import Config
@@ -36,23 +37,35 @@ from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
 from gan_exp.signals import Interrupted
-from gan_exp.step import discriminator_step, generator_step
+from gan_exp.state import TrainingState
+from gan_exp.step import Turn, discriminator_step, generator_step
 from gan_exp.streams import Streams
+from gan_exp.trainer import Trainer
 
 CPU = torch.device("cpu")
 RHYTHM = ("steps=11", "log_every_steps=4", "sample_every_steps=3", "checkpoint_every_steps=5", "keep_checkpoints=3")
 
 
+def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
+    """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
+    original = Trainer._generator_turn
+
+    def acting(trainer: Trainer) -> Turn:
+        act(trainer.state)
+        return original(trainer)
+
+    monkeypatch.setattr(Trainer, "_generator_turn", acting)
+    return lambda: monkeypatch.setattr(Trainer, "_generator_turn", original)
+
+
 def play(config: Config, directory: Path | str, stops: Collection[int], monkeypatch: pytest.MonkeyPatch) -> RunDir:
     """Train in `directory`, interrupted by Ctrl-C in each step of `stops` and resumed each time."""
-    original = generator_step
 
-    def interrupted(state: Any, *rest: Any) -> Any:
+    def interrupt(state: TrainingState) -> None:
         if state.step + 1 in stops:
             signal.raise_signal(signal.SIGINT)
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", interrupted)
+    undo = in_each_step(monkeypatch, interrupt)
     go_on: Callable[[], None] = lambda: start_run(config, str(directory))  # noqa: E731
     for stop in sorted(stops):
         with pytest.raises(Interrupted) as ended:
@@ -62,7 +75,7 @@ def play(config: Config, directory: Path | str, stops: Collection[int], monkeypa
         status = run.read_status()
         assert (status["state"], status["step"], status["reason"]) == ("interrupted", stop, "SIGINT")
         go_on = lambda: locked_continue(config, run)  # noqa: E731, B023
-    monkeypatch.setattr(step_module, "generator_step", original)
+    undo()
     go_on()
     run = RunDir.open(str(directory))
     assert run.read_status()["state"] == "finished"
@@ -89,24 +102,33 @@ def assert_same_run(first: RunDir, second: RunDir) -> None:
         assert path.read_bytes() == (second.samples / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("mlp", "penalty=r1", "schedule=cosine"),
-        ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
-        ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
-        ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
-        ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
-        ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
-        ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
-        ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
-        ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
-        ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
-        ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
-        ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
-    ],
-    ids=lambda overrides: "-".join(overrides),
-)
+GAMES = [
+    ("mlp", "penalty=r1", "schedule=cosine"),
+    ("mlp", "sampling=with_replacement", "split_updates=true", "inference_fakes=true", "optimizer=keras_adam"),
+    ("mlp", "n_critic=2", "schedule=linear", "optimizer=rmsprop", "ema_halflife_kimg=0", "batch_size=200"),
+    ("dcgan", "n_critic=2", "penalty=r1", "schedule=cosine", "ema_halflife_kimg=0.05"),
+    ("dcgan", "sampling=with_replacement", "loss=hinge", "optimizer=adamw", "dataset.resize=[9,12]"),
+    ("dcgan", "loss=minimax", "optimizer=sgd", "lr=0.02", "split_updates=true"),
+    ("mlp", "loss=lsgan", "conditional=true", "ema_halflife_kimg=0.05"),
+    ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
+    ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+    ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
+    ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
+    ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
+    ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
+    ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
+]
+
+
+def test_every_option_is_in_one_of_the_games() -> None:
+    """So that a new one comes with its test of resuming."""
+    tried = {word for game in GAMES for word in game} | {f"model={game[0]}" for game in GAMES}
+    for group in ("model", "loss", "penalty", "augment", "optimizer", "schedule"):
+        for option in groups()[group].keys() - {defaults()[group]}:
+            assert f"{group}={option}" in tried
+
+
+@pytest.mark.parametrize("overrides", GAMES, ids="-".join)
 def test_a_resumed_run_is_one_never_stopped(
     overrides: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,12 +177,11 @@ def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPat
     seen: list[tuple[float, float]] = []
     halflives: list[float] = []
 
-    def noted(state: Any, *rest: Any) -> Any:
+    def note(state: TrainingState) -> None:
         (group,) = state.generator_optimizer.param_groups
         seen.append((group["lr"], group["betas"][1]))
-        return generator_step(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", noted)
+    in_each_step(monkeypatch, note)
     monkeypatch.setattr(
         trainer_module.TrainingState, "update_ema", lambda self, halflife, batch: halflives.append(halflife)
     )
@@ -353,7 +374,8 @@ def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.Mo
     experiment = plugin_data_pb2.HParamsPluginData()
     experiment.ParseFromString(hparams["_hparams_/experiment"])
     metrics = {info.name.tag for info in experiment.experiment.metric_infos}
-    assert metrics and metrics <= SCALARS
+    assert {tag for tag in metrics if not tag.startswith("evaluation/")} <= SCALARS
+    assert "evaluation/fid_cnn" in metrics  # which an evaluation fills in, in training or later
 
 
 def diverging(*overrides: str) -> Config:
@@ -363,7 +385,8 @@ def diverging(*overrides: str) -> Config:
 
 def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
     """The step is that of the first loss that is no longer finite, however much later someone looks."""
-    sign = r"step 1: loss/\w+ is (nan|inf); \w+\.layers\.0\.weight holds such values: the game has diverged"
+    tensors = r"\w+\.layers\.0\.weight and the gradient of \w+\.layers\.0\.weight hold such values"
+    sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: the game has diverged"
     with pytest.raises(TrainingFault, match=sign):
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
@@ -380,14 +403,12 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     """Also where checkpoints and grids come more often than anyone looks at the losses."""
     rhythm = ("log_every_steps=30", f"sample_every_steps={sample_every_steps}", "checkpoint_every_steps=2")
     config = small_config("mlp", "steps=30", *rhythm)
-    original = discriminator_step
 
-    def poisoned(state: Any, *rest: Any) -> Any:
+    def poison(state: TrainingState) -> None:
         if state.step == 6:
             state.generator_parameters[0].data[0, 0] = math.nan
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "discriminator_step", poisoned)
+    undo = in_each_step(monkeypatch, poison)
     with pytest.raises(TrainingFault, match=r"step 7: .*no longer finite.*\(last good checkpoint: step 6\)"):
         start_run(config, "run")
     run = RunDir.open("run")
@@ -395,9 +416,33 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     content = load_checkpoint(run.checkpoint(6))
     assert all(value.isfinite().all() for value in content["generator"].values())
     assert run.read_status()["state"] == "failed"
-    monkeypatch.setattr(step_module, "discriminator_step", original)
+    undo()
     continue_run(config, run)  # where it was whole
     assert run.read_status()["state"] == "finished"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("seen_by", ["log", "sample", "checkpoint"])
+def test_a_broken_gradient_is_named(
+    network: str, value: float, seen_by: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first that looks, in its step, while losses and weights are finite still."""
+
+    def poisoned(state: Any, *rest: Any) -> Any:
+        loss = generator_step(state, *rest)
+        if state.step == 2:
+            getattr(state, f"{network}_parameters")[2].grad[0] = value
+        return loss
+
+    monkeypatch.setattr(trainer_module, "generator_step", poisoned)
+    rhythm = [f"{what}_every_steps={3 if what == seen_by else 50}" for what in ("log", "sample", "checkpoint")]
+    tensor = rf"the gradient of {network}\.layers\.\d\.weight"
+    with pytest.raises(
+        TrainingFault, match=rf"step 3: .*; {tensor} holds such values.*last good checkpoint: step 0.*try"
+    ):
+        start_run(small_config("mlp", "steps=20", *rhythm), "run")
+    assert RunDir.open("run").read_status()["state"] == "failed"
 
 
 def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -416,7 +461,7 @@ def test_an_unforeseen_fault_is_told_in_a_sentence_and_kept_in_the_log(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("of a kind that nobody thought of")
 
-    monkeypatch.setattr(step_module, "generator_step", fail)
+    in_each_step(monkeypatch, fail)
     with pytest.raises(TrainingFault, match=r"ZeroDivisionError: of a kind .*the traceback is in .*log\.txt"):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -435,14 +480,13 @@ def test_a_full_disk_is_told_as_such(in_tmp: Path, monkeypatch: pytest.MonkeyPat
 def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even in the middle of a step; what was saved before is still there."""
 
-    def impatient(state: Any, *rest: Any) -> Any:
+    def lose_patience(state: TrainingState) -> None:
         if state.step == 6:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        return generator_step(state, *rest)
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(step_module, "generator_step", impatient)
+    in_each_step(monkeypatch, lose_patience)
     with pytest.raises(Interrupted):
         start_run(small_config("mlp", *RHYTHM), "run")
     run = RunDir.open("run")
@@ -451,17 +495,60 @@ def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def terminated(state: Any, *rest: Any) -> Any:
+    def terminate(state: TrainingState) -> None:
         if state.step == 2:
             signal.raise_signal(signal.SIGTERM)
-        return generator_step(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", terminated)
+    in_each_step(monkeypatch, terminate)
     with pytest.raises(Interrupted) as ended:
         start_run(small_config("mlp", *RHYTHM), "run")
     assert ended.value.exit_code == 128 + signal.SIGTERM
     run = RunDir.open("run")
     assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
+
+
+@pytest.mark.parametrize(("where", "step"), [("encode_png", 0), ("generate_all", 3), ("save_animation", 11)])
+def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first step, while samples are drawn, after the last step: the state is saved, and it goes on."""
+    config = small_config("mlp", *RHYTHM)
+    whole = play(config, "whole", (), monkeypatch)
+    original = getattr(trainer_module, where)
+    calls = 0
+
+    def asked(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == (2 if step == 3 else 1):
+            signal.raise_signal(signal.SIGUSR1)
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer_module, where, asked)
+        if step == 11:  # nothing is left to be done
+            start_run(config, "run")
+        else:
+            with pytest.raises(Interrupted) as ended:
+                start_run(config, "run")
+            assert ended.value.exit_code == 128 + signal.SIGUSR1
+    run = RunDir.open("run")
+    status = run.read_status()
+    if step < 11:
+        assert (status["state"], status["step"], status["reason"]) == ("interrupted", step, "SIGUSR1")
+        assert run.list_checkpoints()[-1][0] == step
+        locked_continue(config, run)
+    assert_same_run(whole, run)
+
+
+def test_a_signal_before_there_is_a_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """While it starts: nothing was done, and nothing is left behind."""
+
+    def asked(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(session_module, "build_data", asked)
+    assert main(["train", "display=quiet", "device=cpu"]) == 143
+    assert "ended by SIGTERM; there was nothing to save" in capsys.readouterr().err
+    assert not list(Path().glob("outputs/*/*"))
 
 
 def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,16 +586,14 @@ def test_data_that_has_changed_is_refused(in_tmp: Path, monkeypatch: pytest.Monk
 def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_config("mlp", *RHYTHM)
     refused: list[str] = []
-    original = generator_step
 
-    def second_comes(state: Any, *rest: Any) -> Any:
+    def second_comes(state: TrainingState) -> None:
         if state.step == 5:
             with pytest.raises(UserError) as error:
                 locked_continue(config, RunDir.open("run"))
             refused.append(str(error.value))
-        return original(state, *rest)
 
-    monkeypatch.setattr(step_module, "generator_step", second_comes)
+    in_each_step(monkeypatch, second_comes)
     start_run(config, "run")
     (told,) = refused
     assert f"process {os.getpid()} on " in told and "is at work on it" in told
@@ -552,12 +637,15 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    def unforeseen(*_: object) -> None:
+        raise ZeroDivisionError("a terminal without columns")
+
     def no_grids(path: Path, *rest: Any, **options: Any) -> None:
         (fail if path.suffix == ".png" else original)(path, *rest, **options)
 
     monkeypatch.setattr(trainer_module, "write_atomically", no_grids)
     monkeypatch.setattr(trainer_module.TensorBoardLog, "_write", fail)
-    monkeypatch.setattr(trainer_module.Display, "preview", fail)
+    monkeypatch.setattr(trainer_module.Display, "preview", unforeseen)
     start_run(config, "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "finished"
@@ -568,7 +656,7 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_out_of_memory_names_what_to_turn(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_module, "generator_step", lambda *_: torch.empty(1 << 55))
+    in_each_step(monkeypatch, lambda _: torch.empty(1 << 55))
     with pytest.raises(TrainingFault, match=r"out of memory; train anew with a smaller batch_size \(now 16\)"):
         start_run(small_config("mlp", *RHYTHM), "run")
 

@@ -98,8 +98,8 @@ def _peer(script: str, batch_size: int, size: int, root: str | None, count: int)
 
 
 def _recipe(batch_size: int, root: str | None, *overrides: str) -> list[str]:
-    """The peers': Adam 2e-4, one update of D on reals and fakes together, no average."""
-    common = [f"batch_size={batch_size}", "optimizer=adam", "lr=2e-4", "ema_halflife_kimg=0"]
+    """The peers': Adam 2e-4, one update of D on reals and fakes together, no average, one forward of G a step."""
+    common = [f"batch_size={batch_size}", "optimizer=adam", "lr=2e-4", "ema_halflife_kimg=0", "reuse_fakes=true"]
     return [*_data(root), *common, *overrides]
 
 

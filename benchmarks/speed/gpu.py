@@ -73,7 +73,7 @@ def per_second(trainer: Trainer, steps: int) -> float:
 def measure_recipe(name: str, rounds: int, seconds: float, words: list[str]) -> dict[str, list[float]]:
     """Steps a second of each round, by player; interleaved."""
     shape, overrides = RECIPES[name]
-    config = load_config([*overrides, *words])
+    config = load_config([*overrides, "fast_path=plain", *words])
     with tempfile.TemporaryDirectory(prefix="gan-exp-bench-") as place:
         trainers = {
             how: trainer_of(shape, config, Path(place) / how, how == "captured") for how in ("eager", "captured")

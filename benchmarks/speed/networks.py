@@ -36,6 +36,9 @@ class MLPGenerator(nn.Module):
         images: Tensor = self.layers(latents)
         return images
 
+    def chain(self) -> list[nn.Module]:
+        return [*self.layers]
+
 
 class MLPDiscriminator(nn.Module):
     """784-512-256-1, LeakyReLU 0.2; logits [N]."""
@@ -55,6 +58,9 @@ class MLPDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images)
         return logits.squeeze(1)
+
+    def chain(self) -> list[nn.Module]:
+        return [*self.layers]
 
 
 class UpsampledConv(nn.Module):
@@ -85,6 +91,7 @@ class FoldedConv(UpsampledConv):
 
     def forward(self, features: Tensor) -> Tensor:
         weight = torch.matmul(torch.matmul(self.fold, self.convolution.weight), self.fold.t())  # [out, in, 4, 4]
+        features = features.contiguous(memory_format=torch.channels_last)  # or each layer would have them another way
         return conv_transpose2d(features, weight.transpose(0, 1), self.convolution.bias, stride=2, padding=1)
 
 

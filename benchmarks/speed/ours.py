@@ -15,8 +15,9 @@ from gan_exp.catalog import conf_dir
 from gan_exp.commands.train import trust
 from gan_exp.config import Config, check
 from gan_exp.device import prepare_device
+from gan_exp.fast_path import choose_player
 from gan_exp.hydra_support import register_resolvers
-from gan_exp.step import discriminator_step, generator_step
+from gan_exp.step import Turn
 from gan_exp.streams import Streams
 from gan_exp.trainer import Trainer
 
@@ -32,7 +33,7 @@ def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
     play = Trainer.play
 
     def play_when_asked(trainer: Trainer, until: int) -> None:
-        assert trainer.display.live, "the display must redraw as in a terminal"
+        assert trainer.display.live or "display=quiet" in overrides, "the display must redraw as in a terminal"
         serve(lambda count: play(trainer, trainer.state.step + count))
 
     Trainer.play = play_when_asked  # type: ignore[method-assign]
@@ -42,25 +43,24 @@ def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
 
 
 def bare_step(serve: Serve, threads: int, overrides: list[str]) -> None:
-    """Draws and the updates of `step.py`, nothing else: no trainer, no windows, no numbers read."""
+    """Draws and a step's updates as a run plays them, nothing else: no trainer, no windows, no numbers read."""
     config = load_config([*overrides, "device=cpu", f"device.threads={threads}"])
-    serve(plain_steps(config))
+    serve(bare_steps(config))
 
 
-def plain_steps(config: Config) -> Iterations:
+def bare_steps(config: Config) -> Iterations:
     device = prepare_device(config.device)
     data = build_data(config, device)
     state, rules = build_state(config, data.spec, device), build_rules(config)
     batches, streams = build_batches(config, data), Streams(config.seed, device)
+    play, _ = choose_player(config, state, rules, device)
 
     def latents(stream: str) -> torch.Tensor:
         return streams.latents(state.step, stream, config.batch_size, config.latent_dim)
 
     def run(count: int) -> None:
         for _ in range(count):
-            discriminator_step(state, rules, batches.draw(state.step), latents("discriminator/0"))
-            generator_step(state, rules, latents("generator"))
-            state.step += 1
+            play([Turn(latents("discriminator/0"), batches.draw(state.step))], Turn(latents("generator")))
 
     return run
 

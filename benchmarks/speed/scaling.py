@@ -19,7 +19,7 @@ from benchmarks.speed import keras_env
 from benchmarks.speed.floor import ADAM_BYTES, LARGE, TRIAD_LENGTH
 from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.measure import ROOT, TRIES, Chunk, Loop, measure
-from benchmarks.speed.ours import load_config, plain_steps
+from benchmarks.speed.ours import bare_steps, load_config
 from benchmarks.speed.report import RESULTS, disturbed, save_results, write_section
 from gan_exp.build import build_state
 from gan_exp.data.packed import DataSpec
@@ -74,7 +74,7 @@ def arithmetic(overrides: list[str]) -> tuple[float, float]:
     """The FLOPs of one step, and the bytes of its Adam updates."""
     config = load_config([*overrides, "device=cpu"])
     with FlopCounterMode(display=False) as counter:
-        plain_steps(config)(1)
+        bare_steps(config)(1)
     size = config.dataset["size"]
     state = build_state(config, DataSpec((1, size, size)), torch.device("cpu"))
     updates = 2 if config.split_updates else 1

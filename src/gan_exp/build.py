@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_exp.config import Config, Node, resolve_target
-from gan_exp.data.packed import Batches, DataSpec, PackedImages
+from gan_exp.data.packed import Batches, DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.state import TrainingState
 from gan_exp.step import Rules
@@ -35,8 +35,42 @@ def build_node(path: str, node: Node, **injected: Any) -> Any:
 
 
 def build_data(config: Config, device: torch.device) -> PackedImages:
-    """The packed data set, resized as configured, on the GPU when it fits."""
-    data: PackedImages = build(config, "dataset")
+    """The packed data set to train on, resized as configured, on the GPU when it fits."""
+    data = _build_part(config, "train")
+    assert data is not None
+    if device.type == "cuda" and data.images.nbytes * SPARE_GPU_MEMORY < torch.cuda.mem_get_info(device)[0]:
+        data = data.to(device)
+    return data
+
+
+def build_held_out(config: Config) -> PackedImages | None:
+    """What was not trained on, made like what was: the set's own test part, or its share `dataset.held_out`.
+
+    None where there is neither. In the memory of the host.
+    """
+    return _build_part(config, "held_out")
+
+
+def _build_part(config: Config, part: Part) -> PackedImages | None:
+    share = config.dataset.get("held_out", 0.0)
+    has_parts = "part" in inspect.signature(resolve_target("dataset", config.dataset["_target_"])).parameters
+    if has_parts and share > 0:
+        raise UserError(
+            f"dataset.held_out={share:g}: {config.dataset['name']} has a part of its own that isn't trained on; "
+            f"set dataset.held_out=0"
+        )
+    if part == "held_out" and not has_parts and share == 0:
+        return None
+    data: PackedImages = build(config, "dataset", **({"part": part} if has_parts else {}))
+    if share > 0:
+        try:
+            data = data.divided(share)[0 if part == "train" else 1]
+        except ValueError as error:
+            raise UserError(f"dataset.held_out={share:g}: {error}; choose another share, such as 0.1") from error
+    return _resize(config, data)
+
+
+def _resize(config: Config, data: PackedImages) -> PackedImages:
     resize = config.dataset.get("resize")
     if resize is not None:
         if data.extent is not None:
@@ -45,9 +79,7 @@ def build_data(config: Config, device: torch.device) -> PackedImages:
                 f"set dataset.resize=null"
             )
         height, width = (resize, resize) if isinstance(resize, int) else resize
-        data = data.resized(height, width)
-    if device.type == "cuda" and data.images.nbytes * SPARE_GPU_MEMORY < torch.cuda.mem_get_info(device)[0]:
-        data = data.to(device)
+        return data.resized(height, width)
     return data
 
 

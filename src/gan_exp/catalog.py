@@ -79,6 +79,6 @@ def _read(path: Path) -> dict[str, Any]:
     """A file of the user's own that can't be read has no keys: whoever trains with it is told what is wrong."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+    except Exception:  # what constructs a value trusts its tag: KeyError, AttributeError, ...
         return {}
     return content if isinstance(content, dict) else {}

@@ -16,6 +16,12 @@ from gan_exp.run_dir import RunDir, write_atomically
 
 # 2 added the step in the file's name as a check, the configuration, the data's digest and the number of threads.
 FORMAT = 2
+NEEDED = ("step", "generator", "image_shape")
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("step", "images_seen", "threads", "num_classes"), int),
+    **dict.fromkeys(("generator", "generator_ema", "discriminator", "augment", "window", "config"), dict),
+    **dict.fromkeys(("generator_optimizer", "discriminator_optimizer"), dict),
+}
 DIRECTORY = 0x10  # a bit of a part's attributes in a ZIP archive
 
 
@@ -24,17 +30,22 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
 
     `content` must be tensors and plain containers. Raises OSError when the disk is full or gone.
     """
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, buffer)
     path = run.checkpoint(step)
-    write_atomically(path, buffer.getvalue())
-    fault = find_fault(path)
-    if fault is not None:
-        raise OSError(f"{path} was written but reads back damaged: {fault}")
+    write_checkpoint(path, content)
     # Later ones can only be damaged ones that a resumed run passed over: they must not count among the newest.
     for old in [path for number, path in run.list_checkpoints() if number <= step][:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write and read back; the file is whole or not there."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    write_atomically(path, buffer.getvalue())
+    fault = find_fault(path)
+    if fault is not None:
+        raise OSError(f"{path} was written but reads back damaged: {fault}")
 
 
 def data_content(data: PackedImages) -> dict[str, Any]:
@@ -58,6 +69,9 @@ def find_fault(path: Path) -> str | None:
     """What is wrong with the file, or None. torch.load misses flipped bits in tensors; the archive's CRCs do not."""
     try:
         with zipfile.ZipFile(path) as archive:
+            # torch packs nothing: a part that is packed could fill the memory, and so could parts over each other.
+            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+                return "its parts hold more than the file"
             # torch takes a part that is marked as a directory for an empty one, without a word.
             marked = (part.filename for part in archive.infolist() if part.external_attr & DIRECTORY)
             broken = archive.testzip() or next(marked, None)
@@ -80,7 +94,27 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise UserError(f"{path}: is not a checkpoint of this tool")
     if content["format"] > FORMAT:
         raise UserError(f"{path}: was written by a newer gan-exp (format {content['format']}); update this one")
+    odd = _find_odd(content)
+    if odd is not None:
+        raise UserError(f"{path}: is not a checkpoint of this tool ({odd} is not what it writes)")
     return content
+
+
+def _find_odd(content: dict[str, Any]) -> str | None:
+    """The first part that is missing, or of another kind than `save_checkpoint` is given."""
+    missing = next((key for key in NEEDED if key not in content), None)
+    if missing is not None:
+        return missing
+    for key, kind in KINDS.items():
+        value = content.get(key)
+        if key in content and (not isinstance(value, kind) or (isinstance(value, int) and value < 0)):
+            return key
+    if content.get("threads", 1) < 1:
+        return "threads"
+    shape = content["image_shape"]
+    if not (isinstance(shape, list) and len(shape) == 3 and all(isinstance(side, int) and side > 0 for side in shape)):
+        return "image_shape"
+    return None
 
 
 def _load_numbered(path: Path, step: int, device: torch.device | str) -> dict[str, Any]:

@@ -64,9 +64,14 @@ class _Checked(BaseModel):
 
 
 class DatasetConfig(_Checked):
-    """What every data set has beside its `_target_`'s arguments; `resize` is a side or [height, width] in pixels."""
+    """What every data set has beside its `_target_`'s arguments.
+
+    `resize` is a side or [height, width] in pixels. `held_out` is the share of the images that is not trained on and
+    only judges, for sets that have no such part of their own.
+    """
 
     name: str
+    held_out: Fraction = 0.0
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
 
 
@@ -104,6 +109,21 @@ class DeviceConfig(_Checked):
     tf32: bool = False
 
 
+BestMetric = Literal[
+    "fid",
+    "kid",
+    "score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_kl",
+    "modes",
+    "high_quality",
+    "mode_kl",
+]
+
+
 class Config(_Checked):
     """See `conf/config.yaml` for what each key does and when to change it."""
 
@@ -123,10 +143,14 @@ class Config(_Checked):
     split_updates: bool
     inference_fakes: bool
     reuse_fakes: bool = False
+    fast_path: Literal["auto", "plain"] = "plain"  # what runs had that were begun before there was another
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt
     keep_checkpoints: PositiveInt
+    evaluate_every_steps: NonNegativeInt = 0  # these three have defaults for runs from before there were evaluations
+    evaluate_count: Annotated[int, Ge(10)] = 5000
+    best_metric: BestMetric = "fid"
     grid_rows: PositiveInt
     grid_columns: PositiveInt
     display: Literal["auto", "live", "plain", "quiet"]
@@ -225,7 +249,11 @@ def check_node(path: str, node: Node) -> None:
 RESERVED: dict[str, type[_Checked]] = {"dataset": DatasetConfig, "penalty": PenaltyConfig}
 
 # What the project passes itself, and a YAML therefore can't.
-INJECTED = {"model": ("latent_dim", "image_shape", "num_classes"), "optimizer": ("params",)}
+INJECTED = {
+    "dataset": ("part",),
+    "model": ("latent_dim", "image_shape", "num_classes"),
+    "optimizer": ("params",),
+}
 
 
 def resolve_target(path: str, target: object) -> Callable[..., Any]:

@@ -197,7 +197,7 @@ class CapturedPlayer:
         self.state.images_seen += sum(len(turn.latents) for turn in given[:-1])
         for on_device, updates in zip(self._optimizers, seen.updates, strict=True):
             if isinstance(on_device.optimizer, KerasAdam):
-                on_device.optimizer.count(updates)
+                on_device.optimizer.advance(updates)
 
 
 class StaticTurns:

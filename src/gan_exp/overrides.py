@@ -5,13 +5,22 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from gan_exp.errors import UserError, unknown_key
-from gan_exp.run_dir import YamlLoader
+from gan_exp.plain_yaml import read_yaml
 
 # What may change in the middle of a run without making another experiment of it.
-MAY_CHANGE = ("steps", "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints", "display")
+MAY_CHANGE = (
+    "steps",
+    "log_every_steps",
+    "sample_every_steps",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "evaluate_every_steps",
+    "evaluate_count",
+    "best_metric",
+    "display",
+    "fast_path",
+)
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -30,9 +39,9 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
         if isinstance(node[last], Mapping):
             raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
         try:
-            node[last] = yaml.load(text, YamlLoader)
+            node[last] = read_yaml(text)
             json.dumps(node[last])  # a value that holds itself, or one of YAML's stranger types, fails here
-        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error
     return changed
 
@@ -49,7 +58,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             found.update(leaves(value, f"{prefix}{key}."))
         else:
-            found[prefix + key] = value
+            found[f"{prefix}{key}"] = value  # a key of YAML can be a number
     return found
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gan_exp.errors import UserError
+from gan_exp.plain_yaml import read_yaml, yaml_text
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
@@ -32,6 +30,7 @@ class RunDir:
         self.samples = self.path / "samples"
         self.animation = self.samples / "animation.gif"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.pt"  # by the evaluations in training; not one of the numbered ones
 
     @classmethod
     def create(cls, path: Path | str, config: dict[str, Any], environment: dict[str, Any]) -> "RunDir":
@@ -81,10 +80,11 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """One process at a time trains here. The system frees the lock of a process that dies.
 
-        Raises UserError where another one holds it.
+        Raises UserError where another one holds it, or where it would write elsewhere.
         """
         from filelock import FileLock, Timeout
 
+        self._refuse_links_out()
         lock = FileLock(self.lock, timeout=0)
         try:
             lock.acquire()
@@ -102,6 +102,17 @@ class RunDir:
         finally:
             lock.release()
 
+    def _refuse_links_out(self) -> None:
+        """Of what is written into; the other files are replaced, links or not."""
+        inside = self.path.resolve()
+        written = (self.lock, self.log, self.metrics, self.samples, self.checkpoints, self.tensorboard)
+        for path in written:
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"{path}: is a link out of the run, which could write or remove what isn't the run's; "
+                    f"put a file or folder of its own there"
+                )
+
     def forget_beginning(self) -> None:
         """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
         self.metrics.unlink(missing_ok=True)
@@ -116,9 +127,9 @@ class RunDir:
 
     def read_config(self) -> dict[str, Any]:
         try:
-            plain = yaml.load(self.config.read_text(encoding="utf-8"), Loader=YamlLoader)
-        except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-            raise UserError(f"{self.config}: can't be read ({' '.join(str(error).split())})") from error
+            plain = read_yaml(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.config}: can't be read ({error})") from error
         if not isinstance(plain, dict):
             raise UserError(f"{self.config}: must hold keys and values")
         return plain
@@ -146,6 +157,14 @@ class RunDir:
         """(step, file) of each checkpoint, oldest first."""
         return list(_numbered(self.checkpoints, "pt"))
 
+    def evaluation(self, step: int, features: str) -> Path:
+        """What was measured of a checkpoint in the space of a feature network, beside it."""
+        return self.checkpoints / f"step-{step:08d}-{features}.evaluation.json"
+
+    def neighbours(self, step: int, features: str) -> Path:
+        """Samples beside their nearest training images."""
+        return self.checkpoints / f"step-{step:08d}-{features}.neighbours.png"
+
     def sample_grid(self, step: int) -> Path:
         return self.samples / f"step-{step:08d}.png"
 
@@ -167,24 +186,6 @@ class RunDir:
             os.replace(spare, LATEST)
         except OSError:
             return
-
-
-class YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-4 for a string and 2026-01-01 for a date; who edits config.yaml means a number and a name."""
-
-
-YamlLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
-
-
-def yaml_text(config: dict[str, Any]) -> str:
-    """As it stands in a run's config.yaml."""
-    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:

@@ -15,11 +15,13 @@ from gan_exp.config import Config
 from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.evaluation.in_training import refuse_unmeasurable
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.environment import describe_environment
 from gan_exp.monitor.summary import closing_table, network_table
 from gan_exp.overrides import differing_keys, leaves
-from gan_exp.run_dir import RunDir, write_atomically, yaml_text
+from gan_exp.plain_yaml import yaml_text
+from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import Interrupted, StopRequest
 from gan_exp.state import TrainingState
 from gan_exp.trainer import Trainer
@@ -32,6 +34,7 @@ def start_run(config: Config, directory: str) -> None:
     """
     device = prepare_device(config.device)
     data = build_data(config, device)
+    refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
     stop = StopRequest()
     with stop.noting():
@@ -58,6 +61,7 @@ def continue_run(config: Config, run: RunDir) -> None:
     _refuse_another_experiment(config, run, checkpoint or {})
     device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
     data = build_data(config, device)
+    refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
         _restore(state, data, checkpoint, run)
@@ -106,7 +110,7 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
         )
     try:
         state.load_state_dict(checkpoint)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
             f"bring back the values it was trained with"
@@ -156,6 +160,8 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display) 
         raise fault from error
     display.show(closing_table(run, metrics, trainer.seconds, step - first_step))
     display.show_preview()
+    if trainer.evaluation is not None:
+        display.say(trainer.evaluation.closing_line())
     display.say(
         f"next: gan-exp sample latest --output samples.png | gan-exp dashboard | gan-exp resume latest steps={2 * step}"
     )

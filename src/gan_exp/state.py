@@ -38,10 +38,13 @@ class TrainingState:
 
     def update_discriminator(self, loss: Tensor) -> None:
         _update(self.discriminator_optimizer, loss)
+        self.clip_weights()
+
+    @torch.no_grad()
+    def clip_weights(self) -> None:
         if self.weight_clip is not None:
-            with torch.no_grad():
-                for parameter in self.discriminator_parameters:
-                    parameter.clamp_(-self.weight_clip, self.weight_clip)
+            for parameter in self.discriminator_parameters:
+                parameter.clamp_(-self.weight_clip, self.weight_clip)
 
     def update_generator(self, loss: Tensor) -> None:
         _update(self.generator_optimizer, loss)

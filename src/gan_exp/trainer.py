@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +11,13 @@ from torch import Tensor
 
 from gan_exp.augment import ADA
 from gan_exp.build import build, build_batches, build_rules
-from gan_exp.checkpoint import data_content, save_checkpoint
+from gan_exp.checkpoint import data_content, save_checkpoint, write_checkpoint
 from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
 from gan_exp.divergence import likely_cause
 from gan_exp.errors import TrainingFault
+from gan_exp.evaluation.in_training import TrainingEvaluation
+from gan_exp.fast_path import choose_player
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
 from gan_exp.monitor.metrics_log import MetricsLog
@@ -25,7 +26,7 @@ from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import StopRequest
 from gan_exp.state import TrainingState
-from gan_exp.step import DiscriminatorReport, Player, Turn, generate_all, play_step
+from gan_exp.step import DiscriminatorReport, Turn, generate_all
 from gan_exp.streams import Streams
 
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
@@ -55,7 +56,8 @@ class Trainer:
         self.batches = build_batches(config, data)
         self.data = data
         self.device = device
-        self.play_step: Player = partial(play_step, state, self.rules)
+        self.play_step, which = choose_player(config, state, self.rules, device)
+        display.say(which)
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
         self.streams = Streams(config.seed, device)
@@ -75,7 +77,10 @@ class Trainer:
         with self._unpromised("TensorBoard's events"):
             self.tensorboard = TensorBoardLog(run.tensorboard, config.model_dump(), text, resumed_at)
         self.metrics: dict[str, float] = {}
-        self.seconds = 0.0  # in the loop, all of this process' looking and saving included
+        self.evaluation: TrainingEvaluation | None = None
+        if config.evaluate_every_steps:
+            self.evaluation = TrainingEvaluation(config, data, device, display.say, checkpoint)
+        self.seconds = 0.0  # in the loop, all of this process' looking and saving included, but no evaluation
         self._rate_mark = (time.perf_counter(), state.step)
         self._saved_step: int | None = resumed_at
 
@@ -97,7 +102,7 @@ class Trainer:
             if self._saved_step != self.state.step:
                 self.save()
         finally:
-            self.seconds = time.perf_counter() - began
+            self.seconds = time.perf_counter() - began - (self.evaluation.seconds if self.evaluation else 0.0)
             self.metrics_log.close()
             if self.tensorboard is not None:
                 with self._unpromised("TensorBoard's events"):
@@ -116,6 +121,8 @@ class Trainer:
                 self.log()
             if step % config.sample_every_steps == 0 or last:
                 self.sample(report)
+            if self.evaluation is not None and (step % config.evaluate_every_steps == 0 or last):
+                self.evaluate(self.evaluation)
             if step % config.checkpoint_every_steps == 0 or last:
                 self.save()
 
@@ -216,20 +223,38 @@ class Trainer:
         with self._unpromised("the preview"):
             self.display.preview(images)
 
+    def evaluate(self, evaluation: TrainingEvaluation) -> None:
+        """Scores of the averaged generator, and the checkpoint of the best ones; none of it is training time."""
+        self._refuse_divergence()
+        step, before = self.state.step, evaluation.seconds
+        scores, is_best = evaluation.measure(self.state.generator_ema, step)
+        self.metrics_log.add(step, scores)
+        self._tell_tensorboard(lambda log: log.add_scalars(scores, step))
+        if is_best:
+            write_checkpoint(self.run.best, self._content())
+        spent = evaluation.seconds - before
+        mark, marked_step = self._rate_mark
+        self._rate_mark = (mark + spent, marked_step)
+        self.display.leave_out(spent)
+
     def save(self) -> None:
         """The checkpoint of this step; what was logged until then is on the disk before it."""
         self._refuse_divergence()
         self.metrics_log.sync()
         self._tell_tensorboard(TensorBoardLog.sync)
-        content = {
+        save_checkpoint(self.run, self.state.step, self._content(), self.config.keep_checkpoints)
+        self._saved_step = self.state.step
+
+    def _content(self) -> dict[str, Any]:
+        """All that a run goes on from."""
+        return {
             **self.state.state_dict(),
             "window": self.window.state_dict(),
+            "best": None if self.evaluation is None else self.evaluation.best,
             "config": self.config.model_dump(mode="json"),
             "threads": torch.get_num_threads(),
             **data_content(self.data),
         }
-        save_checkpoint(self.run, self.state.step, content, self.config.keep_checkpoints)
-        self._saved_step = self.state.step
 
     def animate(self) -> None:
         """All grids of the run, one after the other."""
@@ -243,7 +268,7 @@ class Trainer:
         """Training goes on without `what` where it fails, which is told once."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the run matters more
             if what not in self._failing:
                 self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
             self._failing.add(what)
@@ -255,17 +280,29 @@ class Trainer:
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
         """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
-        if not torch.stack([value.isfinite().all() for value in (*tensors, *self._weights().values())]).all():
+        looked_at = (*tensors, *self._weights().values(), *self._gradients().values())
+        # A sum is not finite where one of its terms is not, and takes a fifth of the time of looking at each.
+        if not torch.stack([value.sum().isfinite() for value in looked_at]).all():
             raise self._divergence("the networks are no longer finite", self.window.broken_steps)
 
     def _weights(self) -> dict[str, Tensor]:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
         return {f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
 
+    def _gradients(self) -> dict[str, Tensor]:
+        """Those that the last update of each network left."""
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        found = (
+            (f"{name}.{key}", value.grad) for name, net in networks.items() for key, value in net.named_parameters()
+        )
+        return {f"the gradient of {name}": gradient for name, gradient in found if gradient is not None}
+
     def _divergence(self, sign: str, broken_steps: int) -> TrainingFault:
         step = self.state.step - max(broken_steps - 1, 0)
-        broken = next((name for name, value in self._weights().items() if not value.isfinite().all()), None)
-        where = f"; {broken} holds such values" if broken else ""
+        parts = (self._weights(), self._gradients())
+        firsts = (next((name for name, value in part.items() if not value.isfinite().all()), None) for part in parts)
+        broken = [name for name in firsts if name is not None]
+        where = f"; {' and '.join(broken)} hold{'s' * (len(broken) == 1)} such values" if broken else ""
         kept = self.run.list_checkpoints()
         last = f"step {kept[-1][0]}" if kept else "none"
         cause, remedy = likely_cause(self.config, self.metrics)

@@ -45,3 +45,11 @@ def test_without_mnist(tmp_path: Path) -> None:
     place({"train-images-idx3-ubyte": b""}, tmp_path / "MNIST" / "raw")
     with pytest.raises(UserError, match="dataset=mnist: the files in"):
         stacked_mnist(str(tmp_path))
+
+
+def test_held_out_digits_are_the_test_ones(root: str) -> None:
+    data, digits = stacked_mnist(root, count=500, part="held_out"), mnist(root, part="held_out")
+    assert data.channel_data is not None and torch.equal(data.channel_data.images, digits.images)
+    known = {image.numpy().tobytes() for image in digits.images[:, 0]}
+    assert {image.numpy().tobytes() for image in data.images.flatten(0, 1)} == known
+    assert data.resized(9, 12).channel_data.image_shape == (1, 9, 12)  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10, EMNIST, KMNIST, MNIST, FashionMNIST
+from torchvision.datasets import CIFAR10, EMNIST, KMNIST, MNIST, SVHN, FashionMNIST
 
 from fake_sets import (
     TEST,
@@ -353,3 +353,20 @@ def test_root_that_cannot_be_written(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             mnist(str(root))
         assert str(caught.value).startswith(f"dataset.root={root}: can't write there (")
+
+
+def test_held_out_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's test sets: from the same files, or SVHN's own."""
+    place(mnist_files(), tmp_path / "MNIST" / "raw")
+    train, held_out = mnist(str(tmp_path)), mnist(str(tmp_path), part="held_out")
+    assert (len(train.images), len(held_out.images)) == (TRAIN, TEST)
+    assert held_out.spec == train.spec
+    files = cifar10_files()
+    place(files, tmp_path / "cifar-10-batches-py")
+    expect_cifar10(files, monkeypatch)
+    assert cifar10(str(tmp_path)).images.shape == (5 * TEST, 3, 32, 32)
+    assert cifar10(str(tmp_path), part="held_out").images.shape == (TEST, 3, 32, 32)
+    content = svhn_file()
+    place({"test_32x32.mat": content}, tmp_path / "svhn_test")
+    monkeypatch.setattr(SVHN, "split_list", {"test": ["", "test_32x32.mat", md5(content)]})
+    assert svhn(str(tmp_path), part="held_out").images.shape == (TEST, 3, 32, 32)

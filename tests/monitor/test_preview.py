@@ -31,8 +31,7 @@ def test_two_pixels_to_a_character() -> None:
     for place, (upper, lower) in enumerate((((255, 0, 0), (10, 30, 50)), ((0, 255, 0), (20, 40, 60)))):
         text, style = drawn[place]
         assert text == "▀" and style is not None
-        assert style.color == Color.parse(f"rgb({','.join(map(str, upper))})")
-        assert style.bgcolor == Color.parse(f"rgb({','.join(map(str, lower))})")
+        assert style.color == Color.from_rgb(*upper) and style.bgcolor == Color.from_rgb(*lower)
 
 
 def test_shades_where_there_is_no_colour() -> None:

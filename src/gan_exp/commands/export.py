@@ -13,7 +13,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
         "default generator.safetensors; gan_exp.export.load_generator reads it"
     ))  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
+    parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
     )

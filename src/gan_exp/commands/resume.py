@@ -13,7 +13,8 @@ def run(arguments: list[str]) -> int:
     parser = Parser("resume", "Go on with a run from its newest checkpoint, or with what a sweep has not finished.")
     parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`, or a sweep's directory")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
-        "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, display, device.*; "
+        "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
+        "evaluate_every_steps, evaluate_count, best_metric, display, device.*; "
         "for a sweep hydra/launcher=..."
     ))  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="a sweep's folder of YAML files of your own")

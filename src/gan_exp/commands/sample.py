@@ -1,7 +1,7 @@
 """`gan-exp sample RUN`: images from a trained generator, as a grid, a folder of PNGs or an array."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import UserError
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from gan_exp.config import Config
     from gan_exp.data.packed import DataSpec
-
-BATCH = 256
 
 
 def run(arguments: list[str]) -> int:
@@ -29,7 +27,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--class", dest="label", type=count_of(0), metavar="K", help=(
         "only this class of a conditional run (default: all in turn)"
     ))  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="FILE", help="another checkpoint than the newest")
+    parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
     )
@@ -40,6 +38,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
 
     from gan_exp.commands.train import trust
+    from gan_exp.sampling import draw
 
     trust(options.trust)
     generator, config, spec, _ = load_trained(run_dir, options.checkpoint)
@@ -61,25 +60,44 @@ def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Mo
     No data set is needed. Says which checkpoints it passes over because they are damaged.
     """
     from gan_exp.build import build_generator
-    from gan_exp.checkpoint import data_spec, load_checkpoint, load_newest
+    from gan_exp.checkpoint import data_spec
+
+    config, content = load_content(run_dir, checkpoint)
+    spec = data_spec(content)
+    generator = build_generator(config, spec)
+    load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, checkpoint)
+    return generator, config, spec, content["step"]
+
+
+def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dict[str, Any]]:
+    """The run's configuration, and what is in its newest checkpoint, in the `best` one or in the file named."""
+    from gan_exp.checkpoint import load_checkpoint, load_newest
     from gan_exp.config import check
 
     config = check(run_dir.read_config())
-    if checkpoint is not None and not Path(checkpoint).is_file():
+    if checkpoint is None:
+        content, passed_over = load_newest(run_dir)
+        for sentence in passed_over:
+            print(f"passed over: {sentence}")
+        return config, content
+    if checkpoint == "best" and not run_dir.best.is_file():
+        raise UserError("--checkpoint best: the run kept none; train with evaluate_every_steps=1000 to keep it")
+    path = run_dir.best if checkpoint == "best" else Path(checkpoint)
+    if not path.is_file():
         raise UserError(f"--checkpoint {checkpoint}: no such file; the run's are in {run_dir.checkpoints}")
-    content, passed_over = load_newest(run_dir) if checkpoint is None else (load_checkpoint(Path(checkpoint)), [])
-    for sentence in passed_over:
-        print(f"passed over: {sentence}")
-    spec = data_spec(content)
-    generator = build_generator(config, spec)
+    return config, load_checkpoint(path)
+
+
+def load_weights(network: "nn.Module", weights: Any, run_dir: RunDir, checkpoint: str | None) -> None:
+    """Into `network`, which then only judges. Raises UserError where they don't fit it."""
     try:
-        generator.load_state_dict(content.get("generator_ema", content["generator"]))
+        network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:  # other layers, other sizes, or no tensors at all
         raise UserError(
             f"{checkpoint or run_dir.path}: the weights don't fit the model in {run_dir.config} "
             f"({str(error).splitlines()[-1].strip()})"
         ) from error
-    return generator.eval().requires_grad_(False), config, spec, content["step"]
+    network.eval().requires_grad_(False)
 
 
 def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) -> "Tensor | None":
@@ -93,23 +111,6 @@ def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) 
     if wanted is not None and wanted >= spec.num_classes:
         raise UserError(f"--class {wanted}: the run has {spec.num_classes} classes, numbered from 0")
     return torch.arange(count) % spec.num_classes if wanted is None else torch.full((count,), wanted)
-
-
-def draw(
-    generator: "nn.Module", latent_dim: int, count: int, seed: int, labels: "Tensor | None", spec: "DataSpec"
-) -> "Tensor":
-    """uint8 [count, C, H, W], or points as floats; the first ones of a seed are the same whatever the count."""
-    import torch
-
-    from gan_exp.data.packed import to_uint8
-    from gan_exp.step import generate_all
-    from gan_exp.streams import Streams
-
-    streams = Streams(seed)
-    # Always whole batches of latents: a shorter one would draw other numbers.
-    parts = [streams.latents(k, "sample", BATCH, latent_dim) for k in range((count + BATCH - 1) // BATCH)]
-    images = generate_all(generator, torch.cat(parts)[:count], labels, BATCH)
-    return images if spec.extent is not None else to_uint8(images)
 
 
 def write(images: "Tensor", output: Path, spec: "DataSpec") -> None:

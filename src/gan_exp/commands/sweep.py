@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from gan_exp.errors import UserError
-from gan_exp.run_dir import RunDir, YamlLoader
+from gan_exp.plain_yaml import read_yaml
+from gan_exp.run_dir import RunDir
 from gan_exp.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -98,9 +97,9 @@ def go_on(config: "Config", run: RunDir) -> None:
 def _recorded(place: Path) -> list[str]:
     """The words that made the sweep, as far as they can't run anything: Hydra builds what its own nodes name."""
     try:
-        found = yaml.load((place / RECORD).read_text(encoding="utf-8"), Loader=YamlLoader)["hydra"]["overrides"]
+        found = read_yaml((place / RECORD).read_text(encoding="utf-8"))["hydra"]["overrides"]
         task, own = [str(word) for word in found["task"]], [str(word) for word in found["hydra"]]
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{place / RECORD}: can't be read ({' '.join(str(error).split())})") from error
     for word in task:
         if "hydra" in word.partition("=")[0] or word.startswith("-"):

@@ -124,8 +124,11 @@ def run_hydra(words: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from gan_exp.hydra_guard import guard_hydra
+
     made = register_resolvers()
     guard_python_3_14()
+    guard_hydra()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
     sys.argv = ["gan-exp", *words]
@@ -141,6 +144,8 @@ def run_hydra(words: list[str]) -> int:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, words)) from error
+    except AssertionError as error:  # of Hydra's sweeper, on its own settings
+        raise UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'it says no more'})") from error
     except OSError as error:
         if error.filename is None:
             raise

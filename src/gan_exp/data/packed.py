@@ -13,6 +13,7 @@ from gan_exp.ranges import ImageShape
 from gan_exp.streams import Streams
 
 Sampling = Literal["with_replacement", "shuffled"]
+Part = Literal["train", "held_out"]  # of a data set that comes in two: what is trained on, and what only judges
 
 
 class Batch(NamedTuple):
@@ -30,17 +31,27 @@ class DataSpec(NamedTuple):
     extent: float | None = None  # for points: the half width of a plot that holds them; None for images
 
 
+class Mixture(NamedTuple):
+    """Gaussians of equal weight: their centres [K, D] and common standard deviation."""
+
+    centers: Tensor
+    sigma: float
+
+
 @dataclass(frozen=True)
 class PackedImages:
     """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes.
 
-    Points of the plane are float32 [N, 2, 1, 1], with the `extent` of their plot; they are not normalised.
+    Points of the plane are float32 [N, 2, 1, 1], with the `extent` of their plot; they are not normalised. `mixture` is
+    what they were drawn from, and `channel_data` what each channel is one image of; both are for evaluations.
     """
 
     images: Tensor
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     extent: float | None = None
+    mixture: Mixture | None = field(default=None, compare=False)
+    channel_data: "PackedImages | None" = field(default=None, compare=False)
     known_digest: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +99,29 @@ class PackedImages:
             interpolate(part.float(), (height, width), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
             for part in self.images.split(chunk)
         ]
-        return replace(self, images=torch.cat(parts), known_digest=None)
+        channel_data = None if self.channel_data is None else self.channel_data.resized(height, width, chunk)
+        return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None)
+
+    def divided(self, share: float) -> tuple["PackedImages", "PackedImages"]:
+        """Those to train on, and about `share` of all to hold out.
+
+        The image's own hash decides: copies of an image stay together, and what else is in the set changes nothing.
+        Raises ValueError where one side would be empty.
+        """
+        held_out = torch.tensor([_fraction(image) < share for image in self.images])
+        if held_out.all() or not held_out.any():
+            raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
+        train, rest = (self._chosen(chosen) for chosen in (~held_out, held_out))
+        return train, rest
+
+    def _chosen(self, chosen: Tensor) -> "PackedImages":
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, images=self.images[chosen], labels=labels, known_digest=None)
+
+
+def _fraction(image: Tensor) -> float:
+    """In [0, 1), evenly spread over images, always the same for one."""
+    return int.from_bytes(hashlib.blake2b(image.cpu().contiguous().numpy().data, digest_size=4).digest()) / 2**32
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -2,17 +2,22 @@
 
 import torch
 
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.torchvision_sets import mnist
 from gan_exp.ranges import NonNegativeInt, PositiveInt
 from gan_exp.streams import Streams
 
 
-def stacked_mnist(root: str, count: PositiveInt = 128_000, seed: NonNegativeInt = 0) -> PackedImages:
-    """`count` images [3, 28, 28] drawn with replacement; the label is the number that the three digits form."""
-    digits = mnist(root)
+def stacked_mnist(
+    root: str, count: PositiveInt = 128_000, seed: NonNegativeInt = 0, part: Part = "train"
+) -> PackedImages:
+    """`count` images [3, 28, 28] drawn with replacement; the label is the number that the three digits form.
+
+    Those held out are of MNIST's test digits.
+    """
+    digits = mnist(root, part)
     assert digits.labels is not None
     chosen = torch.randint(len(digits.images), (count, 3), generator=Streams(seed).at(0, "stack"))
     images = digits.images[:, 0][chosen]
     labels = (digits.labels[chosen] * torch.tensor([100, 10, 1])).sum(dim=1)
-    return PackedImages(images, labels, tuple(f"{number:03d}" for number in range(1000)))
+    return PackedImages(images, labels, tuple(f"{number:03d}" for number in range(1000)), channel_data=digits)

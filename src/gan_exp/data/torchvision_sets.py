@@ -14,57 +14,60 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveInt
 
 DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
 
 
-def mnist(root: str) -> PackedImages:
+def mnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 handwritten digits of 28x28 (LeCun, Cortes and Burges)."""
     from torchvision.datasets import MNIST
 
-    return _packed(_load(MNIST, "mnist", "MNIST/raw", root))
+    return _packed(_load(MNIST, "mnist", "MNIST/raw", root, train=part == "train"))
 
 
-def fashion_mnist(root: str) -> PackedImages:
+def fashion_mnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 pieces of clothing of 28x28 (Xiao et al. 2017)."""
     from torchvision.datasets import FashionMNIST
 
-    return _packed(_load(FashionMNIST, "fashion_mnist", "FashionMNIST/raw", root))
+    return _packed(_load(FashionMNIST, "fashion_mnist", "FashionMNIST/raw", root, train=part == "train"))
 
 
-def cifar10(root: str) -> PackedImages:
+def cifar10(root: str, part: Part = "train") -> PackedImages:
     """50,000 colour photographs of 32x32 in ten classes (Krizhevsky 2009)."""
     from torchvision.datasets import CIFAR10
 
-    return _packed(_load(CIFAR10, "cifar10", "cifar-10-batches-py", root))
+    return _packed(_load(CIFAR10, "cifar10", "cifar-10-batches-py", root, train=part == "train"))
 
 
-def kmnist(root: str) -> PackedImages:
+def kmnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 cursive Japanese characters of 28x28 in ten classes (Clanuwat et al. 2018)."""
     from torchvision.datasets import KMNIST
 
-    return _packed(_load(KMNIST, "kmnist", "KMNIST/raw", root))
+    return _packed(_load(KMNIST, "kmnist", "KMNIST/raw", root, train=part == "train"))
 
 
-def emnist(root: str, split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]) -> PackedImages:
+def emnist(
+    root: str, split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"], part: Part = "train"
+) -> PackedImages:
     """Handwritten letters and digits of 28x28 (Cohen et al. 2017); `balanced` has 112,800 in 47 classes."""
     from torchvision.datasets import EMNIST
 
-    packed = _packed(_load(EMNIST, "emnist", "EMNIST/raw", root, train=True, split=split))
+    packed = _packed(_load(EMNIST, "emnist", "EMNIST/raw", root, train=part == "train", split=split))
     packed = replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold them on their side
     if split != "letters" or packed.labels is None:
         return packed
     return replace(packed, labels=packed.labels - 1, classes=packed.classes[1:])  # its class 0 (N/A) has no images
 
 
-def svhn(root: str) -> PackedImages:
-    """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011)."""
+def svhn(root: str, part: Part = "train") -> PackedImages:
+    """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011); the 26,032 held out in svhn_test."""
     from torchvision.datasets import SVHN
 
-    dataset = _load(SVHN, "svhn", "svhn", root, inside="svhn", split="train")
+    folder = "svhn" if part == "train" else "svhn_test"  # one file each: who only trains downloads only that
+    dataset = _load(SVHN, "svhn", folder, root, inside=folder, split="train" if part == "train" else "test")
     labels = torch.as_tensor(dataset.labels).long()
     return PackedImages(torch.as_tensor(dataset.data).contiguous(), labels, tuple(map(str, range(10))))
 
@@ -88,9 +91,8 @@ def _packed(dataset: Any) -> PackedImages:
 def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Any:
     """Read `root`/`folder`, after downloading it where it isn't there.
 
-    `inside` is the folder below the root that torchvision is given; `arguments` choose the split (default: train).
+    `inside` is the folder below the root that torchvision is given; `arguments` choose the split.
     """
-    arguments = arguments or {"train": True}
     files = _bring(dataset, name, folder, root, inside, **arguments)
     try:
         return dataset(Path(root).expanduser() / inside, download=False, **arguments)

@@ -1,9 +1,8 @@
 """The mixtures of Gaussians of the mode-coverage literature: points of the plane, with the mode as label."""
 
 import torch
-from torch import Tensor
 
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import Mixture, PackedImages, Part
 from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from gan_exp.streams import Streams
 
@@ -14,11 +13,12 @@ def ring(
     sigma: PositiveFloat = 0.01,
     count: PositiveInt = 100_000,
     seed: NonNegativeInt = 0,
+    part: Part = "train",
 ) -> PackedImages:
     """`modes` Gaussians evenly on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
     angles = torch.arange(modes) * (2 * torch.pi / modes)
     centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
-    return _mixture(centers, sigma, count, seed, extent=1.5 * radius)
+    return _draw(Mixture(centers, sigma), count, seed, part, extent=1.5 * radius)
 
 
 def grid(
@@ -27,17 +27,21 @@ def grid(
     sigma: PositiveFloat = 0.05,
     count: PositiveInt = 100_000,
     seed: NonNegativeInt = 0,
+    part: Part = "train",
 ) -> PackedImages:
     """`side` x `side` Gaussians, `spacing` apart, about the origin (the same sources)."""
     line = (torch.arange(side) - (side - 1) / 2) * spacing
     centers = torch.cartesian_prod(line, line)
-    return _mixture(centers, sigma, count, seed, extent=(side + 0.5) / 2 * spacing)
+    return _draw(Mixture(centers, sigma), count, seed, part, extent=(side + 0.5) / 2 * spacing)
 
 
-def _mixture(centers: Tensor, sigma: float, count: int, seed: int, extent: float) -> PackedImages:
-    """`count` points drawn with equal weights; the data's own `seed` lets runs of many seeds share the same data."""
-    streams = Streams(seed)
-    labels = torch.randint(len(centers), (count,), generator=streams.at(0, "modes"))
-    noise = torch.randn(count, 2, generator=streams.at(0, "noise"))
-    points = centers[labels] + sigma * noise
-    return PackedImages(points.view(count, 2, 1, 1), labels, tuple(map(str, range(len(centers)))), extent)
+def _draw(mixture: Mixture, count: int, seed: int, part: Part, extent: float) -> PackedImages:
+    """`count` points drawn with equal weights; the data's own `seed` lets runs of many seeds share the same data.
+
+    Those held out are a draw of their own.
+    """
+    streams, draw, centers = Streams(seed), int(part == "held_out"), mixture.centers
+    labels = torch.randint(len(centers), (count,), generator=streams.at(draw, "modes"))
+    noise = torch.randn(count, 2, generator=streams.at(draw, "noise"))
+    points = centers[labels] + mixture.sigma * noise
+    return PackedImages(points.view(count, 2, 1, 1), labels, tuple(map(str, range(len(centers)))), extent, mixture)

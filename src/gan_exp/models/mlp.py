@@ -16,15 +16,20 @@ class KerasBatchNorm1d(nn.BatchNorm1d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        # The same kernel as batch_norm's, which also hands out the statistics it normalised with: [F] each.
+        assert self.momentum is not None
+        # The same kernel as batch_norm's, which also hands out the statistics it normalised with.
         output, mean, inverse_deviation = torch.native_batch_norm(
             input, self.weight, self.bias, None, None, True, self.momentum, self.eps
         )
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(inverse_deviation.pow(-2).sub_(self.eps), self.momentum)
+        self.update_averages(mean, inverse_deviation)
         return output
+
+    @torch.no_grad()
+    def update_averages(self, mean: Tensor, inverse_deviation: Tensor) -> None:
+        """By what a batch was normalised with, [F] each."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(inverse_deviation.pow(-2).sub_(self.eps), self.momentum)
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:
@@ -69,6 +74,10 @@ class MLPGenerator(nn.Module):
         images: Tensor = self.layers(self.label(latents, labels))
         return images.view(-1, *self.image_shape)
 
+    def chain(self) -> list[nn.Module]:
+        """Without conditions, the whole of it."""
+        return [*self.layers, nn.Unflatten(1, self.image_shape)]
+
 
 class MLPDiscriminator(nn.Module):
     """Flatten, then Dense -> LeakyReLU for each width, then one logit."""
@@ -93,3 +102,7 @@ class MLPDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         logits: Tensor = self.layers(self.label(self.flatten(images), labels))
         return torch.squeeze(logits, 1)
+
+    def chain(self) -> list[nn.Module]:
+        """Without conditions, the whole of it; its logits are [N, 1]."""
+        return [self.flatten, *self.layers]

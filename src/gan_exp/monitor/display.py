@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gan_exp.monitor.preview import Preview
 
-REDRAWS_PER_SECOND = 4
+REDRAWS_PER_SECOND = 2  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
 TREND_LENGTH = 24
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -38,7 +38,8 @@ class Display:
         redraws = self.console.is_terminal and not self.console.is_dumb_terminal
         alone = multiprocessing.current_process().name == "MainProcess"
         self.live = mode == "live" or (mode == "auto" and redraws and alone)
-        self.step = 0
+        self._step = 0
+        self._drawn_at = 0.0
         self._title = title
         self._total_steps = total_steps
         self._metrics: Mapping[str, float] = {}
@@ -54,12 +55,24 @@ class Display:
         self._live: Live | None = None
         self._log = _open_log(log)
 
+    @property
+    def step(self) -> int:
+        return self._step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        """Redraws between two steps, not in rich's thread: it would take turns with the training at every operation."""
+        self._step = step
+        if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
+            self._reach(self._live.refresh)
+            self._drawn_at = time.perf_counter()
+
     def start(self, step: int) -> None:
         self._started = (time.perf_counter(), step)
-        self.step = step
+        self._step = step
         if self.live:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
-            self._live = _Live(get_renderable=self._draw, console=self.console, refresh_per_second=REDRAWS_PER_SECOND)
+            self._live = Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
             self._reach(self._live.start)
 
     def __enter__(self) -> "Display":
@@ -84,6 +97,11 @@ class Display:
         """A line above the live display and in the log."""
         self._log.info(text)
         self._print(text, soft_wrap=True, markup=False)
+
+    def leave_out(self, seconds: float) -> None:
+        """Of the time that the rate and what is left of the run are reckoned from."""
+        began, step = self._started
+        self._started = (began + seconds, step)
 
     def show(self, renderable: RenderableType) -> None:
         """A table or a picture; the log has no use for it."""
@@ -159,13 +177,6 @@ class _Console(Console):
         """Rich would end the process where nobody reads the pipe any more (`gan-exp train | head`)."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered must go somewhere
-
-
-class _Live(Live):
-    def refresh(self) -> None:
-        """In rich's own thread, where a closed terminal would be a traceback."""
-        with suppress(OSError):
-            super().refresh()
 
 
 def sparkline(values: deque[float]) -> str:

@@ -1,9 +1,13 @@
 """Samples drawn in the terminal: two pixels to a character, or shades of punctuation where there is no colour."""
 
+from collections.abc import Iterator
+from itertools import groupby
+
 import torch
+from rich.color import Color
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -24,30 +28,39 @@ class Preview:
         if small.shape[1] not in (3, 4):
             small = small[:, :1].expand(-1, 3, -1, -1)
         self._images = small[:, :3].round().clamp(0, 255).byte()
+        self._made: dict[tuple[int, bool], list[Segment]] = {}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Made once for each width: the live display draws it several times a second, beside the training."""
         coloured = console.color_system is not None and not console.no_color
+        key = (options.max_width, coloured)
+        if key not in self._made:
+            self._made[key] = list(self._segments(*key))
+        return self._made[key]
+
+    def _segments(self, max_width: int, coloured: bool) -> Iterator[Segment]:
         gap = 1
-        fitting = max(1, (options.max_width + gap) // (self._images.shape[3] + gap))
+        fitting = max(1, (max_width + gap) // (self._images.shape[3] + gap))
         row = torch.cat([torch.nn.functional.pad(image, (0, gap)) for image in self._images[:fitting]], dim=2)
+        row = row[:, :, :max_width]
         if row.shape[1] % 2:
             row = torch.nn.functional.pad(row, (0, 0, 0, 1))
         pixels = row.permute(1, 2, 0).tolist()
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
-            yield _coloured_line(upper, lower) if coloured else _shaded_line(upper, lower)
+            yield from _coloured_line(upper, lower) if coloured else _shaded_line(upper, lower)
+            yield Segment.line()
 
 
-def _coloured_line(upper: list[list[int]], lower: list[list[int]]) -> Text:
-    line = Text(no_wrap=True, end="\n")
-    for above, below in zip(upper, lower, strict=True):
-        line.append("▀", Style(color=f"rgb({_rgb(above)})", bgcolor=f"rgb({_rgb(below)})"))
-    return line
+Pixels = list[list[int]]
 
 
-def _rgb(pixel: list[int]) -> str:
-    return ",".join(map(str, pixel))
+def _coloured_line(upper: Pixels, lower: Pixels) -> Iterator[Segment]:
+    """Neighbours of the same colours in one piece."""
+    for (above, below), same in groupby(zip(upper, lower, strict=True)):
+        style = Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))
+        yield Segment("▀" * len(list(same)), style)
 
 
-def _shaded_line(upper: list[list[int]], lower: list[list[int]]) -> Text:
+def _shaded_line(upper: Pixels, lower: Pixels) -> Iterator[Segment]:
     levels = (sum(above + below) / 6 for above, below in zip(upper, lower, strict=True))
-    return Text("".join(SHADES[int(level * len(SHADES) / 256)] for level in levels), no_wrap=True)
+    yield Segment("".join(SHADES[int(level * len(SHADES) / 256)] for level in levels))

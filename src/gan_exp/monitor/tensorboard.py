@@ -25,18 +25,36 @@ LAYOUT = {
         "learning rates": ["Multiline", ["learning_rate/discriminator", "learning_rate/generator"]],
     }
 }
-HPARAM_METRICS = ("loss/discriminator", "loss/generator", "accuracy/discriminator")  # as they stand at the end
+HPARAM_METRICS = (  # as they stand at the end
+    "loss/discriminator",
+    "loss/generator",
+    "accuracy/discriminator",
+    "evaluation/fid_cnn",
+    "evaluation/modes",
+)
 HISTOGRAM_BINS = 30
-HOUSEKEEPING = ("name", "display", "keep_checkpoints", "grid_rows", "grid_columns", "device", "dataset.root")
+HOUSEKEEPING = (
+    "name",
+    "display",
+    "keep_checkpoints",
+    "evaluate_count",
+    "best_metric",
+    "grid_rows",
+    "grid_columns",
+    "device",
+    "dataset.root",
+)
 
 
 class TensorBoardLog:
     """Writes a file of events into `path`; `resumed_at` hides what earlier files hold of later steps than that.
 
+    Without a `config` it only adds to what other files tell of the run.
+
     Not torch's SummaryWriter: it writes in a thread of its own, where a full disk can be told to nobody.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], config_text: str, resumed_at: int | None) -> None:
+    def __init__(self, path: Path, config: Mapping[str, Any] | None, config_text: str, resumed_at: int | None) -> None:
         self._path = path
         path.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads a directory's files in the order of their names, which must be that of their writing also
@@ -52,10 +70,12 @@ class TensorBoardLog:
             self._file.close()
             raise
 
-    def _begin(self, config: Mapping[str, Any], config_text: str, resumed_at: int | None) -> None:
+    def _begin(self, config: Mapping[str, Any] | None, config_text: str, resumed_at: int | None) -> None:
         self._write(Event(file_version="brain.Event:2"))
         if resumed_at is not None:
             self._write(Event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START)))
+            return
+        if config is None:
             return
         text = "\n".join(f"    {line}" for line in config_text.splitlines())
         self._add(0, custom_scalars(LAYOUT), summary_text("config", text))

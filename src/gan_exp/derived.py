@@ -1,0 +1,104 @@
+"""The step of a game between two chains of plain layers, with the backward pass derived by hand (see `chain.py`).
+
+What it saves besides autograd's bookkeeping: D sees reals and fakes in one pass, G makes the fakes for D's updates and
+its own in one pass, and Adam finds its tensors where they were. The same game to rounding: sums are added up in another
+order.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gan_exp.chain import Batching, Chain
+from gan_exp.data.packed import normalise
+from gan_exp.optimizers import quick_step
+from gan_exp.state import TrainingState
+from gan_exp.step import DiscriminatorReport, Rules, StepReport, Turn
+
+
+class DerivedPlayer:
+    """Plays steps as `play_step` does. Raises ValueError where it can't, with the reason in a few words."""
+
+    def __init__(self, state: TrainingState, rules: Rules) -> None:
+        if reason := _unfit(state, rules):
+            raise ValueError(reason)
+        self._state, self._rules = state, rules
+        self._generator, self._discriminator = _chain(state.generator), _chain(state.discriminator)
+        if self._discriminator.normalises:
+            raise ValueError("a discriminator with BatchNorm sees reals and fakes apart")
+        self._move_discriminator = quick_step(state.discriminator_optimizer)
+        self._move_generator = quick_step(state.generator_optimizer)
+
+    @torch.no_grad()
+    def __call__(self, turns: Sequence[Turn], generator_turn: Turn) -> StepReport:
+        state, rules = self._state, self._rules
+        fresh = [] if rules.reuse_fakes else [generator_turn.latents]
+        latents = [turn.latents for turn in turns] + fresh
+        size = len(latents[0])
+        made = self._generator.forward(torch.cat(latents), Batching(size, rules.inference_fakes)).split(size)
+        reports = [self._train_discriminator(turn, fakes) for turn, fakes in zip(turns, made, strict=False)]
+
+        logits = self._judge(made[-1])
+        loss, (slope,) = _slopes(lambda fake_logits: rules.loss.generator(None, fake_logits), logits)
+        to_images = self._discriminator.backward(slope.unsqueeze(1), to_weights=False, to_inputs=True)
+        assert to_images is not None
+        self._generator.backward(to_images)
+        self._move_generator()
+        state.step += 1
+        return StepReport(reports, loss)
+
+    def _train_discriminator(self, turn: Turn, fake_images: Tensor) -> DiscriminatorReport:
+        assert turn.batch is not None
+        loss_of, real_images = self._rules.loss, normalise(turn.batch.images)
+        self._state.images_seen += len(real_images)
+        if self._rules.split_updates:
+            real_loss, real_logits = self._update_discriminator(loss_of.real, real_images)  # type: ignore[attr-defined]
+            fake_loss, fake_logits = self._update_discriminator(loss_of.fake, fake_images)  # type: ignore[attr-defined]
+            return DiscriminatorReport((real_loss + fake_loss) / 2, None, real_logits, fake_logits)
+        loss, logits = self._update_discriminator(
+            lambda logits: loss_of.discriminator(*logits.chunk(2)), torch.cat([real_images, fake_images])
+        )
+        real_logits, fake_logits = logits.chunk(2)
+        return DiscriminatorReport(loss, None, real_logits, fake_logits)
+
+    def _update_discriminator(self, loss_of: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; the mean loss and the logits."""
+        logits = self._judge(images)
+        loss, (slope,) = _slopes(loss_of, logits)
+        self._discriminator.backward(slope.unsqueeze(1))
+        self._move_discriminator()
+        self._state.clip_weights()
+        return loss, logits
+
+    def _judge(self, images: Tensor) -> Tensor:
+        return self._discriminator.forward(images, Batching(len(images))).squeeze(1)
+
+
+def _slopes(loss_of: Callable[[Tensor], Tensor], logits: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The mean loss and its gradient, by autograd: so that any loss may be played for."""
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        loss = loss_of(leaf).mean()
+        return loss.detach(), torch.autograd.grad(loss, leaf)
+
+
+def _unfit(state: TrainingState, rules: Rules) -> str | None:
+    if rules.penalty is not None:
+        return "a gradient penalty needs second derivatives"
+    if rules.conditional:
+        return "the networks are told labels"
+    if rules.loss.needs_reals:
+        return "the generator's loss compares with reals"
+    if state.augment is not None or rules.instance_noise > 0:
+        return "the discriminator sees changed images"
+    if rules.pac > 1:
+        return "the discriminator sees several images at once"
+    return None
+
+
+def _chain(network: nn.Module) -> Chain:
+    layers = getattr(network, "chain", None)
+    if layers is None:
+        raise ValueError(f"{type(network).__name__} is no chain of plain layers")
+    return Chain(layers())

@@ -1,0 +1,53 @@
+"""Whether the discriminator tells training images from others of the data: then it has learned them by heart."""
+
+import torch
+from torch import Tensor, nn
+
+from gan_exp.config import Config
+from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.evaluation.judge import choose
+
+MOST_LOGITS = 5_000
+CHUNK = 256  # a multiple of any usual pac
+
+
+def judge_discriminator(
+    config: Config, discriminator: nn.Module, train: PackedImages, held_out: PackedImages | None, samples: Tensor
+) -> dict[str, float]:
+    """Means of its logits, in inference mode and without augmentation, on each kind of image.
+
+    `logit_overfitting` is the probability that a training image's logit is above a held-out one's: 0.5 for a D that
+    has not learned the training images themselves. `samples` are uint8 [N, C, H, W] (points: floats); in a
+    conditional game they have no logit here, since their labels are not told.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    found = {"logit_train": _logits(config, discriminator, train)}
+    if held_out is not None:
+        found["logit_held_out"] = _logits(config, discriminator, held_out)
+    if not config.conditional:
+        found["logit_fake"] = _logits(config, discriminator, PackedImages(samples, extent=train.extent))
+    scores = {name: logits.mean().item() for name, logits in found.items()}
+    if held_out is not None:
+        on_train, on_held_out = found["logit_train"], found["logit_held_out"]
+        truth = [1] * len(on_train) + [0] * len(on_held_out)
+        scores["logit_overfitting"] = float(roc_auc_score(truth, torch.cat([on_train, on_held_out]).numpy()))
+    return scores
+
+
+@torch.no_grad()
+def _logits(config: Config, discriminator: nn.Module, data: PackedImages) -> Tensor:
+    """[N / pac] on the CPU, of at most 5,000 images."""
+    device = next(discriminator.parameters()).device
+    chosen = choose(len(data.images), MOST_LOGITS).to(data.images.device)
+    chosen = chosen[: len(chosen) // config.pac * config.pac]
+    parts = []
+    for places in chosen.split(CHUNK * config.pac):
+        images = normalise(data.images[places].to(device))
+        images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])
+        if config.conditional:
+            assert data.labels is not None
+            parts.append(discriminator(images, data.labels[places].to(device)).float().cpu())
+        else:
+            parts.append(discriminator(images).float().cpu())
+    return torch.cat(parts)

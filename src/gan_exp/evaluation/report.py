@@ -1,0 +1,59 @@
+"""What `evaluation.json` holds: every score over its seeds, and the protocol without which it means nothing."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from gan_exp import __version__
+from gan_exp.config import Config
+from gan_exp.data.packed import PackedImages
+from gan_exp.evaluation.judge import MOST_IN_MANIFOLDS, MOST_NEIGHBOURS, Judge
+from gan_exp.features.network import FeatureNetwork
+from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, SCORE_SPLITS
+from gan_exp.metrics.neighbours import NEIGHBOURS
+
+FORMAT = 1
+PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
+
+
+def summarise(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Mean, sample standard deviation (None of a single seed) and the values themselves, by name."""
+    found = {}
+    for name in scores[0]:
+        values = [one[name] for one in scores]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        found[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
+    return found
+
+
+def describe_protocol(
+    config: Config,
+    data: PackedImages,
+    held_out: PackedImages | None,
+    split: str,
+    network: FeatureNetwork,
+    judge: Judge,
+    count: int,
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """All that another must know to measure the same."""
+    return {
+        "features": {"name": network.name, "digest": network.digest, **network.about},
+        "samples": count,
+        "reals": judge.real_count,
+        "split": split,
+        "held_out": None if held_out is None else len(held_out.images),
+        "seeds": list(seeds),
+        "dataset": config.dataset["name"],
+        "data_digest": data.digest,
+        "image_shape": list(data.image_shape),
+        "resize": config.dataset.get("resize"),
+        "averaged_generator": config.ema_halflife_kimg > 0,
+        "conditional": config.conditional,
+        "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, judge.real_count)},
+        "score": {"splits": SCORE_SPLITS},
+        "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, judge.real_count)},
+        "neighbours": {"samples": min(MOST_NEIGHBOURS, count)},
+        "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},
+    }

@@ -1,0 +1,1 @@
+"""How good samples are, as numbers: tensors in, floats out. Which network made the features is another's business."""

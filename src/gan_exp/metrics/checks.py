@@ -1,0 +1,22 @@
+"""What every metric asks of the numbers it is given, before a wrong one turns into a plausible score."""
+
+from torch import Tensor
+
+
+def check(what: str, values: Tensor, least: int) -> Tensor:
+    """`values` [N, D] as they are. Raises ValueError where they are fewer than `least`, or not all finite."""
+    if values.ndim != 2:
+        raise ValueError(f"{what}: must be [N, D], not {list(values.shape)}")
+    if len(values) < least:
+        raise ValueError(f"{what}: {len(values)} samples are too few; at least {least} are needed")
+    if not values.isfinite().all():
+        raise ValueError(f"{what}: holds values that are no finite numbers")
+    return values
+
+
+def check_pair(real: Tensor, fake: Tensor, least: int) -> None:
+    """Raises ValueError also where they are not of the same space."""
+    check("real features", real, least)
+    check("fake features", fake, least)
+    if real.shape[1] != fake.shape[1]:
+        raise ValueError(f"real features have {real.shape[1]} dimensions, fake ones {fake.shape[1]}")

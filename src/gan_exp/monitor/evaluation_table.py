@@ -1,0 +1,63 @@
+"""An evaluation as tables: each score with its spread, and what it means in a few words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+MEANINGS = {
+    "fid": "distance of the features' Gaussians; 0 is best",
+    "kid": "squared kernel distance; 0 is best, and may fall below",
+    "kid_subset_sd": "its standard deviation over subsets",
+    "score": "sure classes, all of them: up to their number",
+    "precision": "samples that lie among the data",
+    "recall": "data that lies among the samples",
+    "density": "how deep samples lie in the data; about 1 for the data itself",
+    "coverage": "data with a sample nearby",
+    "class_kl": "classes of the samples from the data's; 0 is best",
+    "modes": "modes found",
+    "high_quality": "samples within 3 sigma of a mode",
+    "mode_kl": "samples' modes from even ones; 0 is best",
+    "nearest": "median distance of samples to a training image",
+    "nearest_held_out": "the same of held-out images",
+    "nearer": "samples nearer than 99 % of held-out images; 0.01 is honest",
+    "logit_train": "D's mean logit on training images",
+    "logit_held_out": "on images it never saw",
+    "logit_fake": "on samples",
+    "logit_overfitting": "D puts a training image above a held-out one; 0.5 is best",
+}
+
+
+def score_table(report: Mapping[str, Any]) -> Table:
+    features = report["protocol"]["features"]["name"]
+    table = Table(title=f"step {report['step']:,}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("metric", "mean", "sd over seeds", "what it says"):
+        table.add_column(column, justify="right" if column in ("mean", "sd over seeds") else "left")
+    for name, value in report["metrics"].items():
+        sd = "" if value["sd"] is None else f"{value['sd']:.2g}"
+        table.add_row(name, f"{value['mean']:.5g}", sd, MEANINGS.get(name.removesuffix(f"_{features}"), ""))
+    return table
+
+
+def class_table(classes: Mapping[str, Any]) -> Table:
+    """The share of each class in the data and among the samples."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column, justify in (("class", "left"), ("data", "right"), ("samples", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    rows = zip(classes["names"], classes["data"], classes["samples"], strict=True)
+    for name, real, fake in rows:
+        table.add_row(str(name), f"{real / sum(classes['data']):.1%}", f"{fake / sum(classes['samples']):.1%}")
+    return table
+
+
+def protocol_line(report: Mapping[str, Any]) -> str:
+    """In one line what the numbers hang on; the file has all of it."""
+    protocol = report["protocol"]
+    features = protocol["features"]
+    right = f", {features['accuracy']:.2%} right" if "accuracy" in features else ""
+    average = "averaged generator" if protocol["averaged_generator"] else "generator without average"
+    return (
+        f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "
+        f"{protocol['dataset']} ({protocol['split']}), {len(protocol['seeds'])} seeds, features {features['name']} "
+        f"{features['digest']}{right}"
+    )

@@ -1,0 +1,188 @@
+"""`gan-exp evaluate`: what it shows and writes, that it is the same whenever asked, and what it refuses."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fake_sets import mnist_files, place
+from gan_exp.cli import main
+from gan_exp.data.digits import digits
+from gan_exp.evaluation import features
+from gan_exp.features import cnn
+from gan_exp.features.network import FeatureNetwork
+from gan_exp.metrics.distances import frechet_distance
+from gan_exp.monitor.pairs import neighbour_grid
+from gan_exp.run_dir import RunDir
+
+QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
+WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
+SMALL = ("--count", "40", "--seeds", "2")
+
+
+@pytest.fixture(autouse=True)
+def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has learned for a moment, kept for all tests."""
+
+    def build(data: Any, held_out: Any, device: torch.device, tell: Any) -> FeatureNetwork:
+        return cnn.cnn_features(data, held_out, device, tell, images=500)
+
+    monkeypatch.setattr(features, "cnn_features", build)
+    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))
+
+
+def evaluated(*words: str, step: int = 4, space: str = "cnn") -> dict[str, Any]:
+    assert main(["evaluate", "run", *SMALL, *words]) == 0
+    found: dict[str, Any] = json.loads(RunDir("run").evaluation(step, space).read_text())
+    return found
+
+
+def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = evaluated()
+    shown = capsys.readouterr().out
+    expected = {"fid", "kid", "kid_subset_sd", "score", "precision", "recall", "density", "coverage", "class_kl"}
+    assert set(report["metrics"]) == {f"{name}_cnn" for name in expected} | {"logit_train", "logit_fake"}
+    for name, value in report["metrics"].items():
+        assert name in shown
+        assert len(value["values"]) == (1 if name.startswith("logit") else 2)
+        assert math.isfinite(value["mean"])
+    fid = report["metrics"]["fid_cnn"]
+    assert fid["mean"] == pytest.approx(np.mean(fid["values"])) and fid["sd"] == pytest.approx(
+        np.std(fid["values"], ddof=1)
+    )
+    protocol = report["protocol"]
+    assert (protocol["samples"], protocol["reals"], protocol["seeds"]) == (40, 1797, [0, 1])
+    assert (protocol["split"], protocol["held_out"], protocol["averaged_generator"]) == ("train", None, True)
+    assert protocol["features"]["digest"] in shown and protocol["data_digest"] == digits().digest
+    assert 0 < protocol["features"]["accuracy"] <= 1 and protocol["versions"]["torch"]
+    assert sum(report["classes"]["data"]) == 1797 and sum(report["classes"]["samples"]) == 40
+    log = EventAccumulator("run/tensorboard", size_guidance={"scalars": 0})
+    log.Reload()
+    (point,) = log.Scalars("evaluation/fid_cnn")
+    assert (point.step, point.value) == (4, pytest.approx(fid["mean"], rel=1e-6))
+    assert len(log.Scalars("loss/generator")) == 4  # what training wrote stays
+
+
+def test_the_samples_are_those_of_gan_exp_sample(run: Path) -> None:
+    report = evaluated("--features", "pixels", "--metrics", "fid", space="pixels")
+    values = []
+    for seed in ("0", "1"):
+        assert main(["sample", "run", "--count", "40", "--seed", seed, "--output", "some.npy"]) == 0
+        samples, reals = torch.from_numpy(np.load("some.npy")).flatten(1), digits().images.flatten(1)
+        values.append(frechet_distance(reals / 127.5 - 1, samples / 127.5 - 1))
+    assert report["metrics"]["fid_pixels"]["values"] == pytest.approx(values, rel=1e-4)
+
+
+def test_again_is_the_same(run: Path) -> None:
+    first = evaluated()
+    assert evaluated() == first
+    shutil.rmtree("run/checkpoints/step-00000004-cnn.evaluation.json", ignore_errors=True)
+    assert evaluated("--metrics", "fid")["metrics"]["fid_cnn"] == first["metrics"]["fid_cnn"]
+
+
+def test_held_out_images_and_neighbours(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *QUICK, *WIDTHS, "dataset.held_out=0.2"]) == 0
+    report = evaluated("--split", "held_out", step=2)
+    metrics, protocol = report["metrics"], report["protocol"]
+    held_out = digits().divided(0.2)[1]
+    assert protocol["reals"] == protocol["held_out"] == len(held_out.images)
+    assert metrics["nearest_cnn"]["mean"] > metrics["nearest_held_out_cnn"]["mean"]  # noise is far from digits
+    assert metrics["nearer_cnn"]["mean"] < 0.2
+    assert 0.4 < metrics["logit_overfitting"]["mean"] < 0.6  # after two steps D knows nothing by heart
+    with Image.open(Path("run/checkpoints") / report["neighbours"]) as picture:
+        assert min(picture.size) > 100
+    assert "logit_held_out" in metrics
+
+
+def test_neighbour_grid() -> None:
+    """The nearest pair first, sample left of its neighbour."""
+    from gan_exp.metrics.neighbours import Nearest
+
+    samples = torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 1, 8, 8)
+    training = samples + 100
+    nearest = Nearest(torch.tensor([3.0, 1, 2, 9, 8, 7, 6, 5]), torch.tensor([0, 5, 2, 0, 0, 0, 0, 0]))
+    grid = neighbour_grid(samples, training, nearest)
+    factor = grid.shape[2] // (8 * 9 - 1)
+    first_row = grid[0, 0, :: 9 * factor][:8].tolist()
+    assert first_row[:4] == [1, 105, 2, 102] and first_row[4] == 0
+
+
+def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the published protocol: 2,500 points."""
+    assert main(["train", *QUICK, *WIDTHS, "dataset=ring", "dataset.count=3000", "model=points"]) == 0
+    assert main(["evaluate", "run", "--seeds", "2"]) == 0
+    report = json.loads(RunDir("run").evaluation(2, "points").read_text())
+    metrics = report["metrics"]
+    assert report["protocol"]["samples"] == 2500
+    assert 0 <= metrics["modes"]["mean"] <= 8 and 0 <= metrics["high_quality"]["mean"] <= 1
+    assert metrics["mode_kl"]["mean"] >= 0 and "fid_points" in metrics and "score_points" not in metrics
+    assert "modes found" in capsys.readouterr().out
+
+
+def test_stacked_mnist(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Digit triples by the classifier of single digits."""
+    place(mnist_files(), in_tmp / "data" / "MNIST" / "raw")
+    data = ("dataset=stacked_mnist", "dataset.root=data", "dataset.count=200")
+    assert main(["train", *QUICK, *WIDTHS, *data]) == 0
+    metrics = evaluated("--metrics", "modes,fid", step=2)["metrics"]
+    assert set(metrics) == {"modes", "mode_kl", "fid_cnn"}
+    assert 1 <= metrics["modes"]["mean"] <= 40 and metrics["mode_kl"]["mean"] >= math.log(1000 / 40) - 1e-6
+
+
+def test_a_conditional_run(in_tmp: Path) -> None:
+    assert main(["train", *QUICK, *WIDTHS, "conditional=true"]) == 0
+    report = evaluated(step=2)
+    assert "logit_fake" not in report["metrics"] and "logit_train" in report["metrics"]
+    assert report["protocol"]["conditional"]
+
+
+def test_packed_logits(in_tmp: Path) -> None:
+    assert main(["train", *QUICK, *WIDTHS, "pac=2"]) == 0
+    assert set(evaluated("--metrics", "discriminator", step=2)["metrics"]) == {"logit_train", "logit_fake"}
+
+
+def test_another_checkpoint(run: Path) -> None:
+    newest = evaluated("--metrics", "fid")
+    earlier = evaluated("--metrics", "fid", "--checkpoint", str(RunDir(run).checkpoint(2)), step=2)
+    assert (newest["step"], earlier["step"]) == (4, 2)
+    assert newest["metrics"] != earlier["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere"], "nowhere: is not the directory of a run"),
+        (["run", "--count", "0"], "0: must be a whole number of at least 1"),
+        (["run", "--count", "1"], "--count 1: fake features: 1 samples are too few; at least 2 are needed"),
+        (["run", "--seeds", "0"], "0: must be a whole number of at least 1"),
+        (["run", "--metrics", "fdi"], "fdi: no such metric; did you mean fid?"),
+        (["run", "--metrics", ","], "names none; known are fid"),
+        (["run", "--metrics", "modes"], "--metrics modes: only ring, grid and stacked_mnist"),
+        (["run", "--metrics", "neighbours"], "--metrics neighbours: needs images that were not trained on"),
+        (["run", "--metrics", "score", "--features", "pixels"], "--metrics score: needs a feature network that knows"),
+        (["run", "--split", "held_out"], "--split held_out: this run trained on all of its images"),
+        (["run", "--features", "vgg"], "invalid choice: 'vgg'"),
+        (["run", "--seed", "3"], "--seed: unknown option; did you mean --seeds?"),
+        (["run", "--checkpoint", "best"], "--checkpoint best: the run kept none"),
+        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such file"),
+    ],
+)
+def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(Path("run").rglob("*"))
+    assert main(["evaluate", *words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("gan-exp: ") and sentence in told and told.count("\n") == 1
+    assert sorted(Path("run").rglob("*")) == before
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    assert "--metrics M,M" in capsys.readouterr().out

@@ -1,0 +1,127 @@
+"""Evaluations while a run trains change nothing in it, cost no training time, and come again on resume."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from builders import assert_same, read_lines
+from gan_exp.checkpoint import load_checkpoint
+from gan_exp.cli import main
+from gan_exp.evaluation.in_training import TrainingEvaluation
+from gan_exp.run_dir import RunDir
+
+SMALL = (
+    "batch_size=4",
+    "lr=0.01",
+    "log_every_steps=1",
+    "checkpoint_every_steps=2",
+    "keep_checkpoints=1",
+    "evaluate_count=30",
+    "model.generator.widths=[8]",
+    "model.discriminator.widths=[8]",
+)
+
+
+def trained(name: str, *words: str, display: str = "quiet") -> RunDir:
+    assert main(["train", *SMALL, *words, f"display={display}", f"hydra.run.dir={name}"]) == 0
+    return RunDir(name)
+
+
+def scores(run: RunDir) -> list[dict[str, float]]:
+    return [line for line in read_lines(run.metrics) if "evaluation/fid_cnn" in line]
+
+
+def test_the_best_checkpoint_is_kept(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained("run", "steps=7", "evaluate_every_steps=2", display="plain")
+    found = scores(run)
+    assert [line["step"] for line in found] == [2, 4, 6, 7]
+    best = min(found, key=lambda line: line["evaluation/fid_cnn"])
+    content = load_checkpoint(run.best)
+    assert content["step"] == content["best"]["step"] == best["step"]
+    assert content["best"]["score"] == best["evaluation/fid_cnn"]
+    assert [step for step, _ in run.list_checkpoints()] == [7]  # best.pt is none of those that are pruned
+    shown = capsys.readouterr().out
+    assert f"step {best['step']}: fid_cnn {best['evaluation/fid_cnn']:.4g}" in shown
+    assert "(the best so far)" in shown and "s beside the training; best fid" in shown
+    # The same numbers from the file, by the command.
+    words = ["--checkpoint", "best", "--count", "30", "--seeds", "1", "--metrics", "fid"]
+    assert main(["evaluate", "run", *words]) == 0
+    report = json.loads(run.evaluation(int(best["step"]), "cnn").read_text())
+    assert report["metrics"]["fid_cnn"]["mean"] == pytest.approx(best["evaluation/fid_cnn"], rel=1e-9)
+    assert main(["sample", "run", "--checkpoint", "best", "--count", "3", "--output", "some.npy"]) == 0
+
+
+def test_training_is_as_it_would_be_without(in_tmp: Path) -> None:
+    with_them, without = trained("with", "steps=4", "evaluate_every_steps=1"), trained("without", "steps=4")
+    first, second = load_checkpoint(with_them.checkpoint(4)), load_checkpoint(without.checkpoint(4))
+    for part in ("generator", "generator_ema", "discriminator", "generator_optimizer", "window"):
+        assert_same(first[part], second[part])
+    assert not without.best.exists() and scores(without) == []
+
+
+@pytest.mark.parametrize("ema", ["0", "10"])
+def test_resumed_equals_never_stopped(ema: str, in_tmp: Path) -> None:
+    words = ("evaluate_every_steps=2", f"ema_halflife_kimg={ema}")
+    whole, stopped = trained("whole", "steps=8", *words), trained("stopped", "steps=4", *words)
+    assert main(["resume", "stopped", "steps=8"]) == 0
+    assert scores(stopped) == scores(whole) and len(scores(whole)) == 4
+    first, second = load_checkpoint(whole.best), load_checkpoint(stopped.best)
+    assert first["best"] == second["best"]
+    assert_same(first["generator"], second["generator"])
+
+
+def test_a_better_one_before_the_stop_stays_the_best(in_tmp: Path) -> None:
+    run = trained("run", "steps=2", "evaluate_every_steps=2")
+    content = load_checkpoint(run.checkpoint(2))
+    content["best"]["score"] = -1.0  # nothing is better
+    torch.save(content, run.checkpoint(2))
+    kept = run.best.read_bytes()
+    assert main(["resume", "run", "steps=6"]) == 0
+    assert run.best.read_bytes() == kept
+    assert load_checkpoint(run.checkpoint(6))["best"]["step"] == 2
+
+
+def test_a_metric_of_which_more_is_better(in_tmp: Path) -> None:
+    run = trained("run", "steps=6", "evaluate_every_steps=1", "best_metric=recall")
+    best = max(line["evaluation/recall_cnn"] for line in scores(run))
+    assert load_checkpoint(run.best)["best"]["score"] == best
+
+
+def test_its_time_is_no_training_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = TrainingEvaluation.measure
+
+    def slowly(self: TrainingEvaluation, *arguments: object) -> object:
+        self.seconds += 1000.0  # as if it had taken so long
+        return measure(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TrainingEvaluation, "measure", slowly)
+    began = time.perf_counter()
+    run = trained("run", "steps=3", "evaluate_every_steps=1")
+    status = json.loads(run.status.read_text())
+    assert status["train_seconds"] < time.perf_counter() - began - 3000 + 10
+
+
+def test_points_by_the_modes_they_cover(in_tmp: Path) -> None:
+    words = ("dataset=ring", "dataset.count=500", "model=points", "evaluate_every_steps=2", "best_metric=high_quality")
+    run = trained("run", "steps=2", *words)
+    (line,) = [line for line in read_lines(run.metrics) if "evaluation/modes" in line]
+    assert {"evaluation/fid_points", "evaluation/high_quality", "evaluation/mode_kl"} <= line.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("best_metric=modes",), "best_metric=modes: can't be measured on digits in training; choose one of fid, kid"),
+        (("dataset=ring", "model=points", "best_metric=score"), "best_metric=score: can't be measured on ring"),
+        (("evaluate_count=5",), "evaluate_count=5: must be greater than or equal to 10"),
+        (("best_metric=is",), "best_metric=is: must be 'fid', 'kid'"),
+        (("evaluate_every_steps=-1",), "evaluate_every_steps=-1: must be greater than or equal to 0"),
+    ],
+)
+def test_refusals(words: tuple[str, ...], sentence: str, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "steps=2", "evaluate_every_steps=1", *words, "hydra.run.dir=run"]) == 2
+    assert capsys.readouterr().err.startswith(f"gan-exp: {sentence}")
+    assert not Path("run").exists()

@@ -1,0 +1,93 @@
+"""What is compared with what: scores of generators whose samples are known."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from builders import small_config
+from gan_exp.data.digits import digits
+from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.data.toys import ring
+from gan_exp.evaluation import judge as module
+from gan_exp.evaluation.judge import METRICS, Judge, choose, default_count, missing_for, tag
+from gan_exp.features.pixels import pixel_features
+from gan_exp.metrics.distances import frechet_distance
+
+
+class Replay(nn.Module):
+    """Makes the images it was given, chosen by the latents; `noise` on them."""
+
+    def __init__(self, images: Tensor, noise: float = 0.0) -> None:
+        super().__init__()
+        self.images, self.noise = nn.Parameter(normalise(images), requires_grad=False), noise
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        chosen = (latents[:, 0].abs() * 1e6).long() % len(self.images)
+        return self.images[chosen] + self.noise * torch.randn_like(self.images[chosen])
+
+
+CONFIG = small_config("mlp")
+
+
+def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Judge:
+    reals = data if split == "train" or held_out is None else held_out
+    return Judge(CONFIG, data, held_out, reals, pixel_features(data.spec), metrics)
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+@pytest.mark.parametrize("most", [50_000, 300])
+def test_neighbours_point_into_the_training_images(split: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator that copies them is found out, and each copy beside its original."""
+    monkeypatch.setattr(module, "MOST_REALS", most)
+    train, held_out = digits().divided(0.2)
+    found = make(train, held_out, "fid", "neighbours", split=split).measure(Replay(train.images), 100, seed=0)
+    assert found.nearest is not None
+    assert torch.equal(train.images[found.nearest.indices], found.samples)
+    assert found.scores["nearer"] == 1 and found.scores["nearest"] == 0
+    honest = make(train, held_out, "neighbours").measure(Replay(held_out.images), 400, seed=0)
+    assert honest.scores["nearer"] < 0.05
+    assert honest.scores["nearest"] == pytest.approx(honest.scores["nearest_held_out"], rel=0.1)
+
+
+def test_split_says_what_samples_are_compared_with() -> None:
+    train, held_out = digits().divided(0.3)
+    dark = PackedImages(held_out.images // 2)
+    generator = Replay(dark.images)
+    against_train = make(train, dark, "fid").measure(generator, 500, seed=0).scores["fid"]
+    against_itself = make(train, dark, "fid", split="held_out").measure(generator, 500, seed=0).scores["fid"]
+    assert against_itself < 0.1 * against_train
+
+
+def test_fewer_reals_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_REALS", 200)
+    data = digits()
+    judge = make(data, None, "fid")
+    assert judge.real_count == 200
+    found = judge.measure(Replay(data.images), 300, seed=1)
+    reals, fakes = (normalise(images).flatten(1) for images in (data.images[choose(1797, 200)], found.samples))
+    assert found.scores["fid"] == pytest.approx(frechet_distance(reals, fakes), rel=1e-6)
+
+
+def test_the_mixture_itself_covers_its_modes() -> None:
+    data = ring(count=5000)
+    found = make(data, None, "modes", "manifolds").measure(Replay(data.images), default_count(data), seed=0)
+    assert len(found.samples) == 2500
+    assert found.scores["modes"] == 8 and found.scores["high_quality"] == pytest.approx(0.989, abs=0.01)
+    assert found.scores["mode_kl"] < 0.01 and found.scores["precision"] > 0.99
+    lost = data.images[data.labels != 3]  # type: ignore[index]
+    assert make(data, None, "modes").measure(Replay(lost), 2500, seed=0).scores["modes"] == 7
+
+
+def test_names() -> None:
+    assert tag("fid", "cnn") == "fid_cnn" and tag("modes", "cnn") == "modes" and tag("logit_fake", "x") == "logit_fake"
+    scores = [score for found in METRICS.values() for score in found]
+    assert len(scores) == len(set(scores))
+
+
+def test_what_there_cannot_be() -> None:
+    points, images = ring(count=50), digits()
+    assert missing_for("modes", points, None, "points") is None
+    assert missing_for("modes", images, None, "cnn") is not None
+    assert missing_for("score", images, None, "cnn") is None
+    assert missing_for("classes", images, None, "inception") is not None
+    assert missing_for("neighbours", images, images, "pixels") is None
