@@ -87,6 +87,7 @@ def measure_recipe(name: str, rounds: int, seconds: float, words: list[str]) -> 
             for how, trainer in trainers.items():
                 found[how].append(per_second(trainer, steps[how]))
         for trainer in trainers.values():
+            trainer.display.stop()
             trainer.metrics_log.close()
             if trainer.tensorboard is not None:
                 trainer.tensorboard.close()
