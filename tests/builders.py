@@ -1,10 +1,12 @@
 """What several tests need: a checked configuration from the YAML files, and a finished run of it."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -13,6 +15,9 @@ from torch import nn
 from gan_exp.catalog import conf_dir
 from gan_exp.config import Config, check
 from gan_exp.hydra_support import register_resolvers
+from gan_exp.state import TrainingState
+from gan_exp.step import Turn
+from gan_exp.trainer import Trainer
 
 SMALL = {
     "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),
@@ -45,6 +50,18 @@ def make_config(*overrides: str) -> Config:
 def small_config(model: str, *overrides: str) -> Config:
     """Narrow networks and few latents: a step takes a millisecond."""
     return make_config(*SMALL[model], "latent_dim=8", "batch_size=16", *overrides)
+
+
+def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
+    """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
+    original = Trainer._generator_turn
+
+    def acting(trainer: Trainer) -> Turn:
+        act(trainer.state)
+        return original(trainer)
+
+    monkeypatch.setattr(Trainer, "_generator_turn", acting)
+    return lambda: monkeypatch.setattr(Trainer, "_generator_turn", original)
 
 
 def count_parameters(network: nn.Module) -> int:

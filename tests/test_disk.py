@@ -9,16 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from builders import assert_same
-from gan_exp import trainer as trainer_module
+from builders import assert_same, in_each_step
 from gan_exp.checkpoint import find_fault, load_checkpoint
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
-from gan_exp.step import generator_step
 
 STEPS = 20
 WORDS = ["display=quiet", "device=cpu", "model.generator.widths=[8]", "model.discriminator.widths=[8]", "batch_size=4"]
@@ -26,15 +23,9 @@ RHYTHM = ["log_every_steps=5", "sample_every_steps=500", "checkpoint_every_steps
 TRAIN = ["train", *WORDS, *RHYTHM, f"steps={STEPS}", "hydra.run.dir=run"]
 
 
-def at_step(step: int, happens: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let something happen in the middle of a step."""
-
-    def disturbed(state: Any, *rest: Any) -> Any:
-        if state.step == step:
-            happens()
-        return generator_step(state, *rest)
-
-    monkeypatch.setattr(trainer_module, "generator_step", disturbed)
+def at_step(step: int, happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let something happen in the middle of a step. Returns what undoes it."""
+    return in_each_step(monkeypatch, lambda state: happens() if state.step == step else None)
 
 
 def fails(capsys: pytest.CaptureFixture[str]) -> str:
@@ -84,26 +75,26 @@ def test_a_file_that_may_not_grow(
 ) -> None:
     """The system's limit of a file's size, as quotas are."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    at_step(6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1])), monkeypatch)
+    undo = at_step(6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1])), monkeypatch)
     try:
         assert "the disk is full or the file too large: File too large" in fails(capsys)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     run = RunDir("run")
     assert newest_whole(run) == 6 and run.read_status()["state"] == "failed"
-    monkeypatch.setattr(trainer_module, "generator_step", generator_step)
+    undo()
     assert main(["resume", "run"]) == 0
 
 
 def test_a_directory_that_vanishes(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
+    undo = at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
     assert "the run directory vanished" in (told := fails(capsys)) and "bring it back" in told
     assert not Path("run").exists()  # nor is a part of it made anew
     Path("moved").rename("run")
     assert newest_whole(RunDir("run")) == 6
-    monkeypatch.setattr(trainer_module, "generator_step", generator_step)
+    undo()
     assert main(["resume", "run"]) == 0
 
 

@@ -18,7 +18,7 @@ FLOORS = (
     {"config", "catalog", "run_dir"},
     {"overrides", "hydra_support", "hydra_guard", "device", "build", "checkpoint", "divergence", "features"},
     {"fast_path", "export", "sampling"},
-    {"evaluation"},
+    {"evaluation", "threads"},
     {"monitor"},
     {"trainer"},
     {"session"},

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from builders import assert_same, read_lines, small_config
+from builders import assert_same, in_each_step, read_lines, small_config
 from gan_exp import session as session_module
 from gan_exp import step as step_module
 from gan_exp import trainer as trainer_module
@@ -38,24 +38,12 @@ from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
 from gan_exp.signals import Interrupted
 from gan_exp.state import TrainingState
-from gan_exp.step import Turn, discriminator_step, generator_step
+from gan_exp.step import discriminator_step, generator_step
 from gan_exp.streams import Streams
 from gan_exp.trainer import Trainer
 
 CPU = torch.device("cpu")
 RHYTHM = ("steps=11", "log_every_steps=4", "sample_every_steps=3", "checkpoint_every_steps=5", "keep_checkpoints=3")
-
-
-def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
-    """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
-    original = Trainer._generator_turn
-
-    def acting(trainer: Trainer) -> Turn:
-        act(trainer.state)
-        return original(trainer)
-
-    monkeypatch.setattr(Trainer, "_generator_turn", acting)
-    return lambda: monkeypatch.setattr(Trainer, "_generator_turn", original)
 
 
 def play(config: Config, directory: Path | str, stops: Collection[int], monkeypatch: pytest.MonkeyPatch) -> RunDir:
@@ -429,13 +417,15 @@ def test_a_broken_gradient_is_named(
 ) -> None:
     """By the first that looks, in its step, while losses and weights are finite still."""
 
-    def poisoned(state: Any, *rest: Any) -> Any:
-        loss = generator_step(state, *rest)
-        if state.step == 2:
-            getattr(state, f"{network}_parameters")[2].grad[0] = value
-        return loss
+    play_step = Trainer._play_step
 
-    monkeypatch.setattr(trainer_module, "generator_step", poisoned)
+    def poisoned(trainer: Trainer) -> Any:
+        report = play_step(trainer)
+        if trainer.state.step == 3:
+            getattr(trainer.state, f"{network}_parameters")[2].grad[0] = value
+        return report
+
+    monkeypatch.setattr(Trainer, "_play_step", poisoned)
     rhythm = [f"{what}_every_steps={3 if what == seen_by else 50}" for what in ("log", "sample", "checkpoint")]
     tensor = rf"the gradient of {network}\.layers\.\d\.weight"
     with pytest.raises(

@@ -24,6 +24,7 @@ from gan_exp.plain_yaml import yaml_text
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import Interrupted, StopRequest
 from gan_exp.state import TrainingState
+from gan_exp.threads import choose_threads
 from gan_exp.trainer import Trainer
 
 
@@ -35,6 +36,7 @@ def start_run(config: Config, directory: str) -> None:
     device = prepare_device(config.device)
     data = build_data(config, device)
     refuse_unmeasurable(config, data)
+    config, why_threads = choose_threads(config, data, device)
     state = build_state(config, data.spec, device)
     stop = StopRequest()
     with stop.noting():
@@ -46,6 +48,8 @@ def start_run(config: Config, directory: str) -> None:
             channels, height, width = data.image_shape
             example = torch.zeros(1, channels * config.pac, height, width, device=device)
             display.show(network_table("discriminator", state.discriminator, example, *labels))
+            if why_threads:
+                display.say(why_threads)
             display.say(f"run directory: {run.path}")
             _finish(run, lambda: Trainer(config, run, state, data, device, display, stop=stop), display)
 

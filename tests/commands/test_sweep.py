@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from builders import assert_same
-from gan_exp import trainer as trainer_module
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
-from gan_exp.step import generator_step
+from gan_exp.trainer import Trainer
 
 WORDS = ["steps=4", "log_every_steps=1", "checkpoint_every_steps=3", "batch_size=4", "display=plain", "seed=1,2,3"]
 SMALL = ["model.generator.widths=[8]", "model.discriminator.widths=[8]"]
@@ -29,13 +28,15 @@ def runs(directory: str) -> list[RunDir]:
 def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     """Ctrl-C in the second of three runs; what was told."""
 
-    def interrupted(state: Any, *rest: Any) -> Any:
-        if state.step == 1 and len(runs("swept")) == 2:
+    play_step = Trainer._play_step
+
+    def interrupted(trainer: Trainer) -> Any:
+        if trainer.state.step == 1 and len(runs("swept")) == 2:
             signal.raise_signal(signal.SIGINT)
-        return generator_step(state, *rest)
+        return play_step(trainer)
 
     with monkeypatch.context() as patched:
-        patched.setattr(trainer_module, "generator_step", interrupted)
+        patched.setattr(Trainer, "_play_step", interrupted)
         assert sweep("swept") == 130
     assert [run.read_status()["state"] for run in runs("swept")] == ["finished", "interrupted"]
     told = capsys.readouterr()
