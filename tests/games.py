@@ -38,9 +38,8 @@ class Game:
         if state is not None:
             self.state.load_state_dict(copy.deepcopy(state))
         run = RunDir.create(folder, self.config.model_dump(mode="json"), {})
-        display = Display("quiet", run.log, "", 1)
-        self.trainer = Trainer(self.config, run, self.state, data, device, display)
-        display.stop()  # only single steps are played here
+        with Display("quiet", run.log, "", 1) as display:  # only single steps are played here
+            self.trainer = Trainer(self.config, run, self.state, data, device, display)
         self.trainer.metrics_log.close()
         if self.trainer.tensorboard is not None:
             self.trainer.tensorboard.close()

@@ -47,7 +47,8 @@ def trainer_of(shape: tuple[int, int, int], config: Config, folder: Path, captur
     data = PackedImages(images, known_digest="noise")
     state = build_state(config, data.spec, device)
     run = RunDir.create(folder, config.model_dump(mode="json"), {})
-    trainer = Trainer(config, run, state, data, device, Display("quiet", run.log, "", 1))
+    with Display("quiet", run.log, "", 1) as display:
+        trainer = Trainer(config, run, state, data, device, display)
     if captured:
         scheduled = config.schedule.beta2 is not None
         reason = unfit(state, device, scheduled)
@@ -87,7 +88,6 @@ def measure_recipe(name: str, rounds: int, seconds: float, words: list[str]) -> 
             for how, trainer in trainers.items():
                 found[how].append(per_second(trainer, steps[how]))
         for trainer in trainers.values():
-            trainer.display.stop()
             trainer.metrics_log.close()
             if trainer.tensorboard is not None:
                 trainer.tensorboard.close()
