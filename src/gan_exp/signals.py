@@ -25,6 +25,10 @@ class Interrupted(BaseException):
         return 128 + self.signal
 
 
+class Abandoned(BaseException):
+    """A signal has cut short what can be done again later."""
+
+
 def raising_interrupted() -> AbstractContextManager[None]:
     """Let the signals raise Interrupted at once, so that what was begun is cleared away."""
 
@@ -39,12 +43,24 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._cuts_short = False
+
+    @contextmanager
+    def cutting_short(self) -> Iterator[None]:
+        """For what takes long and can be done again: the first signal raises Abandoned within it."""
+        self._cuts_short = True
+        try:
+            yield
+        finally:
+            self._cuts_short = False
 
     def noting(self) -> AbstractContextManager[None]:
         def note(number: int, _: FrameType | None) -> None:
             if self.received is not None:
                 raise Interrupted(number)
             self.received = signal.Signals(number)
+            if self._cuts_short:
+                raise Abandoned
 
         return _handling(note)
 

@@ -24,7 +24,7 @@ from gan_exp.monitor.metrics_log import MetricsLog
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
-from gan_exp.signals import StopRequest
+from gan_exp.signals import Abandoned, StopRequest
 from gan_exp.state import TrainingState
 from gan_exp.step import DiscriminatorReport, Turn, generate_all
 from gan_exp.streams import Streams
@@ -80,6 +80,7 @@ class Trainer:
         self.evaluation: TrainingEvaluation | None = None
         if config.evaluate_every_steps:
             self.evaluation = TrainingEvaluation(config, data, device, display.say, checkpoint)
+        self._evaluation_due = bool(checkpoint and checkpoint.get("evaluation_due"))
         self.seconds = 0.0  # in the loop, all of this process' looking and saving included, but no evaluation
         self._rate_mark = (time.perf_counter(), state.step)
         self._saved_step: int | None = resumed_at
@@ -98,6 +99,9 @@ class Trainer:
                 self.sample()
                 self.save()
             self.run.write_status("running", self.state.step)
+            if self.evaluation is not None and self._evaluation_due:
+                self.evaluate(self.evaluation)
+                self.save()
             self.play(until=self.config.steps)
             if self._saved_step != self.state.step:
                 self.save()
@@ -224,15 +228,25 @@ class Trainer:
             self.display.preview(images)
 
     def evaluate(self, evaluation: TrainingEvaluation) -> None:
-        """Scores of the averaged generator, and the checkpoint of the best ones; none of it is training time."""
+        """Scores of the averaged generator, and the checkpoint of the best ones; none of it is training time.
+
+        A signal cuts it short: it comes first when the run goes on.
+        """
         self._refuse_divergence()
         step, before = self.state.step, evaluation.seconds
-        scores, is_best = evaluation.measure(self.state.generator_ema, step)
+        self._evaluation_due = True
+        try:
+            with self.stop.cutting_short():
+                measured = evaluation.measure(self.state.generator_ema)
+        except Abandoned:
+            return
+        self._evaluation_due = False
+        spent = evaluation.seconds - before
+        scores, is_best = evaluation.record(measured, step, spent)
         self.metrics_log.add(step, scores)
         self._tell_tensorboard(lambda log: log.add_scalars(scores, step))
         if is_best:
             write_checkpoint(self.run.best, self._content())
-        spent = evaluation.seconds - before
         mark, marked_step = self._rate_mark
         self._rate_mark = (mark + spent, marked_step)
         self.display.leave_out(spent)
@@ -251,6 +265,7 @@ class Trainer:
             **self.state.state_dict(),
             "window": self.window.state_dict(),
             "best": None if self.evaluation is None else self.evaluation.best,
+            "evaluation_due": self._evaluation_due,
             "config": self.config.model_dump(mode="json"),
             "threads": torch.get_num_threads(),
             **data_content(self.data),

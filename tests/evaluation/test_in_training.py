@@ -1,8 +1,10 @@
 """Evaluations while a run trains change nothing in it, cost no training time, and come again on resume."""
 
 import json
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from builders import assert_same, read_lines
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.evaluation.in_training import TrainingEvaluation
+from gan_exp.evaluation.judge import Judge
 from gan_exp.run_dir import RunDir
 
 SMALL = (
@@ -71,6 +74,39 @@ def test_resumed_equals_never_stopped(ema: str, in_tmp: Path) -> None:
     first, second = load_checkpoint(whole.best), load_checkpoint(stopped.best)
     assert first["best"] == second["best"]
     assert_same(first["generator"], second["generator"])
+
+
+@pytest.mark.parametrize("steps", [4, 8])
+def test_a_signal_cuts_it_short_and_it_comes_on_resume(
+    steps: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of the run and in its last evaluation: nothing is lost, nothing is there twice."""
+    words = (f"steps={steps}", "evaluate_every_steps=2")
+    whole = trained("whole", *words)
+    measure = Judge.measure
+
+    def interrupted(self: Judge, *given: Any) -> Any:
+        made = measure(self, *given)
+        if RunDir("stopped").list_checkpoints()[-1][0] == 2:
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("went on with it")
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Judge, "measure", interrupted)
+        assert main(["train", *SMALL, *words, "display=quiet", "hydra.run.dir=stopped"]) == 130
+    stopped = RunDir("stopped")
+    assert [line["step"] for line in scores(stopped)] == [2] and stopped.list_checkpoints()[-1][0] == 4
+    assert main(["resume", "stopped"]) == 0
+    assert read_steps(stopped) == read_steps(whole) and scores(stopped) == scores(whole)
+    first, second = load_checkpoint(whole.checkpoint(steps)), load_checkpoint(stopped.checkpoint(steps))
+    assert_same(first["generator"], second["generator"])
+    assert first["best"] == second["best"] and second["evaluation_due"] is False
+    assert_same(load_checkpoint(whole.best)["generator"], load_checkpoint(stopped.best)["generator"])
+
+
+def read_steps(run: RunDir) -> list[tuple[int, bool]]:
+    return [(line["step"], "evaluation/fid_cnn" in line) for line in read_lines(run.metrics)]
 
 
 def test_a_better_one_before_the_stop_stays_the_best(in_tmp: Path) -> None:

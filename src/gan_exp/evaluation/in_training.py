@@ -56,19 +56,23 @@ class TrainingEvaluation:
         if self.best is not None and self.best["metric"] != config.best_metric:
             self.best = None
 
-    def measure(self, generator: nn.Module, step: int) -> tuple[dict[str, float], bool]:
-        """Scores by TensorBoard tag, and whether `step` is the best so far. The first call readies the features."""
+    def measure(self, generator: nn.Module) -> dict[str, float]:
+        """Scores by name. The first call readies the features. May be cut short at any place."""
         began = time.perf_counter()
-        if self._judge is None:
-            self._judge = self._make_judge()
-        scores = self._judge.measure(generator, self._config.evaluate_count, SEED).scores
+        try:
+            if self._judge is None:
+                self._judge = self._make_judge()
+            return self._judge.measure(generator, self._config.evaluate_count, SEED).scores
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def record(self, scores: Mapping[str, float], step: int, spent: float) -> tuple[dict[str, float], bool]:
+        """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are told."""
         score, metric = scores[self._config.best_metric], self._config.best_metric
         sign = -1 if metric in LOWER_IS_BETTER else 1
         is_best = self.best is None or sign * score > sign * self.best["score"]
         if is_best:
             self.best = {"metric": metric, "score": score, "step": step}
-        spent = time.perf_counter() - began
-        self.seconds += spent
         shown = ", ".join(f"{tag(name, self._space)} {value:.4g}" for name, value in scores.items())
         self._tell(f"step {step}: {shown}{' (the best so far)' if is_best else ''}; {spent:.1f} s that don't count")
         return {f"evaluation/{tag(name, self._space)}": value for name, value in scores.items()}, is_best
