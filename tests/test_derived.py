@@ -13,7 +13,6 @@ from gan_exp.build import build_rules, build_state
 from gan_exp.data.packed import Batch, DataSpec, normalise
 from gan_exp.derived import DerivedPlayer
 from gan_exp.fast_path import choose_player
-from gan_exp.losses import NonSaturating
 from gan_exp.step import Player, StepReport, Turn, play_step
 from gan_exp.streams import Streams
 
@@ -119,7 +118,7 @@ def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
     state, rules = build_state(config, SPEC, CPU), build_rules(config)
     with pytest.raises(ValueError, match=REFUSED[override]):
         DerivedPlayer(state, rules)
-    player, line = choose_player(config, state, rules, CPU)
+    player, line = choose_player(config, state, rules, CPU, pytest.fail)
     assert not isinstance(player, DerivedPlayer)
     assert line.startswith("steps: plain (") and REFUSED[override] in line and "\n" not in line
 
@@ -128,14 +127,15 @@ def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
 def test_other_networks_are_left_to_the_plain_one(model: str) -> None:
     config = small_config(model)
     state, rules = build_state(config, SPEC, CPU), build_rules(config)
-    player, line = choose_player(config, state, rules, CPU)
+    player, line = choose_player(config, state, rules, CPU, pytest.fail)
     assert not isinstance(player, DerivedPlayer) and "is no chain of plain layers" in line
 
 
 def test_it_is_chosen_unless_one_says_otherwise() -> None:
     config = small_config("mlp")
     state, rules = build_state(config, SPEC, CPU), build_rules(config)
-    assert isinstance(choose_player(config, state, rules, CPU)[0], DerivedPlayer)
+    assert isinstance(choose_player(config, state, rules, CPU, pytest.fail)[0], DerivedPlayer)
     config = small_config("mlp", "fast_path=plain")
-    assert choose_player(config, state, rules, CPU)[1] == "steps: plain"
-    assert isinstance(rules.loss, NonSaturating)
+    assert choose_player(config, state, rules, CPU, pytest.fail)[1] == "steps: plain"
+    config = small_config("mlp", "fast_path=graph")
+    assert choose_player(config, state, rules, CPU, pytest.fail)[1] == "steps: plain (CUDA graphs need a CUDA GPU)"

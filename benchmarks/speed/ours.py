@@ -53,7 +53,7 @@ def bare_steps(config: Config) -> Iterations:
     data = build_data(config, device)
     state, rules = build_state(config, data.spec, device), build_rules(config)
     batches, streams = build_batches(config, data), Streams(config.seed, device)
-    play, _ = choose_player(config, state, rules, device)
+    play, _ = choose_player(config, state, rules, device, print)
 
     def latents(stream: str) -> torch.Tensor:
         return streams.latents(state.step, stream, config.batch_size, config.latent_dim)

@@ -143,7 +143,7 @@ class Config(_Checked):
     split_updates: bool
     inference_fakes: bool
     reuse_fakes: bool = False
-    fast_path: Literal["auto", "plain"] = "plain"  # what runs had that were begun before there was another
+    fast_path: Literal["auto", "plain", "graph"] = "plain"  # what runs had that were begun before there was another
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt

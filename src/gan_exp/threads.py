@@ -57,7 +57,7 @@ def _candidates(most: int) -> list[int]:
 def _game(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
     """One step of a game of its own, always on the same batch: the run's begins where its seed says."""
     state, rules = build_state(config, data.spec, device), build_rules(config)
-    player, _ = choose_player(config, state, rules, device)
+    player, _ = choose_player(config, state, rules, device, lambda _: None)
     streams = Streams(config.seed, device)
     batch = build_batches(config, data).draw(0)
     latents = streams.latents(0, "threads", config.batch_size, config.latent_dim)

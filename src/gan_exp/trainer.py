@@ -56,7 +56,7 @@ class Trainer:
         self.batches = build_batches(config, data)
         self.data = data
         self.device = device
-        self.play_step, which = choose_player(config, state, self.rules, device)
+        self.play_step, which = choose_player(config, state, self.rules, device, display.say)
         display.say(which)
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
