@@ -14,7 +14,7 @@ help:  ## what there is to make
 	@echo "make test-fuzz   10,000 odd command lines and YAML files: each done, or refused in a sentence (some minutes)"
 	@echo "make lint        formatting, lint rules and types"
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
-	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (over an hour, on a quiet machine)"
+	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (three quarters of an hour on a quiet machine)"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
 	@echo "make format      put the source into the form that lint wants"
 	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"
