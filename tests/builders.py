@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from gan_exp.catalog import conf_dir
+from gan_exp.cli import main
 from gan_exp.config import Config, check
 from gan_exp.hydra_support import register_resolvers
 from gan_exp.state import TrainingState
@@ -62,6 +63,15 @@ def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState],
 
     monkeypatch.setattr(Trainer, "_generator_turn", acting)
     return lambda: monkeypatch.setattr(Trainer, "_generator_turn", original)
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence with which `gan-exp WORDS` ends."""
+    capsys.readouterr()
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("gan-exp: ") and told.err.count("\n") == 1 and "Traceback" not in told.out
+    return told.err
 
 
 def count_parameters(network: nn.Module) -> int:

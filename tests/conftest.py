@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,20 @@ def run(trained: Path, in_tmp: Path) -> Path:
     """A copy to do anything with, called `run` in the directory one stands in."""
     shutil.copytree(trained, "run")
     return Path("run")
+
+
+@pytest.fixture
+def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has learned for a moment, kept for all tests of a process."""
+
+    import torch
+
+    from gan_exp.evaluation import features
+    from gan_exp.features import cnn
+    from gan_exp.features.network import FeatureNetwork
+
+    def build(data: Any, held_out: Any, device: torch.device, tell: Any) -> FeatureNetwork:
+        return cnn.cnn_features(data, held_out, device, tell, images=500)
+
+    monkeypatch.setattr(features, "cnn_features", build)
+    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))

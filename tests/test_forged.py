@@ -13,20 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
+from builders import refused
 from gan_exp.checkpoint import find_fault, load_checkpoint
 from gan_exp.cli import main
 from gan_exp.data.folder import _digest, folder
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
-
-
-def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one sentence with which `gan-exp WORDS` ends."""
-    capsys.readouterr()
-    assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("gan-exp: ") and told.err.count("\n") == 1 and "Traceback" not in told.out
-    return told.err
 
 
 def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from builders import refused
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 
@@ -23,15 +24,6 @@ def canary(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("canary", None)
     yield in_tmp
     assert not (in_tmp / "trace").exists() and "canary" not in sys.modules
-
-
-def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one sentence with which `gan-exp WORDS` ends."""
-    capsys.readouterr()
-    assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("gan-exp: ") and told.err.count("\n") == 1 and "Traceback" not in told.out
-    return told.err
 
 
 def edit(run: Path, path: str, value: object) -> None:

@@ -15,9 +15,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fake_sets import mnist_files, place
 from gan_exp.cli import main
 from gan_exp.data.digits import digits
-from gan_exp.evaluation import features
-from gan_exp.features import cnn
-from gan_exp.features.network import FeatureNetwork
 from gan_exp.metrics.distances import frechet_distance
 from gan_exp.monitor.pairs import neighbour_grid
 from gan_exp.run_dir import RunDir
@@ -27,15 +24,7 @@ WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
 SMALL = ("--count", "40", "--seeds", "2")
 
 
-@pytest.fixture(autouse=True)
-def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has learned for a moment, kept for all tests."""
-
-    def build(data: Any, held_out: Any, device: torch.device, tell: Any) -> FeatureNetwork:
-        return cnn.cnn_features(data, held_out, device, tell, images=500)
-
-    monkeypatch.setattr(features, "cnn_features", build)
-    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))
+pytestmark = pytest.mark.usefixtures("quick_classifier")
 
 
 def evaluated(*words: str, step: int = 4, space: str = "cnn") -> dict[str, Any]:

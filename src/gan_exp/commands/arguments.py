@@ -13,6 +13,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"gan-exp {command}", description=description, allow_abbrev=False)
 
+    def add_trust(self) -> None:
+        """For commands that build what a run names."""
+        self.add_argument(
+            "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
+        )
+
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         if unknown:

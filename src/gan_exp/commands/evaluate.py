@@ -44,9 +44,7 @@ def _parser() -> Parser:
     parser.add_argument("--split", choices=("train", "held_out"), default="train", help=(
         "compare with the training images, as published scores do (default), or with those held out"
     ))  # fmt: skip
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
-    )
+    parser.add_trust()
     return parser
 
 

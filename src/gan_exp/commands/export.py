@@ -14,9 +14,7 @@ def run(arguments: list[str]) -> int:
         "default generator.safetensors; gan_exp.export.load_generator reads it"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
-    )
+    parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
     output = Path(options.output)

@@ -18,9 +18,7 @@ def run(arguments: list[str]) -> int:
         "for a sweep hydra/launcher=..."
     ))  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="a sweep's folder of YAML files of your own")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
-    )
+    parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
 
     from gan_exp.commands.train import trust

@@ -28,9 +28,7 @@ def run(arguments: list[str]) -> int:
         "only this class of a conditional run (default: all in turn)"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
-    )
+    parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
     output = Path(options.output)
