@@ -92,12 +92,18 @@ class FoldedConv(UpsampledConv):
 
     def forward(self, features: Tensor) -> Tensor:
         outputs, inputs = self.convolution.weight.shape[:2]
-        taps = self.convolution.weight.permute(0, 2, 3, 1).reshape(outputs, 9, inputs)
-        folded = (self.fold @ taps).view(outputs, 4, 4, inputs).permute(0, 3, 1, 2)  # [out, in, 4, 4]
-        features = features.contiguous(memory_format=torch.channels_last)  # or each layer would have them another way
-        upsampled = conv_transpose2d(features, folded.transpose(0, 1), stride=2, padding=1)
+        taps = self.convolution.weight.permute(2, 3, 0, 1).reshape(9, outputs * inputs)
+        folded = (self.fold @ taps).view(4, 4, outputs, inputs)
+        upsampled = conv_transpose2d(features, folded.permute(3, 2, 0, 1), stride=2, padding=1)
         assert self.convolution.bias is not None
         return upsampled.add_(self.convolution.bias.view(-1, 1, 1))  # oneDNN takes as long for a bias as for weights
+
+
+class ChannelsLast(nn.Module):
+    """The same numbers in the layout that the convolutions prefer, before layers that would keep another."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.contiguous(memory_format=torch.channels_last)
 
 
 class ThinConv(nn.Conv2d):
@@ -128,6 +134,7 @@ class DCGANGenerator(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(latent_dim, torch.Size(start).numel()),
             nn.Unflatten(1, start),
+            ChannelsLast() if folded else nn.Identity(),
             nn.BatchNorm2d(128),
             upsampled(128, 128),
             nn.BatchNorm2d(128, PEERS_EPS),
