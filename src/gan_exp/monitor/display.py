@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gan_exp.monitor.preview import Preview
 
-REDRAWS_PER_SECOND = 2  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
+REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
 TREND_LENGTH = 24
 BARS = "▁▂▃▄▅▆▇█"
 

@@ -51,7 +51,7 @@ def to_pil(image: Tensor) -> Image.Image:
 def encode_png(image: Tensor) -> bytes:
     """uint8 [C, H, W] as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    to_pil(image).save(buffer, format="PNG")
+    to_pil(image).save(buffer, format="PNG", compress_level=3)  # half the time of 6, a tenth larger
     return buffer.getvalue()
 
 
