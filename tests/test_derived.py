@@ -41,6 +41,7 @@ GAMES = [
     ["loss=wgan", "optimizer=rmsprop"],
     ["loss=lsgan", "optimizer=adamw", "reuse_fakes=true"],
     ["loss=minimax", "n_critic=2", "reuse_fakes=true"],
+    ["loss=minimax", "split_updates=true"],
     ["loss.label_smoothing=0.1", "inference_fakes=true", "n_critic=2"],
     ["optimizer=sgd", "lr=0.05"],
 ]

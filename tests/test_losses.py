@@ -166,3 +166,15 @@ def test_relativistic_losses_against_autograd() -> None:
     for term in (loss.discriminator, loss.generator):
         assert gradcheck(term, (real_logits, fake_logits))
         assert gradgradcheck(term, (real_logits, fake_logits))
+
+
+@pytest.mark.parametrize("loss", [NonSaturating(), NonSaturating(label_smoothing=0.3), Minimax()])
+def test_slopes_are_the_derivatives(loss: NonSaturating) -> None:
+    for value_of, slope_of in (
+        (loss.real, loss.real_slope),
+        (loss.fake, loss.fake_slope),
+        (partial(loss.generator, None), loss.generator_slope),
+    ):
+        logits = torch.tensor(LOGITS, dtype=torch.double, requires_grad=True)
+        (derivative,) = torch.autograd.grad(value_of(logits).sum(), logits)
+        torch.testing.assert_close(slope_of(logits.detach()), derivative)

@@ -6,15 +6,23 @@ order.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_exp.chain import Batching, Chain
 from gan_exp.data.packed import normalise
+from gan_exp.losses import Minimax, NonSaturating
 from gan_exp.optimizers import quick_step
 from gan_exp.state import TrainingState
 from gan_exp.step import DiscriminatorReport, Rules, StepReport, Turn
+
+# Exactly these: a loss derived from them may be another one.
+SLOPED = (NonSaturating, Minimax)
+
+Term = Callable[[Tensor], tuple[Tensor, Tensor]]  # logits [N] -> the mean loss [] and its gradient [N]
 
 
 class DerivedPlayer:
@@ -27,6 +35,7 @@ class DerivedPlayer:
         self._generator, self._discriminator = _chain(state.generator), _chain(state.discriminator)
         if self._discriminator.normalises:
             raise ValueError("a discriminator with BatchNorm sees reals and fakes apart")
+        self._terms = _terms(rules.loss)
         self._move_discriminator = quick_step(state.discriminator_optimizer)
         self._move_generator = quick_step(state.generator_optimizer)
 
@@ -40,7 +49,7 @@ class DerivedPlayer:
         reports = [self._train_discriminator(turn, fakes) for turn, fakes in zip(turns, made, strict=False)]
 
         logits = self._judge(made[-1])
-        loss, (slope,) = _slopes(lambda fake_logits: rules.loss.generator(None, fake_logits), logits)
+        loss, slope = self._terms["generator"](logits)
         to_images = self._discriminator.backward(slope.unsqueeze(1), to_weights=False, to_inputs=True)
         assert to_images is not None
         self._generator.backward(to_images)
@@ -50,22 +59,20 @@ class DerivedPlayer:
 
     def _train_discriminator(self, turn: Turn, fake_images: Tensor) -> DiscriminatorReport:
         assert turn.batch is not None
-        loss_of, real_images = self._rules.loss, normalise(turn.batch.images)
+        real_images = normalise(turn.batch.images)
         self._state.images_seen += len(real_images)
         if self._rules.split_updates:
-            real_loss, real_logits = self._update_discriminator(loss_of.real, real_images)  # type: ignore[attr-defined]
-            fake_loss, fake_logits = self._update_discriminator(loss_of.fake, fake_images)  # type: ignore[attr-defined]
+            real_loss, real_logits = self._update_discriminator(self._terms["real"], real_images)
+            fake_loss, fake_logits = self._update_discriminator(self._terms["fake"], fake_images)
             return DiscriminatorReport((real_loss + fake_loss) / 2, None, real_logits, fake_logits)
-        loss, logits = self._update_discriminator(
-            lambda logits: loss_of.discriminator(*logits.chunk(2)), torch.cat([real_images, fake_images])
-        )
+        loss, logits = self._update_discriminator(self._terms["both"], torch.cat([real_images, fake_images]))
         real_logits, fake_logits = logits.chunk(2)
         return DiscriminatorReport(loss, None, real_logits, fake_logits)
 
-    def _update_discriminator(self, loss_of: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
+    def _update_discriminator(self, term: Term, images: Tensor) -> tuple[Tensor, Tensor]:
         """One update; the mean loss and the logits."""
         logits = self._judge(images)
-        loss, (slope,) = _slopes(loss_of, logits)
+        loss, slope = term(logits)
         self._discriminator.backward(slope.unsqueeze(1))
         self._move_discriminator()
         self._state.clip_weights()
@@ -75,12 +82,33 @@ class DerivedPlayer:
         return self._discriminator.forward(images, Batching(len(images))).squeeze(1)
 
 
-def _slopes(loss_of: Callable[[Tensor], Tensor], logits: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The mean loss and its gradient, by autograd: so that any loss may be played for."""
+def _terms(loss: Any) -> dict[str, Term]:
+    """Of the losses for reals, for fakes, for both of D's, and for G, those that `loss` has."""
+    values = {"generator": partial(loss.generator, None), "both": lambda logits: loss.discriminator(*logits.chunk(2))}
+    values |= {name: getattr(loss, name) for name in ("real", "fake") if hasattr(loss, name)}
+    if type(loss) not in SLOPED:
+        return {name: partial(_differentiated, value) for name, value in values.items()}
+    slopes = {name: getattr(loss, f"{name}_slope") for name in ("real", "fake", "generator")}
+    slopes["both"] = lambda logits: torch.cat(
+        [slopes[name](part) for name, part in zip(("real", "fake"), logits.chunk(2), strict=True)]
+    )
+    return {name: partial(_in_closed_form, value, slopes[name]) for name, value in values.items()}
+
+
+def _in_closed_form(
+    value_of: Callable[[Tensor], Tensor], slope_of: Callable[[Tensor], Tensor], logits: Tensor
+) -> tuple[Tensor, Tensor]:
+    values = value_of(logits)
+    return values.mean(), slope_of(logits).div_(len(values))
+
+
+def _differentiated(value_of: Callable[[Tensor], Tensor], logits: Tensor) -> tuple[Tensor, Tensor]:
+    """By autograd: so that any loss may be played for."""
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
-        loss = loss_of(leaf).mean()
-        return loss.detach(), torch.autograd.grad(loss, leaf)
+        loss = value_of(leaf).mean()
+        (slope,) = torch.autograd.grad(loss, leaf)
+        return loss.detach(), slope
 
 
 def _unfit(state: TrainingState, rules: Rules) -> str | None:

@@ -4,6 +4,9 @@ With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. 
 step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
 fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
 accuracy is counted at, None where only the difference of logits means something.
+
+The loss that most games are played with also says its derivatives with respect to the logits, per sample, which spares
+the fast path autograd (`derived.py`); others need not.
 """
 
 from torch import Tensor
@@ -39,6 +42,15 @@ class NonSaturating:
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits)
 
+    def real_slope(self, real_logits: Tensor) -> Tensor:
+        return real_logits.sigmoid().sub_(1 - self.label_smoothing)
+
+    def fake_slope(self, fake_logits: Tensor) -> Tensor:
+        return fake_logits.sigmoid()
+
+    def generator_slope(self, fake_logits: Tensor) -> Tensor:
+        return fake_logits.sigmoid().sub_(1)
+
 
 class Minimax(NonSaturating):
     """Goodfellow et al. 2014, equation 1, as it stands: G's gradient vanishes (saturates) where D is sure.
@@ -48,6 +60,9 @@ class Minimax(NonSaturating):
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits)
+
+    def generator_slope(self, fake_logits: Tensor) -> Tensor:
+        return fake_logits.sigmoid().neg_()
 
 
 class Hinge:
