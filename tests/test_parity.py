@@ -20,7 +20,7 @@ from gan_exp.data.packed import DataSpec, normalise
 from gan_exp.models.mlp import KerasBatchNorm1d
 from gan_exp.monitor.window import Window
 from gan_exp.state import TrainingState
-from gan_exp.step import discriminator_step, generator_step
+from gan_exp.step import StepReport, discriminator_step, generator_step
 from gan_exp.streams import Streams
 
 # Keras hands torch tensors to numpy in a way that numpy 2 is going to drop.
@@ -151,8 +151,8 @@ def test_the_article_trains_as_in_keras(precision: str) -> None:
         batch = batches.draw(step)
         d_latents = streams.latents(step, "discriminator/0", config.batch_size, config.latent_dim)
         g_latents = streams.latents(step, "generator", config.batch_size, config.latent_dim)
-        window.add_discriminator(discriminator_step(state, rules, batch, d_latents))
-        window.add_generator(generator_step(state, rules, g_latents))
+        report = discriminator_step(state, rules, batch, d_latents)
+        window.add(StepReport([report], generator_step(state, rules, g_latents)))
         ours = window.read()
         real_images = normalise(batch.images).permute(0, 2, 3, 1).numpy()
         d_loss, accuracy, g_loss = article.iterate(real_images, d_latents.numpy(), g_latents.numpy())

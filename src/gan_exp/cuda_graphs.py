@@ -22,7 +22,7 @@ from gan_exp.data.packed import Batch
 from gan_exp.optimizers import KerasAdam
 from gan_exp.penalties import Draw
 from gan_exp.state import TrainingState
-from gan_exp.step import Rules, StepReport, Turn, play_step
+from gan_exp.step import DiscriminatorReport, Rules, StepReport, Turn, play_step
 
 WARM_UPS = 3  # of each pattern before its capture, as torch.cuda.make_graphed_callables has it
 
@@ -185,7 +185,7 @@ class CapturedPlayer:
         if self._shown is not recording:  # the norms of the gradients are logged
             self._show(recording.gradients)
             self._shown = recording
-        return recording.report
+        return _copied(recording.report)  # the next replay writes into the same tensors
 
     def _show(self, gradients: Sequence[Tensor | None]) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
@@ -198,6 +198,14 @@ class CapturedPlayer:
         for on_device, updates in zip(self._optimizers, seen.updates, strict=True):
             if isinstance(on_device.optimizer, KerasAdam):
                 on_device.optimizer.advance(updates)
+
+
+def _copied(report: StepReport) -> StepReport:
+    updates = [
+        DiscriminatorReport(*(None if value is None else value.clone() for value in update))  # type: ignore[arg-type]
+        for update in report.discriminator
+    ]
+    return StepReport(updates, report.generator_loss.clone())
 
 
 class StaticTurns:

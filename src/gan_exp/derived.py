@@ -84,7 +84,10 @@ class DerivedPlayer:
 
 def _terms(loss: Any) -> dict[str, Term]:
     """Of the losses for reals, for fakes, for both of D's, and for G, those that `loss` has."""
-    values = {"generator": partial(loss.generator, None), "both": lambda logits: loss.discriminator(*logits.chunk(2))}
+    values: dict[str, Callable[[Tensor], Tensor]] = {
+        "generator": partial(loss.generator, None),
+        "both": lambda logits: loss.discriminator(*logits.chunk(2)),
+    }
     values |= {name: getattr(loss, name) for name in ("real", "fake") if hasattr(loss, name)}
     if type(loss) not in SLOPED:
         return {name: partial(_differentiated, value) for name, value in values.items()}

@@ -136,9 +136,7 @@ class Trainer:
         state.scale_optimizers(factors["lr"], factors["beta2"])
         turns = [self._discriminator_turn(k, factors["penalty"]) for k in range(config.n_critic)]
         report = self.play_step(turns, self._generator_turn())
-        for update in report.discriminator:
-            self.window.add_discriminator(update)
-        self.window.add_generator(report.generator_loss)
+        self.window.add(report)
         state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
         return report.discriminator[-1]
 

@@ -62,6 +62,8 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
+        # As all later ones, or BatchNorm's backward pass would meet two layouts at once, which it does 20 times slower.
+        features = features.contiguous(memory_format=torch.channels_last)
         images: Tensor = self.stages(features)
         return images
 
