@@ -68,6 +68,33 @@ def test_fewer_reals_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.scores["fid"] == pytest.approx(frechet_distance(reals, fakes), rel=1e-6)
 
 
+class Recall(nn.Module):
+    """Makes images of the class it is told, chosen by the latents."""
+
+    def __init__(self, data: PackedImages) -> None:
+        super().__init__()
+        assert data.labels is not None
+        images = [normalise(data.images[data.labels == label]) for label in range(data.spec.num_classes)]
+        self.images = nn.ParameterList(nn.Parameter(one, requires_grad=False) for one in images)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        chosen = (latents[:, 0].abs() * 1e6).long().tolist()
+        return torch.stack([self.images[k][c % len(self.images[k])] for c, k in zip(chosen, labels, strict=True)])
+
+
+def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_MANIFOLDS", 400)
+    data, config = digits(), CONFIG.model_copy(update={"conditional": True})
+    judge = Judge(config, data, None, data, pixel_features(data.spec), ("manifolds",))
+    samples, labels = judge.sample(Recall(data), 1797, seed=0)
+    assert labels is not None and len(samples) == 1797
+    assert torch.bincount(labels).tolist() == judge.data_histogram()
+    assert (torch.bincount(labels[:400], minlength=10) > 20).all()
+    assert judge.measure(Recall(data), 1797, seed=0).scores["recall"] > 0.9
+
+
 def test_the_mixture_itself_covers_its_modes() -> None:
     data = ring(count=5000)
     found = make(data, None, "modes", "manifolds").measure(Replay(data.images), default_count(data), seed=0)

@@ -108,12 +108,15 @@ class Judge:
         return count_labels(self._labels, self._data.spec.num_classes).tolist()
 
     def sample(self, generator: nn.Module, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
-        """Samples and, in a conditional game, their labels: in the data's own proportions."""
+        """Samples and, in a conditional game, their labels: in the data's own proportions, mixed.
+
+        Some scores look at the first samples only, or at one tenth after the other: sorted, those would lack classes.
+        """
         labels = None
         if self._conditional:
             assert self._labels is not None
             places = torch.linspace(0, len(self._labels) - 1, count).round().long()
-            labels = self._labels.sort().values[places]
+            labels = self._labels.sort().values[places][choose(count, count)]
         return draw(generator, self._latent_dim, count, seed, labels, self._data.spec), labels
 
     def measure(self, generator: nn.Module, count: int, seed: int) -> Measurement:
