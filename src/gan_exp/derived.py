@@ -91,10 +91,13 @@ def _terms(loss: Any) -> dict[str, Term]:
     values |= {name: getattr(loss, name) for name in ("real", "fake") if hasattr(loss, name)}
     if type(loss) not in SLOPED:
         return {name: partial(_differentiated, value) for name, value in values.items()}
-    slopes = {name: getattr(loss, f"{name}_slope") for name in ("real", "fake", "generator")}
-    slopes["both"] = lambda logits: torch.cat(
-        [slopes[name](part) for name, part in zip(("real", "fake"), logits.chunk(2), strict=True)]
-    )
+    slopes = {"real": loss.real_slope, "fake": loss.fake_slope, "generator": loss.generator_slope}
+
+    def slope_of_both(logits: Tensor) -> Tensor:
+        real_logits, fake_logits = logits.chunk(2)
+        return torch.cat([loss.real_slope(real_logits), loss.fake_slope(fake_logits)])
+
+    slopes["both"] = slope_of_both
     return {name: partial(_in_closed_form, value, slopes[name]) for name, value in values.items()}
 
 

@@ -40,23 +40,21 @@ class Window:
         steps, self._waiting = self._waiting, []
         if not steps:
             return
-        updates = [update for step in steps for update in step.discriminator]
-        losses, generator_losses = _losses(steps)
-        real_logits = torch.stack([update.real_logits for update in updates])  # [U, N]
-        fake_logits = torch.stack([update.fake_logits for update in updates])
+        block = _pack(steps)
+        losses, generator_losses = block["losses"], block["generator_losses"]
+        real_logits, fake_logits = block["real_logits"], block["fake_logits"]
         boundary: float | Tensor | None = self._boundary
         if boundary is None:
             boundary = (real_logits.mean(1, keepdim=True) + fake_logits.mean(1, keepdim=True)) / 2
         right = [(real_logits > boundary).float().mean(1).sum(), (fake_logits <= boundary).float().mean(1).sum()]
-        penalties = [update.penalty for update in updates if update.penalty is not None]
-        if penalties:
-            self._penalty += torch.stack(penalties).sum()
-            self._penalties += len(penalties)
+        if block["penalties"] is not None:
+            self._penalty += block["penalties"].sum()
+            self._penalties += len(block["penalties"])
         both = self._generator + self._discriminator[0] + (losses.sum(1) + generator_losses).cumsum(0)
         self._sound_steps += both.isfinite().sum()
         self._discriminator += torch.stack([losses.sum(), *right])
         self._generator += generator_losses.sum()
-        self._discriminator_updates += len(updates)
+        self._discriminator_updates += len(real_logits)
         self._generator_updates += len(steps)
 
     @property
@@ -88,7 +86,7 @@ class Window:
             "discriminator_updates": self._discriminator_updates,
             "generator_updates": self._generator_updates,
             "penalties": self._penalties,
-            "waiting": _pack(self._waiting),
+            "waiting": _pack(self._waiting) if self._waiting else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -102,22 +100,17 @@ class Window:
         self._sound_steps.fill_(self._generator_updates)  # or there would be no checkpoint
 
 
-def _losses(steps: list[StepReport]) -> tuple[Tensor, Tensor]:
-    """D's [S, U] and G's [S]."""
-    losses = torch.stack([update.loss for step in steps for update in step.discriminator])
-    return losses.view(len(steps), -1), torch.stack([step.generator_loss for step in steps])
+def _pack(steps: list[StepReport]) -> dict[str, Any]:
+    """S steps of K updates of D each in a few tensors: each is a part of its own in the checkpoint's archive.
 
-
-def _pack(steps: list[StepReport]) -> dict[str, Any] | None:
-    """In a few tensors: each is a part of its own in the checkpoint's archive."""
-    if not steps:
-        return None
+    `losses` [S, K], `generator_losses` [S], `real_logits` and `fake_logits` [S K, N], which updates are
+    `penalised`, and their `penalties`, None without any.
+    """
     updates = [update for step in steps for update in step.discriminator]
-    losses, generator_losses = _losses(steps)
     penalties = [update.penalty for update in updates if update.penalty is not None]
     return {
-        "losses": losses,
-        "generator_losses": generator_losses,
+        "losses": torch.stack([update.loss for update in updates]).view(len(steps), -1),
+        "generator_losses": torch.stack([step.generator_loss for step in steps]),
         "real_logits": torch.stack([update.real_logits for update in updates]),
         "fake_logits": torch.stack([update.fake_logits for update in updates]),
         "penalised": [update.penalty is not None for update in updates],
