@@ -1,5 +1,5 @@
 # Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
-.PHONY: help train test test-crash test-fuzz lint format bench bench-docs dashboard clean
+.PHONY: help train test test-crash test-fuzz lint format bench bench-docs bench-quality dashboard clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -15,6 +15,7 @@ help:  ## what there is to make
 	@echo "make lint        formatting, lint rules and types"
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
 	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (three quarters of an hour on a quiet machine)"
+	@echo "make bench-quality  train the recipes over seeds and write docs/results.md (hours; ARGS='ring --seeds 3' for a part)"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
 	@echo "make format      put the source into the form that lint wants"
 	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"
@@ -47,6 +48,9 @@ bench-docs: $(VENV)/installed
 	$(BIN)/python -m benchmarks.speed --docs $(ARGS)
 	$(BIN)/python -m benchmarks.speed.scaling --docs
 	$(BIN)/python -m benchmarks.speed.startup --docs
+
+bench-quality: $(VENV)/installed
+	$(BIN)/python -m benchmarks.quality --docs $(ARGS)
 
 dashboard: $(VENV)/installed
 	$(BIN)/gan-exp dashboard $(ARGS)

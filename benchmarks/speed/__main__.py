@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 
+from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed import keras_env
 from benchmarks.speed.comparisons import comparisons
 from benchmarks.speed.data import mnist_folder
-from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.measure import TRIES, measure
-from benchmarks.speed.report import as_markdown, as_text, disturbed, plain, save_results, table, write_section
+from benchmarks.speed.report import disturbed, plain, save_results, table, write_section
+from benchmarks.tables import as_markdown, as_text
 
 
 def main() -> int:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed.data import mnist_folder
-from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.ours import load_config
-from benchmarks.speed.report import Table, as_markdown, as_text, save_results, spread, write_section
+from benchmarks.speed.report import save_results, spread, write_section
 from benchmarks.speed.startup import GAN_EXP, write_mnist
+from benchmarks.tables import Table, as_markdown, as_text
 from gan_exp.build import build_state
 from gan_exp.config import Config
 from gan_exp.cuda_graphs import CapturedPlayer, unfit

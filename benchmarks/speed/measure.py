@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.machine import busy_seconds
+from benchmarks.machine import busy_seconds
+from benchmarks.tables import ROOT
 
-ROOT = Path(__file__).parents[2]
 TOLERATED_LOAD = 0.05  # of one core, by others, during a chunk
 TRIES = 5
 CHUNK_SECONDS = 1.5

@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tables
 from benchmarks.speed.comparisons import Comparison
-from benchmarks.speed.measure import ROOT, TOLERATED_LOAD, Chunk
+from benchmarks.speed.measure import TOLERATED_LOAD, Chunk
+from benchmarks.tables import ROOT, Table
 
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = ROOT / "docs/performance.md"
@@ -19,7 +21,6 @@ process and a terminal of its own, pinned to the same cores with the same number
 others were stopped, in rounds A B C A B C after one round of warming up. Chunks that other processes disturbed were
 repeated. Ratios are taken within a round: the machine drifts, and figures of different tables can't be compared.
 """
-Table = list[list[str]]
 Results = dict[str, list[Chunk]]
 
 
@@ -88,20 +89,6 @@ def disturbed(results: Results) -> str:
     )
 
 
-def as_text(rows: Table) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(["", first.strip().ljust(widths[0]), *others]).rstrip())
-    return "\n".join(lines)
-
-
-def as_markdown(rows: Table) -> str:
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
-
-
 def save_results(kind: str, content: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}.json"
@@ -114,11 +101,5 @@ def plain(results: Results) -> dict[str, list[dict[str, float]]]:
 
 
 def write_section(name: str, text: str) -> None:
-    """Replace what stands between the two comments of `name` in docs/performance.md, or append them with it."""
-    begin, end = f"<!-- begin: {name} (written by benchmarks.speed) -->", f"<!-- end: {name} -->"
-    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else INTRODUCTION
-    if begin not in document:
-        document = f"{document.rstrip()}\n\n{begin}\n{end}\n"
-    before, _, rest = document.partition(begin)
-    _, _, after = rest.partition(end)
-    DOCUMENT.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
+    """Into docs/performance.md."""
+    tables.write_section(DOCUMENT, name, text, "benchmarks.speed", INTRODUCTION)

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed import keras_env
 from benchmarks.speed.floor import ADAM_BYTES, LARGE, TRIAD_LENGTH
-from benchmarks.speed.machine import describe_machine, sentence
-from benchmarks.speed.measure import ROOT, TRIES, Chunk, Loop, measure
+from benchmarks.speed.measure import TRIES, Chunk, Loop, measure
 from benchmarks.speed.ours import bare_steps, load_config
 from benchmarks.speed.report import RESULTS, disturbed, save_results, write_section
+from benchmarks.tables import ROOT
 from gan_exp.build import build_state
 from gan_exp.data.packed import DataSpec
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed.data import load_images, mnist_folder
-from benchmarks.speed.machine import describe_machine, sentence
 from benchmarks.speed.measure import thread_variables
-from benchmarks.speed.report import as_markdown, as_text, save_results, spread, write_section
+from benchmarks.speed.report import save_results, spread, write_section
+from benchmarks.tables import as_markdown, as_text
 
 GAN_EXP = str(Path(sys.executable).with_name("gan-exp"))
 FIRST = "step 1/"

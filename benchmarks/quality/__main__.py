@@ -1,0 +1,96 @@
+"""`make bench-quality`: recipes trained and measured over seeds; what is finished is not done again."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.machine import describe_machine, sentence
+from benchmarks.quality.experiments import CONTESTS, Contest, Experiment, choose, contest_of
+from benchmarks.quality.report import Results, extremes, table
+from benchmarks.quality.runs import RunFailed, measured
+from benchmarks.tables import ROOT, as_markdown, as_text, write_section
+
+DOCUMENT = ROOT / "docs/results.md"
+RESULTS = Path(__file__).with_name("results")
+
+
+def main() -> int:
+    options = _options()
+    machine = describe_machine(1)
+    tell(sentence(machine))
+    found: dict[str, Results] = {}
+    failed = False
+    for experiment in options.names:
+        contest = contest_of(experiment)
+        if contest.needs_data and options.data is None:
+            tell(f"left out: {experiment.name} needs MNIST; --data names the folder that holds MNIST/raw")
+            continue
+        try:
+            runs = [_measured(experiment, seed, options) for seed in options.seeds or range(contest.seeds)]
+        except RunFailed as failure:
+            tell(f"left out: {failure}")
+            failed = True
+            continue
+        found.setdefault(contest.name, {})[experiment.name] = runs
+    for contest in CONTESTS:
+        if contest.name in found:
+            _report(contest, found[contest.name], sentence(machine) if options.docs else None)
+    return int(failed)
+
+
+def _measured(experiment: Experiment, seed: int, options: argparse.Namespace) -> dict[str, object]:
+    result = measured(experiment, seed, options.out, options.data)
+    scores = ", ".join(f"{c.score} {result['scores'][c.score]:.4g}" for c in contest_of(experiment).columns)
+    tell(f"{experiment.name}, seed {seed}: {scores}; {result['training']['cpu_seconds']:.0f} CPU seconds")
+    return result
+
+
+def _report(contest: Contest, results: Results, machine: str | None) -> None:
+    """To the terminal; into docs/results.md too where `machine` is described."""
+    rows = table(contest, results)
+    tell(f"\n{contest.title}\n{as_text(rows)}\n{extremes(contest, results)}")
+    if machine is not None:
+        text = f"{as_markdown(rows)}\n\nMean +- standard deviation. {extremes(contest, results)} {contest.protocol}.\n"
+        write_section(DOCUMENT, f"quality {contest.name}", f"{text}\n{machine}.", "benchmarks.quality")
+
+
+def tell(text: str) -> None:
+    print(text, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="experiments, or tables of them (default: all)")
+    add(
+        "--seeds",
+        type=seed_range,
+        metavar="K",
+        help="seeds 0 to K - 1, or A-B (default: as published)",
+    )
+    add("--out", type=Path, default=RESULTS, metavar="DIR", help="where runs and results are kept")
+    add("--docs", action="store_true", help=f"write the tables into {DOCUMENT.relative_to(ROOT)}")
+    add("--data", default=os.environ.get("GAN_EXP_DATA"), metavar="ROOT", help=(
+        "the folder that holds MNIST/raw (default: GAN_EXP_DATA)"
+    ))  # fmt: skip
+    options = parser.parse_args()
+    try:
+        options.names = choose(options.names)
+    except ValueError as error:
+        parser.error(str(error))
+    options.out = options.out.resolve()
+    return options
+
+
+def seed_range(text: str) -> range:
+    """`5` for seeds 0 to 4, `5-9` for seeds 5 to 9: several processes can share the work."""
+    first, dash, last = text.partition("-")
+    seeds = range(int(first), int(last) + 1) if dash else range(int(first))
+    if not seeds:
+        raise ValueError(text)
+    return seeds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
