@@ -18,6 +18,17 @@ def test_pacgans_networks() -> None:
     assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 4 + ["Linear"]
 
 
+def test_without_batch_norm_a_point_depends_on_its_own_latents_alone() -> None:
+    """And the signal keeps its size through the layers, where linear layers as torch starts them would lose it."""
+    torch.manual_seed(0)
+    generator = PointGenerator(2, (2, 1, 1), batch_norm=False)
+    assert [type(layer).__name__ for layer in generator.layers] == ["Linear", "ReLU"] * 4 + ["Linear"]
+    latents = torch.randn(64, 2)
+    torch.testing.assert_close(generator(latents)[:3], generator(latents[:3]))
+    assert 0.5 < generator.layers[:-1](latents).std() < 2
+    assert 0.4 < generator.layers[0].bias.std() < 0.6
+
+
 def test_points_have_no_bounds() -> None:
     generator = PointGenerator(2, (2, 1, 1), (8,))
     nn.init.constant_(generator.layers[-1].bias, 50.0)

@@ -10,13 +10,19 @@ from gan_exp.ranges import ImageShape, PositiveInt
 
 
 class PointGenerator(nn.Module):
-    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds."""
+    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds.
+
+    With BatchNorm the statistics of each batch move what the network makes of a latent a little: it can't learn to jump
+    from one narrow mode to the next sharply. Without it (`batch_norm=False`) weights start N(0, 2 / inputs) (He et al.
+    2015, equation 10), and biases N(0, 1/4), so that the edges of the units lie apart.
+    """
 
     def __init__(
         self,
         latent_dim: int,
         image_shape: ImageShape,
         widths: Sequence[PositiveInt] = (400, 400, 400, 400),
+        batch_norm: bool = True,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -25,7 +31,11 @@ class PointGenerator(nn.Module):
         layers: list[nn.Module] = []
         inputs = latent_dim + self.label.dim
         for width in widths:
-            layers += [nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU()]
+            linear = nn.Linear(inputs, width)
+            if not batch_norm:
+                nn.init.kaiming_normal_(linear.weight)
+                nn.init.normal_(linear.bias, 0.0, 0.5)
+            layers += [linear, *([nn.BatchNorm1d(width)] if batch_norm else []), nn.ReLU()]
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, math.prod(image_shape)))
 
