@@ -48,3 +48,16 @@ def test_maxout_takes_the_largest_piece_of_each_unit() -> None:
 def test_packed_points_are_flattened() -> None:
     """Two points side by side in channels."""
     assert PointDiscriminator((4, 1, 1), (8,))(torch.randn(6, 4, 1, 1)).shape == (6,)
+
+
+def test_scale_is_what_the_networks_take_for_one() -> None:
+    """The same weights make points twice as far out, and judge those as they judged the others."""
+    torch.manual_seed(0)
+    near = PointGenerator(2, (2, 1, 1), (8,)), PointDiscriminator((2, 1, 1), (8,))
+    far = PointGenerator(2, (2, 1, 1), (8,), scale=2.0), PointDiscriminator((2, 1, 1), (8,), scale=2.0)
+    for one, other in zip(near, far, strict=True):
+        other.load_state_dict(one.state_dict())
+    latents = torch.randn(6, 2)
+    points = near[0](latents)
+    assert torch.equal(far[0](latents), 2 * points)
+    assert torch.equal(far[1](2 * points), near[1](points)) and not torch.equal(far[1](points), near[1](points))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from gan_exp.models.parts import LabelEmbedding
-from gan_exp.ranges import ImageShape, PositiveInt
+from gan_exp.ranges import ImageShape, PositiveFloat, PositiveInt
 
 
 class PointGenerator(nn.Module):
-    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds.
+    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds, times `scale`.
 
     With BatchNorm the statistics of each batch move what the network makes of a latent a little: it can't learn to jump
     from one narrow mode to the next sharply. Without it (`batch_norm=False`) weights start N(0, 2 / inputs) (He et al.
@@ -23,10 +23,11 @@ class PointGenerator(nn.Module):
         image_shape: ImageShape,
         widths: Sequence[PositiveInt] = (400, 400, 400, 400),
         batch_norm: bool = True,
+        scale: PositiveFloat = 1.0,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        self.image_shape = image_shape
+        self.image_shape, self.scale = image_shape, scale
         self.label = LabelEmbedding(num_classes)
         layers: list[nn.Module] = []
         inputs = latent_dim + self.label.dim
@@ -40,7 +41,7 @@ class PointGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, math.prod(image_shape)))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        points: Tensor = self.layers(self.label(latents, labels))
+        points: Tensor = self.scale * self.layers(self.label(latents, labels))
         return points.view(-1, *self.image_shape)
 
 
@@ -58,16 +59,18 @@ class Maxout(nn.Module):
 
 
 class PointDiscriminator(nn.Module):
-    """Maxout layers, then one logit."""
+    """Points divided by `scale`, maxout layers, then one logit."""
 
     def __init__(
         self,
         image_shape: ImageShape,
         widths: Sequence[PositiveInt] = (200, 200, 200),
         pieces: PositiveInt = 5,
+        scale: PositiveFloat = 1.0,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.scale = scale
         self.flatten = nn.Flatten()
         self.label = LabelEmbedding(num_classes)
         layers: list[nn.Module] = []
@@ -78,5 +81,5 @@ class PointDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, 1))
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(self.label(self.flatten(points), labels))
+        logits: Tensor = self.layers(self.label(self.flatten(points) / self.scale, labels))
         return logits.squeeze(1)
