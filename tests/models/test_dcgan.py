@@ -100,3 +100,19 @@ def test_parameters_of_the_smallest() -> None:
     """8x8: 4x4 x 64 channels, one transposed convolution back; one convolution and a logit."""
     assert count_parameters(DCGANGenerator(100, (1, 8, 8))) == 100 * 64 * 16 + 2 * 64 + 64 * 16 + 1
     assert count_parameters(DCGANDiscriminator((1, 8, 8))) == 64 * 16 + 64 + 64 * 16 + 1
+
+
+def test_the_label_is_projected_onto_the_features() -> None:
+    """Of Miyato and Koyama's equation 3: what a label adds is linear in the features that the logit is made of."""
+    torch.manual_seed(0)
+    discriminator = DCGANDiscriminator((1, 28, 28), width=4, num_classes=3).eval()
+    images, labels = torch.randn(6, 1, 28, 28), torch.tensor([0, 1, 2, 0, 1, 2])
+    features = discriminator.stages[:-1](images)
+    assert discriminator.embed is not None
+    nn.init.zeros_(discriminator.embed.weight)
+    without = discriminator(images, labels)
+    torch.testing.assert_close(without, discriminator.stages(images).squeeze(1))
+    with torch.no_grad():
+        discriminator.embed.weight[1] = discriminator.stages[-1].weight[0]
+    expected = torch.where(labels == 1, discriminator.stages[-1].weight[0] @ features.T, 0)
+    torch.testing.assert_close(discriminator(images, labels) - without, expected)

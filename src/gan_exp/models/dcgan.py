@@ -1,6 +1,5 @@
 """DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with ... GANs"), for any image size."""
 
-import math
 from itertools import pairwise
 
 import torch
@@ -71,7 +70,8 @@ class DCGANGenerator(nn.Module):
 class DCGANDiscriminator(nn.Module):
     """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit.
 
-    Conditional: a learned plane of the label beside the image's channels.
+    Conditional: the inner product of the features with the label's embedding is added (Miyato and Koyama 2018, "cGANs
+    with Projection Discriminator", equation 3).
     """
 
     def __init__(
@@ -84,9 +84,8 @@ class DCGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels, *image_size = image_shape
-        self.embed = nn.Embedding(num_classes, math.prod(image_size)) if num_classes else None
         sizes = stage_sizes("dcgan", *image_size)[::-1]
-        widths = [channels + (1 if num_classes else 0), *stage_widths(len(sizes) - 1, width, max_width)[::-1]]
+        widths = [channels, *stage_widths(len(sizes) - 1, width, max_width)[::-1]]
         stages: list[nn.Module] = []
         for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages
@@ -98,12 +97,16 @@ class DCGANDiscriminator(nn.Module):
                 stages.append(nn.BatchNorm2d(outputs))
             stages.append(nn.LeakyReLU(leak))
         height, width_ = sizes[-1]
-        self.stages = nn.Sequential(*stages, nn.Flatten(), nn.Linear(widths[-1] * height * width_, 1))
+        features = widths[-1] * height * width_
+        self.stages = nn.Sequential(*stages, nn.Flatten(), nn.Linear(features, 1))
+        self.embed = nn.Embedding(num_classes, features) if num_classes else None
         self.apply(_initialise)
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, 0.0, 0.02)  # as the layer beside it
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.stages[:-1](images)
+        logits: Tensor = self.stages[-1](features).squeeze(1)
         if self.embed is not None:
-            plane = self.embed(labels).view(len(images), 1, *images.shape[2:])
-            images = torch.cat([images, plane], dim=1)
-        logits: Tensor = self.stages(images)
-        return logits.squeeze(1)
+            logits = logits + torch.sum(self.embed(labels) * features, dim=1)
+        return logits
