@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
@@ -117,14 +117,3 @@ def test_a_label_is_behind_the_inputs() -> None:
     without = LabelEmbedding(0)
     assert without.dim == 0 and without(inputs, None) is inputs
     assert not list(without.parameters())
-
-
-def test_the_label_of_dcgans_discriminator_is_a_plane_beside_the_image() -> None:
-    _, discriminator = networks("dcgan", (3, 9, 8), num_classes=3)
-    seen: list[Tensor] = []
-    discriminator.stages.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    images, labels = torch.randn(2, 3, 9, 8), torch.tensor([2, 0])
-    discriminator(images, labels)
-    (inputs,) = seen
-    assert torch.equal(inputs[:, :3], images)
-    assert torch.equal(inputs[:, 3].flatten(1), discriminator.embed.weight[labels])
