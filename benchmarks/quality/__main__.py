@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine, sentence
 from benchmarks.quality.experiments import CONTESTS, Contest, Experiment, choose, contest_of
-from benchmarks.quality.report import Results, extremes, table
+from benchmarks.quality.report import Results, course, extremes, table
 from benchmarks.quality.runs import RunFailed, measured
 from benchmarks.tables import ROOT, as_markdown, as_text, write_section
 
@@ -48,11 +48,15 @@ def _measured(experiment: Experiment, seed: int, options: argparse.Namespace) ->
 
 def _report(contest: Contest, results: Results, machine: str | None) -> None:
     """To the terminal; into docs/results.md too where `machine` is described."""
-    rows = table(contest, results)
+    rows, curve = table(contest, results), course(contest, results)
     tell(f"\n{contest.title}\n{as_text(rows)}\n{extremes(contest, results)}")
+    if curve:
+        tell(as_text(curve))
     if machine is not None:
-        text = f"{as_markdown(rows)}\n\nMean +- standard deviation. {extremes(contest, results)} {contest.protocol}.\n"
-        write_section(DOCUMENT, f"quality {contest.name}", f"{text}\n{machine}.", "benchmarks.quality")
+        parts = [as_markdown(rows), f"Mean +- standard deviation. {extremes(contest, results)} {contest.protocol}."]
+        if curve:
+            parts.append(f"On the way, with the recipe's `evaluate_count` samples:\n\n{as_markdown(curve)}")
+        write_section(DOCUMENT, f"quality {contest.name}", "\n\n".join([*parts, f"{machine}."]), "benchmarks.quality")
 
 
 def tell(text: str) -> None:

@@ -18,13 +18,14 @@ def mean_and_spread(values: list[float], digits: int) -> str:
 def table(contest: Contest, results: Results) -> Table:
     """A row each experiment, then the published ones."""
     headings = [column.heading for column in contest.columns]
-    rows = [["", *headings, "seeds", "steps x batch", "CPU seconds a run"]]
+    unit, cost_of = ("seconds", "seconds") if contest.by_the_clock else ("CPU seconds", "cpu_seconds")
+    rows = [["", *headings, "seeds", "steps x batch", f"{unit} a run"]]
     for name, runs in results.items():
         scores = [
             mean_and_spread([column.factor * run["scores"][column.score] for run in runs], column.digits)
             for column in contest.columns
         ]
-        cost = mean_and_spread([run["training"]["cpu_seconds"] for run in runs], 0)
+        cost = mean_and_spread([run["training"][cost_of] for run in runs], int(contest.by_the_clock))
         size = f"{runs[0]['steps']:,} x {runs[0]['batch_size']}"
         rows.append([f"`experiment={name}`", *scores, str(len(runs)), size, cost])
     rows += [[*published, "", "", ""] for published in contest.published]
@@ -42,3 +43,19 @@ def extremes(contest: Contest, results: Results) -> str:
         if parts:
             sentences.append(f"{name}: {', '.join(parts)}")
     return f"Over the seeds, {'; '.join(sentences)}." if sentences else ""
+
+
+def course(contest: Contest, results: Results) -> Table:
+    """The evaluations during training of each experiment's first seed; empty where there were none.
+
+    Seconds are those of all the run's CPU time, in proportion to steps.
+    """
+    columns = contest.columns
+    rows = [["", "step", *(column.heading for column in columns), "CPU seconds, about"]]
+    for name, runs in results.items():
+        first = runs[0]
+        for point in first["curve"]:
+            scores = [f"{column.factor * point[column.score]:,.{column.digits}f}" for column in columns]
+            seconds = first["training"]["cpu_seconds"] * point["step"] / first["steps"]
+            rows.append([f"`experiment={name}`", f"{point['step']:,}", *scores, f"{seconds:,.0f}"])
+    return rows if len(rows) > 1 else []

@@ -1,12 +1,13 @@
 """The benchmark of quality: what it calls the same run, and how seeds become a table. Its runs are the tool's own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmarks.quality.__main__ import seed_range
 from benchmarks.quality.experiments import CONTESTS, EXPERIMENTS, Experiment, choose, contest_of
-from benchmarks.quality.report import extremes, mean_and_spread, table
+from benchmarks.quality.report import course, extremes, mean_and_spread, table
 from benchmarks.quality.runs import RunFailed, digest, load_config, measured
 from benchmarks.tables import as_markdown, write_section
 
@@ -18,7 +19,9 @@ TINY = Experiment("ring", "ring", ("experiment=ring", "model.generator.widths=[8
 
 def _result(seed: int, modes: float, high_quality: float) -> dict[str, object]:
     scores = {"modes": modes, "high_quality": high_quality, "mode_kl": 0.5}
-    return {"seed": seed, "steps": 2000, "batch_size": 100, "scores": scores, "training": {"cpu_seconds": 60.0 + seed}}
+    curve = [{"step": 1000, **scores}] if seed == 0 else []
+    training = {"cpu_seconds": 60.0 + seed, "seconds": 31.5}
+    return {"seed": seed, "steps": 2000, "batch_size": 100, "scores": scores, "curve": curve, "training": training}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
@@ -45,6 +48,17 @@ def test_table_has_ours_and_the_published_rows() -> None:
     ]
     assert ["PacGAN4", "7.8 +- 0.1", "95.9"] in [row[:3] for row in rows]
     assert {len(row) for row in rows} == {7}
+
+
+def test_a_race_is_told_by_the_clock() -> None:
+    rows = table(replace(RING, by_the_clock=True), {"ring": [_result(0, 8, 0.97)]})
+    assert rows[0][-1] == "seconds a run" and rows[1][-1] == "31.5"
+
+
+def test_the_course_of_the_first_seed() -> None:
+    (_, row) = course(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
+    assert row == ["`experiment=ring`", "1,000", "8.0", "97.0", "0.500", "30"]
+    assert course(RING, {"ring": [_result(1, 7, 0.99)]}) == []
 
 
 def test_the_worst_seed_is_told() -> None:

@@ -12,9 +12,9 @@ from gan_exp.ranges import ImageShape, PositiveFloat, PositiveInt
 class PointGenerator(nn.Module):
     """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds, times `scale`.
 
-    With BatchNorm the statistics of each batch move what the network makes of a latent a little: it can't learn to jump
-    from one narrow mode to the next sharply. Without it (`batch_norm=False`) weights start N(0, 2 / inputs) (He et al.
-    2015, equation 10), and biases N(0, 1/4), so that the edges of the units lie apart.
+    With BatchNorm, which the benchmark has, the statistics of each batch move what the network makes of a latent a
+    little: it can't learn to jump from one narrow mode to the next sharply. Without it (`batch_norm=False`) weights
+    start N(0, 2 / inputs) (He et al. 2015, equation 10) and biases N(0, 1/4), so that the edges of the units lie apart.
     """
 
     def __init__(
