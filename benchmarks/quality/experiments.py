@@ -140,7 +140,7 @@ EXPERIMENTS = [
     Experiment("stacked_mnist", "stacked_mnist", ("experiment=stacked_mnist",)),
     Experiment("article", "mnist", ("experiment=article",)),
     Experiment("cdcgan_mnist", "mnist", ("experiment=cdcgan_mnist",)),
-    Experiment("cdcgan_mnist, unconditional", "mnist", ("experiment=cdcgan_mnist", "conditional=false")),
+    Experiment("cdcgan_mnist-unconditional", "mnist", ("experiment=cdcgan_mnist", "conditional=false")),
     Experiment("mnist_speedrun", "speedrun", ("experiment=mnist_speedrun",), threads=2),
 ]
 

@@ -15,19 +15,24 @@ def mean_and_spread(values: list[float], digits: int) -> str:
     return mean if len(values) == 1 else f"{mean} +- {statistics.stdev(values):,.{digits}f}"
 
 
+def called(run: dict[str, Any]) -> str:
+    """The words that make the experiment, without those of the one run."""
+    return f"`{' '.join(word for word in run['words'] if not word.startswith(('seed=', 'device', 'display=')))}`"
+
+
 def table(contest: Contest, results: Results) -> Table:
     """A row each experiment, then the published ones."""
     headings = [column.heading for column in contest.columns]
     unit, cost_of = ("seconds", "seconds") if contest.by_the_clock else ("CPU seconds", "cpu_seconds")
     rows = [["", *headings, "seeds", "steps x batch", f"{unit} a run"]]
-    for name, runs in results.items():
+    for runs in results.values():
         scores = [
             mean_and_spread([column.factor * run["scores"][column.score] for run in runs], column.digits)
             for column in contest.columns
         ]
         cost = mean_and_spread([run["training"][cost_of] for run in runs], int(contest.by_the_clock))
         size = f"{runs[0]['steps']:,} x {runs[0]['batch_size']}"
-        rows.append([f"`experiment={name}`", *scores, str(len(runs)), size, cost])
+        rows.append([called(runs[0]), *scores, str(len(runs)), size, cost])
     rows += [[*published, "", "", ""] for published in contest.published]
     return rows
 
@@ -52,10 +57,9 @@ def course(contest: Contest, results: Results) -> Table:
     """
     columns = contest.columns
     rows = [["", "step", *(column.heading for column in columns), "CPU seconds, about"]]
-    for name, runs in results.items():
-        first = runs[0]
+    for first, *_ in results.values():
         for point in first["curve"]:
             scores = [f"{column.factor * point[column.score]:,.{column.digits}f}" for column in columns]
             seconds = first["training"]["cpu_seconds"] * point["step"] / first["steps"]
-            rows.append([f"`experiment={name}`", f"{point['step']:,}", *scores, f"{seconds:,.0f}"])
+            rows.append([called(first), f"{point['step']:,}", *scores, f"{seconds:,.0f}"])
     return rows if len(rows) > 1 else []

@@ -21,7 +21,9 @@ def _result(seed: int, modes: float, high_quality: float) -> dict[str, object]:
     scores = {"modes": modes, "high_quality": high_quality, "mode_kl": 0.5}
     curve = [{"step": 1000, **scores}] if seed == 0 else []
     training = {"cpu_seconds": 60.0 + seed, "seconds": 31.5}
-    return {"seed": seed, "steps": 2000, "batch_size": 100, "scores": scores, "curve": curve, "training": training}
+    words = ["experiment=ring", f"seed={seed}", "device=cpu", "device.threads=1", "display=quiet"]
+    run = {"words": words, "steps": 2000, "batch_size": 100, "scores": scores}
+    return {**run, "curve": curve, "training": training}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
