@@ -117,7 +117,7 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
-            f"bring back the values it was trained with"
+            f"bring back the values, or the version of gan-exp, that it was trained with"
         ) from error
 
 
