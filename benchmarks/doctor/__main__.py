@@ -1,0 +1,91 @@
+"""`python -m benchmarks.doctor [--docs]`: play the runs, and hold the verdicts against the truth."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.doctor.play import directory, play
+from benchmarks.doctor.runs import RUNS, Run
+from gan_exp.commands.doctor import examine
+from gan_exp.diagnosis.doctor import Doctor
+from gan_exp.diagnosis.facts import facts_of
+from gan_exp.run_dir import RunDir
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/doctor.md"
+BEGIN, END = "<!-- begin: verdicts (written by benchmarks.doctor) -->", "<!-- end: verdicts -->"
+SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
+
+
+class Case(NamedTuple):
+    run: Run
+    seed: int
+    verdict: str  # the gravest at the end
+    since: int
+    told: tuple[str, ...]  # whatever else was told on the way
+
+    @property
+    def right(self) -> bool:
+        """No healthy run may ever be told anything else."""
+        return self.verdict in self.run.truth and (self.run.truth != ("healthy",) or not self.told)
+
+
+def judge(folder: Path, run: Run, seed: int) -> Case:
+    place = RunDir(directory(folder, run, seed))
+    records, verdicts = examine(place)
+    doctor = Doctor(facts_of(place.read_config()))
+    told = []
+    for record in records:
+        doctor.add(record)
+        told += [verdict.name for verdict in doctor.verdicts]
+    name, since = (verdicts[0].name, verdicts[0].since) if verdicts else ("too early to say", 0)
+    return Case(run, seed, name, since, tuple(dict.fromkeys(other for other in told if other != name)))
+
+
+def table(cases: list[Case]) -> str:
+    rows = ["| run | seed | made so by | truth | verdict | since step | on the way |", "|---|---|---|---|---|---|---|"]
+    for case in cases:
+        verdict = case.verdict if case.right else f"**{case.verdict}**"
+        cells = (case.run.name, case.seed, case.run.made, " or ".join(case.run.truth), verdict, case.since)
+        rows.append(f"| {' | '.join(map(str, cells))} | {', '.join(case.told)} |")
+    return "\n".join(rows)
+
+
+def summary(cases: list[Case]) -> str:
+    healthy = [case for case in cases if case.run.truth == ("healthy",)]
+    failing = [case for case in cases if case not in healthy]
+    return (
+        f"{len(cases)} runs: {sum(case.right for case in healthy)} of {len(healthy)} healthy ones were never called "
+        f"anything else, and {sum(case.right for case in failing)} of {len(failing)} others were called what they are."
+    )
+
+
+def write(text: str) -> None:
+    """Between the marks of docs/doctor.md."""
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.doctor", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("outputs/doctor"), help="where runs lie, or will")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--only", default="", help="runs whose name holds this")
+    parser.add_argument("--data", help="the folder that holds MNIST/raw")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/doctor.md")
+    options = parser.parse_args()
+    if options.data:
+        os.environ["GAN_EXP_DATA"] = options.data
+    chosen = [(run, seed) for seed in options.seeds for run in RUNS if options.only in run.name]
+    for run, seed in chosen:
+        play(options.folder, run, seed)
+    cases = [judge(options.folder, run, seed) for run, seed in chosen]
+    text = f"{summary(cases)}\n\n{table(cases)}"
+    print(text)
+    if options.docs:
+        write(text)
+
+
+if __name__ == "__main__":
+    main()

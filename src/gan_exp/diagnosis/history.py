@@ -1,0 +1,49 @@
+"""A run's records, in the order in which they were written: logged means, evidence of grids, evaluations."""
+
+from collections.abc import Mapping
+from statistics import fmean
+
+Record = Mapping[str, float]  # `step`, and values by TensorBoard tag
+
+
+class History:
+    def __init__(self) -> None:
+        self.logs: list[Record] = []
+        self.grids: list[Record] = []  # with evidence from samples
+        self.evaluations: list[Record] = []
+        self._first_log = 0  # the first one since the grid before the last
+
+    def add(self, record: Record) -> None:
+        if "loss/generator" in record:
+            self.logs.append(record)
+        elif "samples/spread" in record:
+            if self.grids:
+                before = self.grids[-1]["step"]
+                while self._first_log < len(self.logs) and self.logs[self._first_log]["step"] <= before:
+                    self._first_log += 1
+            self.grids.append(record)
+        elif any(tag.startswith("evaluation/") for tag in record):
+            self.evaluations.append(record)
+
+    @property
+    def step(self) -> int:
+        """Of the newest record."""
+        last = [records[-1]["step"] for records in (self.logs, self.grids, self.evaluations) if records]
+        return int(max(last, default=0))
+
+    def logged(self, tag: str) -> float | None:
+        """The mean of what was logged of `tag` since the grid before the last one; None of nothing."""
+        values = [log[tag] for log in self.logs[self._first_log :] or self.logs[-1:] if tag in log]
+        return fmean(values) if values else None
+
+    def sampled(self, tag: str, count: int) -> list[float]:
+        """The values of samples/`tag` at the last `count` grids that have one, the oldest first."""
+        return [grid[f"samples/{tag}"] for grid in self.grids[-count:] if f"samples/{tag}" in grid]
+
+    def evaluated(self, *beginnings: str) -> float | None:
+        """The newest evaluation of a score whose name begins so (its ending names the feature space)."""
+        if not self.evaluations:
+            return None
+        newest = self.evaluations[-1]
+        names = (tag for tag in newest if tag.removeprefix("evaluation/").startswith(beginnings))
+        return next((newest[name] for name in names), None)

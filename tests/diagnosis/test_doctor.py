@@ -1,0 +1,106 @@
+"""When a verdict is told, kept and taken back; and that nothing but the records decides."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diagnosis.stories import HEALTHY, story
+from gan_exp.diagnosis.doctor import Doctor, diagnose, diverged
+from gan_exp.diagnosis.facts import Facts
+from gan_exp.diagnosis.signs import DIVERGING, SIGNS
+
+FACTS = Facts()
+COLLAPSE = "generator collapse"
+
+
+def told(doctor: Doctor) -> list[str]:
+    return [verdict.name for verdict in doctor.verdicts]
+
+
+def follow(records: Any, facts: Facts = FACTS) -> list[tuple[int, list[str]]]:
+    """The steps at which other verdicts were told, and which."""
+    doctor = Doctor(facts)
+    return [(record["step"], told(doctor)) for record in records if doctor.add(record)]
+
+
+def test_a_healthy_game_is_called_so_once() -> None:
+    assert follow(story()) == [(200, ["healthy"])]
+
+
+def test_nothing_is_said_too_early() -> None:
+    assert follow(story(10, every=10)) == []  # grids, but no steps
+    assert follow(story(2, every=1000)) == []  # steps, but no grids
+    assert diagnose(FACTS, []) == ()
+    assert [step for step, _ in follow(story(40, every=10, samples__variety=0.1))] == [210]
+
+
+def test_a_sign_is_told_when_it_lasts_and_taken_back_when_it_is_gone() -> None:
+    """Variety is low at grids 5, 8 to 11, and 13: what lasts one grid only changes nothing."""
+    low = {5, 8, 9, 10, 11, 13}
+    found = follow(story(20, samples__variety=lambda k: 0.1 if k in low else 0.9))
+    assert found == [(200, ["healthy"]), (900, [COLLAPSE]), (1500, ["healthy"])]
+
+
+def test_a_verdict_tells_when_it_began_and_what_is_seen_now() -> None:
+    (verdict,) = diagnose(FACTS, story(12, samples__variety=lambda k: 0.1 + 0.01 * (k == 11) if k >= 6 else 0.9))
+    assert (verdict.name, verdict.since) == (COLLAPSE, 600)
+    assert "11%" in verdict.evidence and verdict.meaning and verdict.remedies
+    assert verdict.line().startswith("generator collapse since step 600: ") and "; try loss=rpgan" in verdict.line()
+
+
+def test_the_gravest_comes_first() -> None:
+    both = diagnose(FACTS, story(samples__variety=0.1, gradient_norm__generator=1e5))
+    assert [verdict.name for verdict in both] == ["diverged", COLLAPSE]
+
+
+def test_without_evidence_from_samples_the_losses_alone_are_looked_at() -> None:
+    old = [record for record in story(30) if "loss/generator" in record]
+    assert [verdict.name for verdict in diagnose(FACTS, old)] == ["healthy"]
+    sure = [{**record, "accuracy/real": 1.0, "accuracy/fake": 1.0} for record in old]
+    assert [verdict.name for verdict in diagnose(FACTS, sure)] == ["discriminator wins"]
+
+
+def test_an_evaluation_need_not_be_seen_twice() -> None:
+    records = [*story(10), {"step": 900, "evaluation/nearer_cnn": 0.9}]
+    assert [verdict.name for verdict in diagnose(FACTS, records)] == ["memorising"]
+
+
+def test_a_run_that_ended_by_its_divergence() -> None:
+    sentence = (
+        "step 37: loss/generator is nan; generator.0.weight holds such values: the game has diverged (last good "
+        "checkpoint: step 0). Likely cause: no; try nothing"
+    )
+    verdict = diverged(sentence, Facts(generator_lr=0.5, discriminator_lr=0.5), {})
+    assert (verdict.name, verdict.since) == ("diverged", 37)
+    assert verdict.evidence == "loss/generator is nan; generator.0.weight holds such values"
+    assert verdict.remedies == ("lr=0.0002",) and verdict.meaning == DIVERGING.meaning
+    assert diverged("something else", FACTS, {}).since == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_whatever_happens_it_is_told_in_order_and_follows_from_the_records_alone(seed: int) -> None:
+    """Random histories: no crash, names in the order of gravity, healthy alone, nothing dropped or told out of time."""
+    draw = random.Random(seed)
+    tags = {tag: draw.choice([0.0, 0.5, 1.0, 3.0, 1e4]) for tag in HEALTHY}
+    records = list(story(15, **{tag.replace("/", "__"): lambda k, v=v: v * draw.random() for tag, v in tags.items()}))
+    doctor, order = Doctor(FACTS), [sign.name for sign in SIGNS]
+    for number, record in enumerate(records):
+        doctor.add(record)
+        names = told(doctor)
+        assert names == ["healthy"] or names == sorted(set(names), key=order.index)
+        assert all(0 <= verdict.since <= record["step"] and verdict.meaning for verdict in doctor.verdicts)
+        if number in (5, 20):  # as a run that goes on does
+            assert Doctor(FACTS).follow(records[: number + 1]).verdicts == doctor.verdicts
+    assert diagnose(FACTS, records) == doctor.verdicts
+
+
+@pytest.mark.parametrize("loss", ["NonSaturating", "Minimax", "Hinge", "LeastSquares", "Wasserstein", "RelativisticPairing"])
+def test_what_losses_mean_decides_nothing(loss: str) -> None:
+    """A critic's losses may be -300 and 250 in a healthy game."""
+    for scale in (1.0, -300.0, 250.0):
+        found = follow(story(loss__generator=scale, loss__discriminator=-scale), Facts(loss=loss))
+        assert found == [(200, ["healthy"])]
