@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diagnosis.stories import HEALTHY, story
 from gan_exp.diagnosis.doctor import Doctor, diagnose, diverged
 from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.signs import DIVERGING, SIGNS
+from stories import HEALTHY, story
 
 FACTS = Facts()
 COLLAPSE = "generator collapse"
@@ -34,25 +34,25 @@ def test_nothing_is_said_too_early() -> None:
     assert follow(story(10, every=10)) == []  # grids, but no steps
     assert follow(story(2, every=1000)) == []  # steps, but no grids
     assert diagnose(FACTS, []) == ()
-    assert [step for step, _ in follow(story(40, every=10, samples__variety=0.1))] == [210]
+    assert follow(story(40, every=10, samples__spread=0.1)) == [(210, [COLLAPSE])]
 
 
 def test_a_sign_is_told_when_it_lasts_and_taken_back_when_it_is_gone() -> None:
-    """Variety is low at grids 5, 8 to 11, and 13: what lasts one grid only changes nothing."""
+    """Samples are alike at grids 5, 8 to 11, and 13: what lasts one grid only changes nothing."""
     low = {5, 8, 9, 10, 11, 13}
-    found = follow(story(20, samples__variety=lambda k: 0.1 if k in low else 0.9))
+    found = follow(story(20, samples__spread=lambda k: 0.1 if k in low else 0.9))
     assert found == [(200, ["healthy"]), (900, [COLLAPSE]), (1500, ["healthy"])]
 
 
 def test_a_verdict_tells_when_it_began_and_what_is_seen_now() -> None:
-    (verdict,) = diagnose(FACTS, story(12, samples__variety=lambda k: 0.1 + 0.01 * (k == 11) if k >= 6 else 0.9))
+    (verdict,) = diagnose(FACTS, story(12, samples__spread=lambda k: 0.1 + 0.01 * (k == 11) if k >= 6 else 0.9))
     assert (verdict.name, verdict.since) == (COLLAPSE, 600)
     assert "11%" in verdict.evidence and verdict.meaning and verdict.remedies
     assert verdict.line().startswith("generator collapse since step 600: ") and "; try loss=rpgan" in verdict.line()
 
 
 def test_the_gravest_comes_first() -> None:
-    both = diagnose(FACTS, story(samples__variety=0.1, gradient_norm__generator=1e5))
+    both = diagnose(FACTS, story(samples__spread=0.1, gradient_norm__generator=1e5))
     assert [verdict.name for verdict in both] == ["diverged", COLLAPSE]
 
 
@@ -98,7 +98,9 @@ def test_whatever_happens_it_is_told_in_order_and_follows_from_the_records_alone
     assert diagnose(FACTS, records) == doctor.verdicts
 
 
-@pytest.mark.parametrize("loss", ["NonSaturating", "Minimax", "Hinge", "LeastSquares", "Wasserstein", "RelativisticPairing"])
+@pytest.mark.parametrize(
+    "loss", ["NonSaturating", "Minimax", "Hinge", "LeastSquares", "Wasserstein", "RelativisticPairing"]
+)
 def test_what_losses_mean_decides_nothing(loss: str) -> None:
     """A critic's losses may be -300 and 250 in a healthy game."""
     for scale in (1.0, -300.0, 250.0):

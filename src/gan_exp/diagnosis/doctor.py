@@ -36,7 +36,8 @@ class Verdict:
 
 
 class Doctor:
-    """`verdicts` are those told, the gravest first: empty while it is too early to say, else at least `healthy`.
+    """`verdicts` are those told, the gravest first: empty while it is too early to say (or the first signs need to be
+    seen again), else at least `healthy`.
 
     Where a run has no evidence from samples (`by_log`), the logged means alone are looked at, each time there are some.
     """
@@ -94,7 +95,7 @@ class Doctor:
                 since, evidence = self._since[sign.name], symptom.evidence
                 told[sign.name] = Verdict(sign.name, since, evidence, sign.meaning, sign.remedies(self._facts))
             verdicts.append(told[sign.name])
-        if verdicts:
+        if verdicts or (found and not self.verdicts):
             return tuple(verdicts)
         since = told[HEALTHY.name].since if HEALTHY.name in told else self.history.step
         healthy = HEALTHY.look(self.history, self._facts)

@@ -51,7 +51,7 @@ class SampleEvidence:
         samples/variety     how many references are nearest to one of them, 1 as of the data
         samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
         samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs
-        samples/copies      share of them with a reference as near as that
+        samples/copies      share of them that lie half as far from a reference as the data's median
         samples/change      mean distance from what the same latents gave last time; absent at the first time
         """
         now = features(samples)
@@ -63,7 +63,7 @@ class SampleEvidence:
             "distance": (nearest.median().item() - self._distance) / self._spread,
             "variety": len(places.unique()) / self._variety,
             "duplicates": (among.min(dim=1).values < self._close).float().mean().item(),
-            "copies": (nearest < self._close).float().mean().item(),
+            "copies": (nearest < self._distance / 2).float().mean().item(),
         }
         if self._classes is not None and self._even is not None:
             found["classes"] = _evenness(self._classes[places]) / self._even

@@ -11,11 +11,13 @@ class History:
         self.logs: list[Record] = []
         self.grids: list[Record] = []  # with evidence from samples
         self.evaluations: list[Record] = []
+        self.largest_gradient = 0.0  # norm of G's
         self._first_log = 0  # the first one since the grid before the last
 
     def add(self, record: Record) -> None:
         if "loss/generator" in record:
             self.logs.append(record)
+            self.largest_gradient = max(self.largest_gradient, record.get("gradient_norm/generator", 0.0))
         elif "samples/spread" in record:
             if self.grids:
                 before = self.grids[-1]["step"]

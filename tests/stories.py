@@ -16,7 +16,7 @@ HEALTHY: dict[str, Value] = {
     "samples/classes": 0.9,
     "samples/duplicates": 0.0,
     "samples/copies": 0.02,
-    "samples/distance": lambda k: 0.3 / (k + 1),
+    "samples/distance": lambda k: 0.5 / (k + 1),
     "samples/change": lambda k: 0.6 / (k + 1),
 }
 
