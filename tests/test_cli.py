@@ -61,7 +61,14 @@ def test_nothing_heavy_is_imported_before_a_command_is_chosen(words: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "words", [["train", "--help"], ["completion", "bash"], ["__complete", "gan-exp train mod"], ["dashboard", "--help"]]
+    "words",
+    [
+        ["train", "--help"],
+        ["completion", "bash"],
+        ["__complete", "gan-exp train mod"],
+        ["dashboard", "--help"],
+        ["doctor", "--help"],
+    ],
 )
 def test_help_and_tab_need_no_torch(words: list[str]) -> None:
     assert not {"torch", "hydra", "omegaconf"} & set(imported_by(words))

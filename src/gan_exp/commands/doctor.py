@@ -41,7 +41,8 @@ def _records(run_dir: RunDir) -> "list[Record]":
     """What the run wrote, and what `gan-exp evaluate` measured of it, in the order of the steps."""
     from gan_exp.monitor.metrics_log import read_metrics
 
-    records: list[Record] = list(read_metrics(run_dir.metrics) if run_dir.metrics.exists() else [])
+    lines = read_metrics(run_dir.metrics) if run_dir.metrics.exists() else []
+    records: list[Record] = [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
     for path in sorted(run_dir.checkpoints.glob("*.evaluation.json")):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
@@ -65,7 +66,7 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     evaluations = sum(any(tag.startswith("evaluation/") for tag in record) for record in records)
     looked = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
     status = run_dir.read_status()
-    state = f"{status['state']} at step {status['step']:,}" if "state" in status and "step" in status else "no status"
+    state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
     console.print(f"{run_dir.path}: {state}; {looked}", soft_wrap=True, markup=False)
     for verdict in verdicts:
         console.print()
