@@ -8,7 +8,8 @@ from typing import Any
 from gan_exp.diagnosis.divergence import DIVERGED, likely_cause
 from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import History, Record
-from gan_exp.diagnosis.signs import DIVERGING, HEALTHY, SIGNS, Sign, Symptom
+from gan_exp.diagnosis.signs import DIVERGING, HEALTHY, SIGNS, Sign
+from gan_exp.diagnosis.symptoms import Symptom
 
 PATIENCE = 2  # grids in a row: a verdict is told after so many that show it, and taken back after so many that don't
 FIRST_STEP = 200  # before it the networks are hardly more than their first weights
@@ -63,7 +64,7 @@ class Doctor:
         if not (looks or evaluated) or not self._early_enough():
             return False
         before = [verdict.name for verdict in self.verdicts]
-        found = {sign: symptom for sign in SIGNS if (symptom := sign.look(self.history, self._facts)) is not None}
+        found = {sign: symptom for sign in SIGNS if (symptom := sign.look(self.history)) is not None}
         self._count({sign.name: symptom for sign, symptom in found.items()}, looks)
         self.verdicts = self._tell(found)
         return [verdict.name for verdict in self.verdicts] != before
@@ -98,7 +99,7 @@ class Doctor:
         if verdicts or (found and not self.verdicts):
             return tuple(verdicts)
         since = told[HEALTHY.name].since if HEALTHY.name in told else self.history.step
-        healthy = HEALTHY.look(self.history, self._facts)
+        healthy = HEALTHY.look(self.history)
         assert healthy is not None
         return (Verdict(HEALTHY.name, since, healthy.evidence, HEALTHY.meaning),)
 
