@@ -1,6 +1,8 @@
 """The doctor at a run's side: gathers evidence at each grid of samples, and follows the history."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from gan_exp.diagnosis.doctor import Doctor, Verdict
 from gan_exp.diagnosis.evidence import SampleEvidence, overfitting
 from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.history import Record
+from gan_exp.errors import UserError
 from gan_exp.evaluation.discriminator import logits
 from gan_exp.state import TrainingState
 from gan_exp.step import generate_all
@@ -45,8 +48,10 @@ class Checkup:
         self._latents = Streams(config.seed).latents(0, "doctor", count, config.latent_dim).to(device)
         self._labels = self._evidence.labels.to(device) if config.conditional else None
         self._shown = self._some(data)
-        held_out = build_held_out(config) if len(data.images) <= SMALL else None
-        self._held_out = None if held_out is None else self._some(held_out)
+        self._held_out: PackedImages | None = None
+        with suppress(UserError, OSError):  # no test part at hand: training needs none
+            held_out = build_held_out(config) if len(data.images) <= SMALL else None
+            self._held_out = None if held_out is None else self._some(held_out)
 
     def _some(self, data: PackedImages) -> PackedImages:
         """Always the same of them."""
@@ -54,14 +59,18 @@ class Checkup:
         return data.chosen(order.to(data.images.device)).to(self._device)
 
     def gather(self, state: TrainingState) -> dict[str, float]:
-        """The evidence of this step by tag; changes nothing in `state`."""
+        """The evidence of this step by tag, nothing where it isn't finite; changes nothing in `state`."""
         found = self._evidence.compare(generate_all(state.generator_ema, self._latents, self._labels))
         if self._held_out is not None:
             state.discriminator.eval()
-            known, unseen = (logits(self._config, state.discriminator, data) for data in (self._shown, self._held_out))
-            state.discriminator.train()
+            try:
+                known, unseen = (
+                    logits(self._config, state.discriminator, data) for data in (self._shown, self._held_out)
+                )
+            finally:
+                state.discriminator.train()
             found["discriminator/overfitting"] = overfitting(known, unseen)
-        return found
+        return found if all(map(isfinite, found.values())) else {}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

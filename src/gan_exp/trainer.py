@@ -240,7 +240,11 @@ class Trainer:
         with self._unpromised("the grid of samples"):
             write_atomically(self.run.sample_grid(step), png)
         self._tell_tensorboard(lambda log: log.add_png("samples", png, (height, width), channels, step))
-        self._record(self.checkup.gather(self.state))
+        evidence: dict[str, float] = {}
+        with self._unpromised("what the doctor looks at"):
+            evidence = self.checkup.gather(self.state)
+        if evidence:
+            self._record(evidence)
         if report is not None:
             self._tell_tensorboard(lambda log: log.add_logits(report.real_logits, report.fake_logits, step))
         with self._unpromised("the preview"):

@@ -122,10 +122,11 @@ class Display:
             self._print(line, soft_wrap=True, markup=False)
 
     def diagnose(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
-        """What holds now; with a `step`, it is news: a line of its own each."""
+        """What holds now; with a `step`, what is new among it has a line of its own."""
+        before = {verdict.name for verdict in self._verdicts}
         self._verdicts = verdicts
-        if step is not None:
-            for verdict in verdicts:
+        for verdict in verdicts:
+            if step is not None and verdict.name not in before:
                 self.say(f"doctor at step {step}: {verdict.line()}")
 
     def preview(self, images: Tensor) -> None:
