@@ -8,8 +8,8 @@ from typing import NamedTuple
 from benchmarks.doctor.play import directory, play
 from benchmarks.doctor.runs import RUNS, Run
 from gan_exp.commands.doctor import examine
-from gan_exp.diagnosis.doctor import Doctor
 from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.verdicts import Doctor
 from gan_exp.run_dir import RunDir
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/doctor.md"

@@ -46,17 +46,18 @@ def _healthy() -> list[Run]:
         run("digits mlp lsgan", *MLP, "loss=lsgan"),
         run("digits mlp wgan_gp", *MLP, *CRITIC),
         run("digits mlp rpgan", *MLP, *SMOOTH),
-        run("digits mlp conditional", *MLP, "conditional=true"),
         run("digits mlp, some held out", *MLP, "dataset.held_out=0.2"),
         run("digits dcgan", *DCGAN),
         run("digits dcgan hinge", *DCGAN, "loss=hinge", "penalty=r1"),
+        run("digits dcgan conditional", *DCGAN, "conditional=true"),
         run("digits dcgan diffaugment", *DCGAN, "augment=diffaugment", "augment.cutout=0"),
         run("mnist mlp", *MLP, *MNIST),
         run("mnist mlp rpgan", *MLP, *MNIST, *SMOOTH),
         run("mnist dcgan", *DCGAN, *MNIST),
         run("ring points rpgan", *POINTS, *SMOOTH, "dataset=ring"),
         run("grid points rpgan", *POINTS, *SMOOTH, "dataset=grid"),
-        run("ring points wgan_gp", *POINTS, *CRITIC, "dataset=ring"),
+        run("ring points hinge r1_r2", *POINTS, "loss=hinge", "penalty=r1_r2", "dataset=ring"),
+        run("mnist mlp wgan_gp", *MLP, *MNIST, *CRITIC),
     ]
 
 
@@ -75,13 +76,19 @@ def _of_the_generator() -> list[Run]:
         Run("starved mlp wgan_gp", stuck, starved, (*MLP, *CRITIC, STARVED)),
         Run("starved dcgan", stuck, starved, (*DCGAN, STARVED)),
         Run("starved ring", stuck, starved, (*POINTS, *SMOOTH, "dataset=ring", STARVED)),
+        Run("starved grid", stuck, starved, (*POINTS, *SMOOTH, "dataset=grid", STARVED)),
         Run("strong G, mlp", collapse, strong, (*MLP, *fast)),
         Run("strong G, mlp hinge", collapse, strong, (*MLP, *fast, "loss=hinge")),
         Run("strong G, mlp lsgan", collapse, strong, (*MLP, *fast, "loss=lsgan")),
         Run("strong G, mnist mlp", collapse, strong, (*MLP, *MNIST, *fast)),
-        Run("strong G, dcgan", collapse, strong, (*DCGAN, *faster)),
-        Run("strong G, ring", collapse, strong, (*POINTS, "dataset=ring", *faster)),
+        Run("strong G, mnist mlp hinge", collapse, strong, (*MLP, *MNIST, *fast, "loss=hinge")),
         Run("strong G, grid hinge", collapse, strong, (*POINTS, "dataset=grid", *faster, "loss=hinge")),
+        Run(
+            "conditional mlp",
+            collapse,
+            "D, told the classes, is too much for an MLP on few images",
+            (*MLP, "conditional=true"),
+        ),
     ]
 
 
@@ -100,7 +107,9 @@ def _of_the_discriminator() -> list[Run]:
         Run("few images, mlp", memorising, few, (*MLP, FEW)),
         Run("few images, mlp hinge", memorising, few, (*MLP, FEW, "loss=hinge", "penalty=r1")),
         Run("few images, mlp rpgan", memorising, few, (*MLP, FEW, *SMOOTH)),
-        Run("few images, dcgan", memorising, few, (*DCGAN, FEW, "model.discriminator.width=16", "lr=1e-3")),
+        Run(
+            "few images, dcgan", memorising, few, (*DCGAN, FEW, "model.discriminator.width=16", "lr=1e-3", "steps=2000")
+        ),
     ]
 
 
@@ -111,18 +120,21 @@ def _of_both() -> list[Run]:
     betas = ("optimizer.generator.betas=[0.9,0.999]", "optimizer.discriminator.betas=[0.9,0.999]")
     swing = (*betas, "ema_halflife_kimg=0")
     critic = ("loss=wgan", "loss.clip=0.3")
+    tiny = ("model.generator.widths=[8]",)
     return [
         Run("swinging ring wgan", swings, loose, (*POINTS, "dataset=ring", *critic, *swing, "lr=2e-3")),
         Run("swinging grid wgan", swings, loose, (*POINTS, "dataset=grid", *critic, *swing, "lr=2e-3")),
-        Run("swinging grid hinge", swings, loose, (*POINTS, "dataset=grid", "loss=hinge", *swing, "lr=2e-3")),
+        Run("swinging ring hinge", swings, loose, (*POINTS, "dataset=ring", "loss=hinge", *swing, "lr=5e-3")),
         Run("swinging mlp", swings, loose, (*MLP, *swing, "lr=5e-3")),
+        Run("swinging mnist mlp", swings, loose, (*MLP, *MNIST, *swing, "lr=5e-3")),
         Run("swinging mlp wgan", swings, loose, (*MLP, *critic, *swing, "lr=5e-3")),
         Run("burst mlp lsgan", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e4", "loss=lsgan")),
         Run("burst mlp hinge", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e3", "loss=hinge")),
         Run("burst mlp wgan", diverged, fast, (*MLP, "loss=wgan", "loss.clip=null", "lr=0.5")),
         Run("burst ring", diverged, fast, (*POINTS, "dataset=ring", "optimizer=sgd", "lr=1e3")),
-        Run("long ring", stalled, late, (*POINTS, *SMOOTH, "dataset=ring", "steps=8000")),
-        Run("long ring hinge", stalled, late, (*POINTS, "loss=hinge", "penalty=r1_r2", "dataset=ring", "steps=8000")),
+        Run("small G, mlp", stalled, late, (*MLP, *tiny, "steps=4000")),
+        Run("small G, mlp hinge", stalled, late, (*MLP, *tiny, "loss=hinge", "penalty=r1", "steps=4000")),
+        Run("fast mlp", stalled, late, (*MLP, "lr=1e-3", "steps=5000")),
     ]
 
 

@@ -10,10 +10,10 @@ import torch
 from gan_exp.build import build_held_out
 from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.diagnosis.doctor import Doctor, Verdict
 from gan_exp.diagnosis.evidence import SampleEvidence, overfitting
 from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.history import Record
+from gan_exp.diagnosis.verdicts import Doctor, Verdict
 from gan_exp.errors import UserError
 from gan_exp.evaluation.discriminator import logits
 from gan_exp.state import TrainingState
@@ -46,7 +46,8 @@ class Checkup:
         self._evidence = SampleEvidence(data, count)
         self._evidence.previous = None if saved is None else saved["samples"]
         self._latents = Streams(config.seed).latents(0, "doctor", count, config.latent_dim).to(device)
-        self._labels = self._evidence.labels.to(device) if config.conditional else None
+        labels = self._evidence.labels if config.conditional else None
+        self._labels = None if labels is None else labels.to(device)
         self._shown = self._some(data)
         self._held_out: PackedImages | None = None
         with suppress(UserError, OSError):  # no test part at hand: training needs none

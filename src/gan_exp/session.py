@@ -15,8 +15,8 @@ from gan_exp.config import Config
 from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.diagnosis.divergence import Divergence
-from gan_exp.diagnosis.doctor import diverged
 from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.verdicts import diverged
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.evaluation.in_training import refuse_unmeasurable
 from gan_exp.monitor.display import Display

@@ -9,8 +9,8 @@ from gan_exp.commands.arguments import Parser
 from gan_exp.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from gan_exp.diagnosis.doctor import Verdict
     from gan_exp.diagnosis.history import Record
+    from gan_exp.diagnosis.verdicts import Verdict
 
 
 def run(arguments: list[str]) -> int:
@@ -26,8 +26,8 @@ def run(arguments: list[str]) -> int:
 def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
     """What is known of the run, and what holds at its end; no verdicts where it is too early to say."""
     from gan_exp.diagnosis.divergence import DIVERGED
-    from gan_exp.diagnosis.doctor import diagnose, diverged
     from gan_exp.diagnosis.facts import facts_of
+    from gan_exp.diagnosis.verdicts import diagnose, diverged
 
     facts, records, status = facts_of(run_dir.read_config()), _records(run_dir), run_dir.read_status()
     reason = str(status.get("reason") or "")
@@ -75,9 +75,9 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
         console.print(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}", soft_wrap=True, markup=False)
     if not verdicts:
-        console.print("too early to say: it takes three grids of samples and some hundred steps")
-    elif not grids:
-        console.print("\nonly losses and evaluations were looked at: the version that made this run kept no more")
+        console.print(
+            "too early to say, or the run is of a version that kept no evidence: it takes three grids and 500 steps"
+        )
 
 
 def _many(count: int, what: str) -> str:

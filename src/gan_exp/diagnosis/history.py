@@ -12,17 +12,12 @@ class History:
         self.grids: list[Record] = []  # with evidence from samples
         self.evaluations: list[Record] = []
         self.largest_gradient = 0.0  # norm of G's
-        self._first_log = 0  # the first one since the grid before the last
 
     def add(self, record: Record) -> None:
         if "loss/generator" in record:
             self.logs.append(record)
             self.largest_gradient = max(self.largest_gradient, record.get("gradient_norm/generator", 0.0))
         elif "samples/spread" in record:
-            if self.grids:
-                before = self.grids[-1]["step"]
-                while self._first_log < len(self.logs) and self.logs[self._first_log]["step"] <= before:
-                    self._first_log += 1
             self.grids.append(record)
         elif any(tag.startswith("evaluation/") for tag in record):
             self.evaluations.append(record)
@@ -33,9 +28,15 @@ class History:
         last = [records[-1]["step"] for records in (self.logs, self.grids, self.evaluations) if records]
         return int(max(last, default=0))
 
-    def logged(self, tag: str) -> float | None:
-        """The mean of what was logged of `tag` since the grid before the last one; None of nothing."""
-        values = [log[tag] for log in self.logs[self._first_log :] or self.logs[-1:] if tag in log]
+    def logged(self, tag: str, grids: int = 1) -> float | None:
+        """The mean of what was logged of `tag` in the time of the last `grids` grids; None of nothing."""
+        since = self.grids[-grids - 1]["step"] if len(self.grids) > grids else -1
+        values: list[float] = []
+        for log in reversed(self.logs):
+            if log["step"] <= since and values:
+                break
+            if tag in log:
+                values.append(log[tag])
         return fmean(values) if values else None
 
     def sampled(self, tag: str, count: int) -> list[float]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from gan_exp.diagnosis.doctor import Verdict
 from gan_exp.diagnosis.signs import HEALTHY
+from gan_exp.diagnosis.verdicts import Verdict
 
 
 def verdict_line(verdicts: Sequence[Verdict]) -> Text:

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from gan_exp.diagnosis.doctor import Verdict
+from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.monitor.diagnosis import verdict_line
 from gan_exp.monitor.preview import Preview
 

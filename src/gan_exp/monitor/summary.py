@@ -9,7 +9,7 @@ from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_exp.diagnosis.doctor import Verdict
+from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.run_dir import RunDir
 
 

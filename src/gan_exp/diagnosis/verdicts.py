@@ -9,10 +9,10 @@ from gan_exp.diagnosis.divergence import DIVERGED, likely_cause
 from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import History, Record
 from gan_exp.diagnosis.signs import DIVERGING, HEALTHY, SIGNS, Sign
-from gan_exp.diagnosis.symptoms import Symptom
+from gan_exp.diagnosis.symptoms import Symptom, healthy
 
 PATIENCE = 2  # grids in a row: a verdict is told after so many that show it, and taken back after so many that don't
-FIRST_STEP = 200  # before it the networks are hardly more than their first weights
+FIRST_STEP = 500  # before it the networks are hardly more than their first weights
 FIRST_GRIDS = 3  # with the one of step 0
 
 
@@ -39,17 +39,15 @@ class Verdict:
 class Doctor:
     """`verdicts` are those told, the gravest first: empty while it is too early to say (or the first signs need to be
     seen again), else at least `healthy`.
-
-    Where a run has no evidence from samples (`by_log`), the logged means alone are looked at, each time there are some.
     """
 
-    def __init__(self, facts: Facts, by_log: bool = False) -> None:
-        self._facts, self._by_log = facts, by_log
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
         self.history = History()
         self.verdicts: tuple[Verdict, ...] = ()
-        self._seen: dict[str, int] = {}  # looks in a row that showed a sign
+        self._since: dict[str, int] = {}  # the first look in a row that showed a sign
+        self._seen: dict[str, int] = {}  # looks in a row since FIRST_STEP that showed it
         self._unseen: dict[str, int] = {}  # and that did not show one that was told
-        self._since: dict[str, int] = {}
 
     def follow(self, records: Iterable[Record]) -> "Doctor":
         for record in records:
@@ -59,31 +57,28 @@ class Doctor:
     def add(self, record: Record) -> bool:
         """Whether other verdicts hold now than before, by their names."""
         self.history.add(record)
-        looks = "loss/generator" in record if self._by_log else "samples/spread" in record
-        evaluated = any(tag.startswith("evaluation/") for tag in record)
-        if not (looks or evaluated) or not self._early_enough():
+        looks = "samples/spread" in record
+        if not looks and not any(tag.startswith("evaluation/") for tag in record):
             return False
         before = [verdict.name for verdict in self.verdicts]
         found = {sign: symptom for sign in SIGNS if (symptom := sign.look(self.history)) is not None}
-        self._count({sign.name: symptom for sign, symptom in found.items()}, looks)
-        self.verdicts = self._tell(found)
+        early = self.history.step < FIRST_STEP or len(self.history.grids) < FIRST_GRIDS
+        self._count({sign.name: symptom for sign, symptom in found.items()}, looks and not early)
+        if not early:
+            self.verdicts = self._tell(found)
         return [verdict.name for verdict in self.verdicts] != before
 
-    def _early_enough(self) -> bool:
-        looks = self.history.logs if self._by_log else self.history.grids
-        return self.history.step >= FIRST_STEP and len(looks) >= FIRST_GRIDS
-
-    def _count(self, found: dict[str, Symptom], looks: bool) -> None:
+    def _count(self, found: dict[str, Symptom], counts: bool) -> None:
         """Looks in a row. An evaluation is sure of what it shows, and of nothing else."""
         for name, symptom in found.items():
-            if not self._seen.get(name):
-                self._since[name] = self.history.step
-            self._seen[name] = PATIENCE if symptom.sure else self._seen.get(name, 0) + looks
+            self._since.setdefault(name, self.history.step)
+            self._seen[name] = PATIENCE if symptom.sure else self._seen.get(name, 0) + counts
             self._unseen[name] = 0
-        for name in self._seen.keys() - found.keys():
-            self._unseen[name] = self._unseen.get(name, 0) + looks
+        for name in self._since.keys() - found.keys():
+            self._unseen[name] = self._unseen.get(name, 0) + counts
             if self._seen[name] < PATIENCE or self._unseen[name] >= PATIENCE:
                 self._seen[name] = 0
+                del self._since[name]
 
     def _tell(self, found: dict[Sign, Symptom]) -> tuple[Verdict, ...]:
         told = {verdict.name: verdict for verdict in self.verdicts}
@@ -99,15 +94,12 @@ class Doctor:
         if verdicts or (found and not self.verdicts):
             return tuple(verdicts)
         since = told[HEALTHY.name].since if HEALTHY.name in told else self.history.step
-        healthy = HEALTHY.look(self.history)
-        assert healthy is not None
-        return (Verdict(HEALTHY.name, since, healthy.evidence, HEALTHY.meaning),)
+        return (Verdict(HEALTHY.name, since, healthy(self.history).evidence, HEALTHY.meaning),)
 
 
 def diagnose(facts: Facts, records: Iterable[Record]) -> tuple[Verdict, ...]:
     """What holds at the end of a run's records; empty where it is too early to say."""
-    kept = list(records)
-    return Doctor(facts, by_log=not any("samples/spread" in record for record in kept)).follow(kept).verdicts
+    return Doctor(facts).follow(records).verdicts
 
 
 def diverged(sentence: str, facts: Facts, metrics: Record) -> Verdict:
