@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from benchmarks.doctor.play import directory, play
 from benchmarks.doctor.runs import RUNS, Run
+from benchmarks.tables import ROOT, as_markdown, write_section
 from gan_exp.commands.doctor import examine
 from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.verdicts import Doctor
 from gan_exp.run_dir import RunDir
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs/doctor.md"
-BEGIN, END = "<!-- begin: verdicts (written by benchmarks.doctor) -->", "<!-- end: verdicts -->"
+DOCUMENT = ROOT / "docs/doctor.md"
 SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
 
 
@@ -43,12 +43,13 @@ def judge(folder: Path, run: Run, seed: int) -> Case:
 
 
 def table(cases: list[Case]) -> str:
-    rows = ["| run | seed | made so by | truth | verdict | since step | on the way |", "|---|---|---|---|---|---|---|"]
+    rows = [["run", "seed", "made so by", "truth", "verdict", "since step", "on the way"]]
     for case in cases:
         verdict = case.verdict if case.right else f"**{case.verdict}**"
-        cells = (case.run.name, case.seed, case.run.made, " or ".join(case.run.truth), verdict, case.since)
-        rows.append(f"| {' | '.join(map(str, cells))} | {', '.join(case.told)} |")
-    return "\n".join(rows)
+        truth = " or ".join(case.run.truth)
+        told = ", ".join(case.told)
+        rows.append([case.run.name, str(case.seed), case.run.made, truth, verdict, str(case.since), told])
+    return as_markdown(rows)
 
 
 def summary(cases: list[Case]) -> str:
@@ -58,13 +59,6 @@ def summary(cases: list[Case]) -> str:
         f"{len(cases)} runs: {sum(case.right for case in healthy)} of {len(healthy)} healthy ones were never called "
         f"anything else, and {sum(case.right for case in failing)} of {len(failing)} others were called what they are."
     )
-
-
-def write(text: str) -> None:
-    """Between the marks of docs/doctor.md."""
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -84,7 +78,7 @@ def main() -> None:
     text = f"{summary(cases)}\n\n{table(cases)}"
     print(text)
     if options.docs:
-        write(text)
+        write_section(DOCUMENT, "verdicts", text, "benchmarks.doctor")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ BY_HEART = 0.8  # how often D puts a training image above a held-out one
 COPIES = 0.5  # share of samples that are half as far from a training image as those are from each other
 NEARER_THAN_UNSEEN = 0.2  # share of samples, where 0.01 is honest
 LEAST_GRIDS = 16  # before it is said that a run has stalled
-GAIN = 0.1  # of the distance, from one quarter of a run to the one after the next
+GAIN = 0.1  # of a measure, from one quarter of a run to the one after the next
 
 
 class Symptom(NamedTuple):
@@ -173,8 +173,8 @@ def stalled(history: History) -> Symptom | None:
         return fmean(grid.get(f"samples/{name}", 0.0) for grid in part)
 
     away, was = mean(now, "distance"), mean(before, "distance")
-    gains = [mean(now, name) - mean(before, name) for name in ("spread", "variety", "classes")]
-    if was - away > GAIN * abs(was) or max(gains) > STEADY:
+    shares = [(mean(before, name), mean(now, name)) for name in ("spread", "variety", "classes")]
+    if away < (1 - GAIN) * was or any(min(after, 1.0) > (1 + GAIN) * first for first, after in shares):
         return None
     since = int(before[-1]["step"])
     return Symptom(f"samples are no nearer to the data and no more varied than they were before step {since}")
