@@ -174,7 +174,7 @@ def stalled(history: History) -> Symptom | None:
 
     away, was = mean(now, "distance"), mean(before, "distance")
     shares = [(mean(before, name), mean(now, name)) for name in ("spread", "variety", "classes")]
-    if away < (1 - GAIN) * was or any(min(after, 1.0) > (1 + GAIN) * first for first, after in shares):
+    if away < was - GAIN * abs(was) or any(min(after, 1.0) > (1 + GAIN) * first for first, after in shares):
         return None
     since = int(before[-1]["step"])
     return Symptom(f"samples are no nearer to the data and no more varied than they were before step {since}")
