@@ -74,10 +74,10 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     if verdicts and verdicts[0].remedies:
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
         console.print(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}", soft_wrap=True, markup=False)
-    if not verdicts:
-        console.print(
-            "too early to say, or the run is of a version that kept no evidence: it takes three grids and 500 steps"
-        )
+    if not verdicts and logs and not grids:
+        console.print("nothing to go by: the version that trained this run kept no evidence from its samples")
+    elif not verdicts:
+        console.print("too early to say: it takes three grids of samples and 500 steps")
 
 
 def _many(count: int, what: str) -> str:

@@ -31,7 +31,7 @@ SIGNS = (
     DIVERGING,
     Sign(
         "generator not learning",
-        "G's updates change next to nothing in what it makes: its learning rate is too small.",
+        "G's updates change next to nothing in what it makes: most likely its learning rate is too small.",
         symptoms.standing_still,
         remedies.starving,
     ),
@@ -67,5 +67,5 @@ SIGNS = (
     ),
 )
 HEALTHY = Sign(
-    "healthy", "The two networks keep each other busy, and samples are still improving.", symptoms.healthy, none
+    "healthy", "The two networks keep each other busy, and no sign of trouble shows: go on.", symptoms.healthy, none
 )
