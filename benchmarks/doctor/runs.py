@@ -114,11 +114,10 @@ def _of_the_discriminator() -> list[Run]:
 
 def _of_both() -> list[Run]:
     swings, diverged, stalled = ("oscillation",), ("diverged",), ("stalled",)
-    loose = "a critic that is hardly bounded, high learning rates, momentum, no average"
-    fast, noise = (
-        "learning rates far too high",
-        "D sees so much noise that G has soon learned all that shows through it",
-    )
+    loose = "a critic that is hardly bounded, a high learning rate, momentum, no average"
+    hasty = "25 times the usual learning rate, momentum, no average"
+    fast = "learning rates far too high"
+    noise = "D sees so much noise that G has soon learned all that shows through it"
     betas = ("optimizer.generator.betas=[0.9,0.999]", "optimizer.discriminator.betas=[0.9,0.999]")
     swing = (*betas, "ema_halflife_kimg=0")
     critic = ("loss=wgan", "loss.clip=0.3")
@@ -126,8 +125,8 @@ def _of_both() -> list[Run]:
     return [
         Run("swinging ring wgan", swings, loose, (*POINTS, "dataset=ring", *critic, *swing, "lr=2e-3")),
         Run("swinging grid wgan", swings, loose, (*POINTS, "dataset=grid", *critic, *swing, "lr=2e-3")),
-        Run("swinging mlp", swings, loose, (*MLP, *swing, "lr=5e-3")),
-        Run("swinging mnist mlp", swings, loose, (*MLP, *MNIST, *swing, "lr=5e-3")),
+        Run("swinging mlp", swings, hasty, (*MLP, *swing, "lr=5e-3")),
+        Run("swinging mnist mlp", swings, hasty, (*MLP, *MNIST, *swing, "lr=5e-3")),
         Run("swinging mlp wgan", swings, loose, (*MLP, *critic, *swing, "lr=5e-3")),
         Run("burst mlp lsgan", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e4", "loss=lsgan")),
         Run("burst mlp hinge", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e3", "loss=hinge")),
@@ -135,7 +134,7 @@ def _of_both() -> list[Run]:
         Run("burst ring", diverged, fast, (*POINTS, "dataset=ring", "optimizer=sgd", "lr=1e3")),
         Run("noisy mlp", stalled, noise, (*MLP, *noisy)),
         Run("noisy mlp hinge", stalled, noise, (*MLP, *noisy, "loss=hinge", "penalty=r1")),
-        Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy)),
+        Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy, "steps=6000")),
     ]
 
 

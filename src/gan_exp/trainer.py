@@ -217,7 +217,10 @@ class Trainer:
         step = self.state.step
         self.metrics_log.add(step, values)
         self._tell_tensorboard(lambda log: log.add_scalars(values, step))
-        if self.checkup.note(step, values):
+        is_new = False
+        with self._unpromised("the doctor's verdict"):
+            is_new = self.checkup.note(step, values)
+        if is_new:
             verdicts = self.checkup.verdicts
             self.display.diagnose(verdicts, step)
             self._tell_tensorboard(lambda log: log.add_text("doctor", as_markdown(verdicts), step))
