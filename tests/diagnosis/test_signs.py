@@ -47,6 +47,8 @@ def to_and_fro(low: float, high: float) -> Value:
         ({"samples__distance": 0.03, "samples__spread": 0.1, "samples__change": 0.0}, STUCK, "and 10% as varied"),
         ({"samples__duplicates": 0.9, **SLOWING}, COLLAPSE, "90% of the samples have a near-duplicate"),
         ({"samples__spread": falling, **SLOWING}, COLLAPSE, "differ from one another by 20%"),
+        # though it stands still by now
+        ({"samples__spread": lambda k: 0.3 if k else 0.05, "samples__change": 0.1}, COLLAPSE, "another by 30%"),
         ({"samples__classes": 0.1, **SLOWING}, COLLAPSE, "fall to 10% of the data's classes"),
         (
             {"samples__spread": falling, "evaluation__recall_cnn": 0.07, "evaluation__coverage_cnn": 0.2, **SLOWING},
@@ -60,6 +62,11 @@ def to_and_fro(low: float, high: float) -> Value:
             "go from 0.30 to 0.50 spreads from the data and back",
         ),
         ({"samples__distance": 0.6, "samples__change": 0.2, **SURE}, WINS, "right on 99.0% of the reals and 99.0% of"),
+        (
+            {"samples__distance": 0.6, **SURE, "accuracy__fake": lambda k: 0.6 if k < 6 else 0.99, **SLOWING},
+            WINS,
+            "99.0% of the fakes, and samples stay 0.60 spreads",
+        ),
         (
             {
                 "samples__distance": 0.9,
@@ -87,9 +94,11 @@ def test_what_is_shown_is_told(changes: dict[str, Any], verdict: str, told: str)
         {},
         {"gradient_norm__generator": 900.0},
         # a slow G whose samples get nearer all the same
-        {"samples__distance": lambda k: 0.9 - 0.05 * k, "samples__change": 0.1},
+        {"samples__distance": lambda k: 0.9 - 0.02 * k, "samples__change": 0.1},
         # what stands still, near the data
         {"samples__distance": 0.1, "samples__change": 0.02},
+        # or where it has got to since
+        {"samples__distance": lambda k: 0.9 if k < 3 else 0.5, "samples__change": 0.1},
         # D is sure, and samples get better, at last or in the long run, or are good
         {"samples__distance": lambda k: 0.9 * 0.9**k, "samples__change": 0.4, **SURE},
         {"samples__distance": lambda k: 0.9 if k < 9 else 0.6, "samples__change": 0.4, **SURE},
@@ -98,7 +107,7 @@ def test_what_is_shown_is_told(changes: dict[str, Any], verdict: str, told: str)
         {"samples__distance": 0.9, "samples__change": 0.4, "accuracy__fake": lambda k: 0.99 if k < 10 else 0.6},
         # the first images of a DCGAN are all the same, and then less and less so
         {"samples__spread": lambda k: 0.05 + 0.04 * k, "samples__duplicates": lambda k: 1 - 0.03 * k},
-        {"samples__duplicates": lambda k: 1 - 0.08 * k},
+        {"samples__duplicates": lambda k: 1.15 - 0.08 * k},
         # more varied than the data is no better
         {"samples__spread": lambda k: 1 + 0.1 * k, "samples__duplicates": 0.2},
         # samples move about, but near the data, or nearer and nearer, or are as good at each grid
@@ -125,6 +134,7 @@ def test_more_varied_than_the_data_is_no_way_out_of_a_collapse() -> None:
         ({"samples__distance": lambda k: max(0.5 / (k + 1), 0.1)}, 15, "healthy"),  # too few grids to say
         ({"samples__distance": lambda k: 0.5 / (k + 1)}, 40, "healthy"),
         ({"samples__distance": 0.1, "samples__variety": lambda k: 0.3 + 0.01 * k}, 40, "healthy"),
+        ({"samples__distance": 0.1, "samples__spread": lambda k: 1 + 0.02 * k}, 40, "stalled"),  # no gain
     ],
 )
 def test_a_game_stalls_when_nothing_gets_better(changes: dict[str, Any], count: int, verdict: str) -> None:
@@ -137,3 +147,12 @@ def test_data_without_labels_has_no_classes_to_look_at(classes: bool) -> None:
     if not classes:
         records = [{tag: value for tag, value in one.items() if tag != "samples/classes"} for one in records]
     assert [verdict.name for verdict in diagnose(FACTS, records)] == ["healthy"]
+
+
+def test_a_sure_discriminator_need_not_be_told_of_where_the_generator_does_not_play() -> None:
+    stuck = diagnose(FACTS, story(12, samples__distance=0.9, samples__change=0.1, **SURE))
+    assert [verdict.name for verdict in stuck] == [STUCK]
+
+
+def test_a_slow_generator_against_a_sure_discriminator_is_healthy_in_the_long_run() -> None:
+    assert named({"samples__distance": lambda k: 2 * 0.935**k, "samples__change": 0.4, **SURE}, 24) == "healthy"

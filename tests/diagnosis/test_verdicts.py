@@ -41,10 +41,11 @@ def test_nothing_is_said_too_early() -> None:
 
 
 def test_a_sign_is_told_when_it_lasts_and_taken_back_when_it_is_gone() -> None:
-    """Copies at grids 5, 8 to 11, and 13: what lasts one grid only changes nothing."""
-    copies = {5, 8, 9, 10, 11, 13}
-    found = follow(story(20, samples__copies=lambda k: 0.9 if k in copies else 0.0))
-    assert found == [(600, ["healthy"]), (900, ["memorising"]), (1500, ["healthy"])]
+    """Copies at grids 5, 8 to 11, 13, 16 and on: what lasts one grid only changes nothing."""
+    copies = {5, 8, 9, 10, 11, 13, *range(16, 20)}
+    records = list(story(20, samples__copies=lambda k: 0.9 if k in copies else 0.0))
+    assert follow(records) == [(600, ["healthy"]), (900, ["memorising"]), (1500, ["healthy"]), (1700, ["memorising"])]
+    assert diagnose(FACTS, records)[0].since == 1600
 
 
 def test_a_verdict_tells_when_it_began_and_what_is_seen_now() -> None:
