@@ -43,12 +43,15 @@ def to_and_fro(low: float, high: float) -> Value:
             "move by 0.10 spreads from grid to grid; they are 0.90 spreads from the data (at first 0.90), and 90% as",
         ),
         ({"samples__distance": 0.9, "samples__change": 0.1, **SURE}, STUCK, "move by 0.10"),
+        # the first grid, of BatchNorm's first averages, was another
+        ({"samples__distance": lambda k: 0.5 if k else 0.9, "samples__change": 0.1}, STUCK, "(at first 0.50)"),
+        ({"samples__spread": lambda k: 0.35 if k else 0.05, "samples__change": 0.1}, STUCK, "(at first 35%)"),
         # all alike from the start, however near to the data they lie
         ({"samples__distance": 0.03, "samples__spread": 0.1, "samples__change": 0.0}, STUCK, "and 10% as varied"),
         ({"samples__duplicates": 0.9, **SLOWING}, COLLAPSE, "90% of the samples have a near-duplicate"),
         ({"samples__spread": falling, **SLOWING}, COLLAPSE, "differ from one another by 20%"),
         # though it stands still by now
-        ({"samples__spread": lambda k: 0.3 if k else 0.05, "samples__change": 0.1}, COLLAPSE, "another by 30%"),
+        ({"samples__spread": lambda k: 0.3 if k > 1 else 0.9, "samples__change": 0.1}, COLLAPSE, "another by 30%"),
         ({"samples__classes": 0.1, **SLOWING}, COLLAPSE, "fall to 10% of the data's classes"),
         (
             {"samples__spread": falling, "evaluation__recall_cnn": 0.07, "evaluation__coverage_cnn": 0.2, **SLOWING},

@@ -48,7 +48,7 @@ def standing_still(history: History) -> Symptom | None:
     if not _stuck(history) or (_sure(history) and _shrunk(history) is not None):
         return None  # or G would learn if D let it
     moved, away = history.sampled("change", TREND - 1), history.sampled("distance", TREND)
-    first = history.grids[0]
+    first = history.grids[1]
     return Symptom(
         f"samples of the same latents move by {fmean(moved):.2f} spreads from grid to grid; they are {away[-1]:.2f} "
         f"spreads from the data (at first {first['samples/distance']:.2f}), and {_spread(history, 1)[-1]:.0%} as "
@@ -57,13 +57,16 @@ def standing_still(history: History) -> Symptom | None:
 
 
 def _stuck(history: History) -> bool:
-    """Samples don't change, and are as bad as at the start: far away, or all alike."""
+    """Samples don't change, and are as bad as at the second grid: far away, or all alike.
+
+    At the first one, of step 0, BatchNorm's averages are not yet those of any images.
+    """
     away, spread, moved = (history.sampled(name, TREND) for name in ("distance", "spread", "change"))
     if len(away) < TREND or median(moved[1:]) > STILL or max(away) - min(away) > STEADY:
         return False
-    first = history.grids[0]
+    first = history.grids[1]
     far = away[-1] > FAR and away[-1] > HARDLY * first["samples/distance"]
-    return far or (spread[-1] < ALIKE and spread[-1] < first["samples/spread"] + 0.1)  # BatchNorm's averages again
+    return far or (spread[-1] < ALIKE and abs(spread[-1] - first["samples/spread"]) < 2 * STEADY)
 
 
 def collapsed(history: History) -> Symptom | None:
