@@ -14,7 +14,7 @@ from gan_exp.diagnosis.verdicts import Doctor
 from gan_exp.run_dir import RunDir
 
 DOCUMENT = ROOT / "docs/doctor.md"
-SEEDS = (1, 2)  # the thresholds were chosen on runs of seed 100, and seed 0 showed a fault
+SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
 
 
 class Case(NamedTuple):
@@ -28,6 +28,13 @@ class Case(NamedTuple):
     def right(self) -> bool:
         """No healthy run may ever be told anything else."""
         return self.verdict in self.run.truth and (self.run.truth != ("healthy",) or not self.told)
+
+    @property
+    def cell(self) -> str:
+        """What is wrong is bold: of a healthy run also what was told of it on the way."""
+        if self.right:
+            return f"{self.verdict}, {self.since:,}"
+        return f"**{', '.join((self.verdict, *self.told)) if self.run.truth == ('healthy',) else self.verdict}**"
 
 
 def judge(folder: Path, run: Run, seed: int) -> Case:
@@ -43,12 +50,12 @@ def judge(folder: Path, run: Run, seed: int) -> Case:
 
 
 def table(cases: list[Case]) -> str:
-    rows = [["run", "seed", "made so by", "truth", "verdict", "since step", "on the way"]]
-    for case in cases:
-        verdict = case.verdict if case.right else f"**{case.verdict}**"
-        truth = " or ".join(case.run.truth)
-        told = ", ".join(case.told)
-        rows.append([case.run.name, str(case.seed), case.run.made, truth, verdict, str(case.since), told])
+    """A row a run, a column a seed."""
+    seeds = sorted({case.seed for case in cases})
+    rows = [["run", "made so by", "truth", *(f"seed {seed}" for seed in seeds)]]
+    for run in dict.fromkeys(case.run for case in cases):
+        cells = {case.seed: case.cell for case in cases if case.run == run}
+        rows.append([run.name, run.made, " or ".join(run.truth), *(cells.get(seed, "") for seed in seeds)])
     return as_markdown(rows)
 
 
