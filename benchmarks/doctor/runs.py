@@ -134,7 +134,7 @@ def _of_both() -> list[Run]:
         Run("burst ring", diverged, fast, (*POINTS, "dataset=ring", "optimizer=sgd", "lr=1e3")),
         Run("noisy mlp", stalled, noise, (*MLP, *noisy)),
         Run("noisy mlp hinge", stalled, noise, (*MLP, *noisy, "loss=hinge", "penalty=r1")),
-        Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy, "steps=6000")),
+        Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy)),
     ]
 
 

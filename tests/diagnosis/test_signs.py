@@ -134,7 +134,7 @@ def test_more_varied_than_the_data_is_no_way_out_of_a_collapse() -> None:
     ("changes", "count", "verdict"),
     [
         ({"samples__distance": lambda k: max(0.5 / (k + 1), 0.1)}, 40, "stalled"),
-        ({"samples__distance": lambda k: max(0.5 / (k + 1), 0.1)}, 15, "healthy"),  # too few grids to say
+        ({"samples__distance": lambda k: max(0.5 / (k + 1), 0.1)}, 29, "healthy"),  # too few grids to say
         ({"samples__distance": lambda k: 0.5 / (k + 1)}, 40, "healthy"),
         ({"samples__distance": 0.1, "samples__variety": lambda k: 0.3 + 0.01 * k}, 40, "healthy"),
         ({"samples__distance": 0.1, "samples__spread": lambda k: 1 + 0.02 * k}, 40, "stalled"),  # no gain

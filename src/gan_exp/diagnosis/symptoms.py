@@ -27,7 +27,7 @@ BACK_AND_FORTH = 0.04  # of the distance: how far it goes and comes back from gr
 BY_HEART = 0.8  # how often D puts a training image above a held-out one
 COPIES = 0.5  # share of samples that are half as far from a training image as those are from each other
 NEARER_THAN_UNSEEN = 0.2  # share of samples, where 0.01 is honest
-LEAST_GRIDS = 16  # before it is said that a run has stalled
+LEAST_GRIDS = 30  # before it is said that a run has stalled
 GAIN = 0.1  # of a measure, from one quarter of a run to the one after the next
 
 
