@@ -82,6 +82,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def logged_lines(path: Path) -> list[dict[str, Any]]:
+    """The logged means among them: grids of samples have lines of their own."""
+    return [line for line in read_lines(path) if "loss/generator" in line]
+
+
 def assert_same(first: Any, second: Any, where: str = "") -> None:
     """Bit by bit, through containers."""
     assert type(first) is type(second), where

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import logged_lines
 from gan_exp import __version__, cli
 from gan_exp.commands import dashboard, train
 from gan_exp.errors import TrainingFault, UserError
@@ -61,7 +62,14 @@ def test_nothing_heavy_is_imported_before_a_command_is_chosen(words: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "words", [["train", "--help"], ["completion", "bash"], ["__complete", "gan-exp train mod"], ["dashboard", "--help"]]
+    "words",
+    [
+        ["train", "--help"],
+        ["completion", "bash"],
+        ["__complete", "gan-exp train mod"],
+        ["dashboard", "--help"],
+        ["doctor", "--help"],
+    ],
 )
 def test_help_and_tab_need_no_torch(words: list[str]) -> None:
     assert not {"torch", "hydra", "omegaconf"} & set(imported_by(words))
@@ -176,5 +184,5 @@ def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in
     steps = ended["step"] + 2
     assert cli.main(["resume", "run", f"steps={steps}"]) == 0
     assert json.loads(status.read_text())["state"] == "finished"
-    logged = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    logged = [line["step"] for line in logged_lines(Path("run/metrics.jsonl"))]
     assert logged == list(range(1, steps + 1))

@@ -14,6 +14,9 @@ from gan_exp.checkpoint import data_spec, load_newest
 from gan_exp.config import Config
 from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
+from gan_exp.diagnosis.divergence import Divergence
+from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.verdicts import diverged
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.evaluation.in_training import refuse_unmeasurable
 from gan_exp.monitor.display import Display
@@ -145,24 +148,24 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display) 
         trainer = make_trainer()
         first_step = trainer.state.step
         stopped_by = trainer.train()
-        step, metrics = trainer.state.step, trainer.metrics
+        step = trainer.state.step
         if stopped_by is not None:
-            run.write_status("interrupted", step, stopped_by.name, metrics=metrics)
+            run.write_status("interrupted", step, stopped_by.name, **trainer.standing)
             display.say(f"interrupted at step {step}; go on with: gan-exp resume {run.path}")
             raise Interrupted(stopped_by, told=True)
         trainer.animate()
         seconds = round(trainer.seconds, 3)
-        run.write_status("finished", step, metrics=metrics, train_seconds=seconds)
+        run.write_status("finished", step, **trainer.standing, train_seconds=seconds)
     except Interrupted as interruption:  # in the middle of something, if it comes from a second signal
         if trainer is None or trainer.stop.received is None or run.read_status().get("state") != "interrupted":
             _leave_at_once(run, interruption, display)
         raise Interrupted(interruption.signal, told=True) from None
     except Exception as error:
         fault = _explain(error, run, trainer)
-        _write_failure(run, 0 if trainer is None else trainer.state.step, error, fault)
+        _write_failure(run, trainer, error, fault)
         display.stop()
         raise fault from error
-    display.show(closing_table(run, metrics, trainer.seconds, step - first_step))
+    display.show(closing_table(run, trainer.metrics, trainer.seconds, step - first_step, trainer.checkup.verdicts))
     display.show_preview()
     if trainer.evaluation is not None:
         display.say(trainer.evaluation.closing_line())
@@ -214,10 +217,15 @@ def _disk_trouble(error: OSError, run: RunDir) -> str:
     return f"{what}; mend the disk"
 
 
-def _write_failure(run: RunDir, step: int, error: Exception, fault: Exception) -> None:
+def _write_failure(run: RunDir, trainer: Trainer | None, error: Exception, fault: Exception) -> None:
     """As far as the disk allows."""
+    step = 0 if trainer is None else trainer.state.step
+    details: dict[str, Any] = {}
+    if trainer is not None and isinstance(error, Divergence):
+        facts = facts_of(trainer.config.model_dump())
+        details["doctor"] = [diverged(str(error), facts, trainer.metrics).plain()]
     with suppress(OSError):
-        run.write_status("failed", step, str(fault))
+        run.write_status("failed", step, str(fault), **details)
     if not isinstance(error, TrainingFault | UserError):
         with suppress(OSError), run.log.open("a", encoding="utf-8") as log:
             traceback.print_exception(error, file=log)

@@ -33,6 +33,11 @@ class TrainingState:
         self._generator_buffers = list(self.generator.buffers())
 
     @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Those that are trained."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    @property
     def averages(self) -> bool:
         return self.generator_ema is not self.generator
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,15 +12,18 @@ from torch import Tensor
 from gan_exp.augment import ADA
 from gan_exp.build import build, build_batches, build_rules
 from gan_exp.checkpoint import data_content, save_checkpoint, write_checkpoint
+from gan_exp.checkup import Checkup
 from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
-from gan_exp.divergence import likely_cause
-from gan_exp.errors import TrainingFault
+from gan_exp.diagnosis.divergence import Divergence, describe_divergence
+from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.finite import all_finite, broken_parts
 from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.fast_path import choose_player
+from gan_exp.monitor.diagnosis import as_markdown
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
-from gan_exp.monitor.metrics_log import MetricsLog
+from gan_exp.monitor.metrics_log import MetricsLog, read_metrics
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.monitor.window import Window, gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
@@ -72,6 +75,8 @@ class Trainer:
             self.window.load_state_dict(checkpoint["window"])
             resumed_at = state.step
         self.metrics_log = MetricsLog(run.metrics, resumed_at)
+        self.checkup = Checkup(config, data, device, (checkpoint or {}).get("doctor"), read_metrics(run.metrics))
+        display.diagnose(self.checkup.verdicts)
         text = run.config.read_text(encoding="utf-8")
         self.tensorboard: TensorBoardLog | None = None
         with self._unpromised("TensorBoard's events"):
@@ -88,7 +93,7 @@ class Trainer:
     def train(self) -> signal.Signals | None:
         """Play until `config.steps` or a signal, which is returned; the last state is saved either way.
 
-        Raises TrainingFault when the game is no longer finite.
+        Raises Divergence when the game is no longer finite.
         """
         began = time.perf_counter()
         self._rate_mark = (began, self.state.step)
@@ -98,7 +103,7 @@ class Trainer:
                 # In this order: what a run goes on from once there is a checkpoint, the grid of step 0 is a part of.
                 self.sample()
                 self.save()
-            self.run.write_status("running", self.state.step)
+            self.run.write_status("running", self.state.step, **self.standing)
             if self.evaluation is not None and self._evaluation_due:
                 self.evaluate(self.evaluation)
                 self.save()
@@ -198,10 +203,28 @@ class Trainer:
         if broken:
             raise self._divergence(f"{broken[0]} is {metrics[broken[0]]}", broken_steps)
         self.metrics = metrics
-        self.metrics_log.add(step, metrics)
-        self._tell_tensorboard(lambda log: log.add_scalars(metrics, step))
+        self._record(metrics)
         self.display.update(step, metrics)
-        self.run.write_status("running", step, metrics=metrics)
+        self.run.write_status("running", step, **self.standing)
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """What status.json says beside the step."""
+        return {"metrics": self.metrics, "doctor": [verdict.plain() for verdict in self.checkup.verdicts]}
+
+    def _record(self, values: Mapping[str, float]) -> None:
+        """To the log and TensorBoard, and to the doctor, whose verdict is told where it changes."""
+        step = self.state.step
+        self.metrics_log.add(step, values)
+        self._tell_tensorboard(lambda log: log.add_scalars(values, step))
+        is_new = False
+        with self._unpromised("the doctor's verdict"):
+            is_new = self.checkup.note(step, values)
+        if is_new:
+            verdicts = self.checkup.verdicts
+            self.display.diagnose(verdicts, step)
+            self._tell_tensorboard(lambda log: log.add_text("doctor", as_markdown(verdicts), step))
+            self.run.write_status("running", step, **self.standing)
 
     @torch.no_grad()
     def sample(self, report: DiscriminatorReport | None = None) -> None:
@@ -220,6 +243,11 @@ class Trainer:
         with self._unpromised("the grid of samples"):
             write_atomically(self.run.sample_grid(step), png)
         self._tell_tensorboard(lambda log: log.add_png("samples", png, (height, width), channels, step))
+        evidence: dict[str, float] = {}
+        with self._unpromised("what the doctor looks at"):
+            evidence = self.checkup.gather(self.state)
+        if evidence:
+            self._record(evidence)
         if report is not None:
             self._tell_tensorboard(lambda log: log.add_logits(report.real_logits, report.fake_logits, step))
         with self._unpromised("the preview"):
@@ -241,8 +269,7 @@ class Trainer:
         self._evaluation_due = False
         spent = evaluation.seconds - before
         scores, is_best = evaluation.record(measured, step, spent)
-        self.metrics_log.add(step, scores)
-        self._tell_tensorboard(lambda log: log.add_scalars(scores, step))
+        self._record(scores)
         if is_best:
             write_checkpoint(self.run.best, self._content())
         mark, marked_step = self._rate_mark
@@ -262,6 +289,7 @@ class Trainer:
         return {
             **self.state.state_dict(),
             "window": self.window.state_dict(),
+            "doctor": self.checkup.state_dict(),
             "best": None if self.evaluation is None else self.evaluation.best,
             "evaluation_due": self._evaluation_due,
             "config": self.config.model_dump(mode="json"),
@@ -293,33 +321,16 @@ class Trainer:
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
         """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
-        looked_at = (*tensors, *self._weights().values(), *self._gradients().values())
-        # A sum is not finite where one of its terms is not, and takes a fifth of the time of looking at each.
-        if not torch.stack([value.sum().isfinite() for value in looked_at]).all():
+        if not all_finite(self.state.networks, *tensors):
             raise self._divergence("the networks are no longer finite", self.window.broken_steps)
 
-    def _weights(self) -> dict[str, Tensor]:
-        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
-        return {f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()}
-
-    def _gradients(self) -> dict[str, Tensor]:
-        """Those that the last update of each network left."""
-        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
-        found = (
-            (f"{name}.{key}", value.grad) for name, net in networks.items() for key, value in net.named_parameters()
-        )
-        return {f"the gradient of {name}": gradient for name, gradient in found if gradient is not None}
-
-    def _divergence(self, sign: str, broken_steps: int) -> TrainingFault:
-        step = self.state.step - max(broken_steps - 1, 0)
-        parts = (self._weights(), self._gradients())
-        firsts = (next((name for name, value in part.items() if not value.isfinite().all()), None) for part in parts)
-        broken = [name for name in firsts if name is not None]
-        where = f"; {' and '.join(broken)} hold{'s' * (len(broken) == 1)} such values" if broken else ""
+    def _divergence(self, sign: str, broken_steps: int) -> Divergence:
         kept = self.run.list_checkpoints()
-        last = f"step {kept[-1][0]}" if kept else "none"
-        cause, remedy = likely_cause(self.config, self.metrics)
-        return TrainingFault(
-            f"step {step}: {sign}{where}: the game has diverged (last good checkpoint: {last}). "
-            f"Likely cause: {cause}; try {remedy}"
+        return describe_divergence(
+            step=self.state.step - max(broken_steps - 1, 0),
+            sign=sign,
+            broken=broken_parts(self.state.networks),
+            last_good=kept[-1][0] if kept else None,
+            facts=facts_of(self.config.model_dump()),
+            metrics=self.metrics,
         )

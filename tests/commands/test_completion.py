@@ -116,7 +116,7 @@ def test_yaml_of_ones_own(option: str, in_tmp: Path) -> None:
     assert candidates(f"gan-exp train {option} model=own model.generator.") == ["model.generator.depth="]
 
 
-@pytest.mark.parametrize("command", ["resume", "sample", "evaluate", "export", "dashboard"])
+@pytest.mark.parametrize("command", ["resume", "sample", "evaluate", "doctor", "export", "dashboard"])
 def test_runs(command: str, in_tmp: Path) -> None:
     Path("outputs/2026-01-02/one").mkdir(parents=True)
     Path("outputs/.hidden").mkdir()

@@ -1,10 +1,10 @@
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from builders import logged_lines, read_lines
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 
@@ -12,7 +12,7 @@ STEPS = 4  # of `run`
 
 
 def logged_steps(run: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line["step"] for line in logged_lines(run / "metrics.jsonl")]
 
 
 def test_more_steps(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,16 +38,16 @@ def test_latest(run: Path) -> None:
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(run: Path) -> None:
     """As after a crash at step 3: the newest checkpoint is of step 2, and what was logged later is done again."""
-    whole = (run / "metrics.jsonl").read_text()
+    whole = read_lines(run / "metrics.jsonl")
     RunDir(run).checkpoint(STEPS).unlink()
     RunDir(run).write_status("running", 3)
     assert main(["resume", "run"]) == 0
     assert RunDir(run).read_status()["state"] == "finished"
     assert logged_steps(run) == [1, 2, 3, 4]
-    again = (run / "metrics.jsonl").read_text()
-    for before, after in zip(whole.splitlines(), again.splitlines(), strict=True):
-        for tag in ("loss/discriminator", "loss/generator", "accuracy/real"):
-            assert json.loads(before)[tag] == json.loads(after)[tag]
+    again = read_lines(run / "metrics.jsonl")
+    for line in (*whole, *again):
+        line.pop("progress/images_per_sec", None)
+    assert again == whole
 
 
 def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

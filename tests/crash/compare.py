@@ -70,7 +70,7 @@ def _metrics(first: RunDir, second: RunDir) -> list[str]:
 
 def _untimed(line: str) -> dict[str, float]:
     values: dict[str, float] = json.loads(line)
-    del values[TIMING]
+    values.pop(TIMING, None)
     return values
 
 

@@ -58,7 +58,7 @@ def candidates(line: str) -> list[str]:
         found = list(COMMANDS)
     elif before[1] == "train":
         found = _settings(before[2:], word)
-    elif before[1] in ("resume", "sample", "evaluate", "export", "dashboard"):
+    elif before[1] in ("resume", "sample", "evaluate", "doctor", "export", "dashboard"):
         found = _runs(word)
     elif before[1] == "completion":
         found = list(SCRIPTS)

@@ -111,10 +111,11 @@ class PackedImages:
         held_out = torch.tensor([_fraction(image) < share for image in self.images])
         if held_out.all() or not held_out.any():
             raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
-        train, rest = (self._chosen(chosen) for chosen in (~held_out, held_out))
+        train, rest = (self.chosen(chosen) for chosen in (~held_out, held_out))
         return train, rest
 
-    def _chosen(self, chosen: Tensor) -> "PackedImages":
+    def chosen(self, chosen: Tensor) -> "PackedImages":
+        """Those at the indices, or under the mask, `chosen`."""
         labels = None if self.labels is None else self.labels[chosen]
         return replace(self, images=self.images[chosen], labels=labels, known_digest=None)
 

@@ -22,12 +22,12 @@ def judge_discriminator(
     """
     from sklearn.metrics import roc_auc_score
 
-    found = {"logit_train": _logits(config, discriminator, train)}
+    found = {"logit_train": logits(config, discriminator, train)}
     if held_out is not None:
-        found["logit_held_out"] = _logits(config, discriminator, held_out)
+        found["logit_held_out"] = logits(config, discriminator, held_out)
     if not config.conditional:
-        found["logit_fake"] = _logits(config, discriminator, PackedImages(samples, extent=train.extent))
-    scores = {name: logits.mean().item() for name, logits in found.items()}
+        found["logit_fake"] = logits(config, discriminator, PackedImages(samples, extent=train.extent))
+    scores = {name: values.mean().item() for name, values in found.items()}
     if held_out is not None:
         on_train, on_held_out = found["logit_train"], found["logit_held_out"]
         truth = [1] * len(on_train) + [0] * len(on_held_out)
@@ -36,7 +36,7 @@ def judge_discriminator(
 
 
 @torch.no_grad()
-def _logits(config: Config, discriminator: nn.Module, data: PackedImages) -> Tensor:
+def logits(config: Config, discriminator: nn.Module, data: PackedImages) -> Tensor:
     """[N / pac] on the CPU, of at most 5,000 images."""
     device = next(discriminator.parameters()).device
     chosen = choose(len(data.images), MOST_LOGITS).to(data.images.device)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.monitor.diagnosis import verdict_line
 from gan_exp.monitor.preview import Preview
 
 REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
@@ -44,6 +46,7 @@ class Display:
         self._total_steps = total_steps
         self._metrics: Mapping[str, float] = {}
         self._preview: Preview | None = None
+        self._verdicts: Sequence[Verdict] = ()
         self._trends: dict[str, deque[float]] = {}
         self._progress = Progress(
             BarColumn(bar_width=None),
@@ -118,6 +121,14 @@ class Display:
         if not self.live:
             self._print(line, soft_wrap=True, markup=False)
 
+    def diagnose(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
+        """What holds now; with a `step`, what is new among it has a line of its own."""
+        before = {verdict.name for verdict in self._verdicts}
+        self._verdicts = verdicts
+        for verdict in verdicts:
+            if step is not None and verdict.name not in before:
+                self.say(f"doctor at step {step}: {verdict.line()}")
+
     def preview(self, images: Tensor) -> None:
         """Samples, uint8 [N, C, H, W]."""
         self._preview = Preview(images)
@@ -148,7 +159,10 @@ class Display:
         rate = self._rate()
         text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
         self._progress.update(self._task, completed=self.step, rate=text)
-        parts: list[RenderableType] = [Text(self._title, style="bold", no_wrap=True), self._scores(), self._progress]
+        parts: list[RenderableType] = [Text(self._title, style="bold", no_wrap=True), self._scores()]
+        if self._verdicts:
+            parts.append(verdict_line(self._verdicts))
+        parts.append(self._progress)
         if self._preview is not None:
             parts.append(self._preview)
         return Group(*parts)

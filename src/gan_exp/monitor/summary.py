@@ -1,7 +1,7 @@
 """The networks layer by layer, and how a run ended, as tables."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from rich.table import Table
@@ -9,6 +9,7 @@ from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.run_dir import RunDir
 
 
@@ -48,7 +49,9 @@ def _count(network: nn.Module) -> int:
     return sum(tensor.numel() for tensor in (*network.parameters(), *averages))
 
 
-def closing_table(run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int) -> Table:
+def closing_table(
+    run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int, verdicts: Sequence[Verdict] = ()
+) -> Table:
     """How it ended, and where everything lies."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -57,6 +60,8 @@ def closing_table(run: RunDir, metrics: Mapping[str, float], seconds: float, ste
         if tag in metrics:
             table.add_row(tag, f"{metrics[tag]:.4f}")
     table.add_row("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
+    for verdict in verdicts:
+        table.add_row("doctor", Text(verdict.line()))
     grids = run.list_sample_grids()
     if grids:
         table.add_row("samples", Text(str(grids[-1][1])))

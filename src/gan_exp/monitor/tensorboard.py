@@ -89,6 +89,9 @@ class TensorBoardLog:
         for tag, logits in (("logits/real", real_logits), ("logits/fake", fake_logits)):
             self._add(step, histogram(tag, logits.float().cpu().numpy(), HISTOGRAM_BINS))
 
+    def add_text(self, tag: str, markdown: str, step: int) -> None:
+        self._add(step, summary_text(tag, markdown))
+
     def add_png(self, tag: str, png: bytes, size: tuple[int, int], channels: int, step: int) -> None:
         """A picture of `size` (height, width) that is encoded already: encoding it anew costs 39 ms."""
         image = Summary.Image(height=size[0], width=size[1], colorspace=channels, encoded_image_string=png)

@@ -1,0 +1,28 @@
+"""Plays the runs one after the other, each in a directory of its own below `folder`."""
+
+import contextlib
+import io
+import time
+from pathlib import Path
+
+from benchmarks.doctor.runs import RHYTHM, Run
+from gan_exp.cli import main
+
+
+def directory(folder: Path, run: Run, seed: int) -> Path:
+    return folder / f"{run.name.replace(' ', '-').replace(',', '')}-{seed}"
+
+
+def play(folder: Path, run: Run, seed: int) -> None:
+    """Train it where it was not, on the threads that OMP_NUM_THREADS says. Seeds differ between trials only."""
+    place = directory(folder, run, seed)
+    if (place / "status.json").exists():
+        return
+    began = time.process_time()
+    overrides = [*RHYTHM, *run.overrides, f"seed={seed}", "device=cpu", f"hydra.run.dir={place}"]
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+        code = main(["train", *overrides])
+    print(f"{run.name}: exit code {code}, {time.process_time() - began:.1f} CPU s {told.getvalue()[-300:]}", flush=True)
+    if code not in (0, 1):
+        raise SystemExit(f"{run.name}: {told.getvalue()}")

@@ -1,0 +1,141 @@
+"""The runs: healthy ones, and ones made to fail in each way. The truth was written down before any verdict was seen."""
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    name: str
+    truth: tuple[str, ...]  # verdicts that are right; more than one where the construction leads to either
+    made: str  # what makes it so
+    overrides: tuple[str, ...]
+
+
+RHYTHM = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000", "display=quiet")
+MLP = ("model.generator.widths=[128,256]", "model.discriminator.widths=[256,128]", "steps=1500")
+DCGAN = ("model=dcgan", "model.generator.width=8", "model.discriminator.width=8", "steps=1000", "batch_size=32")
+POINTS = (
+    "model=points",
+    "model.generator.widths=[128,128,128]",
+    "model.discriminator.widths=[64,64,64]",
+    "latent_dim=2",
+    "batch_size=100",
+    "steps=2000",
+    "dataset.count=20000",
+    "lr=1e-3",
+)
+SMOOTH = (
+    "loss=rpgan",
+    "penalty=r1_r2",
+    "optimizer.generator.betas=[0.0,0.99]",
+    "optimizer.discriminator.betas=[0.0,0.99]",
+)
+CRITIC = ("loss=wgan", "loss.clip=null", "penalty=wgan_gp", "n_critic=3")
+MNIST = ("dataset=mnist", "dataset.resize=16")
+FEW = "dataset.held_out=0.97"  # leaves about 50 digits to train on
+STARVED = "optimizer.generator.lr=1e-8"
+
+
+def _healthy() -> list[Run]:
+    def run(name: str, *overrides: str) -> Run:
+        return Run(name, ("healthy",), "usual settings", overrides)
+
+    return [
+        run("digits mlp", *MLP),
+        run("digits mlp hinge sn", *MLP, "loss=hinge", "spectral_norm=true"),
+        run("digits mlp hinge r1", *MLP, "loss=hinge", "penalty=r1"),
+        run("digits mlp lsgan", *MLP, "loss=lsgan"),
+        run("digits mlp wgan_gp", *MLP, *CRITIC),
+        run("digits mlp rpgan", *MLP, *SMOOTH),
+        run("digits mlp, some held out", *MLP, "dataset.held_out=0.2"),
+        run("digits dcgan", *DCGAN),
+        run("digits dcgan hinge", *DCGAN, "loss=hinge", "penalty=r1"),
+        run("digits dcgan diffaugment", *DCGAN, "augment=diffaugment", "augment.cutout=0"),
+        run("mnist mlp", *MLP, *MNIST),
+        run("mnist mlp rpgan", *MLP, *MNIST, *SMOOTH),
+        run("mnist dcgan", *DCGAN, *MNIST),
+        run("ring points rpgan", *POINTS, *SMOOTH, "dataset=ring"),
+        run("grid points rpgan", *POINTS, *SMOOTH, "dataset=grid"),
+        run("ring points hinge r1_r2", *POINTS, "loss=hinge", "penalty=r1_r2", "dataset=ring"),
+        run("mnist mlp wgan_gp", *MLP, *MNIST, *CRITIC),
+    ]
+
+
+def _failing() -> list[Run]:
+    return [*_of_the_generator(), *_of_the_discriminator(), *_of_both()]
+
+
+def _of_the_generator() -> list[Run]:
+    stuck, starved = ("generator not learning",), "G's learning rate is 1e-8"
+    collapse, strong = ("generator collapse",), "G's learning rate is 50 times D's or more"
+    fast = ("optimizer.generator.lr=2e-3", "optimizer.discriminator.lr=4e-5")
+    faster = ("optimizer.generator.lr=1e-2", "optimizer.discriminator.lr=1e-4")
+    return [
+        Run("starved mlp", stuck, starved, (*MLP, STARVED)),
+        Run("starved mlp hinge", stuck, starved, (*MLP, STARVED, "loss=hinge", "penalty=r1")),
+        Run("starved mlp wgan_gp", stuck, starved, (*MLP, *CRITIC, STARVED)),
+        Run("starved dcgan", stuck, starved, (*DCGAN, STARVED)),
+        Run("starved ring", stuck, starved, (*POINTS, *SMOOTH, "dataset=ring", STARVED)),
+        Run("starved grid", stuck, starved, (*POINTS, *SMOOTH, "dataset=grid", STARVED)),
+        Run("strong G, mlp", collapse, strong, (*MLP, *fast)),
+        Run("strong G, mlp hinge", collapse, strong, (*MLP, *fast, "loss=hinge")),
+        Run("strong G, mlp lsgan", collapse, strong, (*MLP, *fast, "loss=lsgan")),
+        Run("strong G, mnist mlp", collapse, strong, (*MLP, *MNIST, *fast)),
+        Run("strong G, mnist mlp hinge", collapse, strong, (*MLP, *MNIST, *fast, "loss=hinge")),
+        Run("strong G, grid hinge", collapse, strong, (*POINTS, "dataset=grid", *faster, "loss=hinge")),
+        Run(
+            "conditional mlp",
+            collapse,
+            "D, told the classes, is too much for an MLP on few images",
+            (*MLP, "conditional=true"),
+        ),
+    ]
+
+
+def _of_the_discriminator() -> list[Run]:
+    wins, memorising = ("discriminator wins",), ("memorising",)
+    sure, slow = "D learns 20 times as fast, 5 times a step, with the saturating loss", "D learns 100 times as fast"
+    ahead = ("optimizer.discriminator.lr=2e-3", "optimizer.generator.lr=1e-4", "n_critic=5", "loss=minimax")
+    far_ahead = ("optimizer.discriminator.lr=2e-3", "optimizer.generator.lr=2e-5", "n_critic=5")
+    few = "50 images to train on"
+    return [
+        Run("sure D, mlp", wins, sure, (*MLP, *ahead)),
+        Run("sure D, mnist mlp", wins, sure, (*MLP, *MNIST, *ahead)),
+        Run("sure D, dcgan", wins, sure, (*DCGAN, *ahead)),
+        Run("sure D, mlp hinge", wins, slow, (*MLP, *far_ahead, "loss=hinge", "steps=800")),
+        Run("sure D, mlp lsgan", wins, slow, (*MLP, *far_ahead, "loss=lsgan", "steps=800")),
+        Run("few images, mlp", memorising, few, (*MLP, FEW)),
+        Run("few images, mlp hinge", memorising, few, (*MLP, FEW, "loss=hinge", "penalty=r1")),
+        Run("few images, mlp rpgan", memorising, few, (*MLP, FEW, *SMOOTH)),
+        Run(
+            "few images, dcgan", memorising, few, (*DCGAN, FEW, "model.discriminator.width=16", "lr=1e-3", "steps=2000")
+        ),
+    ]
+
+
+def _of_both() -> list[Run]:
+    swings, diverged, stalled = ("oscillation",), ("diverged",), ("stalled",)
+    loose = "a critic that is hardly bounded, a high learning rate, momentum, no average"
+    hasty = "25 times the usual learning rate, momentum, no average"
+    fast = "learning rates far too high"
+    noise = "D sees so much noise that G has soon learned all that shows through it"
+    betas = ("optimizer.generator.betas=[0.9,0.999]", "optimizer.discriminator.betas=[0.9,0.999]")
+    swing = (*betas, "ema_halflife_kimg=0")
+    critic = ("loss=wgan", "loss.clip=0.3")
+    noisy = ("instance_noise=1.0", "steps=4000")
+    return [
+        Run("swinging ring wgan", swings, loose, (*POINTS, "dataset=ring", *critic, *swing, "lr=2e-3")),
+        Run("swinging grid wgan", swings, loose, (*POINTS, "dataset=grid", *critic, *swing, "lr=2e-3")),
+        Run("swinging mlp", swings, hasty, (*MLP, *swing, "lr=5e-3")),
+        Run("swinging mnist mlp", swings, hasty, (*MLP, *MNIST, *swing, "lr=5e-3")),
+        Run("swinging mlp wgan", swings, loose, (*MLP, *critic, *swing, "lr=5e-3")),
+        Run("burst mlp lsgan", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e4", "loss=lsgan")),
+        Run("burst mlp hinge", diverged, fast, (*MLP, "optimizer=sgd", "lr=1e3", "loss=hinge")),
+        Run("burst mlp wgan", diverged, fast, (*MLP, "loss=wgan", "loss.clip=null", "lr=0.5")),
+        Run("burst ring", diverged, fast, (*POINTS, "dataset=ring", "optimizer=sgd", "lr=1e3")),
+        Run("noisy mlp", stalled, noise, (*MLP, *noisy)),
+        Run("noisy mlp hinge", stalled, noise, (*MLP, *noisy, "loss=hinge", "penalty=r1")),
+        Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy)),
+    ]
+
+
+RUNS = [*_healthy(), *_failing()]

@@ -1,0 +1,102 @@
+"""`gan-exp doctor RUN`: how the game stands or ended, why that is said, and what to try next (no torch)."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gan_exp.commands.arguments import Parser
+from gan_exp.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from gan_exp.diagnosis.history import Record
+    from gan_exp.diagnosis.verdicts import Verdict
+
+
+def run(arguments: list[str]) -> int:
+    parser = Parser("doctor", "Say how a run is doing: a finished, a failed or a running one.")
+    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    options = parser.parse_args(arguments)
+    run_dir = RunDir.open(options.run)
+
+    _show(run_dir, *examine(run_dir))
+    return 0
+
+
+def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
+    """What is known of the run, and what holds at its end; no verdicts where it is too early to say."""
+    from gan_exp.diagnosis.divergence import DIVERGED
+    from gan_exp.diagnosis.facts import facts_of
+    from gan_exp.diagnosis.verdicts import diagnose, diverged
+
+    facts, records, status = facts_of(run_dir.read_config()), _records(run_dir), run_dir.read_status()
+    reason = str(status.get("reason") or "")
+    if status.get("state") == "failed" and DIVERGED in reason:
+        last = next((record for record in reversed(records) if "loss/generator" in record), {})
+        return records, (diverged(reason, facts, last),)
+    return records, diagnose(facts, records)
+
+
+def _records(run_dir: RunDir) -> "list[Record]":
+    """What the run wrote, and what `gan-exp evaluate` measured of it, in the order of the steps."""
+    from gan_exp.monitor.metrics_log import read_metrics
+
+    lines = read_metrics(run_dir.metrics) if run_dir.metrics.exists() else []
+    records: list[Record] = [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
+    for path in sorted(run_dir.checkpoints.glob("*.evaluation.json")):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            scores = {f"evaluation/{name}": float(value["mean"]) for name, value in report["metrics"].items()}
+            records.append({"step": int(report["step"]), **scores})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # not one of ours
+    return sorted(records, key=lambda record: record["step"])
+
+
+def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
+    from rich.console import Console
+
+    from gan_exp.monitor.diagnosis import verdict_table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
+    grids = sum("samples/spread" in record for record in records)
+    logs = sum("loss/generator" in record for record in records)
+    evaluations = sum(any(tag.startswith("evaluation/") for tag in record) for record in records)
+    looked = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
+    status = run_dir.read_status()
+    state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
+    console.print(f"{run_dir.path}: {state}; {looked}", soft_wrap=True, markup=False)
+    for verdict in verdicts:
+        console.print()
+        console.print(verdict_table(verdict))
+    if verdicts and verdicts[0].remedies:
+        words = with_override(_words(run_dir), verdicts[0].remedies[0])
+        console.print(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}", soft_wrap=True, markup=False)
+    if not verdicts and logs and not grids:
+        console.print("nothing to go by: the version that trained this run kept no evidence from its samples")
+    elif not verdicts:
+        console.print("too early to say: it takes three grids of samples and 500 steps")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _words(run_dir: RunDir) -> list[str]:
+    """The overrides that the run was trained with; "..." where they aren't told in full."""
+    try:
+        words = json.loads(run_dir.environment.read_text(encoding="utf-8"))["command"][1:]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["..."]
+    options = [word for word in words if not isinstance(word, str) or word.startswith("-") or "=" not in word]
+    return ["..."] if options else [word for word in words if not word.startswith(("hydra.", "display="))]
+
+
+def with_override(words: list[str], remedy: str) -> list[str]:
+    """`words` with those of `remedy`, which take the place of the same keys, and of what lies in the same groups."""
+    new = remedy.split()
+    keys = [word.partition("=")[0] for word in new]
+    kept = [word for word in words if not any(word.startswith((f"{key}=", f"{key}.")) for key in keys)]
+    return kept + new

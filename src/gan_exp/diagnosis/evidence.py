@@ -1,0 +1,105 @@
+"""What a handful of samples tells of a generator, at the cost of a step or two: no trained features, no whole data set.
+
+All distances are Euclidean between averaged-down pixels (points: coordinates), and are told in proportion to the same
+among the data, so that one threshold serves every data set.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.streams import Streams
+
+SIDE = 16  # pixels: larger images are averaged down to it
+MOST_REFERENCES = 2048  # training images that samples are compared with
+CLOSE = 0.01  # of the data's own distances to their nearest, the share that counts as close: its quantile
+
+
+class SampleEvidence:
+    """Compares samples with `count` images of the data as the samples' equals, and with up to 2,048 references.
+
+    `labels` int64 [count] are those of the equals, None without labels: samples of a conditional game made for them
+    come in the data's proportions. `previous` is what the samples were at the last comparison, for a checkpoint.
+    """
+
+    def __init__(self, data: PackedImages, count: int) -> None:
+        order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor"))[:MOST_REFERENCES]
+        order = order.to(data.images.device)
+        self._references = features(normalise(data.images[order]))  # [R, F]
+        self._classes = None if data.labels is None else data.labels[order].cpu()
+        equals = torch.arange(count) % len(order)
+        self.labels = None if self._classes is None else self._classes[equals]
+        self.previous: Tensor | None = None
+        real = self._references[equals]
+        distances = _distances(real, self._references)
+        distances[torch.arange(count), equals] = torch.inf  # an image is not its own neighbour
+        nearest, places = distances.min(dim=1)
+        nearest[nearest.isinf()] = 0.0  # a data set of one image
+        self._spread = _spread(real)
+        self._distance = nearest.median().item()
+        self._close = nearest.quantile(CLOSE).item()
+        self._variety = len(places.unique())
+        self._even = None if self._classes is None else _evenness(self._classes[places])
+
+    def compare(self, samples: Tensor) -> dict[str, float]:
+        """Of samples [N, C, H, W] in [-1, 1] (points: as they are), always of the same latents, by tag:
+
+        samples/spread      their mean distance from one another, 1 as the data's own; near 0 they are all alike
+        samples/distance    how much farther a sample is from its nearest reference than an image of the data is
+                            (medians), in mean distances within the data; 0 as the data, below 0 copies
+        samples/variety     how many references are nearest to one of them, 1 as of the data
+        samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
+        samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs
+        samples/copies      share of them that lie half as far from a reference as the data's median (of the data itself
+                            next to none of images, a fifth of points)
+        samples/change      mean distance from what the same latents gave last time; absent at the first time
+        """
+        now = features(samples)
+        nearest, places = _distances(now, self._references).min(dim=1)
+        among = _distances(now, now)
+        among.fill_diagonal_(torch.inf)
+        found = {
+            "spread": _spread(now) / self._spread,
+            "distance": (nearest.median().item() - self._distance) / self._spread,
+            "variety": len(places.unique()) / self._variety,
+            "duplicates": (among.min(dim=1).values < self._close).float().mean().item(),
+            "copies": (nearest < self._distance / 2).float().mean().item(),
+        }
+        if self._classes is not None and self._even is not None:
+            found["classes"] = _evenness(self._classes[places]) / self._even
+        if self.previous is not None and self.previous.shape == now.shape:
+            found["change"] = (now - self.previous).norm(dim=1).mean().item() / self._spread
+        self.previous = now
+        return {f"samples/{name}": value for name, value in found.items()}
+
+
+def features(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] as float32 [N, C * h * w] on the CPU, h and w at most 16."""
+    size = (min(SIDE, images.shape[2]), min(SIDE, images.shape[3]))
+    small = images if size == tuple(images.shape[2:]) else adaptive_avg_pool2d(images, size)
+    return small.flatten(1).cpu()
+
+
+def _distances(some: Tensor, others: Tensor) -> Tensor:
+    """[N, M]. By products it is faster, but as inexact as neighbours in a cloud of points are close."""
+    few = some.shape[1] < 16
+    return torch.cdist(some, others, compute_mode="donot_use_mm_for_euclid_dist" if few else "use_mm_for_euclid_dist")
+
+
+def _spread(points: Tensor) -> float:
+    """Mean distance of different points; never 0, so that one can divide by it."""
+    count = len(points)
+    return max(_distances(points, points).sum().item() / (count * (count - 1)), 1e-6)
+
+
+def _evenness(labels: Tensor) -> float:
+    """The number of equally frequent classes of the same entropy."""
+    shares = torch.bincount(labels).double() / len(labels)
+    return float(torch.special.entr(shares).sum().exp())
+
+
+def overfitting(train_logits: Tensor, held_out_logits: Tensor) -> float:
+    """The probability that D puts a training image above a held-out one: 0.5 where it has learned none by heart."""
+    higher = train_logits[:, None] - held_out_logits[None]
+    return ((higher > 0).double() + 0.5 * (higher == 0).double()).mean().item()

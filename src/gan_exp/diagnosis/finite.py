@@ -1,0 +1,38 @@
+"""Whether what two networks hold is finite, and where it is not."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+Networks = Mapping[str, nn.Module]
+
+
+def all_finite(networks: Networks, *tensors: Tensor) -> bool:
+    """Of all weights, buffers and gradients, and `tensors`; waits for the device."""
+    looked_at = (*tensors, *(value for part in (_weights, _gradients) for _, value in part(networks)))
+    # A sum is not finite where one of its terms is not, and takes a fifth of the time of looking at each.
+    return bool(torch.stack([value.sum().isfinite() for value in looked_at]).all())
+
+
+def broken_parts(networks: Networks) -> list[str]:
+    """The first of the weights and the first of the gradients that are not finite, by name."""
+    firsts = (
+        next((name for name, value in part(networks) if not value.isfinite().all()), None)
+        for part in (_weights, _gradients)
+    )
+    return [name for name in firsts if name is not None]
+
+
+def _weights(networks: Networks) -> Iterator[tuple[str, Tensor]]:
+    for name, network in networks.items():
+        for key, value in network.state_dict().items():
+            yield f"{name}.{key}", value
+
+
+def _gradients(networks: Networks) -> Iterator[tuple[str, Tensor]]:
+    """Those that the last update of each network left."""
+    for name, network in networks.items():
+        for key, parameter in network.named_parameters():
+            if parameter.grad is not None:
+                yield f"the gradient of {name}.{key}", parameter.grad

@@ -1,0 +1,106 @@
+"""Samples of known worth against known data: the data itself, noise, one image, half of the classes, copies."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from gan_exp.data.digits import digits
+from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.data.toys import ring
+from gan_exp.diagnosis.evidence import SampleEvidence, features, overfitting
+
+COUNT = 128
+DIGITS = digits()
+TRAIN, UNSEEN = DIGITS.chosen(torch.arange(0, 1000)), DIGITS.chosen(torch.arange(1000, 1797))
+
+
+def examine(samples: Tensor, data: PackedImages = TRAIN) -> dict[str, float]:
+    found = SampleEvidence(data, len(samples)).compare(samples)
+    return {tag.removeprefix("samples/"): value for tag, value in found.items()}
+
+
+def test_unseen_images_are_as_good_as_the_data() -> None:
+    found = examine(normalise(UNSEEN.images[:COUNT]))
+    assert found.pop("distance") == pytest.approx(0, abs=0.08)  # by other writers
+    assert found.pop("duplicates") <= 0.05 and found.pop("copies") <= 0.05
+    assert found.pop("variety") == pytest.approx(0.75, abs=0.1)
+    assert found == {name: pytest.approx(1, abs=0.1) for name in ("spread", "classes")}
+
+
+def test_unseen_points_are_as_good_as_the_data() -> None:
+    found = examine(ring(count=512, seed=1).images, ring(count=4000))
+    assert found.pop("distance") == pytest.approx(0, abs=0.002)
+    assert found.pop("duplicates") <= 0.05 and found.pop("copies") <= 0.25
+    assert found == {name: pytest.approx(1, abs=0.15) for name in ("spread", "variety", "classes")}
+
+
+def test_noise_is_far_from_the_data() -> None:
+    noise = torch.rand(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = examine(noise)
+    assert found["distance"] > 0.8 and found["variety"] < 0.8 and found["copies"] == 0
+
+
+def test_one_image_throughout() -> None:
+    image = normalise(UNSEEN.images[:1]).expand(COUNT, -1, -1, -1)
+    found = examine(image + 0.01 * torch.randn(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert found["spread"] < 0.05 and found["variety"] < 0.05 and found["classes"] < 0.2 and found["duplicates"] == 1
+
+
+def test_two_of_eight_modes() -> None:
+    points = ring(count=4000, seed=1)
+    found = examine(points.images[points.labels < 2][:512], ring(count=4000))
+    assert found["variety"] == pytest.approx(0.6, abs=0.1) and found["classes"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_copies() -> None:
+    found = examine(normalise(TRAIN.images[:COUNT]) + 0.01)
+    assert found["copies"] == 1 and found["distance"] < -0.2 and found["duplicates"] < 0.1
+
+
+def test_change_is_that_of_the_same_latents_and_goes_on_from_a_checkpoint() -> None:
+    first, second = (normalise(UNSEEN.images[k : k + COUNT]) for k in (0, 200))
+    evidence = SampleEvidence(TRAIN, COUNT)
+    assert "samples/change" not in evidence.compare(first)
+    assert evidence.compare(first)["samples/change"] == 0
+    saved = evidence.previous
+    change = evidence.compare(second)["samples/change"]
+    assert change == pytest.approx(1, abs=0.15)  # other images altogether are as far as any two of the data
+    resumed = SampleEvidence(TRAIN, COUNT)
+    resumed.previous = saved
+    assert resumed.compare(second)["samples/change"] == change
+
+
+def test_labels_of_the_equals_are_in_the_datas_proportions() -> None:
+    labels = SampleEvidence(DIGITS, 1000).labels
+    assert labels is not None and torch.bincount(labels).min() > 70
+    assert SampleEvidence(PackedImages(TRAIN.images), 8).labels is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 60])
+def test_few_images(count: int) -> None:
+    """Even one: then nothing can be compared, and nothing is infinite."""
+    found = examine(normalise(UNSEEN.images[:COUNT]), TRAIN.chosen(torch.arange(count)))
+    assert all(abs(value) < 1e9 for value in found.values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.05, 20), st.floats(-3, 3))
+def test_no_unit_and_no_origin_matters(seed: int, unit: float, shift: float) -> None:
+    """The same of data and samples that are both scaled and shifted."""
+    points, fakes = torch.randn(2, 80, 2, 1, 1, generator=torch.Generator().manual_seed(seed))
+    plain = examine(fakes, PackedImages(points, extent=1.0))
+    moved = examine(fakes * unit + shift, PackedImages(points * unit + shift, extent=1.0))
+    assert moved == pytest.approx(plain, rel=0.02, abs=0.03)
+
+
+def test_large_images_are_averaged_down() -> None:
+    assert features(torch.ones(2, 3, 64, 40)).shape == (2, 3 * 16 * 16)
+    assert torch.equal(features(torch.eye(8).view(1, 1, 8, 8)), torch.eye(8).view(1, 64))
+
+
+def test_overfitting_is_the_area_under_the_curve() -> None:
+    train, unseen = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0, 3.0])
+    assert overfitting(train, unseen) == pytest.approx((1 + 0.5 + 0 + 1 + 1 + 0) / 6)
+    assert overfitting(train, train) == 0.5

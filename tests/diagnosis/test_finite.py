@@ -1,0 +1,31 @@
+"""What is no longer finite is found wherever it is."""
+
+import pytest
+import torch
+from torch import nn
+
+from gan_exp.diagnosis.finite import all_finite, broken_parts
+
+
+def networks() -> dict[str, nn.Module]:
+    made = {"generator": nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), "discriminator": nn.Linear(2, 1)}
+    for network in made.values():
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+    return made
+
+
+def test_sound_networks() -> None:
+    assert all_finite(networks(), torch.ones(3)) and broken_parts(networks()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_each_place(value: float) -> None:
+    assert not all_finite(networks(), torch.tensor([0.0, value]))
+    found = networks()
+    weights, gradients = found["generator"].state_dict()["1.running_mean"], found["discriminator"].weight.grad
+    weights[1] = value
+    assert not all_finite(found) and broken_parts(found) == ["generator.1.running_mean"]
+    assert isinstance(gradients, torch.Tensor)
+    gradients[0, 1] = value
+    assert broken_parts(found) == ["generator.1.running_mean", "the gradient of discriminator.weight"]
