@@ -45,7 +45,7 @@ def test_a_healthy_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What to try is a command that would run: the run's own words, with the override in the place of its like."""
-    write(run, story(samples__duplicates=0.9, discriminator__overfitting=0.9), state="running")
+    write(run, story(12, samples__duplicates=0.9, discriminator__overfitting=0.9), state="running")
     environment = json.loads((run / "environment.json").read_text())
     words = ["train", "loss=minimax", "loss.label_smoothing=0.1", "model.generator.widths=[8]", "hydra.run.dir=a b"]
     (run / "environment.json").write_text(json.dumps({**environment, "command": words}))
@@ -129,6 +129,6 @@ def test_an_override_takes_the_place_of_its_like(words: list[str], remedy: str, 
 
 @pytest.mark.parametrize("changes", [{}, {"samples__duplicates": 0.9}])
 def test_a_run_is_judged_as_it_was_in_training(run: Path, changes: dict[str, Value]) -> None:
-    write(run, story(**changes))
+    write(run, story(12, **changes))
     records, verdicts = examine(RunDir(run))
-    assert len(records) == 19 and verdicts[0].name == ("generator collapse" if changes else "healthy")
+    assert len(records) == 23 and verdicts[0].name == ("generator collapse" if changes else "healthy")

@@ -35,9 +35,17 @@ def test_nothing_is_said_too_early() -> None:
     assert follow(story(40, every=10)) == []  # grids, but no steps
     assert follow(story(2, every=1000)) == []  # steps, but no grids
     assert diagnose(FACTS, []) == ()
-    found = list(story(80, every=10, samples__duplicates=0.9))
-    assert follow(found) == [(510, [COLLAPSE])]
-    assert diagnose(FACTS, found)[0].since == 30  # the fourth grid
+    found = list(story(80, every=10, samples__copies=0.9))
+    assert follow(found) == [(510, ["memorising"])]
+    assert diagnose(FACTS, found)[0].since == 0
+
+
+def test_a_healthy_generator_may_begin_with_images_that_are_all_alike() -> None:
+    """So that only a collapse that lasts is told; it began where it began."""
+    assert follow(story(12, samples__duplicates=lambda k: 0.9 if k < 9 else 0.0)) == [(900, ["healthy"])]
+    found = list(story(12, samples__duplicates=0.9))
+    assert follow(found) == [(1000, [COLLAPSE])]
+    assert diagnose(FACTS, found)[0].since == 300  # the fourth grid
 
 
 def test_a_sign_is_told_when_it_lasts_and_taken_back_when_it_is_gone() -> None:
@@ -56,7 +64,7 @@ def test_a_verdict_tells_when_it_began_and_what_is_seen_now() -> None:
 
 
 def test_the_gravest_comes_first() -> None:
-    both = diagnose(FACTS, story(samples__duplicates=0.9, gradient_norm__generator=1e6))
+    both = diagnose(FACTS, story(12, samples__duplicates=0.9, gradient_norm__generator=1e6))
     assert [verdict.name for verdict in both] == ["diverged", COLLAPSE]
 
 

@@ -15,6 +15,7 @@ class Sign(NamedTuple):
     meaning: str
     look: Callable[[History], Symptom | None]
     remedies: Callable[[Facts], tuple[str, ...]]
+    first_step: int = 0  # from which on it counts, where healthy games show it before
 
 
 def none(facts: Facts) -> tuple[str, ...]:
@@ -40,6 +41,7 @@ SIGNS = (
         "G makes the same few images whatever the latents: they fool D for now, and the rest of the data is lost.",
         symptoms.collapsed,
         remedies.collapsed,
+        first_step=900,
     ),
     Sign(
         "oscillation",

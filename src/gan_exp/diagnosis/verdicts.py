@@ -46,7 +46,7 @@ class Doctor:
         self.history = History()
         self.verdicts: tuple[Verdict, ...] = ()
         self._since: dict[str, int] = {}  # the first look in a row that showed a sign
-        self._seen: dict[str, int] = {}  # looks in a row since FIRST_STEP that showed it
+        self._seen: dict[str, int] = {}  # looks in a row that showed it, since it may be told
         self._unseen: dict[str, int] = {}  # and that did not show one that was told
 
     def follow(self, records: Iterable[Record]) -> "Doctor":
@@ -63,18 +63,19 @@ class Doctor:
         before = [verdict.name for verdict in self.verdicts]
         found = {sign: symptom for sign in SIGNS if (symptom := sign.look(self.history)) is not None}
         early = self.history.step < FIRST_STEP or len(self.history.grids) < FIRST_GRIDS
-        self._count({sign.name: symptom for sign, symptom in found.items()}, looks and not early)
+        self._count(found, looks and not early)
         if not early:
             self.verdicts = self._tell(found)
         return [verdict.name for verdict in self.verdicts] != before
 
-    def _count(self, found: dict[str, Symptom], counts: bool) -> None:
+    def _count(self, found: dict[Sign, Symptom], counts: bool) -> None:
         """Looks in a row. An evaluation is sure of what it shows, and of nothing else."""
-        for name, symptom in found.items():
-            self._since.setdefault(name, self.history.step)
-            self._seen[name] = PATIENCE if symptom.sure else self._seen.get(name, 0) + counts
-            self._unseen[name] = 0
-        for name in self._since.keys() - found.keys():
+        for sign, symptom in found.items():
+            self._since.setdefault(sign.name, self.history.step)
+            more = counts and self.history.step >= sign.first_step
+            self._seen[sign.name] = PATIENCE if symptom.sure else self._seen.get(sign.name, 0) + more
+            self._unseen[sign.name] = 0
+        for name in self._since.keys() - {sign.name for sign in found}:
             self._unseen[name] = self._unseen.get(name, 0) + counts
             if self._seen[name] < PATIENCE or self._unseen[name] >= PATIENCE:
                 self._seen[name] = 0
