@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import describe_machine, sentence
 from benchmarks.quality.experiments import CONTESTS, Contest, Experiment, choose, contest_of
@@ -35,7 +36,8 @@ def main() -> int:
         found.setdefault(contest.name, {})[experiment.name] = runs
     for contest in CONTESTS:
         if contest.name in found:
-            _report(contest, found[contest.name], sentence(machine) if options.docs else None)
+            threads = max(one.threads for one in options.names if contest_of(one) is contest)
+            _report(contest, found[contest.name], {**machine, "threads": threads} if options.docs else None)
     return int(failed)
 
 
@@ -46,17 +48,20 @@ def _measured(experiment: Experiment, seed: int, options: argparse.Namespace) ->
     return result
 
 
-def _report(contest: Contest, results: Results, machine: str | None) -> None:
+def _report(contest: Contest, results: Results, machine: dict[str, Any] | None) -> None:
     """To the terminal; into docs/results.md too where `machine` is described."""
     rows, curve = table(contest, results), course(contest, results)
     tell(f"\n{contest.title}\n{as_text(rows)}\n{extremes(contest, results)}")
     if curve:
         tell(as_text(curve))
-    if machine is not None:
-        parts = [as_markdown(rows), f"Mean +- standard deviation. {extremes(contest, results)} {contest.protocol}."]
-        if curve:
-            parts.append(f"On the way, with the recipe's `evaluate_count` samples:\n\n{as_markdown(curve)}")
-        write_section(DOCUMENT, f"quality {contest.name}", "\n\n".join([*parts, f"{machine}."]), "benchmarks.quality")
+    if machine is None:
+        return
+    words = ("Mean +- standard deviation.", extremes(contest, results), f"{contest.protocol}.")
+    parts = [as_markdown(rows), " ".join(word for word in words if word)]
+    if curve:
+        parts.append(f"On the way, with the recipe's `evaluate_count` samples:\n\n{as_markdown(curve)}")
+    text = "\n\n".join([*parts, f"{sentence(machine)}."])
+    write_section(DOCUMENT, f"quality {contest.name}", text, "benchmarks.quality")
 
 
 def tell(text: str) -> None:

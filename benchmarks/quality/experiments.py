@@ -54,7 +54,7 @@ POINTS_PROTOCOL = (
     "trials, 400,000 steps of batch 100), the others by VEEGAN (Srivastava et al. 2017, 5 runs)"
 )
 MNIST_COLUMNS = (
-    Column("fid_cnn", "fid_cnn", 2),
+    Column("fid_cnn", "fid_cnn", 3),
     Column("precision_cnn", "precision", 3),
     Column("recall_cnn", "recall", 3),
     Column("coverage_cnn", "coverage", 3),
