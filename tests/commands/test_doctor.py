@@ -47,7 +47,7 @@ def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     """What to try is a command that would run: the run's own words, with the override in the place of its like."""
     write(run, story(12, samples__duplicates=0.9, discriminator__overfitting=0.9), state="running")
     environment = json.loads((run / "environment.json").read_text())
-    words = ["train", "loss=minimax", "loss.label_smoothing=0.1", "model.generator.widths=[8]", "hydra.run.dir=a b"]
+    words = ["loss=minimax", "loss.label_smoothing=0.1", "model.generator.widths=[8]", "hydra.run.dir=a b"]
     (run / "environment.json").write_text(json.dumps({**environment, "command": words}))
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("NonSaturating", "Minimax"))
     told = ask(capsys)
@@ -56,6 +56,13 @@ def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "to try    loss=non_saturating" in told and "or        loss=rpgan penalty=r1_r2" in told
     command = "gan-exp train 'model.generator.widths=[8]' loss=non_saturating\n"
     assert told.endswith(f"the run anew with the first: {command}")
+
+
+def test_the_words_that_a_run_was_trained_with_are_kept(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["steps=2", "batch_size=7", "model.generator.widths=[8]", "device=cpu"]
+    assert main(["train", *words, "display=quiet", "hydra.run.dir=run"]) == 0
+    write(in_tmp / "run", story(12, samples__duplicates=0.9))
+    assert f"gan-exp train {words[0]} {words[1]} 'model.generator.widths=[8]' device=cpu loss=rpgan" in ask(capsys)
 
 
 def test_a_run_that_diverged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

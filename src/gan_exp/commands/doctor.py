@@ -87,7 +87,7 @@ def _many(count: int, what: str) -> str:
 def _words(run_dir: RunDir) -> list[str]:
     """The overrides that the run was trained with; "..." where they aren't told in full."""
     try:
-        words = json.loads(run_dir.environment.read_text(encoding="utf-8"))["command"][1:]
+        words = json.loads(run_dir.environment.read_text(encoding="utf-8"))["command"]
     except (OSError, ValueError, KeyError, TypeError):
         return ["..."]
     options = [word for word in words if not isinstance(word, str) or word.startswith("-") or "=" not in word]
