@@ -48,11 +48,10 @@ class Checkup:
         self._latents = Streams(config.seed).latents(0, "doctor", count, config.latent_dim).to(device)
         labels = self._evidence.labels if config.conditional else None
         self._labels = None if labels is None else labels.to(device)
-        self._shown = self._some(data)
-        self._held_out: PackedImages | None = None
+        held_out: PackedImages | None = None
         with suppress(UserError, OSError):  # no test part at hand: training needs none
             held_out = build_held_out(config) if len(data.images) <= SMALL else None
-            self._held_out = None if held_out is None else self._some(held_out)
+        self._for_discriminator = None if held_out is None else (self._some(data), self._some(held_out))
 
     def _some(self, data: PackedImages) -> PackedImages:
         """Always the same of them."""
@@ -62,12 +61,10 @@ class Checkup:
     def gather(self, state: TrainingState) -> dict[str, float]:
         """The evidence of this step by tag, nothing where it isn't finite; changes nothing in `state`."""
         found = self._evidence.compare(generate_all(state.generator_ema, self._latents, self._labels))
-        if self._held_out is not None:
+        if self._for_discriminator is not None:
             state.discriminator.eval()
             try:
-                known, unseen = (
-                    logits(self._config, state.discriminator, data) for data in (self._shown, self._held_out)
-                )
+                known, unseen = (logits(self._config, state.discriminator, data) for data in self._for_discriminator)
             finally:
                 state.discriminator.train()
             found["discriminator/overfitting"] = overfitting(known, unseen)
