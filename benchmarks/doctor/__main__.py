@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.doctor.play import directory, play
+from benchmarks.doctor.play import directory, is_played, play
 from benchmarks.doctor.runs import RUNS, Run
 from benchmarks.tables import ROOT, as_markdown, write_section
 from gan_exp.commands.doctor import examine
@@ -73,12 +73,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/doctor"), help="where runs lie, or will")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--only", default="", help="runs whose name holds this")
+    parser.add_argument("--played", action="store_true", help="play no more: judge the runs that lie in --folder")
     parser.add_argument("--data", help="the folder that holds MNIST/raw")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/doctor.md")
     options = parser.parse_args()
     if options.data:
         os.environ["GAN_EXP_DATA"] = options.data
     chosen = [(run, seed) for seed in options.seeds for run in RUNS if options.only in run.name]
+    if options.played:
+        chosen = [(run, seed) for run, seed in chosen if is_played(options.folder, run, seed)]
     for run, seed in chosen:
         play(options.folder, run, seed)
     cases = [judge(options.folder, run, seed) for run, seed in chosen]

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from benchmarks.doctor.runs import RHYTHM, Run
 from gan_exp.cli import main
+from gan_exp.run_dir import RunDir
 
 
 def directory(folder: Path, run: Run, seed: int) -> Path:
     return folder / f"{run.name.replace(' ', '-').replace(',', '')}-{seed}"
+
+
+def is_played(folder: Path, run: Run, seed: int) -> bool:
+    """To its end, a failure included."""
+    return RunDir(directory(folder, run, seed)).read_status().get("state") in ("finished", "failed")
 
 
 def play(folder: Path, run: Run, seed: int) -> None:

@@ -1,10 +1,11 @@
 """The doctor's labelled runs are games that can be played, and the verdicts are counted as the page says."""
 
+import json
 from pathlib import Path
 
 import pytest
 from benchmarks.doctor.__main__ import Case, summary, table
-from benchmarks.doctor.play import directory
+from benchmarks.doctor.play import directory, is_played
 from benchmarks.doctor.runs import RHYTHM, RUNS, Run
 
 from builders import make_config
@@ -43,3 +44,13 @@ def test_a_healthy_run_may_never_be_called_anything_else() -> None:
         "| a |  | healthy | healthy, 500 | **healthy, stalled** | **too early to say** |",
         "| b |  | stalled or oscillation | oscillation, 700 | **healthy** |  |",
     ]
+
+
+def test_only_a_run_that_has_ended_is_played(tmp_path: Path) -> None:
+    run = RUNS[0]
+    place = directory(tmp_path, run, 3)
+    place.mkdir()
+    assert not is_played(tmp_path, run, 3)
+    for state, ended in (("running", False), ("interrupted", False), ("failed", True), ("finished", True)):
+        (place / "status.json").write_text(json.dumps({"state": state}))
+        assert is_played(tmp_path, run, 3) == ended
