@@ -21,6 +21,15 @@ def a_gpu_in_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:]
 
 
+def test_denormal_numbers_are_zero() -> None:
+    """Adam's moments end there in the networks of the mixtures, and steps took half as long again."""
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this CPU has no such setting")
+    assert torch.full((2,), 1e-30).mul(1e-9).count_nonzero() == 2
+    prepare_device(DeviceConfig(name="cpu", index=0, threads=None, deterministic=False))
+    assert torch.full((2,), 1e-30).mul(1e-9).count_nonzero() == 0
+
+
 @pytest.mark.parametrize("tf32", [False, True])
 def test_a_gpu_multiplies_in_float32_unless_told_otherwise(tf32: bool, a_gpu_in_name: None) -> None:
     config = DeviceConfig(name="cuda", index=0, threads=None, deterministic=False, tf32=tf32)
