@@ -102,7 +102,7 @@ CONTESTS = [
         "distribution. Published: DCGAN and VEEGAN (Srivastava et al. 2017), PacDCGAN2 and the second DCGAN (Lin et "
         "al. 2018), StyleGAN2 and R3GAN (Huang et al. 2024), each with a classifier of its own. The first four train "
         "50 epochs of 128,000 images at batch 64: 100,000 steps",
-        seeds=1,
+        seeds=5,
         needs_data=True,
         published=(
             ("DCGAN", "99", "3.40"),
