@@ -95,6 +95,12 @@ def test_the_closing_table(in_tmp: Path) -> None:
     assert ["animation", "outputs/[bold]run/samples/animation.gif"] in rows(closing_table(run, {}, 0.0, 0), width=200)
 
 
+def test_paths_are_told_from_where_the_user_stands(in_tmp: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert ["run", "outputs/a"] in rows(closing_table(RunDir(in_tmp / "outputs/a"), {}, 1.0, 1), width=200)
+    elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
+    assert ["run", str(elsewhere)] in rows(closing_table(RunDir(elsewhere), {}, 1.0, 1), width=200)
+
+
 def test_a_long_path_is_told_in_full(in_tmp: Path) -> None:
     run = RunDir("outputs/" + "long" * 40)
     written = io.StringIO()

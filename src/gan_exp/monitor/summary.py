@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -64,8 +65,15 @@ def closing_table(
         table.add_row("doctor", Text(verdict.line()))
     grids = run.list_sample_grids()
     if grids:
-        table.add_row("samples", Text(str(grids[-1][1])))
+        table.add_row("samples", _shown(grids[-1][1]))
     if run.animation.exists():
-        table.add_row("animation", Text(str(run.animation)))
-    table.add_row("run", Text(str(run.path)))  # no markup: a directory may be called [red]
+        table.add_row("animation", _shown(run.animation))
+    table.add_row("run", _shown(run.path))
     return table
+
+
+def _shown(path: Path) -> Text:
+    """From where the user stands, where it lies below: short enough for one line, which can be copied."""
+    here = Path.cwd()
+    path = path.resolve()
+    return Text(str(path.relative_to(here) if path.is_relative_to(here) else path))  # no markup: it may be called [red]
