@@ -54,6 +54,18 @@ def test_two_of_eight_modes() -> None:
     assert found["variety"] == pytest.approx(0.6, abs=0.1) and found["classes"] == pytest.approx(0.25, abs=0.02)
 
 
+@pytest.mark.parametrize(("sharpness", "repeated"), [(1e-4, 1.0), (1.0, 0.0)])
+def test_a_point_a_mode_is_a_repetition_and_a_curve_through_it_is_none(sharpness: float, repeated: float) -> None:
+    """As a generator of two latents often does: in each mode its samples lie along a line of three sigmas."""
+    data = ring(count=4000)
+    assert data.mixture is not None
+    centers, sigma = data.mixture
+    places = torch.rand(8, 64, 1, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
+    along = places * torch.tensor([sigma, sigma / 2]) * sharpness
+    found = examine((centers[:, None] + along).reshape(-1, 2, 1, 1), data)
+    assert found["duplicates"] == pytest.approx(repeated, abs=0.1) and found["classes"] == pytest.approx(1, abs=0.01)
+
+
 def test_copies() -> None:
     found = examine(normalise(TRAIN.images[:COUNT]) + 0.01)
     assert found["copies"] == 1 and found["distance"] < -0.2 and found["duplicates"] < 0.1

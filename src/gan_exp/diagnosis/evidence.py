@@ -14,6 +14,9 @@ from gan_exp.streams import Streams
 SIDE = 16  # pixels: larger images are averaged down to it
 MOST_REFERENCES = 2048  # training images that samples are compared with
 CLOSE = 0.01  # of the data's own distances to their nearest, the share that counts as close: its quantile
+# Points of a well covered mode may lie along a curve, a few of them closer than any two of the data: no repetition yet.
+CLOSE_OF_POINTS = 0.1  # of that distance
+FEW = 16  # numbers that make a sample: points, not images
 
 
 class SampleEvidence:
@@ -38,7 +41,7 @@ class SampleEvidence:
         nearest[nearest.isinf()] = 0.0  # a data set of one image
         self._spread = _spread(real)
         self._distance = nearest.median().item()
-        self._close = nearest.quantile(CLOSE).item()
+        self._close = nearest.quantile(CLOSE).item() * (CLOSE_OF_POINTS if real.shape[1] < FEW else 1.0)
         self._variety = len(places.unique())
         self._even = None if self._classes is None else _evenness(self._classes[places])
 
@@ -50,7 +53,8 @@ class SampleEvidence:
                             (medians), in mean distances within the data; 0 as the data, below 0 copies
         samples/variety     how many references are nearest to one of them, 1 as of the data
         samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
-        samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs
+        samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs (points:
+                            ten times nearer)
         samples/copies      share of them that lie half as far from a reference as the data's median (of the data itself
                             next to none of images, a fifth of points)
         samples/change      mean distance from what the same latents gave last time; absent at the first time
@@ -83,7 +87,7 @@ def features(images: Tensor) -> Tensor:
 
 def _distances(some: Tensor, others: Tensor) -> Tensor:
     """[N, M]. By products it is faster, but as inexact as neighbours in a cloud of points are close."""
-    few = some.shape[1] < 16
+    few = some.shape[1] < FEW
     return torch.cdist(some, others, compute_mode="donot_use_mm_for_euclid_dist" if few else "use_mm_for_euclid_dist")
 
 
