@@ -51,15 +51,19 @@ def extremes(contest: Contest, results: Results) -> str:
 
 
 def course(contest: Contest, results: Results) -> Table:
-    """The evaluations during training of each experiment's first seed; empty where there were none.
+    """The evaluations during training, over the seeds; empty where there were none.
 
     Seconds are those of all the run's CPU time, in proportion to steps.
     """
-    columns = contest.columns
-    rows = [["", "step", *(column.heading for column in columns), "CPU seconds, about"]]
-    for first, *_ in results.values():
-        for point in first["curve"]:
-            scores = [f"{column.factor * point[column.score]:,.{column.digits}f}" for column in columns]
-            seconds = first["training"]["cpu_seconds"] * point["step"] / first["steps"]
-            rows.append([called(first), f"{point['step']:,}", *scores, f"{seconds:,.0f}"])
+    rows = [["", "step", *(column.heading for column in contest.columns), "CPU seconds, about"]]
+    for runs in results.values():
+        # An experiment's seeds have the same steps; strict, so that a mixture of two settings would not pass.
+        for points in zip(*(run["curve"] for run in runs), strict=True):
+            scores = [
+                mean_and_spread([column.factor * point[column.score] for point in points], column.digits)
+                for column in contest.columns
+            ]
+            step = points[0]["step"]
+            seconds = statistics.fmean(run["training"]["cpu_seconds"] for run in runs) * step / runs[0]["steps"]
+            rows.append([called(runs[0]), f"{step:,}", *scores, f"{seconds:,.0f}"])
     return rows if len(rows) > 1 else []

@@ -19,7 +19,7 @@ TINY = Experiment("ring", "ring", ("experiment=ring", "model.generator.widths=[8
 
 def _result(seed: int, modes: float, high_quality: float) -> dict[str, object]:
     scores = {"modes": modes, "high_quality": high_quality, "mode_kl": 0.5}
-    curve = [{"step": 1000, **scores}] if seed == 0 else []
+    curve = [{"step": 1000, **scores}]
     training = {"cpu_seconds": 60.0 + seed, "seconds": 31.5}
     words = ["experiment=ring", f"seed={seed}", "device=cpu", "device.threads=1", "display=quiet"]
     run = {"words": words, "steps": 2000, "batch_size": 100, "scores": scores}
@@ -57,10 +57,10 @@ def test_a_race_is_told_by_the_clock() -> None:
     assert rows[0][-1] == "seconds a run" and rows[1][-1] == "31.5"
 
 
-def test_the_course_of_the_first_seed() -> None:
+def test_the_course_over_the_seeds() -> None:
     (_, row) = course(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
-    assert row == ["`experiment=ring`", "1,000", "8.0", "97.0", "0.500", "30"]
-    assert course(RING, {"ring": [_result(1, 7, 0.99)]}) == []
+    assert row == ["`experiment=ring`", "1,000", "7.5 +- 0.7", "98.0 +- 1.4", "0.500 +- 0.000", "30"]
+    assert course(RING, {"ring": [{**_result(1, 7, 0.99), "curve": []}]}) == []
 
 
 def test_the_worst_seed_is_told() -> None:
