@@ -29,6 +29,8 @@ def process_as_it_was() -> Iterator[None]:
         del os.environ[name]
     os.environ.update(environment)
     sys.path[:] = path
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture

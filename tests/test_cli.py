@@ -32,6 +32,12 @@ def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"gan-exp {__version__}\n"
 
 
+def test_floats_of_a_program_that_calls_it_stay_as_they_are(in_tmp: Path, tiny: list[str]) -> None:
+    """Training flushes denormal numbers, for Python's own arithmetic as well."""
+    assert cli.main(["train", *tiny]) == 0
+    assert sys.float_info.min / 4 > 0
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `gan-exp ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 0
+    finally:
+        if "torch" in sys.modules:  # what `prepare_device` sets holds for all floats of a program that calls this
+            sys.modules["torch"].set_flush_denormal(False)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -19,7 +19,7 @@ def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.de
     device = _find(config)
     _keep_freed_memory()
     # The moments of weights that no longer learn decay into numbers too small for full precision, which a CPU computes
-    # a hundred times slower; new threads take the setting over from this one.
+    # a hundred times slower. New threads take the setting over from this one, so it must be made before torch has any.
     torch.set_flush_denormal(True)
     threads = config.threads or threads
     if threads is not None:
