@@ -41,18 +41,19 @@ def test_the_average_is_the_sum_that_its_definition_gives() -> None:
     for step, value in enumerate((1.0, -2.0, 0.5, 4.0, 4.0), start=100):
         nn.init.constant_(state.generator.weight, value)
         state.step = step
-        state.update_ema(halflife_images=40, batch_size=8)
+        state.update_ema(halflife_images=40, batch_size=8, ramp_up=0.05)
         beta = 0.5 ** (8 / min(40, 0.05 * step * 8))
         expected = beta * expected + (1 - beta) * value
         assert state.generator_ema.weight[0].item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_it_follows_faster_at_the_start() -> None:
-    """At most a twentieth of the images seen is the half-life: the untrained start would linger."""
+@pytest.mark.parametrize(("ramp_up", "halflife"), [(0.05, 20), (0.5, 200), (100.0, 1000), (None, 1000)])
+def test_a_ramp_up_bounds_the_half_life_by_its_share_of_the_images_seen(ramp_up: float | None, halflife: int) -> None:
+    """Without one the half-life is what was asked for, from the first step on."""
     state = averaged_state()
-    state.step = 40  # 400 images seen, a half-life of 20
-    state.update_ema(halflife_images=1e9, batch_size=10)
-    assert state.generator_ema.weight[0].item() == pytest.approx(1 - 0.5 ** (10 / 20))
+    state.step = 40  # 400 images seen
+    state.update_ema(halflife_images=1000, batch_size=10, ramp_up=ramp_up)
+    assert state.generator_ema.weight[0].item() == pytest.approx(1 - 0.5 ** (10 / halflife))
 
 
 def test_buffers_are_copied() -> None:

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from builders import assert_same, in_each_step, logged_lines, read_lines, small_config
+from builders import assert_same, in_each_step, logged_lines, make_config, read_lines, small_config
 from gan_exp import session as session_module
 from gan_exp import step as step_module
 from gan_exp import trainer as trainer_module
@@ -26,7 +26,7 @@ from gan_exp.build import build_batches, build_data, build_rules, build_state
 from gan_exp.catalog import defaults, groups
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
-from gan_exp.config import Config
+from gan_exp.config import Config, check
 from gan_exp.data.packed import Batch, Batches, DataSpec, PackedImages
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.monitor import tensorboard as tensorboard_module
@@ -160,6 +160,20 @@ def test_a_lazy_penalty_comes_at_every_kth_update_k_times_as_strong(
     assert weights == pytest.approx([2.0, 0, 2 * (0.1 + 0.9 * (1 + math.cos(math.pi / 2)) / 2), 0])
 
 
+def test_the_average_has_the_configured_half_life_and_ramp_up(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipes of R3GAN have their schedule alone; a run from before there was a key goes on with a twentieth."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(trainer_module.TrainingState, "update_ema", lambda self, *words: asked.append(words))
+    start_run(small_config("mlp", "steps=1", "ema_halflife_kimg=2", "ema_ramp_up=null"), "run")
+    start_run(small_config("mlp", "steps=1", "ema_halflife_kimg=2", "ema_ramp_up=0.3"), "other")
+    assert asked == [(2000, 16, None), (2000, 16, 0.3)]
+    older = small_config("mlp").model_dump(mode="json")
+    del older["ema_ramp_up"]
+    assert check(older).ema_ramp_up == 0.05
+    assert make_config("experiment=r3gan_mnist").ema_ramp_up is None
+    assert make_config("experiment=r3gan_cifar10").ema_ramp_up is None
+
+
 def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each a cosine over the run: lr to a quarter, beta2 from 0.9 to 0.99, the half-life from nothing."""
     seen: list[tuple[float, float]] = []
@@ -171,7 +185,7 @@ def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPat
 
     in_each_step(monkeypatch, note)
     monkeypatch.setattr(
-        trainer_module.TrainingState, "update_ema", lambda self, halflife, batch: halflives.append(halflife)
+        trainer_module.TrainingState, "update_ema", lambda self, halflife, batch, ramp: halflives.append(halflife)
     )
     betas = [f"optimizer.{network}.betas=[0.0,0.9]" for network in ("generator", "discriminator")]
     words = ("steps=4", "schedule=r3gan", "lr=1e-3", "ema_halflife_kimg=2")
@@ -266,7 +280,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
         loss = generator_step(state, rules, streams.latents(step, "generator", 16, 8))
         report["loss/generator"] = [loss.item()]
         state.step += 1
-        state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size)
+        state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size, config.ema_ramp_up)
         reports.append(report)
         if step + 1 in (3, 6, 7):
             means = {tag: float(np.mean([r[tag] for r in reports])) for tag in report}

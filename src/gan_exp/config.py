@@ -135,6 +135,7 @@ class Config(_Checked):
     n_critic: PositiveInt
     latent_dim: PositiveInt
     ema_halflife_kimg: NonNegativeFloat
+    ema_ramp_up: PositiveFloat | None = 0.05  # what runs had that were begun before there was a key for it
     sampling: Literal["with_replacement", "shuffled"]
     conditional: bool
     pac: PositiveInt

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-EMA_RAMP_UP = 0.05  # the half-life is at most this part of the images seen, or the untrained start would linger
 LARGEST_BETA = 0.9999  # a schedule's factor must not bring beta2 to 1, where the average would stand still
 
 
@@ -60,11 +59,17 @@ class TrainingState:
             parameter.requires_grad_(not frozen)
 
     @torch.no_grad()
-    def update_ema(self, halflife_images: float, batch_size: int) -> None:
-        """Move the average towards G by 1 - 0.5^(batch / half-life); buffers are copied (EDM, StyleGAN2)."""
+    def update_ema(self, halflife_images: float, batch_size: int, ramp_up: float | None = None) -> None:
+        """Move the average towards G by 1 - 0.5^(batch / half-life); buffers are copied (EDM, StyleGAN2).
+
+        With `ramp_up` the half-life is at most this share of the images seen (StyleGAN2-ADA has 0.05): the untrained
+        start fades at once, however long the half-life.
+        """
         if not self.averages:
             return
-        halflife = max(min(halflife_images, EMA_RAMP_UP * self.step * batch_size), 1e-8)
+        if ramp_up is not None:
+            halflife_images = min(halflife_images, ramp_up * self.step * batch_size)
+        halflife = max(halflife_images, 1e-8)
         average = get_ema_multi_avg_fn(0.5 ** (batch_size / halflife))
         average(self._ema_parameters, self.generator_parameters, None)
         for kept, current in zip(self._ema_buffers, self._generator_buffers, strict=True):

@@ -142,7 +142,8 @@ class Trainer:
         turns = [self._discriminator_turn(k, factors["penalty"]) for k in range(config.n_critic)]
         report = self.play_step(turns, self._generator_turn())
         self.window.add(report)
-        state.update_ema(config.ema_halflife_kimg * 1000 * factors["ema"], config.batch_size)
+        halflife_images = config.ema_halflife_kimg * 1000 * factors["ema"]
+        state.update_ema(halflife_images, config.batch_size, config.ema_ramp_up)
         return report.discriminator[-1]
 
     def _discriminator_turn(self, k: int, penalty_factor: float) -> Turn:
