@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from gan_exp.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
+from gan_exp.step import Rules
 
 LOGITS = [-30.0, -3.0, -1.5, -0.25, 0.0, 0.5, 2.0, 7.0, 30.0]
 
@@ -114,6 +116,47 @@ def test_the_discriminators_loss_is_the_sum_of_its_terms(loss: NonSaturating) ->
     expected = loss.real(real_logits) + loss.fake(fake_logits)
     assert torch.equal(loss.discriminator(real_logits, fake_logits), expected)
     assert not loss.needs_reals
+
+
+BALANCES = [
+    (NonSaturating(), (2 * math.log(2), math.log(2))),
+    (Minimax(), (2 * math.log(2), -math.log(2))),
+    (LeastSquares(), (0.25, 0.125)),
+    (Hinge(), (2.0, None)),
+    (Wasserstein(), (0.0, None)),
+    (RelativisticPairing(), (math.log(2), math.log(2))),
+    (NonSaturating(label_smoothing=0.2), None),
+    (Minimax(label_smoothing=0.2), None),
+    (LeastSquares(label_smoothing=0.2), None),
+]
+
+
+@pytest.mark.parametrize(("loss", "known"), BALANCES)
+def test_the_balance_is_where_one_answer_to_all_images_costs_least(loss: NonSaturating, known: Any) -> None:
+    constants = torch.linspace(-3, 3, 60_001, dtype=torch.float64)
+    costs = loss.discriminator(constants, constants)
+    best = constants[costs <= costs.min() + 1e-12]  # hinge: an interval, wgan and rpgan: all of them
+    assert loss.balance.discriminator == pytest.approx(costs.min().item(), abs=1e-8)
+    answers = loss.generator(best, best)
+    if loss.balance.generator is None:
+        assert answers.max() - answers.min() > 1
+    else:
+        assert answers.tolist() == pytest.approx([loss.balance.generator] * len(best), abs=1e-4)
+    if known is not None:
+        assert loss.balance == pytest.approx(known, abs=1e-12) if known[1] else loss.balance == known
+
+
+def test_the_balance_of_the_losses_as_they_are_reported() -> None:
+    """Split updates report the mean of D's terms, others their sum; a loss of the user's need not say any."""
+    assert Rules(NonSaturating()).balance.discriminator == 2 * math.log(2)
+    split = Rules(NonSaturating(), split_updates=True).balance
+    assert split == pytest.approx((math.log(2), math.log(2)))
+
+    class Own:
+        needs_reals = False
+        discriminator = generator = NonSaturating.discriminator
+
+    assert Rules(Own(), split_updates=True).balance == (None, None)  # type: ignore[arg-type]
 
 
 def test_minimax_is_its_formula_and_saturates() -> None:

@@ -29,9 +29,10 @@ from gan_exp.cli import main
 from gan_exp.config import Config, check
 from gan_exp.data.packed import Batch, Batches, DataSpec, PackedImages
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.losses import Hinge
 from gan_exp.monitor import tensorboard as tensorboard_module
 from gan_exp.monitor.images import scatter_plot
-from gan_exp.monitor.tensorboard import LAYOUT
+from gan_exp.monitor.tensorboard import LAYOUT, TensorBoardLog
 from gan_exp.monitor.window import gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
@@ -332,6 +333,7 @@ SCALARS = {
 }
 
 
+BALANCE = {"loss_balance/discriminator", "loss_balance/generator"}
 SAMPLES = ("spread", "distance", "variety", "classes", "duplicates", "copies", "change")
 EVIDENCE = {f"samples/{name}" for name in SAMPLES}  # of each grid
 
@@ -342,13 +344,23 @@ def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.Mo
     run = play(config, "run", (2, 7), monkeypatch)
     accumulator, lines = read_events(run), read_lines(run.metrics)
     tags = accumulator.Tags()
-    assert set(tags["scalars"]) == SCALARS | EVIDENCE
+    assert set(tags["scalars"]) == SCALARS | EVIDENCE | BALANCE
     assert all(set(line) == SCALARS | {"step"} for line in logged_lines(run.metrics))
     for tag in SCALARS | EVIDENCE:
         points = [(event.step, event.value) for event in accumulator.Scalars(tag)]
         assert points == [(line["step"], float(np.float32(line[tag]))) for line in lines if tag in line], tag
 
-    assert tags["images"] == ["samples"]
+    losses = [event.step for event in accumulator.Scalars("loss/generator")]
+    for network, balance in (("discriminator", 2 * math.log(2)), ("generator", math.log(2))):
+        points = accumulator.Scalars(f"loss_balance/{network}")
+        assert [(point.step, point.value) for point in points] == [
+            (step, float(np.float32(balance))) for step in losses
+        ]
+        assert f"{balance:.4f} is where" in accumulator.SummaryMetadata(f"loss/{network}").summary_description
+
+    assert set(tags["images"]) == {"samples", "samples/real_images"}
+    (reals,) = accumulator.Images("samples/real_images")
+    assert reals.step == 0
     images = accumulator.Images("samples")
     assert [image.step for image in images] == [0, 3, 6, 9, 11]
     for image in images:
@@ -369,8 +381,8 @@ def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.Mo
     layout = layout_pb2.Layout()
     layout.ParseFromString(accumulator.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
-    assert charts["losses"] == ["loss/discriminator", "loss/generator"]
-    assert {tag for chart in charts.values() for tag in chart} <= SCALARS and len(charts) == len(LAYOUT["the game"])
+    assert charts["losses"] == ["loss/discriminator", "loss/generator", *sorted(BALANCE)]
+    assert {tag for chart in charts.values() for tag in chart} <= SCALARS | BALANCE and len(charts) == len(LAYOUT)
 
     hparams = accumulator.PluginTagToContent("hparams")
     assert set(hparams) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}
@@ -384,6 +396,69 @@ def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.Mo
     metrics = {info.name.tag for info in experiment.experiment.metric_infos}
     assert {tag for tag in metrics if not tag.startswith("evaluation/")} <= SCALARS
     assert "evaluation/fid_cnn" in metrics  # which an evaluation fills in, in training or later
+
+
+def test_the_layout_has_no_curves_that_never_come(in_tmp: Path) -> None:
+    log = TensorBoardLog(Path("events"), balance=Hinge.balance)
+    log.add_layout()
+    log.add_scalars({"loss/discriminator": 1.5, "loss/generator": 0.5}, 1)
+    log.close()
+    accumulator = EventAccumulator("events").Reload()
+    assert set(accumulator.Tags()["scalars"]) == {"loss/discriminator", "loss/generator", "loss_balance/discriminator"}
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(accumulator.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    curves = list(layout.category[0].chart[0].multiline.tag)
+    assert curves == ["loss/discriminator", "loss/generator", "loss_balance/discriminator"]
+
+
+@pytest.mark.parametrize("values", [[1e8, 1e8 + 8], [3.0, 3.0], [-1e30, 1e30], [1.0, 1.0 + 2**-23]])
+def test_histograms_of_any_floats(values: list[float], in_tmp: Path) -> None:
+    """In float32 there would be too many bins between two such neighbours."""
+    log = TensorBoardLog(Path("events"))
+    log.add_histogram("logits/real", torch.tensor(values), 1)
+    log.close()
+    (found,) = EventAccumulator("events").Reload().Histograms("logits/real")
+    assert found.histogram_value.num == len(values) and found.histogram_value.max == np.float32(values[-1])
+
+
+def test_a_part_that_tensorboard_cannot_take_leaves_the_others_alone(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One histogram and the hyperparameters fail: each is told once by its name, and all else is there."""
+    original = TensorBoardLog.add_histogram
+
+    def too_many_bins(log: TensorBoardLog, tag: str, values: torch.Tensor, step: int) -> None:
+        if tag == "logits/real":
+            raise ValueError("Too many bins for data range")
+        original(log, tag, values, step)
+
+    monkeypatch.setattr(TensorBoardLog, "add_histogram", too_many_bins)
+    monkeypatch.setattr(tensorboard_module, "hparams", too_many_bins)
+    start_run(small_config("mlp", *RHYTHM), "run")
+    run = RunDir.open("run")
+    tags = read_events(run).Tags()
+    assert tags["histograms"] == ["logits/fake"] and {"samples", "samples/real_images"} == set(tags["images"])
+    assert SCALARS - {"penalty/r1"} <= set(tags["scalars"])
+    assert {"custom_scalars__config__", "config/text_summary"} <= set(tags["tensors"])
+    told = run.log.read_text()
+    for what in ("logits/real", "hyperparameters"):
+        assert told.count(f"warning: TensorBoard's {what} can't be written any more (") == 1
+    assert told.count("warning: ") == 2
+
+
+def test_real_images_lie_beside_the_samples(in_tmp: Path) -> None:
+    """Of the same classes, row by row, in a conditional game."""
+    config = small_config("mlp", *RHYTHM, "conditional=true", "grid_rows=3", "grid_columns=2")
+    start_run(config, "run")
+    (event,) = read_events(RunDir.open("run")).Images("samples/real_images")
+    Path("reals.png").write_bytes(event.encoded_image_string)
+    shown = shown_images(Path("reals.png"), 3, 2)
+    data = build_data(config, CPU)
+    assert data.labels is not None
+    for row in range(3):
+        of_class = data.images[data.labels == row, 0].numpy()
+        for image in shown[row]:
+            assert (of_class == image).all(axis=(1, 2)).any()
 
 
 def diverging(*overrides: str) -> Config:

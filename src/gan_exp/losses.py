@@ -3,16 +3,30 @@
 With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
 step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
 fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
-accuracy is counted at, None where only the difference of logits means something.
+accuracy is counted at, None where only the difference of logits means something. `balance` is what both losses are
+where D can't tell fakes from reals: the value to compare a curve with.
 
 The loss that most games are played with also says its derivatives with respect to the logits, per sample, which spares
 the fast path autograd (`derived.py`); others need not.
 """
 
+import math
+from typing import NamedTuple
+
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from gan_exp.ranges import Fraction, PositiveFloat
+
+
+class Balance(NamedTuple):
+    """Both mean losses where D can't tell fakes from reals and answers all images with the constant best for it.
+
+    None where that answer, and with it the loss, is not a single number.
+    """
+
+    discriminator: float | None = None
+    generator: float | None = None
 
 
 class NonSaturating:
@@ -28,6 +42,9 @@ class NonSaturating:
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
+        real, fake = (1 - label_smoothing) / 2, (1 + label_smoothing) / 2  # D's probabilities, at the best constant
+        discriminator = -2 * (real * math.log(real) + fake * math.log(fake))
+        self.balance = Balance(discriminator, -math.log(real))
 
     def real(self, real_logits: Tensor) -> Tensor:
         # (1 - a) s(-D) + a s(D), since s(D) = s(-D) + D
@@ -58,6 +75,10 @@ class Minimax(NonSaturating):
     D: s(-D(x)) + s(D(x~))    G: -s(D(x~))
     """
 
+    def __init__(self, label_smoothing: Fraction = 0.0) -> None:
+        super().__init__(label_smoothing)
+        self.balance = self.balance._replace(generator=math.log((1 + label_smoothing) / 2))
+
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits)
 
@@ -73,6 +94,7 @@ class Hinge:
 
     needs_reals = False
     boundary = 0.0
+    balance = Balance(2.0)  # any constant in [-1, 1] is best for D, and G's loss is whichever it is
 
     def real(self, real_logits: Tensor) -> Tensor:
         return relu(1 - real_logits)
@@ -100,6 +122,8 @@ class LeastSquares:
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
+        middle = (1 - label_smoothing) / 2
+        self.balance = Balance(middle**2, (middle - 1) ** 2 / 2)
 
     def real(self, real_logits: Tensor) -> Tensor:
         return (real_logits - (1 - self.label_smoothing)).square() / 2
@@ -124,6 +148,7 @@ class Wasserstein:
 
     needs_reals = False
     boundary = None
+    balance = Balance(0.0)  # whatever the constant, which is G's loss
 
     def __init__(self, clip: PositiveFloat | None = 0.01) -> None:
         self.clip = clip
@@ -149,6 +174,7 @@ class RelativisticPairing:
 
     needs_reals = True
     boundary = None
+    balance = Balance(math.log(2), math.log(2))
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return softplus(fake_logits - real_logits)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gan_exp.augment import ADA
 from gan_exp.data.packed import Batch, normalise
+from gan_exp.losses import Balance
 from gan_exp.penalties import Critique, Draw
 from gan_exp.state import TrainingState
 
@@ -52,6 +53,14 @@ class Rules:
     split_updates: bool = False  # D takes one update on reals and one on fakes, instead of one on their sum
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
     reuse_fakes: bool = False  # G is judged by the fakes that D was just trained on: one forward of G less
+
+    @property
+    def balance(self) -> Balance:
+        """The loss's, as the losses are reported: `split_updates` reports the mean of D's two terms, not their sum."""
+        balance: Balance = getattr(self.loss, "balance", Balance())
+        if self.split_updates and balance.discriminator is not None:
+            return balance._replace(discriminator=balance.discriminator / 2)
+        return balance
 
 
 class Turn(NamedTuple):

@@ -1,9 +1,11 @@
 """The loop: step, log, sample, checkpoint, stop."""
 
 import signal
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,6 +63,7 @@ class Trainer:
         self.device = device
         self.play_step, which = choose_player(config, state, self.rules, device, display.say)
         display.say(which)
+        display.compare_with(self.rules.balance)
         # Only a game that needs them draws reals (or their labels) for G's step too.
         self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
         self.streams = Streams(config.seed, device)
@@ -77,10 +80,11 @@ class Trainer:
         self.metrics_log = MetricsLog(run.metrics, resumed_at)
         self.checkup = Checkup(config, data, device, (checkpoint or {}).get("doctor"), read_metrics(run.metrics))
         display.diagnose(self.checkup.verdicts)
-        text = run.config.read_text(encoding="utf-8")
         self.tensorboard: TensorBoardLog | None = None
         with self._unpromised("TensorBoard's events"):
-            self.tensorboard = TensorBoardLog(run.tensorboard, config.model_dump(), text, resumed_at)
+            self.tensorboard = TensorBoardLog(run.tensorboard, resumed_at, self.rules.balance)
+        if resumed_at is None:
+            self._introduce()
         self.metrics: dict[str, float] = {}
         self.evaluation: TrainingEvaluation | None = None
         if config.evaluate_every_steps:
@@ -89,6 +93,21 @@ class Trainer:
         self.seconds = 0.0  # in the loop, all of this process' looking and saving included, but no evaluation
         self._rate_mark = (time.perf_counter(), state.step)
         self._saved_step: int | None = resumed_at
+
+    def _introduce(self) -> None:
+        """What TensorBoard is told of a new run before its first step."""
+        config_text = self.run.config.read_text(encoding="utf-8")
+        add_text = partial(TensorBoardLog.add_text, tag="config", markdown=textwrap.indent(config_text, "    "), step=0)
+        self._tell_tensorboard("layout", TensorBoardLog.add_layout)
+        self._tell_tensorboard("configuration", add_text)
+        self._tell_tensorboard("hyperparameters", lambda log: log.add_hyperparameters(self.config.model_dump()))
+        self._tell_tensorboard("real images", self._add_real_images)
+
+    def _add_real_images(self, log: TensorBoardLog) -> None:
+        """As many as a grid of samples holds, of the same classes, to be seen beside it."""
+        rng = Streams(self.config.seed).at(0, "grid/real")
+        grid = self._grid(self.data.examples(len(self.grid_latents), rng, self.grid_labels))
+        log.add_png("samples/real_images", encode_png(grid), grid.shape, 0)
 
     def train(self) -> signal.Signals | None:
         """Play until `config.steps` or a signal, which is returned; the last state is saved either way.
@@ -217,42 +236,44 @@ class Trainer:
         """To the log and TensorBoard, and to the doctor, whose verdict is told where it changes."""
         step = self.state.step
         self.metrics_log.add(step, values)
-        self._tell_tensorboard(lambda log: log.add_scalars(values, step))
+        self._tell_tensorboard("scalars", lambda log: log.add_scalars(values, step))
         is_new = False
         with self._unpromised("the doctor's verdict"):
             is_new = self.checkup.note(step, values)
         if is_new:
             verdicts = self.checkup.verdicts
             self.display.diagnose(verdicts, step)
-            self._tell_tensorboard(lambda log: log.add_text("doctor", as_markdown(verdicts), step))
+            self._tell_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
             self.run.write_status("running", step, **self.standing)
 
     @torch.no_grad()
     def sample(self, report: DiscriminatorReport | None = None) -> None:
         """The grid of the fixed latents, and what D says of the last batch."""
         self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
-        step, extent = self.state.step, self.data.extent
+        step = self.state.step
         images = generate_all(self.state.generator_ema, self.grid_latents, self.grid_labels)
-        if extent is not None:
-            grid = scatter_plot(images, extent)
-            images = grid.unsqueeze(0)  # the plot itself is what the terminal shows
-        else:
-            images = to_uint8(images)
-            grid = image_grid(images, self.config.grid_rows, self.config.grid_columns)
+        images = to_uint8(images) if self.data.extent is None else images
+        grid = self._grid(images)
         png = encode_png(grid)
-        channels, height, width = grid.shape
         with self._unpromised("the grid of samples"):
             write_atomically(self.run.sample_grid(step), png)
-        self._tell_tensorboard(lambda log: log.add_png("samples", png, (height, width), channels, step))
+        self._tell_tensorboard("grids", lambda log: log.add_png("samples", png, grid.shape, step))
         evidence: dict[str, float] = {}
         with self._unpromised("what the doctor looks at"):
             evidence = self.checkup.gather(self.state)
         if evidence:
             self._record(evidence)
         if report is not None:
-            self._tell_tensorboard(lambda log: log.add_logits(report.real_logits, report.fake_logits, step))
-        with self._unpromised("the preview"):
-            self.display.preview(images)
+            for tag, logits in (("logits/real", report.real_logits), ("logits/fake", report.fake_logits)):
+                self._tell_tensorboard(tag, partial(TensorBoardLog.add_histogram, tag=tag, values=logits, step=step))
+        with self._unpromised("the preview"):  # of points, the plot itself is what the terminal shows
+            self.display.preview(images if self.data.extent is None else grid.unsqueeze(0))
+
+    def _grid(self, images: Tensor) -> Tensor:
+        """One picture uint8 [C, H, W] of images uint8, or of points."""
+        if self.data.extent is not None:
+            return scatter_plot(images, self.data.extent)
+        return image_grid(images, self.config.grid_rows, self.config.grid_columns)
 
     def evaluate(self, evaluation: TrainingEvaluation) -> None:
         """Scores of the averaged generator, and the checkpoint of the best ones; none of it is training time.
@@ -281,7 +302,7 @@ class Trainer:
         """The checkpoint of this step; what was logged until then is on the disk before it."""
         self._refuse_divergence()
         self.metrics_log.sync()
-        self._tell_tensorboard(TensorBoardLog.sync)
+        self._tell_tensorboard("sync", TensorBoardLog.sync)
         save_checkpoint(self.run, self.state.step, self._content(), self.config.keep_checkpoints)
         self._saved_step = self.state.step
 
@@ -306,18 +327,20 @@ class Trainer:
                 save_animation(grids, self.run.animation)
 
     @contextmanager
-    def _unpromised(self, what: str) -> Iterator[None]:
-        """Training goes on without `what` where it fails, which is told once."""
+    def _unpromised(self, what: str, disk: str | None = None) -> Iterator[None]:
+        """Training goes on without `what` where it fails, told once; `disk` where the disk is to blame."""
         try:
             yield
         except Exception as error:  # whatever it is, the run matters more
+            what = disk if disk is not None and isinstance(error, OSError) else what
             if what not in self._failing:
                 self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
             self._failing.add(what)
 
-    def _tell_tensorboard(self, add: Callable[[TensorBoardLog], None]) -> None:
+    def _tell_tensorboard(self, what: str, add: Callable[[TensorBoardLog], None]) -> None:
+        """Each part on its own: what can't be drawn leaves the others alone."""
         if self.tensorboard is not None:
-            with self._unpromised("TensorBoard's events"):
+            with self._unpromised(f"TensorBoard's {what}", disk="TensorBoard's events"):
                 add(self.tensorboard)
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:

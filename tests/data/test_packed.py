@@ -1,5 +1,6 @@
 """Packed data: batches as functions of (seed, number), fair to every image, with the labels that belong to them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -154,3 +155,16 @@ def test_what_is_not_packed_is_refused(images: Tensor) -> None:
 def test_labels_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="3 images with labels"):
         PackedImages(torch.zeros(3, 1, 2, 2).byte(), torch.zeros(2).long())
+
+
+def test_examples_are_drawn_once_each_and_of_the_classes_that_are_asked_for() -> None:
+    data = numbered(12)
+    drawn = data.examples(12, torch.Generator().manual_seed(1))
+    assert sorted(image.tolist() for image in drawn) == sorted(image.tolist() for image in data.images)
+    assert not torch.equal(drawn, data.images)
+    assert len(data.examples(30, torch.Generator().manual_seed(1))) == 30  # more than there are
+    labelled = replace(data, labels=torch.arange(12) % 3)
+    wanted = torch.tensor([2, 2, 0, 5])  # nothing is of class 5
+    drawn = labelled.examples(4, torch.Generator().manual_seed(1), wanted)
+    found = [int((data.images == image).flatten(1).all(dim=1).nonzero()) for image in drawn]
+    assert [number % 3 for number in found[:3]] == [2, 2, 0] and found[0] != found[1]

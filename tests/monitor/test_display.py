@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_exp.losses import Balance
 from gan_exp.monitor import display as display_module
 from gan_exp.monitor.display import Display, sparkline
 
@@ -72,6 +73,18 @@ def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert lines[2].startswith("step 200/200") and "G loss 2.5000" in lines[2] and lines[2].endswith("0:00:00 left")
     assert len(lines) == 3 + 4  # the preview: eight rows of pixels, two to a line
     assert all(set(line) <= set(" .:-=+*#%@") for line in lines[3:])
+
+
+def test_losses_are_shown_beside_their_balance(terminal: io.StringIO, tmp_path: Path) -> None:
+    """The two scales, 1.386 for a sum of two terms and 0.693 for their mean, are told apart."""
+    with Display("live", tmp_path / "log.txt", "mlp on digits", 200) as display:
+        display.compare_with(Balance(1.38629, None))
+        display.start(0)
+        display.update(100, METRICS)
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "where D can't tell fakes from reals: D's loss 1.3863\n" in (tmp_path / "log.txt").read_text()
+    assert re.search(r"discriminator +0\.5000 +1\.3863 ", shown)
+    assert re.search(r"generator +1\.2500 +▁ ", shown)  # whose loss has no such value
 
 
 def test_the_log_holds_the_lines(tmp_path: Path) -> None:

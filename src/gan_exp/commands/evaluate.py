@@ -133,7 +133,7 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
             write_atomically(run_dir.neighbours(step, features), picture)
             report["neighbours"] = run_dir.neighbours(step, features).name
         write_atomically(run_dir.evaluation(step, features), json.dumps(report, indent=2) + "\n")
-        log = TensorBoardLog(run_dir.tensorboard, None, "", None)
+        log = TensorBoardLog(run_dir.tensorboard)
         log.add_scalars({f"evaluation/{name}": value["mean"] for name, value in report["metrics"].items()}, step)
         log.close()
     except OSError as error:

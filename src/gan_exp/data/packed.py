@@ -119,6 +119,21 @@ class PackedImages:
         labels = None if self.labels is None else self.labels[chosen]
         return replace(self, images=self.images[chosen], labels=labels, known_digest=None)
 
+    def examples(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+        """`count` images drawn without repetition as far as there are enough, of the classes `labels` [count] if given.
+
+        In the memory of the host.
+        """
+        order = torch.randperm(len(self.images), generator=generator)
+        places = order[torch.arange(count) % len(order)]
+        if labels is not None and self.labels is not None:
+            classes, wanted = self.labels.cpu()[order], labels.cpu()
+            for label in wanted.unique():
+                of_class, here = order[classes == label], wanted == label
+                if len(of_class):
+                    places[here] = of_class[torch.arange(int(here.sum())) % len(of_class)]
+        return self.images[places.to(self.images.device)].cpu()
+
 
 def _fraction(image: Tensor) -> float:
     """In [0, 1), evenly spread over images, always the same for one."""

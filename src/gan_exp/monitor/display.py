@@ -19,6 +19,7 @@ from rich.text import Text
 from torch import Tensor
 
 from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.losses import Balance
 from gan_exp.monitor.diagnosis import verdict_line
 from gan_exp.monitor.preview import Preview
 
@@ -45,6 +46,7 @@ class Display:
         self._title = title
         self._total_steps = total_steps
         self._metrics: Mapping[str, float] = {}
+        self._balance = Balance()
         self._preview: Preview | None = None
         self._verdicts: Sequence[Verdict] = ()
         self._trends: dict[str, deque[float]] = {}
@@ -121,6 +123,14 @@ class Display:
         if not self.live:
             self._print(line, soft_wrap=True, markup=False)
 
+    def compare_with(self, balance: Balance) -> None:
+        """What the losses are to be read against: a line at the beginning, and a column of the live display."""
+        self._balance = balance
+        known = zip(("D's loss", "G's"), balance, strict=True)
+        losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
+        if losses:
+            self.say(f"balance, where D can't tell fakes from reals: {losses}")
+
     def diagnose(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
         """What holds now; with a `step`, what is new among it has a line of its own."""
         before = {verdict.name for verdict in self._verdicts}
@@ -169,21 +179,29 @@ class Display:
 
     def _scores(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column, width in (("network", 15), ("loss", 8), ("trend", TREND_LENGTH), ("what it achieves", None)):
+        for column, width in (
+            ("network", 15),
+            ("loss", 8),
+            ("balance", 7),
+            ("trend", TREND_LENGTH),
+            ("what it achieves", None),
+        ):
             table.add_column(column, no_wrap=True, min_width=width)
         found = self._metrics
         if found:
             real, fake = found["accuracy/real"], found["accuracy/fake"]
             achieved = f"right on {(real + fake) / 2:.0%} (reals {real:.0%}, fakes {fake:.0%})"
-            table.add_row("[cyan]D[/] discriminator", *self._loss("loss/discriminator"), achieved)
-            table.add_row("[magenta]G[/] generator", *self._loss("loss/generator"), f"fools D with {1 - fake:.0%}")
+            table.add_row("[cyan]D[/] discriminator", *self._loss("discriminator"), achieved)
+            table.add_row("[magenta]G[/] generator", *self._loss("generator"), f"fools D with {1 - fake:.0%}")
         else:
-            table.add_row("[cyan]D[/] discriminator", "…", "", "")
-            table.add_row("[magenta]G[/] generator", "…", "", "")
+            table.add_row("[cyan]D[/] discriminator", "…", "", "", "")
+            table.add_row("[magenta]G[/] generator", "…", "", "", "")
         return table
 
-    def _loss(self, tag: str) -> tuple[str, str]:
-        return f"{self._metrics[tag]:.4f}", sparkline(self._trends[tag])
+    def _loss(self, network: str) -> tuple[str, str, str]:
+        balance = getattr(self._balance, network)
+        tag = f"loss/{network}"
+        return f"{self._metrics[tag]:.4f}", "" if balance is None else f"{balance:.4f}", sparkline(self._trends[tag])
 
 
 class _Console(Console):

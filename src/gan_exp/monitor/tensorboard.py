@@ -1,9 +1,9 @@
-"""A run's TensorBoard: scalars, sparse histograms, samples, the configuration, hparams, a dashboard of the game."""
+"""A run's TensorBoard: scalars, sparse histograms, pictures, the configuration, hparams, a dashboard of the game."""
 
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,15 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import custom_scalars, histogram, hparams
 from torch.utils.tensorboard.summary import text as summary_text
 
+from gan_exp.losses import Balance
 from gan_exp.run_dir import sync_directory
 
 # G beside D, as the game is read: https://github.com/tensorflow/tensorboard, custom scalars plugin.
 LAYOUT = {
-    "the game": {
-        "losses": ["Multiline", ["loss/discriminator", "loss/generator"]],
-        "accuracy of D": ["Multiline", ["accuracy/real", "accuracy/fake", "accuracy/discriminator"]],
-        "gradient norms": ["Multiline", ["gradient_norm/discriminator", "gradient_norm/generator"]],
-        "learning rates": ["Multiline", ["learning_rate/discriminator", "learning_rate/generator"]],
-    }
+    "losses": ["loss/discriminator", "loss/generator"],  # and their balance
+    "accuracy of D": ["accuracy/real", "accuracy/fake", "accuracy/discriminator"],
+    "gradient norms": ["gradient_norm/discriminator", "gradient_norm/generator"],
+    "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
 }
 HPARAM_METRICS = (  # as they stand at the end
     "loss/discriminator",
@@ -33,6 +32,8 @@ HPARAM_METRICS = (  # as they stand at the end
     "evaluation/modes",
 )
 HISTOGRAM_BINS = 30
+NO_BALANCE = Balance()
+BALANCE = "{:.4f} is where D can't tell fakes from reals: nearer to it, neither network wins."
 HOUSEKEEPING = (
     "name",
     "display",
@@ -49,13 +50,14 @@ HOUSEKEEPING = (
 class TensorBoardLog:
     """Writes a file of events into `path`; `resumed_at` hides what earlier files hold of later steps than that.
 
-    Without a `config` it only adds to what other files tell of the run.
-
-    Not torch's SummaryWriter: it writes in a thread of its own, where a full disk can be told to nobody.
+    Beside each loss stands its `balance`. Every `add_...` is an event of its own: one that can't be written leaves the
+    others alone. Not torch's SummaryWriter: it writes in a thread of its own, where a full disk can be told to nobody.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any] | None, config_text: str, resumed_at: int | None) -> None:
+    def __init__(self, path: Path, resumed_at: int | None = None, balance: Balance = NO_BALANCE) -> None:
         self._path = path
+        named = balance._asdict().items()
+        self._balance = {f"loss/{network}": value for network, value in named if value is not None}
         path.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads a directory's files in the order of their names, which must be that of their writing also
         # within a second, and where the clock was set back.
@@ -65,36 +67,43 @@ class TensorBoardLog:
         self._file = (path / name).open("wb")
         self._records = RecordWriter(self._file)
         try:
-            self._begin(config, config_text, resumed_at)
+            self._write(Event(file_version="brain.Event:2"))
+            if resumed_at is not None:
+                self._write(Event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START)))
         except BaseException:
             self._file.close()
             raise
 
-    def _begin(self, config: Mapping[str, Any] | None, config_text: str, resumed_at: int | None) -> None:
-        self._write(Event(file_version="brain.Event:2"))
-        if resumed_at is not None:
-            self._write(Event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START)))
-            return
-        if config is None:
-            return
-        text = "\n".join(f"    {line}" for line in config_text.splitlines())
-        self._add(0, custom_scalars(LAYOUT), summary_text("config", text))
+    def add_layout(self) -> None:
+        """Charts that have several curves each; TensorBoard complains of tags that never come."""
+        balance = [tag.replace("loss/", "loss_balance/") for tag in self._balance]
+        charts = {title: ["Multiline", tags + balance * (title == "losses")] for title, tags in LAYOUT.items()}
+        self._add(0, custom_scalars({"the game": charts}))
+
+    def add_hyperparameters(self, config: Mapping[str, Any]) -> None:
         self._add(0, *hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)))
 
     def add_scalars(self, metrics: Mapping[str, float], step: int) -> None:
-        self._add(step, Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()]))
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()]
+        for value in values:
+            balance = self._balance.get(value.tag)
+            if balance is not None:
+                value.metadata.plugin_data.plugin_name = "scalars"
+                value.metadata.summary_description = BALANCE.format(balance)
+                values.append(Summary.Value(tag=value.tag.replace("loss/", "loss_balance/"), simple_value=balance))
+        self._add(step, Summary(value=values))
 
-    def add_logits(self, real_logits: Tensor, fake_logits: Tensor, step: int) -> None:
-        """Histograms of what D says of one batch of each kind."""
-        for tag, logits in (("logits/real", real_logits), ("logits/fake", fake_logits)):
-            self._add(step, histogram(tag, logits.float().cpu().numpy(), HISTOGRAM_BINS))
+    def add_histogram(self, tag: str, values: Tensor, step: int) -> None:
+        """In float64, where there is room for the bins between any two neighbouring numbers of float32."""
+        self._add(step, histogram(tag, values.double().cpu().numpy(), HISTOGRAM_BINS))
 
     def add_text(self, tag: str, markdown: str, step: int) -> None:
         self._add(step, summary_text(tag, markdown))
 
-    def add_png(self, tag: str, png: bytes, size: tuple[int, int], channels: int, step: int) -> None:
-        """A picture of `size` (height, width) that is encoded already: encoding it anew costs 39 ms."""
-        image = Summary.Image(height=size[0], width=size[1], colorspace=channels, encoded_image_string=png)
+    def add_png(self, tag: str, png: bytes, shape: Sequence[int], step: int) -> None:
+        """A picture [channels, height, width] that is encoded already: encoding it anew costs 39 ms."""
+        channels, height, width = shape
+        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
         self._add(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def sync(self) -> None:
