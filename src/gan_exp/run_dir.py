@@ -172,6 +172,13 @@ class RunDir:
         """(step, file) of each grid, oldest first."""
         return list(_numbered(self.samples, "png"))
 
+    def is_latest(self) -> bool:
+        """Whether `latest` means this run to a command that is given here."""
+        try:
+            return RunDir.open("latest").path == self.path.resolve()
+        except UserError:
+            return False
+
     def point_latest_here(self) -> None:
         """Let outputs/latest lead to this run, wherever it is. Only a convenience: it must not end a run."""
         target = os.path.relpath(self.path.resolve(), OUTPUTS.resolve())
@@ -266,3 +273,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def path_from_here(path: Path) -> str:
+    """Relative to where the user stands, where it lies below: short enough for one line, which can be copied."""
+    here, path = Path.cwd(), path.resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -21,7 +21,7 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.evaluation.in_training import refuse_unmeasurable
 from gan_exp.monitor.display import Display
 from gan_exp.monitor.environment import describe_environment
-from gan_exp.monitor.summary import closing_table, network_table
+from gan_exp.monitor.summary import closing_table, network_table, next_commands
 from gan_exp.overrides import differing_keys, leaves
 from gan_exp.plain_yaml import yaml_text
 from gan_exp.run_dir import RunDir, write_atomically
@@ -31,8 +31,10 @@ from gan_exp.threads import choose_threads
 from gan_exp.trainer import Trainer
 
 
-def start_run(config: Config, directory: str) -> None:
+def start_run(config: Config, directory: str, in_sweep: bool = False) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
+
+    A run `in_sweep` neither describes its networks nor says what to do next: the sweep has a closing of its own.
 
     Raises Interrupted, with everything saved once there is a run, when a signal asked it to stop.
     """
@@ -45,19 +47,27 @@ def start_run(config: Config, directory: str) -> None:
     with stop.noting():
         run = RunDir.create(directory, config.model_dump(mode="json"), describe_environment(device))
         with run.locked(), _open_display(config, run, data.image_shape, device) as display:
-            labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
-            example = torch.zeros(1, config.latent_dim, device=device)
-            display.show(network_table("generator", state.generator, example, *labels))
-            channels, height, width = data.image_shape
-            example = torch.zeros(1, channels * config.pac, height, width, device=device)
-            display.show(network_table("discriminator", state.discriminator, example, *labels))
+            if not in_sweep:
+                _describe_networks(display, config, state, data, device)
             if why_threads:
                 display.say(why_threads)
             display.say(f"run directory: {run.path}")
-            _finish(run, lambda: Trainer(config, run, state, data, device, display, stop=stop), display)
+            _finish(run, lambda: Trainer(config, run, state, data, device, display, stop=stop), display, in_sweep)
 
 
-def continue_run(config: Config, run: RunDir) -> None:
+def _describe_networks(
+    display: Display, config: Config, state: TrainingState, data: PackedImages, device: torch.device
+) -> None:
+    """Layer by layer."""
+    labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
+    latents = torch.zeros(1, config.latent_dim, device=device)
+    display.show(network_table("generator", state.generator, latents, *labels))
+    channels, height, width = data.image_shape
+    images = torch.zeros(1, channels * config.pac, height, width, device=device)
+    display.show(network_table("discriminator", state.discriminator, images, *labels))
+
+
+def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     """Go on from the newest whole checkpoint of `run`, which its caller has locked.
 
     A run that a crash took before its first checkpoint, which is that of step 0, begins. Raises UserError where
@@ -86,7 +96,7 @@ def continue_run(config: Config, run: RunDir) -> None:
             display.say(f"passed over: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {run.path} at step {state.step}")
-        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint, stop), display)
+        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint, stop), display, in_sweep)
 
 
 def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
@@ -141,8 +151,8 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
     return display
 
 
-def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display) -> None:
-    """Run the loop, write how it ended, and say what to do next."""
+def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, in_sweep: bool) -> None:
+    """Run the loop, write how it ended, and say what to do next, which a sweep does for all of its runs."""
     trainer: Trainer | None = None
     try:
         trainer = make_trainer()
@@ -169,9 +179,8 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display) 
     display.show_preview()
     if trainer.evaluation is not None:
         display.say(trainer.evaluation.closing_line())
-    display.say(
-        f"next: gan-exp sample latest --output samples.png | gan-exp dashboard | gan-exp resume latest steps={2 * step}"
-    )
+    if not in_sweep:
+        display.say(next_commands(run, 2 * step))
 
 
 def _leave_at_once(run: RunDir, interruption: Interrupted, display: Display) -> None:

@@ -58,8 +58,16 @@ def test_the_rest_is_what_it_would_have_been(stopped: str, capsys: pytest.Captur
     assert {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()} == untouched
     told = capsys.readouterr().out
     assert f"{first.path.resolve()} is finished (4 steps)" in told and "resuming" in told
-    assert told.splitlines()[-1] == "sweep: 3 of 3 runs finished"
+    assert told.splitlines()[-3:] == [
+        "sweep: 3 of 3 runs finished",
+        "next:",
+        "  gan-exp dashboard swept",
+    ]
     assert sweep("whole") == 0
+    told = capsys.readouterr().out
+    assert told.count("run directory: ") == 3  # of each run that, but no description of its networks, and no advice
+    assert told.count("next:") == 1 and told.splitlines()[-1] == "  gan-exp dashboard whole"
+    assert "parameters" not in told and "resume" not in told
     assert [run.path.name for run in runs("swept")] == [run.path.name for run in runs("whole")]
     for run, other in zip(runs("swept"), runs("whole"), strict=True):
         assert run.read_status()["state"] == "finished"

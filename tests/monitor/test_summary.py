@@ -12,7 +12,7 @@ from builders import assert_same
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_exp.models.parts import LabelEmbedding
-from gan_exp.monitor.summary import closing_table, network_table
+from gan_exp.monitor.summary import closing_table, network_table, next_commands
 from gan_exp.run_dir import RunDir
 
 
@@ -99,6 +99,30 @@ def test_paths_are_told_from_where_the_user_stands(in_tmp: Path, tmp_path_factor
     assert ["run", "outputs/a"] in rows(closing_table(RunDir(in_tmp / "outputs/a"), {}, 1.0, 1), width=200)
     elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
     assert ["run", str(elsewhere)] in rows(closing_table(RunDir(elsewhere), {}, 1.0, 1), width=200)
+
+
+def test_each_command_to_paste_has_a_line(in_tmp: Path) -> None:
+    run = RunDir.create("outputs/2026-11-26/10-10-39-mlp-digits", {}, {})
+    assert next_commands(run, 800).splitlines() == [
+        "next:",
+        "  gan-exp sample latest --output samples.png",
+        "  gan-exp evaluate latest",
+        "  gan-exp dashboard",
+        "  gan-exp resume latest steps=800",
+    ]
+
+
+def test_a_run_that_is_not_the_latest_is_named(in_tmp: Path) -> None:
+    """An older one that was resumed; and one that lies elsewhere has a dashboard of its own."""
+    first, second = (RunDir.create(f"my runs/{name}", {}, {}) for name in ("first", "second"))
+    assert "  gan-exp sample latest --output samples.png" in next_commands(second, 800)
+    assert next_commands(first, 800).splitlines() == [
+        "next:",
+        "  gan-exp sample 'my runs/first' --output samples.png",
+        "  gan-exp evaluate 'my runs/first'",
+        "  gan-exp dashboard 'my runs/first'",
+        "  gan-exp resume 'my runs/first' steps=800",
+    ]
 
 
 def test_a_long_path_is_told_in_full(in_tmp: Path) -> None:

@@ -2,13 +2,14 @@
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_exp.errors import UserError
 from gan_exp.plain_yaml import read_yaml
-from gan_exp.run_dir import RunDir
+from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.signals import Interrupted
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Outcomes:
             parts[0] = f"stopped by {stopped_by.signal.name}: {parts[0]}"
         again = f"; for the rest: gan-exp resume {self.directory}" if finished < total else ""
         print(f"sweep: {', '.join(parts)}{again}", flush=True)
+        if stopped_by is None and finished:
+            print(f"next:\n  gan-exp dashboard {shlex.quote(path_from_here(Path(self.directory)))}", flush=True)
 
 
 def count_jobs(overrides: list[str]) -> int | None:
@@ -91,7 +94,7 @@ def go_on(config: "Config", run: RunDir) -> None:
         if status.get("state") == "finished" and status.get("step") == own.steps:
             print(f"{run.path} is finished ({own.steps} steps)", flush=True)
         else:
-            continue_run(own, run)
+            continue_run(own, run, in_sweep=True)
 
 
 def _recorded(place: Path) -> list[str]:

@@ -171,13 +171,13 @@ def _task(outcomes: Outcomes, config: Any) -> None:
     job = HydraConfig.get()
     sweeping = job.mode is RunMode.MULTIRUN
     if sweeping and not job.launcher._target_.endswith("BasicLauncher"):
-        return _train(config, job.runtime.output_dir)
+        return _train(config, job.runtime.output_dir, in_sweep=True)
     which = f"run {job.job.num} ({job.job.override_dirname}): " if sweeping else ""
     if sweeping:
         outcomes.directory = job.sweep.dir
         print(f"sweep: {which.rstrip(': ')}", flush=True)
     try:
-        _train(config, job.runtime.output_dir)
+        _train(config, job.runtime.output_dir, in_sweep=sweeping)
         outcomes.codes.append(0)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
         tell(which + explain(error, job.overrides.task))
@@ -185,7 +185,7 @@ def _task(outcomes: Outcomes, config: Any) -> None:
     return None
 
 
-def _train(config: Any, directory: str) -> None:
+def _train(config: Any, directory: str, in_sweep: bool) -> None:
     """Resolve, check, train."""
     from omegaconf import OmegaConf
 
@@ -201,7 +201,7 @@ def _train(config: Any, directory: str) -> None:
 
         from gan_exp.session import start_run
 
-        return start_run(checked, directory)
+        return start_run(checked, directory, in_sweep)
 
 
 class _removing_if_empty:  # noqa: N801  (reads as a phrase where it is used)

@@ -1,8 +1,8 @@
 """The networks layer by layer, and how a run ended, as tables."""
 
 import copy
+import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_exp.diagnosis.verdicts import Verdict
-from gan_exp.run_dir import RunDir
+from gan_exp.run_dir import OUTPUTS, RunDir, path_from_here
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
@@ -65,15 +65,22 @@ def closing_table(
         table.add_row("doctor", Text(verdict.line()))
     grids = run.list_sample_grids()
     if grids:
-        table.add_row("samples", _shown(grids[-1][1]))
+        table.add_row("samples", Text(path_from_here(grids[-1][1])))
     if run.animation.exists():
-        table.add_row("animation", _shown(run.animation))
-    table.add_row("run", _shown(run.path))
+        table.add_row("animation", Text(path_from_here(run.animation)))
+    table.add_row("run", Text(path_from_here(run.path)))
     return table
 
 
-def _shown(path: Path) -> Text:
-    """From where the user stands, where it lies below: short enough for one line, which can be copied."""
-    here = Path.cwd()
-    path = path.resolve()
-    return Text(str(path.relative_to(here) if path.is_relative_to(here) else path))  # no markup: it may be called [red]
+def next_commands(run: RunDir, steps: int) -> str:
+    """One to a line, as they can be pasted; `latest` is another one where an older run was resumed."""
+    path = shlex.quote(path_from_here(run.path))
+    name = "latest" if run.is_latest() else path
+    directory = "" if run.path.resolve().is_relative_to(OUTPUTS.resolve()) else f" {path}"
+    return "\n".join((
+        "next:",
+        f"  gan-exp sample {name} --output samples.png",
+        f"  gan-exp evaluate {name}",
+        f"  gan-exp dashboard{directory}",
+        f"  gan-exp resume {name} steps={steps}",
+    ))  # fmt: skip
