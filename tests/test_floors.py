@@ -14,7 +14,7 @@ FLOORS = (
     {"state", "capturable", "cuda_recorder", "diagnosis"},
     {"step", "chain"},
     {"derived", "cuda_graphs"},
-    {"plain_yaml"},
+    {"plain_yaml", "run_names"},
     {"config", "catalog", "run_dir"},
     {"overrides", "hydra_support", "hydra_guard", "device", "build", "checkpoint", "features"},
     {"fast_path", "export", "sampling"},

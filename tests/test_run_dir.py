@@ -49,7 +49,7 @@ def test_latest_without_symbolic_links(in_tmp: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_no_run_is_refused(in_tmp: Path) -> None:
     with pytest.raises(UserError, match="there is no run under outputs/ here"):
         RunDir.open("latest")
-    with pytest.raises(UserError, match="nowhere: is not the directory of a run"):
+    with pytest.raises(UserError, match="nowhere: is not the directory of a run, nor the name of one"):
         RunDir.open("nowhere")
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from gan_exp.errors import UserError
 from gan_exp.plain_yaml import read_yaml, yaml_text
+from gan_exp.run_names import LATEST, OUTPUTS, RUN_FILE, find, list_directories, listed
 
-OUTPUTS = Path("outputs")
-LATEST = OUTPUTS / "latest"
 PARTIAL = ".partial"  # the ending of what isn't whole yet
 
 
@@ -21,7 +20,7 @@ class RunDir:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.lock = self.path / ".lock"
-        self.config = self.path / "config.yaml"
+        self.config = self.path / RUN_FILE
         self.environment = self.path / "environment.json"
         self.status = self.path / "status.json"
         self.metrics = self.path / "metrics.jsonl"
@@ -55,17 +54,11 @@ class RunDir:
         return run
 
     @classmethod
-    def open(cls, path: str) -> "RunDir":
-        """The run at `path`; `latest` is the newest one made here. Raises UserError where there is none."""
-        place = LATEST if path == "latest" else Path(path)
-        if path == "latest" and place.is_file():  # where there are no symbolic links: a file with the path in it
-            place = OUTPUTS / place.read_text().strip()
-        if not (place / "config.yaml").is_file():
-            raise UserError(
-                "latest: there is no run under outputs/ here; train one with `gan-exp train`, or name its directory"
-                if path == "latest"
-                else f"{path}: is not the directory of a run (it holds no config.yaml)"
-            )
+    def open(cls, name: str) -> "RunDir":
+        """The run of that path or short name; `latest` is the newest one made here. Raises UserError without one."""
+        place = find(name)
+        if not (place / RUN_FILE).is_file():
+            raise UserError(f"{name}: is a sweep; name one of its runs: {listed(list_directories(place)[1:])}")
         return cls(place.resolve())
 
     def write_environment(self, environment: dict[str, Any]) -> None:

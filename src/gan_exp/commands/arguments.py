@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from gan_exp.errors import UserError, did_you_mean
 
+RUN_HELP = "`latest`, a run's directory, or its short name: 10-10-39-mlp-digits of outputs/<date>/10-10-39-mlp-digits"
+
 
 class Parser(argparse.ArgumentParser):
     """Raises UserError where argparse would print usage and exit."""

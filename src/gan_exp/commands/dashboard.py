@@ -3,11 +3,12 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
-from gan_exp.run_dir import OUTPUTS, RunDir
+from gan_exp.run_names import OUTPUTS, find
 from gan_exp.signals import raising_interrupted
 
 
@@ -18,12 +19,12 @@ def run(arguments: list[str]) -> int:
         nargs="?",
         default=str(OUTPUTS),
         metavar="DIR",
-        help="a directory of runs, or `latest` (default: outputs)",
+        help="a directory of runs, `latest`, or a run's short name (default: outputs)",
     )
     parser.add_argument("--port", type=count_of(1), metavar="P", help="default: 6006, or the next one that is free")
     parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines look (default localhost)")
     options = parser.parse_args(arguments)
-    directory = RunDir.open("latest").path if options.directory == "latest" else Path(options.directory)
+    directory = _find_directory(options.directory)
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; train a run first with `gan-exp train`")
 
@@ -46,6 +47,14 @@ def run(arguments: list[str]) -> int:
     with raising_interrupted():
         server.join()
     raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are as they were, so call it again")
+
+
+def _find_directory(name: str) -> Path:
+    """Any directory of runs, or what `find` makes of another name."""
+    with suppress(OSError):
+        if Path(name) == OUTPUTS or Path(name).is_dir():
+            return Path(name)
+    return find(name).resolve()
 
 
 def _pass_over_links() -> None:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gan_exp.commands.arguments import Parser
+from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     parser = Parser("doctor", "Say how a run is doing: a finished, a failed or a running one.")
-    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
 

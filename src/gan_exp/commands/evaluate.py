@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from gan_exp.commands.arguments import Parser, count_of
+from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError, did_you_mean
 from gan_exp.run_dir import RunDir
 
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser("evaluate", "Measure a run's generator (the averaged one, where the run keeps an average).")
-    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
     parser.add_argument("--metrics", type=_metrics, metavar="M,M", help=(
         f"some of {', '.join(METRICS)} (default: all that the data allows)"

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from gan_exp.commands.arguments import Parser
+from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
 
 
 def run(arguments: list[str]) -> int:
     parser = Parser("export", "Write a run's generator (the averaged one, where the run keeps an average) as one file.")
-    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
         "default generator.safetensors; gan_exp.export.load_generator reads it"
     ))  # fmt: skip

@@ -1,17 +1,16 @@
 """`gan-exp resume RUN [key=value ...]`: go on in the same directory, as if the run had never stopped."""
 
-from pathlib import Path
-
 from gan_exp.commands import sweep
-from gan_exp.commands.arguments import Parser
+from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
+from gan_exp.run_names import find
 from gan_exp.signals import raising_interrupted
 
 
 def run(arguments: list[str]) -> int:
     parser = Parser("resume", "Go on with a run from its newest checkpoint, or with what a sweep has not finished.")
-    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`, or a sweep's directory")
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; a sweep likewise")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
         "evaluate_every_steps, evaluate_count, best_metric, display, device.*; "
@@ -25,8 +24,9 @@ def run(arguments: list[str]) -> int:
 
     trust(options.trust)
     with raising_interrupted():
-        if sweep.is_sweep(Path(options.run)):
-            return sweep.resume(Path(options.run), options.overrides, options.config_dir)
+        place = find(options.run)
+        if sweep.is_sweep(place):
+            return sweep.resume(place, options.overrides, options.config_dir)
         if options.config_dir is not None:
             raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")
         return _resume_run(options.run, options.overrides)

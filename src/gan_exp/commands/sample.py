@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_exp.commands.arguments import Parser, count_of
+from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     parser = Parser("sample", "Make images with a run's generator (the averaged one, where the run keeps an average).")
-    parser.add_argument("run", metavar="RUN", help="a run's directory, or `latest`")
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="how many images (default 64)")
     parser.add_argument(
         "--seed", type=count_of(0), default=0, metavar="S", help="other images with another (default 0)"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from gan_exp.errors import UserError
 from gan_exp.plain_yaml import read_yaml
 from gan_exp.run_dir import RunDir, path_from_here
+from gan_exp.run_names import SWEEP_FILE
 from gan_exp.signals import Interrupted
 
 if TYPE_CHECKING:
     from gan_exp.config import Config
 
-RECORD = "multirun.yaml"  # Hydra's, in the sweep's directory
 RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a parallel sweep see it too
 
 
@@ -60,7 +60,7 @@ def count_jobs(overrides: list[str]) -> int | None:
 
 
 def is_sweep(place: Path) -> bool:
-    return (place / RECORD).is_file()
+    return (place / SWEEP_FILE).is_file()
 
 
 def resume(place: Path, overrides: list[str], config_dir: str | None) -> int:
@@ -100,13 +100,13 @@ def go_on(config: "Config", run: RunDir) -> None:
 def _recorded(place: Path) -> list[str]:
     """The words that made the sweep, as far as they can't run anything: Hydra builds what its own nodes name."""
     try:
-        found = read_yaml((place / RECORD).read_text(encoding="utf-8"))["hydra"]["overrides"]
+        found = read_yaml((place / SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]["overrides"]
         task, own = [str(word) for word in found["task"]], [str(word) for word in found["hydra"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{place / RECORD}: can't be read ({' '.join(str(error).split())})") from error
+        raise UserError(f"{place / SWEEP_FILE}: can't be read ({' '.join(str(error).split())})") from error
     for word in task:
         if "hydra" in word.partition("=")[0] or word.startswith("-"):
-            raise UserError(f"{place / RECORD}: {word} is no value of a run")
+            raise UserError(f"{place / SWEEP_FILE}: {word} is no value of a run")
     plugins = [word for word in own if re.fullmatch(r"hydra/(launcher|sweeper)=\w+", word)]
     for word in own:
         if word not in plugins and not word.startswith(("hydra.mode=", "hydra.sweep.dir=")):

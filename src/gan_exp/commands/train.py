@@ -13,7 +13,8 @@ from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
 from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
-from gan_exp.run_dir import OUTPUTS, RunDir, cannot_write, make_unique_directory
+from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
+from gan_exp.run_names import OUTPUTS
 from gan_exp.signals import Interrupted, raising_interrupted
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
