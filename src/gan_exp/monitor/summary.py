@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_exp.diagnosis.verdicts import Verdict
-from gan_exp.run_dir import OUTPUTS, RunDir, path_from_here
+from gan_exp.run_dir import RunDir, path_from_here
+from gan_exp.run_names import OUTPUTS
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
