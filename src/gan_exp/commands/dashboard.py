@@ -1,15 +1,19 @@
 """`gan-exp dashboard [DIR]`: TensorBoard over all runs below a directory."""
 
 import os
+import re
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_names import OUTPUTS, find
 from gan_exp.signals import raising_interrupted
+
+EVENTS = "events.out.tfevents."
+DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that runs lie in
 
 
 def run(arguments: list[str]) -> int:
@@ -31,10 +35,11 @@ def run(arguments: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tensorboard import default, program
 
-    _pass_over_links()
+    _name_runs_briefly()
+    _show_first_what_varies()
     board = program.TensorBoard(default.get_plugins())
     port = [] if options.port is None else ["--port", str(options.port)]
-    # The fast loader is a program of its own, which follows links and prints a notice.
+    # The fast loader is a program of its own, which follows all links and prints a notice.
     where = ["--logdir", str(directory), "--host", options.host, "--load_fast", "false"]
     board.configure(argv=["tensorboard", *where, *port])
     try:
@@ -43,6 +48,8 @@ def run(arguments: list[str]) -> int:
         asked = " ".join(["--host", options.host, *port])
         raise UserError(f"{asked}: can't be used ({str(error).splitlines()[0]}); try another") from error
     print(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)", flush=True)
+    if not find_runs(directory):
+        print(f"no runs found below {directory} yet: one that begins there will appear", flush=True)
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
     with raising_interrupted():
         server.join()
@@ -57,14 +64,74 @@ def _find_directory(name: str) -> Path:
     return find(name).resolve()
 
 
-def _pass_over_links() -> None:
-    """Let TensorBoard not follow outputs/latest, or the newest run would be there twice under two names."""
-    from tensorboard.backend.event_processing import io_wrapper
+def find_runs(top: Path) -> dict[str, Path]:
+    """The directories of events below `top` by a short name, such as `10-10-39-mlp-digits`, `12-00-00-sweep/0-lr=1`.
 
-    find_all = io_wrapper.GetLogdirSubdirectories
+    Links are followed, but not to what lies below `top` anyway (outputs/latest), nor to what holds it.
+    """
+    home = top.resolve()
+    found: dict[str, Path] = {}
+    seen = set()
+    for parent, folders, files in os.walk(home, followlinks=True):
+        folders[:] = sorted(name for name in folders if _leads_out(Path(parent, name), home))
+        real = os.path.realpath(parent)
+        if real not in seen and any(name.startswith(EVENTS) for name in files):
+            place = Path(parent)
+            named = _name(place, home, short=True)
+            found[named if named not in found else _name(place, home, short=False)] = place
+        if real in seen:  # two links to one folder
+            folders.clear()
+        seen.add(real)
+    return found
 
-    def find_unlinked(logdir: str) -> Iterator[str]:
-        top = Path(logdir).resolve()
-        return (found for found in find_all(logdir) if Path(found).resolve() == top / Path(found).relative_to(logdir))
 
-    io_wrapper.GetLogdirSubdirectories = find_unlinked
+def _leads_out(path: Path, home: Path) -> bool:
+    """Of a link; what is none always does."""
+    if not path.is_symlink():
+        return True
+    target = path.resolve()
+    return not target.is_relative_to(home) and not home.is_relative_to(target)
+
+
+def _name(place: Path, home: Path, short: bool) -> str:
+    """Without what all runs have, and if it is to be short, without the day."""
+    parts = place.relative_to(home).parts
+    if parts[-1:] == ("tensorboard",):
+        parts = parts[:-1]
+    if short:
+        parts = tuple(part for part in parts if not DAY.fullmatch(part)) or parts
+    return "/".join(parts) or home.name
+
+
+def _name_runs_briefly() -> None:
+    """Let TensorBoard find runs as `find_runs` does, at each look."""
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+
+    def add_runs(self: Any, path: str, name: str | None = None) -> Any:
+        for run_name, place in find_runs(Path(path)).items():
+            self.AddRun(str(place), name=run_name)
+        return self
+
+    EventMultiplexer.AddRunsFromDirectory = add_runs
+
+
+def _show_first_what_varies() -> None:
+    """Let the table of hyperparameters begin with those that differ between the runs.
+
+    TensorBoard would have it so itself, but that the first run's own list of its hyperparameters is taken for that of
+    all runs.
+    """
+    from tensorboard.plugins.hparams.backend_context import Context
+
+    find = getattr(Context, "_find_experiment_tag", None)
+    if find is None:  # another version of TensorBoard
+        return
+
+    def find_and_compare(self: Any, runs: Any, *others: Any) -> Any:
+        experiment = find(self, runs, *others)
+        if experiment is not None:
+            experiment.ClearField("hparam_infos")
+            experiment.hparam_infos.extend(self._compute_hparam_infos(runs))
+        return experiment
+
+    Context._find_experiment_tag = find_and_compare

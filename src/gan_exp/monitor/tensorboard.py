@@ -18,8 +18,11 @@ from gan_exp.losses import Balance
 from gan_exp.run_dir import sync_directory
 
 # G beside D, as the game is read: https://github.com/tensorflow/tensorboard, custom scalars plugin.
+# It gives each run one colour, so that two curves of a run in one chart differ by their marks alone: the losses, which
+# are looked at most, have a chart each. The same for all runs, or charts of one title would be there twice.
 LAYOUT = {
-    "losses": ["loss/discriminator", "loss/generator"],  # and their balance
+    "loss of D": ["loss/discriminator", "loss_balance/discriminator"],
+    "loss of G": ["loss/generator", "loss_balance/generator"],
     "accuracy of D": ["accuracy/real", "accuracy/fake", "accuracy/discriminator"],
     "gradient norms": ["gradient_norm/discriminator", "gradient_norm/generator"],
     "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
@@ -75,9 +78,7 @@ class TensorBoardLog:
             raise
 
     def add_layout(self) -> None:
-        """Charts that have several curves each; TensorBoard complains of tags that never come."""
-        balance = [tag.replace("loss/", "loss_balance/") for tag in self._balance]
-        charts = {title: ["Multiline", tags + balance * (title == "losses")] for title, tags in LAYOUT.items()}
+        charts = {title: ["Multiline", tags] for title, tags in LAYOUT.items()}
         self._add(0, custom_scalars({"the game": charts}))
 
     def add_hyperparameters(self, config: Mapping[str, Any]) -> None:
