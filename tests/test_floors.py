@@ -9,6 +9,7 @@ import gan_exp
 
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
+    {"wrapping"},
     {"errors", "ranges", "streams", "signals"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data", "metrics"},
     {"state", "capturable", "cuda_recorder", "diagnosis"},
@@ -26,7 +27,7 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-PURE = set().union(*FLOORS[:5])
+PURE = set().union(*FLOORS[:6])
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.

@@ -4,6 +4,8 @@ import difflib
 import sys
 from collections.abc import Iterable
 
+from gan_exp.wrapping import say
+
 LISTABLE = 20  # names that a sentence can hold
 
 
@@ -32,7 +34,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def tell(sentence: str) -> None:
-    """One line on stderr, whatever the values in it hold: no breaks, and nothing that a terminal would obey."""
+    """One sentence on stderr, whatever the values in it hold: no break of theirs, no control character."""
     line = " ".join(sentence.split())
     shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
-    print(f"gan-exp: {''.join(shown)}", file=sys.stderr)
+    say(f"gan-exp: {''.join(shown)}", sys.stderr)

@@ -147,7 +147,7 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
         f"{describe_device(device)}"
     )
     display = Display(config.display, run.log, title, config.steps)
-    display.say(title)
+    display.introduce()
     return display
 
 

@@ -24,11 +24,17 @@ def rendered(what: object, width: int = 100) -> str:
 
 
 def test_one_line_however_narrow_the_terminal() -> None:
-    line = verdict_line([MEMORISING, STALLED])
-    assert line.plain == "doctor: memorising since step 900, stalled since step 12,000; try augment=diffaugment"
-    assert rendered(Group(line), width=30).count("\n") == 1
-    assert verdict_line([FINE]).plain == "doctor: healthy since step 500"
-    styles = [str(verdict_line([verdict]).spans[0].style) for verdict in (FINE, STALLED)]
+    """The advice goes first, then verdicts, always word by word."""
+    told = "doctor: memorising since step 900, stalled since step 12,000"
+    lines = {width: verdict_line([MEMORISING, STALLED], width).plain for width in (86, 81, 80, 60, 59, 30)}
+    assert lines[86] == f"{told}; try augment=diffaugment"
+    assert lines[81] == lines[80] == lines[60] == told
+    assert lines[59] == "doctor: memorising since step 900, stalled since step …"
+    assert lines[30] == "doctor: memorising since …"
+    for width in (86, 59, 30):
+        assert rendered(Group(verdict_line([MEMORISING, STALLED], width)), width).count("\n") == 1
+    assert verdict_line([FINE], 80).plain == "doctor: healthy since step 500"
+    styles = [str(verdict_line([verdict], 80).spans[0].style) for verdict in (FINE, STALLED)]
     assert styles == ["green", "yellow"]
 
 

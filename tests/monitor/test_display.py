@@ -4,7 +4,6 @@ import io
 import re
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 import torch
 
 from gan_exp.losses import Balance
+from gan_exp.monitor import console as console_module
 from gan_exp.monitor import display as display_module
-from gan_exp.monitor.display import Display, sparkline
+from gan_exp.monitor.display import Display
 
 METRICS = {
     "loss/discriminator": 0.5,
@@ -39,14 +39,15 @@ def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """The display takes this for a terminal of 120 columns."""
     written = io.StringIO()
-    pretended = partial(display_module._Console, file=written, force_terminal=True, width=120, height=40)
-    monkeypatch.setattr(display_module, "_Console", pretended)
+    pretended = partial(console_module.QuietPipeConsole, file=written, force_terminal=True, width=120, height=40)
+    monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
     yield written
 
 
 def play(mode: str, log: Path) -> Display:
     """What the loop does with a display."""
     with Display(mode, log, "mlp on digits", 200) as display:
+        display.introduce()
         display.say("run directory: outputs/[bold]run[/]")
         display.start(0)
         display.step = 100
@@ -63,8 +64,8 @@ def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not play("auto", tmp_path / "log.txt").live
     written = capsys.readouterr().out
     assert ESCAPE not in written and "\r" not in written
-    lines = written.splitlines()
-    assert lines[0] == "run directory: outputs/[bold]run[/]"  # paths are no markup
+    title, *lines = written.splitlines()
+    assert title == "mlp on digits" and lines[0] == "run directory: outputs/[bold]run[/]"  # paths are no markup
     assert re.fullmatch(
         r"step 100/200  D loss 0\.5000, accuracy 75\.0% \(real 90\.0%, fake 60\.0%\)  G loss 1\.2500  "
         r"[\d,]+\.\d steps/s, \d+:\d\d:\d\d left",
@@ -92,8 +93,8 @@ def test_the_log_holds_the_lines(tmp_path: Path) -> None:
         log = tmp_path / mode
         play(mode, log)
         lines = log.read_text().splitlines()
-        assert len(lines) == 3 and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
-        assert "step 100/200" in lines[1] and ESCAPE not in "".join(lines)
+        assert len(lines) == 4 and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+        assert "step 100/200" in lines[2] and ESCAPE not in "".join(lines)
 
 
 def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,10 +114,36 @@ def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
     assert COLOUR.search(written) and "\x1b[?25l" in written and written.count("\x1b[?25h") == 1  # the cursor is back
     assert "step 100/200" not in written  # the table says it
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written).split("mlp on digits")[-1]
-    assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+right on 75% \(reals 90%, fakes 60%\)", last)
+    assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+75% \(reals 90%, fakes 60%\)", last)
     assert re.search(r"generator\s+2\.5000\s+▁█\s+fools D with 40%", last)
     assert re.search(r"200/200 100% [\d,]+\.\d steps/s, 0:00:00 left", last)
     assert "▀" in last
+
+
+def test_nothing_of_the_live_display_stands_twice(tmp_path: Path, terminal: io.StringIO) -> None:
+    """Its title is not said before, and the samples that it leaves standing are not shown again."""
+    play("auto", tmp_path / "log.txt")
+    said, *drawn = re.split(r"\x1b\[2K", terminal.getvalue())  # rich clears each line that it draws anew
+    assert said.count("mlp on digits") == 1 and drawn
+    last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn[-1])
+    assert last.count("▀" * 18) == 4 and last.rstrip().endswith("▀")  # and the hint has gone
+
+
+def test_the_line_of_the_cursor_has_room_for_what_ctrl_c_echoes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a full line ^C begins another one, and the next picture would be drawn a line too low."""
+    written = io.StringIO()
+    pretended = partial(console_module.QuietPipeConsole, file=written, force_terminal=True, width=80, height=24)
+    monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
+    with Display("live", tmp_path / "log.txt", "a title of many words " * 9, 200) as display:
+        display.compare_with(Balance(1.3863, 0.6931))
+        display.start(0)
+        display.update(100, METRICS)
+        display.preview(IMAGES.repeat(9, 1, 1, 1))
+        display._live.refresh()  # type: ignore[union-attr]
+        drawn = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written.getvalue()).splitlines()
+        assert len(drawn[-1]) < 40 and all(len(line) <= 80 for line in drawn)
 
 
 def test_live_before_the_first_numbers(tmp_path: Path, terminal: io.StringIO) -> None:
@@ -185,12 +212,6 @@ def test_more_than_a_day_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / "log.txt").read_text().rstrip().endswith("27:46:40 left")
 
 
-def test_sparkline() -> None:
-    assert sparkline(deque([0.0, 1.0, 0.5])) == "▁█▅"
-    assert sparkline(deque([3.0])) == "▁" and sparkline(deque([2.0, 2.0])) == "▁▁"
-    assert sparkline(deque([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0])) == "█▇▆▅▄▃▂▁"
-
-
 class ClosedTerminal(io.StringIO):
     """As after its window was closed: every write fails."""
 
@@ -200,8 +221,9 @@ class ClosedTerminal(io.StringIO):
 
 @pytest.mark.parametrize("mode", ["plain", "live"])
 def test_a_closed_terminal_ends_nothing(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretended = partial(display_module._Console, file=ClosedTerminal(), force_terminal=True, width=120, height=40)
-    monkeypatch.setattr(display_module, "_Console", pretended)
+    file = ClosedTerminal()
+    pretended = partial(console_module.QuietPipeConsole, file=file, force_terminal=True, width=120, height=40)
+    monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
     display = play(mode, tmp_path / "log.txt")
     assert display.console.quiet and "nothing more can be shown: " in (tmp_path / "log.txt").read_text()
     assert "step 200/200" in (tmp_path / "log.txt").read_text()

@@ -8,6 +8,7 @@ from rich.color import Color
 from rich.console import Console
 from torch import Tensor
 
+from gan_exp.monitor.console import make_console
 from gan_exp.monitor.preview import Preview
 
 
@@ -63,3 +64,8 @@ def test_any_shape(shape: tuple[int, int, int]) -> None:
 def test_large_images_keep_their_proportions() -> None:
     drawn = lines(torch.full((1, 1, 80, 40), 255, dtype=torch.uint8))
     assert len(drawn) == 10 and drawn[0].rstrip() == "@" * 10
+
+
+def test_in_a_pipe_as_many_as_are_usual(capsys: pytest.CaptureFixture[str]) -> None:
+    make_console().print(Preview(torch.full((99, 1, 8, 8), 255, dtype=torch.uint8)))
+    assert capsys.readouterr().out.splitlines()[0].split() == ["@" * 8] * 11

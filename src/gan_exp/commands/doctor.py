@@ -54,30 +54,28 @@ def _records(run_dir: RunDir) -> "list[Record]":
 
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
-    from rich.console import Console
-
+    from gan_exp.monitor.console import make_console
     from gan_exp.monitor.diagnosis import verdict_table
+    from gan_exp.wrapping import say
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
+    console = make_console()
     grids = sum("samples/spread" in record for record in records)
     logs = sum("loss/generator" in record for record in records)
     evaluations = sum(any(tag.startswith("evaluation/") for tag in record) for record in records)
     looked = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
     status = run_dir.read_status()
     state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
-    console.print(f"{run_dir.path}: {state}; {looked}", soft_wrap=True, markup=False)
+    say(f"{run_dir.path}: {state}; {looked}")
     for verdict in verdicts:
         console.print()
-        console.print(verdict_table(verdict))
+        console.print(verdict_table(verdict), crop=False)
     if verdicts and verdicts[0].remedies:
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
-        console.print(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}", soft_wrap=True, markup=False)
+        say(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}")
     if not verdicts and logs and not grids:
-        console.print("nothing to go by: the version that trained this run kept no evidence from its samples")
+        say("nothing to go by: the version that trained this run kept no evidence from its samples")
     elif not verdicts:
-        console.print("too early to say: it takes three grids of samples and 500 steps")
+        say("too early to say: it takes three grids of samples and 500 steps")
 
 
 def _many(count: int, what: str) -> str:

@@ -141,20 +141,16 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
 
 
 def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
-    from rich.console import Console
-
+    from gan_exp.monitor.console import make_console
     from gan_exp.monitor.evaluation_table import class_table, protocol_line, score_table
+    from gan_exp.wrapping import say
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
+    console = make_console()
     console.print(score_table(report))
     if len(report.get("classes", {}).get("names", ())) in range(1, 31):
         console.print(class_table(report["classes"]))
-    console.print(protocol_line(report), soft_wrap=True, markup=False)
+    say(protocol_line(report))
     step, features = report["step"], report["protocol"]["features"]["name"]
-    console.print(f"written: {run_dir.evaluation(step, features)}", soft_wrap=True, markup=False)
+    say(f"written: {run_dir.evaluation(step, features)}")
     if "neighbours" in report:
-        console.print(
-            f"samples beside their nearest: {run_dir.neighbours(step, features)}", soft_wrap=True, markup=False
-        )
+        say(f"samples beside their nearest: {run_dir.neighbours(step, features)}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
+from gan_exp.wrapping import say
 
 
 def run(arguments: list[str]) -> int:
@@ -31,5 +32,5 @@ def run(arguments: list[str]) -> int:
         save_generator(output, generator, config, spec, step)
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
-    print(f"the generator of step {step} in {output}")
+    say(f"the generator of step {step} in {output}")
     return 0

@@ -6,6 +6,7 @@ from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
 from gan_exp.run_names import find
 from gan_exp.signals import raising_interrupted
+from gan_exp.wrapping import say
 
 
 def run(arguments: list[str]) -> int:
@@ -46,7 +47,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
         finished = status.get("state") == "finished" and config.steps == status.get("step")
         if finished and not differing_keys(saved, config.model_dump(mode="json")):
             again = f"gan-exp resume {name} steps={2 * config.steps}"
-            print(f"{run_dir.path} is finished ({config.steps} steps); to go on: {again}")
+            say(f"{run_dir.path} is finished ({config.steps} steps); to go on: {again}")
             return 0
 
         from gan_exp.session import continue_run

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
 from gan_exp.run_dir import RunDir
+from gan_exp.wrapping import say
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,7 +49,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
     channels, height, width = images.shape[1:]
     what = "points" if spec.extent is not None else f"samples of {height}x{width}x{channels}"
-    print(f"{len(images)} {what} in {output}")
+    say(f"{len(images)} {what} in {output}")
     return 0
 
 
@@ -76,7 +77,7 @@ def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dic
     if checkpoint is None:
         content, passed_over = load_newest(run_dir)
         for sentence in passed_over:
-            print(f"passed over: {sentence}")
+            say(f"passed over: {sentence}")
         return config, content
     if checkpoint == "best" and not run_dir.best.is_file():
         raise UserError("--checkpoint best: the run kept none; train with evaluate_every_steps=1000 to keep it")

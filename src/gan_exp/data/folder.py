@@ -20,6 +20,7 @@ from gan_exp.data.decode import BrokenImage, Fit, Recipe, decode, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveFloat, PositiveInt
+from gan_exp.wrapping import say
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FORMAT = 2  # of the packed file; another number packs anew
@@ -145,7 +146,7 @@ class _Tree:
                 elif not self.skip_broken:
                     raise self.refusal(path, result)
                 elif doing == "packing":
-                    print(f"passed over: {self.name(path)} {result}", flush=True)
+                    say(f"passed over: {self.name(path)} {result}")
 
     def refuse_nothing_left(self, count: int) -> None:
         if count == 0:

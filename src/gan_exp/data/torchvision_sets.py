@@ -17,6 +17,7 @@ from filelock import FileLock
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveInt
+from gan_exp.wrapping import say
 
 DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
 
@@ -157,7 +158,7 @@ def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) 
     staging = place / f".{name}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    print(f"downloading {name} to {place} ...", flush=True)
+    say(f"downloading {name} to {place} ...")
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT_S):
             make(staging)

@@ -12,6 +12,7 @@ from torch import Tensor
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.features.network import Embedding, FeatureNetwork
+from gan_exp.wrapping import say
 
 
 def inception_features(spec: DataSpec, device: torch.device) -> FeatureNetwork:
@@ -50,7 +51,7 @@ def _bring_weights() -> Path:
     place = Path(torch.hub.get_dir()) / "checkpoints" / name
     if place.is_file():
         return place
-    print(f"downloading {name} to {place.parent} (91 MB, once) ...", flush=True)
+    say(f"downloading {name} to {place.parent} (91 MB, once) ...")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         expected = Path(name).stem.rpartition("-")[2]

@@ -2,30 +2,27 @@
 
 import logging
 import multiprocessing
-import os
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.losses import Balance
+from gan_exp.monitor.console import make_console
 from gan_exp.monitor.diagnosis import verdict_line
 from gan_exp.monitor.preview import Preview
+from gan_exp.monitor.scores import Scores
+from gan_exp.wrapping import first_words, wrap
 
 REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
-TREND_LENGTH = 24
-BARS = "▁▂▃▄▅▆▇█"
 
 
 class Display:
@@ -35,9 +32,7 @@ class Display:
     """
 
     def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
-        self.console = _Console(quiet=mode == "quiet", highlight=False)
-        if not self.console.is_terminal:
-            self.console = _Console(quiet=mode == "quiet", highlight=False, width=100)
+        self.console = make_console(quiet=mode == "quiet")
         redraws = self.console.is_terminal and not self.console.is_dumb_terminal
         alone = multiprocessing.current_process().name == "MainProcess"
         self.live = mode == "live" or (mode == "auto" and redraws and alone)
@@ -45,11 +40,9 @@ class Display:
         self._drawn_at = 0.0
         self._title = title
         self._total_steps = total_steps
-        self._metrics: Mapping[str, float] = {}
-        self._balance = Balance()
+        self._scores = Scores()
         self._preview: Preview | None = None
         self._verdicts: Sequence[Verdict] = ()
-        self._trends: dict[str, deque[float]] = {}
         self._progress = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -77,6 +70,7 @@ class Display:
         self._step = step
         if self.live:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
+            self._running = True
             self._live = Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
             self._reach(self._live.start)
 
@@ -95,13 +89,20 @@ class Display:
     def stop(self) -> None:
         """Leave the last picture of the live display standing."""
         if self._live is not None:
+            self._running = False
             self._reach(self._live.stop)
             self._live = None
 
     def say(self, text: str) -> None:
         """A line above the live display and in the log."""
         self._log.info(text)
-        self._print(text, soft_wrap=True, markup=False)
+        self._print_line(text)
+
+    def introduce(self) -> None:
+        """Say the title, which the live display has above the scores anyway."""
+        self._log.info(self._title)
+        if not self.live:
+            self._print_line(self._title)
 
     def leave_out(self, seconds: float) -> None:
         """Of the time that the rate and what is left of the run are reckoned from."""
@@ -110,22 +111,20 @@ class Display:
 
     def show(self, renderable: RenderableType) -> None:
         """A table or a picture; the log has no use for it."""
-        self._print(renderable)
+        self._print(renderable, crop=False)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """The numbers of a window of steps."""
         self.step = step
-        self._metrics = metrics
-        for tag in ("loss/discriminator", "loss/generator"):
-            self._trends.setdefault(tag, deque(maxlen=TREND_LENGTH)).append(metrics[tag])
+        self._scores.update(metrics)
         line = _plain_line(step, self._total_steps, metrics, self._rate())
         self._log.info(line)
         if not self.live:
-            self._print(line, soft_wrap=True, markup=False)
+            self._print_line(line)
 
     def compare_with(self, balance: Balance) -> None:
         """What the losses are to be read against: a line at the beginning, and a column of the live display."""
-        self._balance = balance
+        self._scores.balance = balance
         known = zip(("D's loss", "G's"), balance, strict=True)
         losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
         if losses:
@@ -144,9 +143,12 @@ class Display:
         self._preview = Preview(images)
 
     def show_preview(self) -> None:
-        """Once, below all else, where there is a terminal or a person reads the lines later."""
-        if self._preview is not None:
+        """Below all else, where the live display has not left it standing."""
+        if self._preview is not None and not self.live:
             self._print(self._preview)
+
+    def _print_line(self, text: str) -> None:
+        self._print("\n".join(wrap(text, self.console.width)), soft_wrap=True, markup=False)
 
     def _print(self, renderable: RenderableType, **options: bool) -> None:
         self._reach(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
@@ -169,53 +171,18 @@ class Display:
         rate = self._rate()
         text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
         self._progress.update(self._task, completed=self.step, rate=text)
-        parts: list[RenderableType] = [Text(self._title, style="bold", no_wrap=True), self._scores()]
+        width = self.console.width
+        parts: list[RenderableType] = [Text(first_words(self._title, width), style="bold"), self._scores.table(width)]
         if self._verdicts:
-            parts.append(verdict_line(self._verdicts))
+            parts.append(verdict_line(self._verdicts, width))
         parts.append(self._progress)
         if self._preview is not None:
             parts.append(self._preview)
+        if self._running:
+            # A short line at the end: the terminal's own ^C behind a full one would begin another, and the picture that
+            # is drawn over this one would leave its first line standing.
+            parts.append(Text("Ctrl-C saves and stops", style="dim"))
         return Group(*parts)
-
-    def _scores(self) -> Table:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column, width in (
-            ("network", 15),
-            ("loss", 8),
-            ("balance", 7),
-            ("trend", TREND_LENGTH),
-            ("what it achieves", None),
-        ):
-            table.add_column(column, no_wrap=True, min_width=width)
-        found = self._metrics
-        if found:
-            real, fake = found["accuracy/real"], found["accuracy/fake"]
-            achieved = f"right on {(real + fake) / 2:.0%} (reals {real:.0%}, fakes {fake:.0%})"
-            table.add_row("[cyan]D[/] discriminator", *self._loss("discriminator"), achieved)
-            table.add_row("[magenta]G[/] generator", *self._loss("generator"), f"fools D with {1 - fake:.0%}")
-        else:
-            table.add_row("[cyan]D[/] discriminator", "…", "", "", "")
-            table.add_row("[magenta]G[/] generator", "…", "", "", "")
-        return table
-
-    def _loss(self, network: str) -> tuple[str, str, str]:
-        balance = getattr(self._balance, network)
-        tag = f"loss/{network}"
-        return f"{self._metrics[tag]:.4f}", "" if balance is None else f"{balance:.4f}", sparkline(self._trends[tag])
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end the process where nobody reads the pipe any more (`gan-exp train | head`)."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered must go somewhere
-
-
-def sparkline(values: deque[float]) -> str:
-    """A row of bars from the lowest to the highest of `values`."""
-    low, high = min(values), max(values)
-    span = (high - low) or 1.0
-    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in values)
 
 
 def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float) -> str:

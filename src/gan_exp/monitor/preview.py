@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 SHADES = " .:-=+*#%@"
+WIDTH_IN_A_PIPE = 100
 LARGEST_SIDE = 20  # rows of pixels; taller images are shrunk
 
 
@@ -33,7 +34,7 @@ class Preview:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Made once for each width: the live display draws it several times a second, beside the training."""
         coloured = console.color_system is not None and not console.no_color
-        key = (options.max_width, coloured)
+        key = (options.max_width if console.is_terminal else min(options.max_width, WIDTH_IN_A_PIPE), coloured)
         if key not in self._made:
             self._made[key] = list(self._segments(*key))
         return self._made[key]

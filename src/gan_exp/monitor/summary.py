@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from rich.table import Table
-from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.monitor.console import NamedRows
 from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.run_names import OUTPUTS
 
@@ -53,23 +53,22 @@ def _count(network: nn.Module) -> int:
 
 def closing_table(
     run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int, verdicts: Sequence[Verdict] = ()
-) -> Table:
+) -> NamedRows:
     """How it ended, and where everything lies."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")  # a path that is cut can't be followed
-    for tag in ("loss/discriminator", "loss/generator", "accuracy/real", "accuracy/fake"):
-        if tag in metrics:
-            table.add_row(tag, f"{metrics[tag]:.4f}")
-    table.add_row("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
+    table = NamedRows()
+    if metrics:
+        table.add("losses", f"D {metrics['loss/discriminator']:.4f}, G {metrics['loss/generator']:.4f}")
+        real, fake = metrics["accuracy/real"], metrics["accuracy/fake"]
+        table.add("accuracy", f"D is right on {real:.1%} of the reals and {fake:.1%} of the fakes")
+    table.add("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
     for verdict in verdicts:
-        table.add_row("doctor", Text(verdict.line()))
+        table.add("doctor", verdict.line())
     grids = run.list_sample_grids()
     if grids:
-        table.add_row("samples", Text(path_from_here(grids[-1][1])))
+        table.add("samples", path_from_here(grids[-1][1]))
     if run.animation.exists():
-        table.add_row("animation", Text(path_from_here(run.animation)))
-    table.add_row("run", Text(path_from_here(run.path)))
+        table.add("animation", path_from_here(run.animation))
+    table.add("run", path_from_here(run.path))
     return table
 
 
