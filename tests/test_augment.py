@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from gan_exp import augment
-from gan_exp.augment import ADA, DiffAugment
+from gan_exp.augment import ADA, DiffAugment, Pipeline
 
 SIZES = [(1, 8, 8), (3, 7, 12), (4, 9, 5), (3, 64, 64), (1, 1, 1)]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -34,7 +34,9 @@ def ada(p: float = 1.0, *, flip: bool = False, rotate: bool = False, color: bool
 
 
 @pytest.mark.parametrize("shape", SIZES)
-@pytest.mark.parametrize("augmentation", [DiffAugment(p=0.0), ADA()], ids=["diffaugment", "ada"])
+@pytest.mark.parametrize(
+    "augmentation", [DiffAugment(p=0.0), ADA(), Pipeline(p=0.0)], ids=["diffaugment", "ada", "pipeline"]
+)
 def test_nothing_changes_at_p_0(augmentation: Augment, shape: tuple[int, int, int]) -> None:
     """To the last bit, in the gradient too."""
     original = images(16, *shape).requires_grad_()
@@ -128,7 +130,7 @@ class Scripted:
         self.numbers = list(numbers)
 
     def __call__(self, original: Tensor, _: object, p: Tensor) -> "Scripted":
-        self.count = len(original)
+        self.count, self.p = len(original), p
         return self
 
     def _next(self) -> Tensor:
@@ -303,6 +305,32 @@ def test_adas_p_rises_and_falls_with_the_signs_of_ds_logits() -> None:
     for update in range(16, 20):  # mean sign 0.5, below it, whatever the sizes of the logits
         ada.observe(torch.tensor([100.0, 100.0, 100.0, -0.1]), 10, update)
     assert ada.p.item() == pytest.approx(0.5 - 4 * 10 / 1000)
+
+
+@pytest.mark.parametrize(("boundary", "logit", "end"), [(0.5, 0.45, 0.0), (0.5, 0.55, 1.0), (-0.2, -0.1, 1.0)])
+def test_adas_signs_are_counted_from_the_losss_boundary(boundary: float, logit: float, end: float) -> None:
+    """LSGAN's logits of reals are above 0 even where D can't tell them from fakes: p must not run to 1."""
+    ada = ADA(every=1, images_to_one=8, start_p=0.5, boundary=boundary)
+    for update in range(2):
+        ada.observe(torch.full((4,), logit), 4, update)
+    assert ada.p.item() == end
+
+
+def test_the_pipeline_is_adas_with_a_given_p() -> None:
+    original = images(16, 3, 8, 8)
+    assert torch.equal(Pipeline(p=0.4)(original, random()), ADA(start_p=0.4)(original, random()))
+    given = {"flip": False, "rotate": False, "color": False}
+    assert torch.equal(Pipeline(p=1.0, **given)(original, random()), ada()(original, random()))
+
+
+@pytest.mark.parametrize("kind", [Pipeline, DiffAugment])
+def test_a_given_p_can_be_scheduled_and_is_in_no_checkpoint(kind: type[Pipeline | DiffAugment]) -> None:
+    augmentation, original = kind(p=0.6), images(16, 3, 8, 8)
+    for factor, p in ((0.0, 0.0), (0.5, 0.3), (1.0, 0.6), (2.0, 1.0)):
+        augmentation.scale_p(factor)
+        assert augmentation.p.item() == pytest.approx(p)
+        assert torch.equal(augmentation(original, random()), kind(p=p)(original, random()))
+    assert augmentation.state_dict() == {}
 
 
 def test_adas_p_stays_a_probability() -> None:

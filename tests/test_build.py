@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from builders import SMALL, small_config
+from gan_exp.augment import ADA
 from gan_exp.build import (
     build_data,
     build_discriminator,
@@ -83,6 +84,20 @@ def test_betas_are_scaled_from_their_start_and_stay_below_1() -> None:
     state = build_state(small_config("mlp", "optimizer=sgd"), SPEC, CPU)  # which has none
     state.scale_optimizers(0.5, 2.0)
     assert "betas" not in state.generator_optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "boundary"),
+    [
+        (("loss=lsgan",), 0.5),
+        (("loss=lsgan", "loss.label_smoothing=0.1"), 0.45),
+        (("loss=hinge",), 0.0),
+        (("loss=wgan",), 0.0),  # as a run was begun with before that was refused
+    ],
+)
+def test_ada_is_told_the_losss_boundary(words: tuple[str, ...], boundary: float) -> None:
+    state = build_state(small_config("mlp", "augment=ada", *words), SPEC, CPU)
+    assert isinstance(state.augment, ADA) and state.augment.boundary == pytest.approx(boundary)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_groups_and_their_defaults() -> None:
     photographs = ["celeba", "cifar10", "folder", "svhn"]
     gray = ["digits", "emnist", "fashion_mnist", "kmnist", "mnist"]
     assert list(groups["dataset"]) == sorted(toys + photographs + gray)
-    assert list(groups["augment"]) == ["ada", "diffaugment", "none"] and defaults["augment"] == "none"
+    assert list(groups["augment"]) == ["ada", "diffaugment", "none", "pipeline"] and defaults["augment"] == "none"
     assert defaults["dataset"] == "digits"  # which needs no download
     assert defaults["experiment"] is None
     assert all(option in groups[group] for group, option in defaults.items() if option is not None)

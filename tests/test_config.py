@@ -87,6 +87,8 @@ def narrow(group: str, option: str) -> list[str]:
         words += ["dataset=ring", "dataset.count=100"]
     elif option == "stacked_mnist":
         words += ["dataset.count=100"]
+    elif option == "augment_ramp":
+        words += ["augment=pipeline"]
     elif option in ("folder", "folder_few"):
         words += ["dataset.root=own images", "dataset.size=8"]
     elif option == "celeba":
@@ -305,6 +307,8 @@ TYPES = [
     ("augment=diffaugment augment.p=2", "augment.p=2: must be less than or equal to 1"),
     ("augment=diffaugment augment.cutout=-1", "augment.cutout=-1: must be greater than or equal to 0"),
     ("augment=ada augment.every=0", "augment.every=0: must be greater than or equal to 1"),
+    ("augment=pipeline augment.p=1.5", "augment.p=1.5: must be less than or equal to 1"),
+    ("augment=ada +augment.boundary=1", "augment.boundary: unknown key"),
     ("augment=ada augment.start_p=1.5", "augment.start_p=1.5: must be less than or equal to 1"),
     ("+augment.p=1", "augment.p: unknown key; augment=none takes none, choose another augment first"),
     ("loss=wgan loss.clip=0", "loss.clip=0: must be greater than 0"),
@@ -338,6 +342,10 @@ TOGETHER = [
     ("dataset=folder dataset.root=own dataset.size=null", "dataset.size=null: the images differ in size (a.png is "),
     ("dataset=folder dataset.root=own conditional=true", "conditional=true: folder has no labels; set conditional="),
     ("dataset=ring model=points augment=ada", "augment: ring has points, which can't be augmented; set augment=none"),
+    ("augment=ada loss=wgan", "augment=ada steers its p by the signs of D's logits, which mean nothing to Wasserstein"),
+    ("augment=ada loss=rpgan", "augment=ada steers its p by the signs of D's logits, which mean nothing to Relativ"),
+    ("schedule=augment_ramp", "schedule.augment: there is no augment.p that it could multiply; set augment=pipeline"),
+    ("schedule=augment_ramp augment=ada", "schedule.augment: there is no augment.p that it could multiply"),
     ("dataset=ring model=points +dataset.resize=8", "dataset.resize=8: ring has points, which can't be resized"),
     ("pac=3 batch_size=4", "pac=3"),
     ("loss=rpgan split_updates=true", "split_updates=true needs a loss with a term for reals and one for fakes"),

@@ -72,6 +72,8 @@ def assert_close(first: Any, second: Any, where: str = "") -> None:
         (("dcgan", "instance_noise=0.1", "conditional=true", "ema_halflife_kimg=0.05"), 1),
         (("dcgan", "augment=diffaugment", "penalty=r1"), 1),
         (("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "n_critic=3"), 2),
+        (("mlp", "augment=ada", "augment.every=1", "augment.images_to_one=200", "loss=lsgan"), 1),
+        (("dcgan", "augment=pipeline", "augment.p=0.9", "schedule=augment_ramp", "steps=30", "loss=rpgan"), 1),
         (("mlp", "loss=wgan", "loss.clip=null", "penalty=wgan_gp", "n_critic=5"), 1),
         (("mlp", "penalty=r1", "penalty.every=4", "pac=2", "instance_noise=0.1"), 2),
         (("mlp", "penalty=dragan", "penalty.every=3", "n_critic=2", "augment=diffaugment"), 3),

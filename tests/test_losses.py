@@ -221,3 +221,16 @@ def test_slopes_are_the_derivatives(loss: NonSaturating) -> None:
         logits = torch.tensor(LOGITS, dtype=torch.double, requires_grad=True)
         (derivative,) = torch.autograd.grad(value_of(logits).sum(), logits)
         torch.testing.assert_close(slope_of(logits.detach()), derivative)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [NonSaturating(), NonSaturating(0.1), Minimax(0.3), Hinge(), LeastSquares(), LeastSquares(0.1)],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_the_boundary_is_ds_answer_where_reals_and_fakes_are_equally_likely(loss: NonSaturating) -> None:
+    """There its loss is at its minimum: with smoothed labels that is no logit of 0 (0.5 for least squares)."""
+    assert loss.boundary is not None
+    logit = torch.tensor(loss.boundary, dtype=torch.float64, requires_grad=True)
+    loss.discriminator(logit, logit).backward()
+    assert logit.grad is not None and logit.grad.item() == pytest.approx(0, abs=1e-12)

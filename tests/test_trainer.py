@@ -101,6 +101,7 @@ GAMES = [
     ("mlp", "loss=lsgan", "conditional=true", "ema_halflife_kimg=0.05"),
     ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
     ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+    ("dcgan", "augment=pipeline", "schedule=augment_ramp", "augment.p=0.9", "loss=rpgan"),
     ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
     ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
     ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
@@ -195,6 +196,25 @@ def test_the_four_schedules_of_r3gan(in_tmp: Path, monkeypatch: pytest.MonkeyPat
     assert [lr for lr, _ in seen] == pytest.approx([1e-3 * (0.25 + 0.75 * fall) for fall in falls])
     assert [beta2 for _, beta2 in seen] == pytest.approx([0.9 * (1.1 - 0.1 * fall) for fall in falls])
     assert halflives == pytest.approx([2000 * (1 - fall) for fall in falls])
+
+
+@pytest.mark.parametrize("augment", ["pipeline", "diffaugment"])
+def test_a_scheduled_p_rises_along_its_cosine_and_is_logged(
+    augment: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in R3GAN: from 0 to the configured value, whatever the loss."""
+    seen: list[float] = []
+
+    def note(state: TrainingState) -> None:
+        assert state.augment is not None
+        seen.append(state.augment.p.item())  # type: ignore[operator, union-attr]
+
+    in_each_step(monkeypatch, note)
+    words = (f"augment={augment}", "augment.p=0.55", "schedule=augment_ramp", "loss=wgan")
+    start_run(small_config("mlp", "steps=4", "log_every_steps=1", *words), "run")
+    rises = [0.55 * (1 - math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert seen == pytest.approx(rises)
+    assert [line["augment/p"] for line in logged_lines(RunDir("run").metrics)] == pytest.approx(rises)
 
 
 @pytest.mark.parametrize("words", [(), ("conditional=true",), ("loss=rpgan",)])

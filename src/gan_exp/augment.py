@@ -12,7 +12,26 @@ from torch import Tensor, nn
 from gan_exp.ranges import Fraction, PositiveFloat, PositiveInt, Probability
 
 
-class DiffAugment(nn.Module):
+class GivenP(nn.Module):
+    """Augmentation whose probability `p` is given, and may be scheduled.
+
+    p lies on the device, where a captured step reads it. It follows from the configuration and the step, so no
+    checkpoint holds it.
+    """
+
+    p: Tensor
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.given_p = p
+        self.register_buffer("p", torch.tensor(float(p)), persistent=False)
+
+    def scale_p(self, factor: float) -> None:
+        """p as a multiple of the given one, at most 1."""
+        self.p.fill_(min(1.0, self.given_p * factor))
+
+
+class DiffAugment(GivenP):
     """Colour, translation and cutout (Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training").
 
     Each image has each of the three with probability `p`.
@@ -25,12 +44,12 @@ class DiffAugment(nn.Module):
         translation: Fraction = 0.125,
         cutout: Fraction = 0.5,
     ) -> None:
-        super().__init__()
-        self.p, self.color, self.translation, self.cutout = p, color, translation, cutout
+        super().__init__(p)
+        self.color, self.translation, self.cutout = color, translation, cutout
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""
-        draw = _Draw(images, random, torch.full((), self.p, device=images.device))
+        draw = _Draw(images, random, self.p)
         if self.color:
             images = self._recolor(images, draw)
         if self.translation > 0:
@@ -74,12 +93,33 @@ class DiffAugment(nn.Module):
         return torch.where(inside & draw.chosen(), 0.0, images)
 
 
-class ADA(nn.Module):
-    """Adaptive discriminator augmentation (Karras et al. 2020, "Training GANs with Limited Data"), with bilinear warps.
+class Pipeline(GivenP):
+    """The augmentation pipeline of Karras et al. 2020 ("Training GANs with Limited Data") with bilinear warps.
 
-    Flips, quarter turns, shifts, scaling, rotation and colour, each with probability p. Every `every` discriminator
-    updates p moves by `every` * batch / `images_to_one` towards where the mean sign of D's logits on reals is `target`,
-    and stays within [0, 1].
+    Flips, quarter turns, shifts, scaling, rotation and colour, each with probability `p`, which stays as it is or
+    follows `schedule.augment` (R3GAN).
+    """
+
+    def __init__(
+        self,
+        p: Probability = 0.3,
+        flip: bool = True,
+        rotate: bool = True,
+        color: bool = True,
+    ) -> None:
+        super().__init__(p)
+        self.flip, self.rotate, self.color = flip, rotate, color
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """images [N, C, H, W] in [-1, 1]."""
+        return _transform(images, _Draw(images, random, self.p), self.flip, self.rotate, self.color)
+
+
+class ADA(nn.Module):
+    """Adaptive discriminator augmentation (Karras et al. 2020): `Pipeline` with a p that is steered.
+
+    Every `every` discriminator updates p moves by `every` * batch / `images_to_one` towards where the mean sign of D's
+    logits on reals, counted from the loss's `boundary`, is `target`, and stays within [0, 1].
     """
 
     p: Tensor
@@ -94,17 +134,19 @@ class ADA(nn.Module):
         flip: bool = True,
         rotate: bool = True,
         color: bool = True,
+        boundary: float = 0.0,
     ) -> None:
         super().__init__()
         self.target, self.every, self.images_to_one = target, every, images_to_one
         self.flip, self.rotate, self.color = flip, rotate, color
+        self.boundary = boundary
         self.register_buffer("p", torch.tensor(float(start_p)))
         self.register_buffer("sign_sum", torch.zeros(()))
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
         """Learn from D's logits on augmented reals in its `update`-th update; nothing is read back from the device."""
-        self.sign_sum += real_logits.sign().mean()
+        self.sign_sum += (real_logits - self.boundary).sign().mean()
         if (update + 1) % self.every == 0:
             direction = (self.sign_sum / self.every - self.target).sign()
             self.p.add_(direction * self.every * batch_size / self.images_to_one).clamp_(0, 1)
@@ -112,47 +154,51 @@ class ADA(nn.Module):
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""
-        draw = _Draw(images, random, self.p)
-        images = _warp(images, self._geometry(images, draw))
-        return self._recolor(images, draw) if self.color else images
+        return _transform(images, _Draw(images, random, self.p), self.flip, self.rotate, self.color)
 
-    def _geometry(self, images: Tensor, draw: "_Draw") -> Tensor:
-        """[N, 3, 3]: where in the image each pixel of the result comes from, in pixels from the centre."""
-        height, width = images.shape[2:]
-        matrix = torch.eye(3, device=images.device).expand(len(images), 3, 3)
-        if self.flip:
-            matrix = matrix @ _scaling(draw.where(draw.sign(), 1.0), 1.0)
-        if self.rotate and height == width:
-            quarters = draw.where((draw.uniform(0, 4)).floor(), 0.0)
-            matrix = matrix @ _rotation(quarters * (math.pi / 2))
-        shift = [draw.where(draw.uniform(-1, 1) * 0.125, 0.0) for _ in range(2)]
-        matrix = matrix @ _translation((shift[0] * width).round(), (shift[1] * height).round())
-        scale = draw.where(torch.exp2(draw.normal() * 0.2), 1.0)
-        matrix = matrix @ _scaling(scale, scale)
-        # Two rotations, each so likely that at least one of them happens with probability p.
-        either = 1 - (1 - self.p).clamp(min=0).sqrt()
-        if self.rotate:
-            matrix = matrix @ _rotation(draw.where(draw.uniform(-math.pi, math.pi), 0.0, either))
-        stretch = draw.where(torch.exp2(draw.normal() * 0.2), 1.0)
-        matrix = matrix @ _scaling(stretch, 1 / stretch)
-        if self.rotate:
-            matrix = matrix @ _rotation(draw.where(draw.uniform(-math.pi, math.pi), 0.0, either))
-        shift = [draw.where(draw.normal() * 0.125, 0.0) for _ in range(2)]
-        return matrix @ _translation(shift[0] * width, shift[1] * height)
 
-    @staticmethod
-    def _recolor(images: Tensor, draw: "_Draw") -> Tensor:
-        """Brightness, contrast, luma flip; for RGB hue and saturation too. A fourth channel (alpha) stays as it is."""
-        color, rest = images[:, :3], images[:, 3:]
-        color = color + draw.where(draw.normal() * 0.2, 0.0)
-        color = color * draw.where(torch.exp2(draw.normal() * 0.5), 1.0)
+def _transform(images: Tensor, draw: "_Draw", flip: bool, rotate: bool, color: bool) -> Tensor:
+    images = _warp(images, _geometry(images, draw, flip, rotate))
+    return _recolor(images, draw) if color else images
+
+
+def _geometry(images: Tensor, draw: "_Draw", flip: bool, rotate: bool) -> Tensor:
+    """[N, 3, 3]: where in the image each pixel of the result comes from, in pixels from the centre."""
+    height, width = images.shape[2:]
+    matrix = torch.eye(3, device=images.device).expand(len(images), 3, 3)
+    if flip:
+        matrix = matrix @ _scaling(draw.where(draw.sign(), 1.0), 1.0)
+    if rotate and height == width:
+        quarters = draw.where((draw.uniform(0, 4)).floor(), 0.0)
+        matrix = matrix @ _rotation(quarters * (math.pi / 2))
+    shift = [draw.where(draw.uniform(-1, 1) * 0.125, 0.0) for _ in range(2)]
+    matrix = matrix @ _translation((shift[0] * width).round(), (shift[1] * height).round())
+    scale = draw.where(torch.exp2(draw.normal() * 0.2), 1.0)
+    matrix = matrix @ _scaling(scale, scale)
+    # Two rotations, each so likely that at least one of them happens with probability p.
+    either = 1 - (1 - draw.p).clamp(min=0).sqrt()
+    if rotate:
+        matrix = matrix @ _rotation(draw.where(draw.uniform(-math.pi, math.pi), 0.0, either))
+    stretch = draw.where(torch.exp2(draw.normal() * 0.2), 1.0)
+    matrix = matrix @ _scaling(stretch, 1 / stretch)
+    if rotate:
+        matrix = matrix @ _rotation(draw.where(draw.uniform(-math.pi, math.pi), 0.0, either))
+    shift = [draw.where(draw.normal() * 0.125, 0.0) for _ in range(2)]
+    return matrix @ _translation(shift[0] * width, shift[1] * height)
+
+
+def _recolor(images: Tensor, draw: "_Draw") -> Tensor:
+    """Brightness, contrast, luma flip; for RGB hue and saturation too. A fourth channel (alpha) stays as it is."""
+    color, rest = images[:, :3], images[:, 3:]
+    color = color + draw.where(draw.normal() * 0.2, 0.0)
+    color = color * draw.where(torch.exp2(draw.normal() * 0.5), 1.0)
+    gray = color.mean(dim=1, keepdim=True)
+    color = color - 2 * gray * draw.where((draw.sign() < 0).float(), 0.0)
+    if color.shape[1] == 3:
+        color = _turn_hue(color, draw.where(draw.uniform(-math.pi, math.pi), 0.0))
         gray = color.mean(dim=1, keepdim=True)
-        color = color - 2 * gray * draw.where((draw.sign() < 0).float(), 0.0)
-        if color.shape[1] == 3:
-            color = _turn_hue(color, draw.where(draw.uniform(-math.pi, math.pi), 0.0))
-            gray = color.mean(dim=1, keepdim=True)
-            color = color + (color - gray) * draw.where(torch.exp2(draw.normal()) - 1, 0.0)
-        return torch.cat([color, rest], dim=1)
+        color = color + (color - gray) * draw.where(torch.exp2(draw.normal()) - 1, 0.0)
+    return torch.cat([color, rest], dim=1)
 
 
 class _Draw:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_exp.config import Config, Node, resolve_target
+from gan_exp.config import Config, Node, augment_adapts, resolve_target
 from gan_exp.data.packed import Batches, DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.state import TrainingState
@@ -135,11 +135,13 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
 
 
 def _build_augment(config: Config, spec: DataSpec, device: torch.device) -> nn.Module | None:
-    augment: nn.Module | None = build(config, "augment")
-    if augment is None:
+    """An adaptive one is told the boundary of the loss, 0 where runs of before had one with a loss that has none."""
+    if config.node("augment") is None:
         return None
     if spec.extent is not None:
         raise UserError(f"augment: {config.dataset['name']} has points, which can't be augmented; set augment=none")
+    told = {"boundary": getattr(build(config, "loss"), "boundary", 0.0) or 0.0} if augment_adapts(config) else {}
+    augment: nn.Module = build(config, "augment", **told)
     return augment.to(device)
 
 

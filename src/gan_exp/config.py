@@ -99,6 +99,7 @@ class ScheduleConfig(_Checked):
     penalty: Node | None = None
     beta2: Node | None = None
     ema: Node | None = None
+    augment: Node | None = None
 
 
 class DeviceConfig(_Checked):
@@ -219,6 +220,32 @@ def _refuse_contradictions(config: Config) -> None:
         raise UserError(
             f"pac={config.pac}: D can't be told one label for several images; set conditional=false or pac=1"
         )
+    if config.schedule.augment is not None and not _augment_is_scheduled(config):
+        raise UserError(
+            "schedule.augment: there is no augment.p that it could multiply; set augment=pipeline or "
+            "augment=diffaugment, or leave schedule.augment out"
+        )
+
+
+def augment_adapts(config: Config) -> bool:
+    """Whether the augmentation steers itself by D's logits: its class takes the loss's `boundary`."""
+    target = config.augment.get("_target_")
+    return target is not None and "boundary" in inspect.signature(resolve_target("augment", target)).parameters
+
+
+def _augment_is_scheduled(config: Config) -> bool:
+    target = config.augment.get("_target_")
+    return target is not None and hasattr(resolve_target("augment", target), "scale_p")
+
+
+def check_new(config: Config) -> None:
+    """Refuse what runs of before were begun with, and may go on with, but none should be begun with again."""
+    loss = resolve_target("loss", config.loss["_target_"])
+    if augment_adapts(config) and getattr(loss, "boundary", 0.0) is None:
+        raise UserError(
+            f"augment=ada steers its p by the signs of D's logits, which mean nothing to {loss.__name__}; set "
+            f"augment=pipeline augment.p=0.3 schedule=augment_ramp, whose p grows along a cosine"
+        )
 
 
 def check_node(path: str, node: Node) -> None:
@@ -252,6 +279,7 @@ RESERVED: dict[str, type[_Checked]] = {"dataset": DatasetConfig, "penalty": Pena
 # What the project passes itself, and a YAML therefore can't.
 INJECTED = {
     "dataset": ("part",),
+    "augment": ("boundary",),
     "model": ("latent_dim", "image_shape", "num_classes"),
     "optimizer": ("params",),
 }

@@ -3,8 +3,9 @@
 With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
 step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
 fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
-accuracy is counted at, None where only the difference of logits means something. `balance` is what both losses are
-where D can't tell fakes from reals: the value to compare a curve with.
+accuracy is counted at and ADA steers by: D's answer where reals and fakes are equally likely, None where only the
+difference of logits means something. `balance` is what both losses are where D can't tell fakes from reals: the value
+to compare a curve with.
 
 The loss that most games are played with also says its derivatives with respect to the logits, per sample, which spares
 the fast path autograd (`derived.py`); others need not.
@@ -45,6 +46,7 @@ class NonSaturating:
         real, fake = (1 - label_smoothing) / 2, (1 + label_smoothing) / 2  # D's probabilities, at the best constant
         discriminator = -2 * (real * math.log(real) + fake * math.log(fake))
         self.balance = Balance(discriminator, -math.log(real))
+        self.boundary = math.log(real / fake)
 
     def real(self, real_logits: Tensor) -> Tensor:
         # (1 - a) s(-D) + a s(D), since s(D) = s(-D) + D
@@ -118,12 +120,13 @@ class LeastSquares:
     """
 
     needs_reals = False
-    boundary = 0.5  # half-way between its targets
+    boundary = 0.5
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
-        middle = (1 - label_smoothing) / 2
+        middle = (1 - label_smoothing) / 2  # half-way between its targets
         self.balance = Balance(middle**2, (middle - 1) ** 2 / 2)
+        self.boundary = middle
 
     def real(self, real_logits: Tensor) -> Tensor:
         return (real_logits - (1 - self.label_smoothing)).square() / 2

@@ -11,7 +11,7 @@ import torch
 
 from gan_exp.build import build_data, build_state
 from gan_exp.checkpoint import data_spec, load_newest
-from gan_exp.config import Config
+from gan_exp.config import Config, check_new
 from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.diagnosis.divergence import Divergence
@@ -38,6 +38,7 @@ def start_run(config: Config, directory: str, in_sweep: bool = False) -> None:
 
     Raises Interrupted, with everything saved once there is a run, when a signal asked it to stop.
     """
+    check_new(config)
     device = prepare_device(config.device)
     data = build_data(config, device)
     refuse_unmeasurable(config, data)

@@ -158,6 +158,8 @@ class Trainer:
         config, state, step = self.config, self.state, self.state.step
         factors = {name: 1.0 if f is None else f(step / config.steps) for name, f in self.schedules.items()}
         state.scale_optimizers(factors["lr"], factors["beta2"])
+        if config.schedule.augment is not None:
+            state.augment.scale_p(factors["augment"])  # type: ignore[union-attr, operator]  # checked with the config
         turns = [self._discriminator_turn(k, factors["penalty"]) for k in range(config.n_critic)]
         report = self.play_step(turns, self._generator_turn())
         self.window.add(report)
@@ -211,8 +213,8 @@ class Trainer:
         metrics["gradient_norm/generator"] = gradient_norm(state.generator)
         metrics["learning_rate/discriminator"] = state.discriminator_optimizer.param_groups[0]["lr"]
         metrics["learning_rate/generator"] = state.generator_optimizer.param_groups[0]["lr"]
-        if isinstance(state.augment, ADA):
-            metrics["augment/p"] = state.augment.p.item()
+        if isinstance(state.augment, ADA) or self.config.schedule.augment is not None:
+            metrics["augment/p"] = state.augment.p.item()  # type: ignore[union-attr, operator]
         metrics["progress/kimg"] = state.images_seen / 1000
         now = time.perf_counter()
         mark, marked_step = self._rate_mark

@@ -65,7 +65,7 @@ def test_every_system_call(options: list[str], tmp_path: Path) -> None:
 
 def test_many_system_calls_of_another_game(tmp_path: Path) -> None:
     """Where nothing is logged at a checkpoint's step, and more is kept from step to step."""
-    rules = ("loss=rpgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
+    rules = ("loss=lsgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
     done = explore(tmp_path, words_for("r3gan", *rules), "--states=200")
     assert done.returncode == 0, done.stdout + done.stderr
 
