@@ -26,6 +26,17 @@ def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n  {command} " in printed
 
 
+@pytest.mark.parametrize("words", [["help", "train"], ["--help", "train"], ["train", "help"], ["train", "-h"]])
+def test_help_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 0
+    assert "usage: gan-exp train" in capsys.readouterr().out
+
+
+def test_help_of_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help", "trian"]) == 2
+    assert "did you mean train?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["-V", "--version"])
 def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([word]) == 0
@@ -53,7 +64,7 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
     [
         ("trian", "did you mean train?"),
         ("smaple", "did you mean sample?"),
-        ("lr=1", "known are train, resume"),
+        ("lr=1", "did you mean gan-exp train lr=1?"),
         ("--quiet", "known are train, resume"),
     ],
 )

@@ -224,7 +224,7 @@ UNKNOWN = [
     ("model=dcgn", "model=dcgn: no such option; did you mean dcgan?"),
     ("experiment=articel", "experiment=articel: no such option; did you mean article?"),
     ("penalty=", "penalty=: no such option; known are "),
-    ("model=null", "model=null: must be one of dcgan, mlp, points, r3gan, resnet"),
+    ("model=null", "model=null: no such option; known are dcgan, mlp, points, r3gan, resnet"),
     ("--multi-run", "--multi-run: unknown option; did you mean --multirun?"),
     ("--cfgg job", "--cfgg: unknown option; did you mean --cfg?"),
     ("--cfg", "--cfg: needs a value"),
@@ -241,7 +241,7 @@ UNKNOWN = [
 ]
 
 SYNTAX = [
-    ("mlp", "mlp: must be written key=value, such as model=mlp"),
+    ("mlp", "mlp: must be written key=value in one word, such as model=mlp"),
     ("lr", "lr: must be written key=value"),
     ("=5", "=5: has no key"),
     ("@x=5", "@x=5: has no key"),
@@ -260,29 +260,29 @@ TYPES = [
     ("lr=[1]", "lr=[1]: must be a valid number"),
     ("lr=null", "lr=null: must be a valid number"),
     ("lr=true", "lr=true: must be a valid number"),
-    ("steps=1.5", "steps=1.5: must be a valid integer"),
-    ("steps=abc", "steps=abc: must be a valid integer"),
+    ("steps=1.5", "steps=1.5: must be a whole number"),
+    ("steps=abc", "steps=abc: must be a whole number"),
     ("seed=-1", "seed=-1: must be greater than or equal to 0"),
-    ("split_updates=2", "split_updates=2: must be a valid boolean"),
+    ("split_updates=2", "split_updates=2: must be true or false"),
     ("sampling=random", "sampling=random: must be 'with_replacement' or 'shuffled'"),
     ("display=loud", "display=loud: must be 'auto', 'live', 'plain' or 'quiet'"),
     ("name=a/b", "name=a/b: must begin with a letter or a digit"),
     ("name=../../outside", "name=../../outside: must begin with a letter or a digit"),
     ("name=null", "name=null: must be a valid string"),
     ("name=" + "x" * 101, "must have at most 100 characters"),
-    ("device.threads=x", "device.threads=x: must be a valid integer"),
+    ("device.threads=x", "device.threads=x: must be a whole number"),
     ("device.threads=0", "device.threads=0: must be greater than or equal to 1"),
     ("device.index=-1", "device.index=-1: must be greater than or equal to 0"),
-    ("device.deterministic=3", "device.deterministic=3: must be a valid boolean"),
-    ("dataset.resize=abc", "dataset.resize=abc: must be a valid integer or must be a list"),
+    ("device.deterministic=3", "device.deterministic=3: must be true or false"),
+    ("dataset.resize=abc", "dataset.resize=abc: must be a whole number or must be a list"),
     ("dataset.resize=0", "dataset.resize=0: must be greater than or equal to 1"),
     ("dataset.resize=[8,0]", "dataset.resize.1=0: must be greater than or equal to 1"),
     ("dataset.resize=[8]", "dataset.resize.1: is missing"),
-    ("dataset.resize=[8,8,8]", "dataset.resize=[8, 8, 8]: must be a valid integer or must have at most 2 items"),
+    ("dataset.resize=[8,8,8]", "dataset.resize=[8, 8, 8]: must be a whole number or must have at most 2 items"),
     ("dataset=mnist dataset.root=5", "dataset.root=5: must be a valid string"),
     ("model.generator=5", "model.generator=5: must be an object"),
     ("model.generator.widths=8", "model.generator.widths=8: must be a list"),
-    ("model.generator.widths=[8,x]", "model.generator.widths.1=x: must be a valid integer"),
+    ("model.generator.widths=[8,x]", "model.generator.widths.1=x: must be a whole number"),
     ("model.generator.widths=[8,0]", "model.generator.widths.1=0: must be greater than or equal to 1"),
     ("model.generator.leak=-1", "model.generator.leak=-1: must be greater than or equal to 0"),
     ("model.generator.leak=nan", "model.generator.leak=nan: must be a finite number"),
@@ -301,7 +301,7 @@ TYPES = [
     ("penalty=r1 penalty.gamma=-inf", "penalty.gamma=-inf: must be a finite number"),
     ("schedule=linear schedule.lr.start=1", "schedule.lr.start=1: must be less than 1"),
     ("penalty=r1 penalty.every=0", "penalty.every=0: must be greater than or equal to 1"),
-    ("penalty=r1 penalty.every=1.5", "penalty.every=1.5: must be a valid integer"),
+    ("penalty=r1 penalty.every=1.5", "penalty.every=1.5: must be a whole number"),
     ("penalty=wgan_gp penalty.weight=0", "penalty.weight=0: must be greater than 0"),
     ("penalty.every=2", "penalty.every: unknown key"),
     ("augment=diffaugment augment.p=2", "augment.p=2: must be less than or equal to 1"),
@@ -310,14 +310,14 @@ TYPES = [
     ("augment=pipeline augment.p=1.5", "augment.p=1.5: must be less than or equal to 1"),
     ("augment=ada +augment.boundary=1", "augment.boundary: unknown key"),
     ("augment=ada augment.start_p=1.5", "augment.start_p=1.5: must be less than or equal to 1"),
-    ("+augment.p=1", "augment.p: unknown key; augment=none takes none, choose another augment first"),
+    ("+augment.p=1", "augment.p: unknown key; augment=diffaugment has it: augment=diffaugment augment.p=1"),
     ("loss=wgan loss.clip=0", "loss.clip=0: must be greater than 0"),
     ("loss.label_smoothing=1", "loss.label_smoothing=1: must be less than 1"),
     ("loss=hinge +loss.label_smoothing=0.1", "loss.label_smoothing: unknown key"),
     ("instance_noise=-1", "instance_noise=-1: must be greater than or equal to 0"),
     ("pac=0", "pac=0: must be greater than or equal to 1"),
-    ("conditional=1", "conditional=1: must be a valid boolean"),
-    ("spectral_norm=maybe", "spectral_norm=maybe: must be a valid boolean"),
+    ("conditional=1", "conditional=1: must be true or false"),
+    ("spectral_norm=maybe", "spectral_norm=maybe: must be true or false"),
     ("dataset=ring dataset.sigma=0", "dataset.sigma=0: must be greater than 0"),
     ("dataset=grid dataset.side=0", "dataset.side=0: must be greater than or equal to 1"),
     ("dataset=emnist dataset.split=all", "dataset.split=all: must be 'balanced', 'byclass', 'bymerge'"),
@@ -330,6 +330,7 @@ TYPES = [
 ]
 
 TOGETHER = [
+    ("model=dcgan dataset=ring", "dcgan makes images, and the data are points of the plane: set model=points"),
     ("split_updates=true penalty=r1", "split_updates=true has no place for a penalty"),
     ("model=dcgan dataset.resize=4", "dcgan can't make 4x4 images"),
     ("model=dcgan dataset.resize=[7,64]", "dcgan can't make 7x64 images"),
@@ -470,7 +471,7 @@ def test_arguments_of_the_users_own_code(in_tmp: Path, monkeypatch: pytest.Monke
     plain = composed()
     check({**plain, "loss": {"_target_": "untidy.Typed", "width": 9}})
     check({**plain, "loss": {"_target_": "untidy.Open", "width": 9, "anything": "else"}})
-    with pytest.raises(UserError, match=r"loss\.width=x: must be a valid integer"):
+    with pytest.raises(UserError, match=r"loss\.width=x: must be a whole number"):
         check({**plain, "loss": {"_target_": "untidy.Open", "width": "x"}})
     with pytest.raises(UserError, match=r"loss\.wdth: unknown key; did you mean loss\.width\?"):
         check({**plain, "loss": {"_target_": "untidy.Typed", "wdth": 9}})

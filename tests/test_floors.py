@@ -10,13 +10,16 @@ import gan_exp
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"wrapping"},
-    {"errors", "ranges", "streams", "signals"},
+    {"errors", "ranges", "streams", "signals", "synonyms"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data", "metrics"},
     {"state", "capturable", "cuda_recorder", "diagnosis"},
     {"step", "chain"},
     {"derived", "cuda_graphs"},
     {"plain_yaml", "run_names"},
-    {"config", "catalog", "run_dir"},
+    {"catalog", "run_dir"},
+    {"hints"},
+    {"validation"},
+    {"config"},
     {"overrides", "hydra_support", "hydra_guard", "device", "build", "checkpoint", "features"},
     {"fast_path", "export", "sampling"},
     {"evaluation", "threads"},

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_exp.config import Config, Node, augment_adapts, resolve_target
+from gan_exp.config import Config, augment_adapts, resolve_target
 from gan_exp.data.packed import Batches, DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.state import TrainingState
 from gan_exp.step import Rules
 from gan_exp.streams import Streams
+from gan_exp.validation import Node
 
 SPARE_GPU_MEMORY = 2.0  # a data set goes to the GPU if it fits this many times in what is free
 

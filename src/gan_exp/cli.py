@@ -2,10 +2,11 @@
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
-from gan_exp import __version__
+from gan_exp import __version__, synonyms
 from gan_exp.commands import COMMANDS
 from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell
 from gan_exp.signals import Interrupted
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if len(words) > 1 and words[0] in ("-h", "--help", "help"):
+        words = [words[1], "--help", *words[2:]]
+    elif words[1:2] == ["help"]:
+        words[1] = "--help"
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE)
         return 0
@@ -57,7 +62,19 @@ def _dispatch(words: list[str]) -> int:
     if words[0] == "__complete":  # what the scripts of `gan-exp completion` call
         words[:1] = ["completion", "__complete"]
     if words[0] not in COMMANDS:
-        raise UserError(f"{words[0]}: no such command; {did_you_mean(words[0], COMMANDS)}")
+        raise UserError(_no_command(words))
     command = importlib.import_module(f"gan_exp.commands.{words[0]}")
     code: int = command.run(words[1:])
     return code
+
+
+def _no_command(words: list[str]) -> str:
+    word, separator, _ = words[0].partition("=")
+    meant = synonyms.COMMANDS.get(word)
+    if separator and not word.startswith("-"):
+        hint = f"did you mean gan-exp train {shlex.join(words)}?"
+    elif meant is not None:
+        hint = f"did you mean {meant}?"
+    else:
+        hint = did_you_mean(word, COMMANDS)
+    return f"{words[0]}: no such command; {hint}"

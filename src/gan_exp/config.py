@@ -6,24 +6,22 @@ schema, and a key that isn't a parameter is refused.
 
 import importlib
 import inspect
-import json
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from gan_exp.errors import UserError, unknown_key
+from gan_exp.errors import UserError
+from gan_exp.hints import unknown_key
 from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from gan_exp.validation import Node, as_meant, validated
 
 TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` may name; set by `--trust`
-Node = dict[str, Any]
-Schema = TypeVar("Schema", bound=BaseModel)
 
 _STRICT = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()
@@ -192,7 +190,7 @@ def check(plain: dict[str, Any]) -> Config:
     Raises UserError with one sentence that names the key, the value and the remedy.
     """
     _refuse_no_values(plain)
-    config = _validated(Config, plain, "")
+    config = validated(Config, plain, "")
     for path, node in config.nodes():
         check_node(path, {"dataset": config.dataset, "penalty": config.penalty}.get(path, node))
     for group in ("penalty", "augment"):
@@ -249,7 +247,7 @@ def check_new(config: Config) -> None:
 
 
 def check_node(path: str, node: Node) -> None:
-    """Compare a node's keys and values with the signature of what it names."""
+    """Compare a node's keys and values with the signature of what it names, whose types it gets (1e4 as a count)."""
     target = resolve_target(path, node.get("_target_"))
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
@@ -270,7 +268,9 @@ def check_node(path: str, node: Node) -> None:
         fields[name] = (annotation, ... if required else None)
     schema = create_model("Node", __base__=RESERVED.get(path, _Checked), **fields)
     known = node if not takes_any else schema.model_fields
-    _validated(schema, {key: value for key, value in node.items() if key != "_target_" and key in known}, path)
+    given = {key: value for key, value in node.items() if key != "_target_" and key in known}
+    node.update(as_meant(schema, given, path))
+    validated(schema, {key: node[key] for key in given}, path)
 
 
 # The groups whose nodes have keys that are not arguments of what they name.
@@ -321,7 +321,7 @@ def _refuse_leftovers(path: str, node: Node) -> None:
     """Keys beside a `_target_` of null would do nothing."""
     for key in node:
         if key != "_target_":
-            raise UserError(f"{path}.{key}: unknown key; {path}=none takes none, choose another {path} first")
+            raise UserError(unknown_key(f"{path}.{key}", [path], [f"{path}.{key}={node[key]}"]))
 
 
 def _refuse_no_values(node: object, path: str = "") -> None:
@@ -333,60 +333,3 @@ def _refuse_no_values(node: object, path: str = "") -> None:
     # What is set itself before the groups, where it may stand again as ${lr}.
     for key, value in sorted(items, key=lambda item: isinstance(item[1], dict | list)):
         _refuse_no_values(value, f"{path}.{key}" if path else str(key))
-
-
-def _validated(schema: type[Schema], plain: Node, path: str) -> Schema:
-    try:
-        # Through JSON, where a list may stand for a tuple even in strict mode, as it does in YAML.
-        return schema.model_validate_json(json.dumps(plain))
-    except ValidationError as error:
-        raise UserError(_sentence(error, schema, plain, path)) from None
-    except TypeError as error:
-        raise UserError(f"{path or 'the configuration'}: holds something that is no plain value ({error})") from None
-
-
-def _sentence(error: ValidationError, schema: type[BaseModel], plain: Node, path: str) -> str:
-    """What is wrong with the first wrong key; where it may be one of several types, by the one that fits it best."""
-    faults = [(_place(fault, plain), fault) for fault in error.errors()]
-    top = faults[0][0][:1]
-    location, fault = max(faults, key=lambda found: len(found[0]) if found[0][:1] == top else 0)
-    key = ".".join([*filter(None, [path]), *map(str, location)])
-    if fault["type"] == "missing":
-        return f"{key}: is missing"
-    if fault["type"] == "extra_forbidden":
-        return unknown_key(key, _known_keys(schema, path, location))
-    wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
-    return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
-
-
-def _place(fault: Any, plain: Node) -> tuple[str | int, ...]:
-    """Where the fault is, without the names of types that pydantic puts between the keys of a union."""
-    place: list[str | int] = []
-    node: Any = plain
-    for part in fault["loc"]:
-        if part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node)):
-            node = node[part]
-            place.append(part)
-    return (*place, fault["loc"][-1]) if fault["type"] == "missing" else tuple(place)
-
-
-def _requirement(first: Any) -> str:
-    if first["type"] == "string_pattern_mismatch":
-        return "must begin with a letter or a digit and hold only letters, digits and . , = + - _"
-    sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
-    return sentence.replace(" after validation", "").replace("a valid array", "a list")
-
-
-def _known_keys(schema: type[BaseModel], path: str, location: tuple[Any, ...]) -> list[str]:
-    """The keys that could stand where the unknown one does."""
-    for name in location[:-1]:
-        annotation = schema.model_fields[str(name)].annotation
-        if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
-            return []
-        schema = annotation
-    prefix = ".".join([*filter(None, [path]), *map(str, location[:-1])])
-    return [f"{prefix}.{key}" if prefix else key for key in schema.model_fields]
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -2,11 +2,12 @@
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gan_exp.wrapping import say
 
 LISTABLE = 20  # names that a sentence can hold
+NEAR = 0.75  # how alike two words must be for one to be meant by the other: gpu is not cpu
 
 
 class UserError(Exception):
@@ -17,20 +18,27 @@ class TrainingFault(Exception):
     """A run that can't go on: its state is kept, shown as one line, exit code 1."""
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The sentence for a key that doesn't exist."""
-    names = list(known)
-    hint = did_you_mean(key, names) if names else f"{key.rpartition('.')[0]} has none that can be set"
-    return f"{key}: unknown key; {hint}"
+def likeness(word: str, name: str) -> float:
+    """0 to 1: how likely `word` is `name` mistyped, cut short or written out."""
+    one, other = (text.lower().replace("-", "_") for text in (word, name))
+    inside = (len(one) >= 4 and one in other) or (len(other) >= 6 and other in one)
+    shuffled = len(one) >= 3 and sorted(one) == sorted(other)
+    alike = difflib.SequenceMatcher(None, one, other).ratio()
+    return max(alike, 0.8 if inside or shuffled else 0.0)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest of `known`, or all of them where they are few."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The nearest of `known`; where none is near `otherwise`, or all of them."""
     names = list(known)
-    nearest = difflib.get_close_matches(word, names, n=1)
-    if nearest:
-        return f"did you mean {nearest[0]}?"
-    return f"known are {', '.join(names)}" if len(names) <= LISTABLE else "see gan-exp train --help"
+    nearest = max(names, key=lambda name: likeness(word, name), default="")
+    if nearest and likeness(word, nearest) >= NEAR:
+        return f"did you mean {nearest}?"
+    return otherwise or f"known are {', '.join(names)}"
+
+
+def or_list(names: Sequence[str]) -> str:
+    """a, b or c."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def tell(sentence: str) -> None:

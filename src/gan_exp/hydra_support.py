@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_exp.catalog import known_keys
-from gan_exp.errors import TrainingFault, UserError, did_you_mean, unknown_key
+from gan_exp.errors import TrainingFault, UserError
+from gan_exp.hints import unknown_key, unknown_option
 from gan_exp.run_dir import make_unique_directory
 
 
@@ -69,22 +70,26 @@ def explain(error: BaseException, words: list[str]) -> str:
     text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
     if text.startswith("Ambiguous value for argument"):
         values = text.split("'")[1]
+        decimal = re.fullmatch(r"([\w.]+=0),(0\d+)", values)
+        if decimal:
+            fraction = ".".join(decimal.groups())
+            return f"{values}: several values are a sweep, which wants -m; a fraction is written {fraction}"
         return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: can't be read as key=value ({' '.join(str(error.message).split())})"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         name = str(error.missing_cfg_file)
-        group, _, option = name.rpartition("/")
-        options = list(error.options or ())
-        return (
-            f"{group}={option}: no such option; {did_you_mean(option, options)}" if group else f"{name}: no such file"
-        )
+        # A group of Hydra's own has a slash in its name; behind another's it belongs to a path.
+        group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
+        return unknown_option(group, option, error.options or ()) if option else f"{name}: no such file"
     missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
     key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
     if key:
         extra = [Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]
         overrides = [word.lstrip("+") for word in words]
-        return unknown_key(str(key), known_keys(overrides, extra))
+        # Of discriminator.lr=1 Hydra says that there is no discriminator.
+        whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
+        return unknown_key(next(whole, str(key)), known_keys(overrides, extra), words)
     return text or type(error).__name__
 
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan_exp.errors import UserError, unknown_key
+from gan_exp.errors import UserError
+from gan_exp.hints import unknown_key
 from gan_exp.plain_yaml import read_yaml
 
 # What may change in the middle of a run without making another experiment of it.
@@ -35,7 +36,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
         for parent in parents:
             node = node.get(parent) if isinstance(node, Mapping) else None
         if not isinstance(node, dict) or last not in node:
-            raise UserError(unknown_key(key, leaf_keys(changed)))
+            raise UserError(unknown_key(key, leaf_keys(changed), overrides, anew=False))
         if isinstance(node[last], Mapping):
             raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
         try:

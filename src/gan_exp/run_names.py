@@ -93,7 +93,8 @@ def _not_found(name: str, here: list[Path]) -> str:
             return fault
     fault = f"{name}: is not the directory of a run, nor the name of one under outputs/ here"
     known = ["latest", *(place.name for place in here)]
-    return f"{fault}; {did_you_mean(name, known) if here else 'train one with `gan-exp train`'}"
+    hint = did_you_mean(name, known, otherwise=f"the newest are {listed(here)}" if len(here) > LISTABLE else "")
+    return f"{fault}; {hint if here else 'train one with `gan-exp train`'}"
 
 
 def listed(places: list[Path]) -> str:

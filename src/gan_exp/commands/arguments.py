@@ -2,9 +2,11 @@
 
 import argparse
 import re
-from typing import NoReturn
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NoReturn
 
-from gan_exp.errors import UserError, did_you_mean
+from gan_exp.errors import UserError
 
 RUN_HELP = "`latest`, a run's directory, or its short name: 10-10-39-mlp-digits of outputs/<date>/10-10-39-mlp-digits"
 
@@ -21,18 +23,33 @@ class Parser(argparse.ArgumentParser):
             "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
         )
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.given: list[str] = list(args or ())
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         if unknown:
-            message = unknown_option(
-                unknown[1], [option for action in self._actions for option in action.option_strings]
-            )
+            message = self._unrecognised(unknown[1])
         raise UserError(f"{self.prog.removeprefix('gan-exp ')}: {message} (see {self.prog} --help)")
 
+    def _unrecognised(self, word: str) -> str:
+        from gan_exp.hints import unknown_flag
 
-def unknown_option(option: str, known: list[str]) -> str:
-    word = option.split("=", 1)[0]
-    return f"{word}: unknown option; {did_you_mean(word, known)}"
+        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        name, separator, value = word.partition("=")
+        if separator and f"--{name}" in known:
+            return f"{word}: is written --{name} {value}"
+        if not word.startswith("-"):
+            return f"{word}: is one word too many"
+        settings = any(action.dest == "overrides" for action in self._actions)
+        return unknown_flag(word, value_behind(word, self.given), known, settings)
+
+
+def value_behind(option: str, words: Sequence[str]) -> str:
+    """What stands behind `option`, where that is no option itself."""
+    behind = next((after for word, after in pairwise(words) if word == option), "")
+    return "" if behind.startswith("--") else behind
 
 
 def count_of(minimum: int) -> type[int]:

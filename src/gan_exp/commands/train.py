@@ -1,17 +1,19 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination, through Hydra."""
 
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gan_exp.catalog import conf_dir, defaults, groups
-from gan_exp.commands.arguments import unknown_option
+from gan_exp.commands.arguments import value_behind
 from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
 from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
+from gan_exp.hints import no_override, unknown_flag, unknown_option
 from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 from gan_exp.run_names import OUTPUTS
@@ -26,6 +28,7 @@ CHOICES = {
 FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
 MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
 OURS = ("--trust", "--again")
+NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
 
 
 def run(arguments: list[str]) -> int:
@@ -59,7 +62,7 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     for word in rest:
         option, separator, value = word.partition("=")
         if not word.startswith("-"):
-            _check_override(word)
+            _check_override(word, overrides[-1] if overrides else "")
             overrides.append(word)
         elif option in FLAGS and not separator:
             options.append(word)
@@ -76,10 +79,11 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
             else:
                 options += [option, value]
         else:
+            known = [*OURS, *FLAGS, *CHOICES, *VALUED]
             fault = (
                 f"{option}: takes no value"
                 if option in FLAGS
-                else unknown_option(word, [*OURS, *FLAGS, *CHOICES, *VALUED])
+                else unknown_flag(word, value_behind(word, arguments), known, settings=True)
             )
             raise UserError(f"{fault} (see gan-exp train --help)")
     modes = [option for option in options if option in MODES or option == "--info=all"]
@@ -90,16 +94,15 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     return [*options, *overrides], ours
 
 
-def _check_override(word: str) -> None:
+def _check_override(word: str, before: str) -> None:
     """What Hydra would take amiss without a sentence."""
     key, separator, value = word.partition("=")
     if not separator and not word.startswith("~"):
-        hint = next((f"{group}={word}" for group, options in groups().items() if word in options), "model=mlp")
-        raise UserError(f"{word}: must be written key=value, such as {hint}")
+        raise UserError(no_override(word, before))
     if separator and key.lstrip("+~")[:1] in ("", "@"):
         raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
-    if value == "null" and defaults().get(key.lstrip("+")) is not None:
-        raise UserError(f"{word}: must be one of {', '.join(groups()[key.lstrip('+')])}")
+    if re.fullmatch(NO_OPTION, value) and defaults().get(key.lstrip("+")) is not None:
+        raise UserError(unknown_option(key.lstrip("+"), value, groups()[key.lstrip("+")]))
 
 
 def _run_again(path: str, overrides: list[str]) -> int:

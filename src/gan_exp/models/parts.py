@@ -11,8 +11,11 @@ def stage_sizes(model: str, height: int, width: int) -> list[tuple[int, int]]:
     """The (height, width) of each stage of a convolutional `model`, smallest first, the image's own last.
 
     The image is halved (rounding up) until its shorter side is below eight pixels: 64x64 has five sizes, 4-8-16-32-64,
-    28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80). Raises ValueError for smaller images.
+    28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80).
+    Raises ValueError for smaller images, and for points.
     """
+    if (height, width) == (1, 1):
+        raise ValueError(f"{model} makes images, and the data are points of the plane: set model=points")
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
             f"{model} can't make {height}x{width} images: each side must have at least {SMALLEST_SIDE} pixels "
