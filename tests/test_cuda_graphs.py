@@ -14,8 +14,8 @@ from games import Game, tensors_of
 from gan_exp.build import build_data, build_state
 from gan_exp.cuda_graphs import WARM_UPS, CapturedPlayer, unfit
 from gan_exp.cuda_recorder import CaptureFailed
-from gan_exp.monitor.window import gradient_norm
-from gan_exp.state import TrainingState
+from gan_exp.monitor import gradient_norms
+from gan_exp.state import TrainingState, gradient_norm
 from tape import TapeRecorder
 
 CPU = torch.device("cpu")
@@ -37,6 +37,12 @@ def a_cpu_that_captures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rmsprop", "adam"):
         module = importlib.import_module(f"torch.optim.{name}")
         monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
+
+
+@pytest.fixture(autouse=True)
+def each_step_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the gradients' norms are compared in each, and make no patterns of their own."""
+    monkeypatch.setattr(gradient_norms, "NORMS_EVERY", 1)
 
 
 def taped(state: TrainingState) -> TapeRecorder:
@@ -97,7 +103,7 @@ def test_a_captured_game_is_the_plain_one_to_the_last_bit(
     assert captured.recorder.warm_ups == WARM_UPS * patterns and captured.recorder.replays > 8
     assert_same(captured.outcome, plain.outcome)
     for network in ("generator", "discriminator"):
-        norms = [gradient_norm(getattr(game.state, network)) for game in (plain, captured)]
+        norms = [gradient_norm(getattr(game.state, network).parameters()) for game in (plain, captured)]
         assert norms[0] == norms[1]
 
 
@@ -119,6 +125,15 @@ def test_a_captured_game_is_the_plain_one_up_to_rounding(overrides: tuple[str, .
     overrides = (*overrides, "steps=25")
     plain, captured = (game.play(25) for game in play_both(overrides, tmp_path))
     assert captured.recorder.replays == 25 - WARM_UPS
+    assert_close(captured.outcome, plain.outcome)
+
+
+def test_steps_that_are_measured_have_a_graph_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradient_norms, "NORMS_EVERY", 3)
+    plain, captured = (game.play(25) for game in play_both((*ARTICLE, EXACT_LR, "log_every_steps=7"), tmp_path))
+    assert (captured.recorder.recordings, captured.recorder.warm_ups) == (2, 2 * WARM_UPS)
+    measured = [step for step, report in enumerate(captured.reports, 1) if report.generator_gradient_norm is not None]
+    assert measured == [3, 6, 7, 9, 12, 14, 15, 18, 21, 24]
     assert_close(captured.outcome, plain.outcome)
 
 

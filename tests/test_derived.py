@@ -26,8 +26,8 @@ def turns(step: int, n_critic: int) -> tuple[list[Turn], Turn]:
     made = []
     for k in range(n_critic):
         images = torch.randint(256, (16, *SHAPE), dtype=torch.uint8, generator=streams.at(step, f"batch/{k}"))
-        made.append(Turn(streams.latents(step, f"{k}", 16, 8), Batch(images, None)))
-    return made, Turn(streams.latents(step, "generator", 16, 8))
+        made.append(Turn(streams.latents(step, f"{k}", 16, 8), Batch(images, None), measured=step % 3 == 0))
+    return made, Turn(streams.latents(step, "generator", 16, 8), measured=step % 3 == 0)
 
 
 def play(player: Player, n_critic: int, steps: range) -> list[StepReport]:
@@ -65,7 +65,9 @@ def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: N
     own = play(DerivedPlayer(state, rules), config.n_critic, range(50))
     reference = play(partial(play_step, other, rules), config.n_critic, range(50))
     assert (state.step, state.images_seen) == (other.step, other.images_seen) == (50, 50 * 16 * config.n_critic)
-    torch.testing.assert_close(own, reference, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(own, reference, rtol=1e-7, atol=1e-9)  # the gradients' norms are a part of it
+    norms = own[3].discriminator[0].gradient_norms
+    assert norms is not None and len(norms) == 1 + rules.split_updates and own[4].generator_gradient_norm is None
     torch.testing.assert_close(state.state_dict(), other.state_dict(), rtol=1e-7, atol=1e-9)
 
 

@@ -152,7 +152,7 @@ def test_the_article_trains_as_in_keras(precision: str) -> None:
         d_latents = streams.latents(step, "discriminator/0", config.batch_size, config.latent_dim)
         g_latents = streams.latents(step, "generator", config.batch_size, config.latent_dim)
         report = discriminator_step(state, rules, batch, d_latents)
-        window.add(StepReport([report], generator_step(state, rules, g_latents)))
+        window.add(StepReport([report], *generator_step(state, rules, g_latents)))
         ours = window.read()
         real_images = normalise(batch.images).permute(0, 2, 3, 1).numpy()
         d_loss, accuracy, g_loss = article.iterate(real_images, d_latents.numpy(), g_latents.numpy())

@@ -9,7 +9,7 @@ from torch import nn
 from builders import assert_same, small_config
 from gan_exp.build import build_rules, build_state
 from gan_exp.data.packed import Batch, DataSpec
-from gan_exp.state import TrainingState
+from gan_exp.state import TrainingState, gradient_norm
 from gan_exp.step import discriminator_step, generator_step
 
 SHAPE = (1, 8, 8)
@@ -120,3 +120,23 @@ def test_building_leaves_the_global_random_numbers_alone() -> None:
     before = torch.get_rng_state()
     build_state(small_config("mlp"), SPEC, CPU)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_gradient_norm() -> None:
+    layer = nn.Linear(2, 1)
+    assert gradient_norm(layer.parameters()) == 0
+    layer.weight.grad, layer.bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([12.0])
+    assert gradient_norm(layer.parameters()).item() == pytest.approx(13)
+
+
+def test_the_norm_is_of_the_gradients_that_an_update_moved_by() -> None:
+    """By plain gradient descent, whose step shows them; not of those that the other network left."""
+    network, other = nn.Linear(3, 2), nn.Linear(2, 1)
+    optimizers = [torch.optim.SGD(part.parameters(), lr=0.5) for part in (other, network)]
+    state = TrainingState(other, network, other, *optimizers)
+    before = torch.cat([value.detach().flatten().clone() for value in network.parameters()])
+    loss = other(network(torch.ones(1, 3))).square().sum()
+    norm = state.update_discriminator(loss, measured=True)
+    after = torch.cat([value.detach().flatten() for value in network.parameters()])
+    assert norm is not None and norm.item() == pytest.approx((after - before).norm().item() / 0.5, rel=1e-4)
+    assert state.update_generator(other(torch.ones(1, 2)).sum()) is None

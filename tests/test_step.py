@@ -166,7 +166,7 @@ def test_the_generator_goes_down_its_loss_through_a_discriminator_that_stands_st
     loss = -state.discriminator(copied(latents())).mean()
     gradients = torch.autograd.grad(loss, list(copied.parameters()))
     before = parameters(state.generator)
-    returned = generator_step(state, Rules(Hinge()), latents())
+    returned, _ = generator_step(state, Rules(Hinge()), latents())
     torch.testing.assert_close(returned, loss.detach())
     for (name, value), gradient in zip(parameters(state.generator).items(), gradients, strict=True):
         torch.testing.assert_close(value, before[name] - 0.1 * gradient, rtol=1e-5, atol=1e-6)
@@ -176,7 +176,7 @@ def test_the_generator_goes_down_its_loss_through_a_discriminator_that_stands_st
 def test_what_is_returned_holds_no_graph(overrides: tuple[str, ...]) -> None:
     state, rules = make("mlp", *overrides)
     report = discriminator_step(state, rules, real_batch(), latents())
-    loss = generator_step(state, rules, latents())
+    loss, _ = generator_step(state, rules, latents())
     for tensor in (*report, loss):
         assert tensor is None or (not tensor.requires_grad and tensor.grad_fn is None)
     assert report.real_logits.shape == report.fake_logits.shape == (16,)
@@ -226,7 +226,7 @@ def test_every_combination_takes_steps(words: list[str]) -> None:
     before = {network: parameters(network) for network in (state.generator, state.discriminator)}
     for seed in range(2):
         report = discriminator_step(state, rules, real_batch(seed), latents(seed), draw)
-        generator_loss = generator_step(state, rules, latents(seed + 10), draw, real_batch(seed + 10))
+        generator_loss, _ = generator_step(state, rules, latents(seed + 10), draw, real_batch(seed + 10))
     assert (report.penalty is None) == (not any(word.startswith("penalty=") and word[8:] != "none" for word in words))
     assert report.loss.isfinite() and generator_loss.isfinite()
     assert report.real_logits.shape == report.fake_logits.shape == (16 // rules.pac,)

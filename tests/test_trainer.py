@@ -33,7 +33,6 @@ from gan_exp.losses import Hinge
 from gan_exp.monitor import tensorboard as tensorboard_module
 from gan_exp.monitor.images import scatter_plot
 from gan_exp.monitor.tensorboard import LAYOUT, TensorBoardLog
-from gan_exp.monitor.window import gradient_norm
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
@@ -275,6 +274,10 @@ def test_a_run_goes_on_for_longer(in_tmp: Path, monkeypatch: pytest.MonkeyPatch)
     assert [line["step"] for line in logged_lines(run.metrics)] == [4, 8, 12]
 
 
+def largest(reports: list[dict[str, list[float]]], network: str) -> float:
+    return max(norm for report in reports for norm in report[f"gradient_norm/{network}"])
+
+
 def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the loop written out by hand."""
     config = small_config(
@@ -290,16 +293,18 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
         state.scale_optimizers(Cosine()(step / 7), 1.0)
         report: dict[str, list[float]] = {}
         for k in range(2):
-            found = discriminator_step(
-                state, rules, batches.draw(2 * step + k), streams.latents(step, f"discriminator/{k}", 16, 8)
-            )
+            latents = streams.latents(step, f"discriminator/{k}", 16, 8)
+            found = discriminator_step(state, rules, batches.draw(2 * step + k), latents, measured=True)
             assert found.penalty is not None
             report.setdefault("loss/discriminator", []).append(found.loss.item())
             report.setdefault("penalty/r1", []).append(found.penalty.item())
             report.setdefault("accuracy/real", []).append(float(np.mean(found.real_logits.numpy() > 0)))
             report.setdefault("accuracy/fake", []).append(float(np.mean(found.fake_logits.numpy() <= 0)))
-        loss = generator_step(state, rules, streams.latents(step, "generator", 16, 8))
-        report["loss/generator"] = [loss.item()]
+            assert found.gradient_norms is not None
+            report.setdefault("gradient_norm/discriminator", []).append(found.gradient_norms.item())
+        loss, norm = generator_step(state, rules, streams.latents(step, "generator", 16, 8), measured=True)
+        assert norm is not None
+        report["loss/generator"], report["gradient_norm/generator"] = [loss.item()], [norm.item()]
         state.step += 1
         state.update_ema(config.ema_halflife_kimg * 1000, config.batch_size, config.ema_ramp_up)
         reports.append(report)
@@ -309,9 +314,8 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
                 {
                     "step": step + 1,
                     **means,
+                    **{f"gradient_norm_max/{name}": largest(reports, name) for name in ("discriminator", "generator")},
                     "accuracy/discriminator": (means["accuracy/real"] + means["accuracy/fake"]) / 2,
-                    "gradient_norm/discriminator": gradient_norm(state.discriminator),
-                    "gradient_norm/generator": gradient_norm(state.generator),
                     "learning_rate/discriminator": 0.005 * (1 + math.cos(math.pi * step / 7)),
                     "learning_rate/generator": 0.005 * (1 + math.cos(math.pi * step / 7)),
                     "progress/kimg": (step + 1) * 32 / 1000,
@@ -346,6 +350,8 @@ SCALARS = {
     "penalty/r1",
     "gradient_norm/discriminator",
     "gradient_norm/generator",
+    "gradient_norm_max/discriminator",
+    "gradient_norm_max/generator",
     "learning_rate/discriminator",
     "learning_rate/generator",
     "progress/images_per_sec",
@@ -490,11 +496,34 @@ def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
     status = run.read_status()
-    assert status["state"] == "failed" and status["step"] == 4
+    assert status["state"] == "failed" and status["step"] == 1
     assert "optimizer.discriminator.lr=1e+25 is far above" in status["reason"] and status["reason"].endswith(
         "try lr=0.02"
     )
     assert [step for step, _ in run.list_checkpoints()] == [0] and logged_lines(run.metrics) == []
+
+
+def test_losses_that_are_finite_and_absurd_are_a_divergence(in_tmp: Path) -> None:
+    """Before the first checkpoint that would hold them, in the step in which they showed."""
+    rules = ("loss=wgan", "loss.clip=null", "lr=1e7")  # Adam brings each weight to 1e7 in the first step
+    config = small_config("mlp", *rules, "steps=30", "log_every_steps=30", "checkpoint_every_steps=1")
+    with pytest.raises(TrainingFault, match=r"step \d+: .*beyond 1.8e\+19: the game has diverged \(last"):
+        start_run(config, "run")
+    run = RunDir.open("run")
+    status = run.read_status()
+    assert status["state"] == "failed" and f"step {status['step']}: " in status["reason"]
+    (verdict,) = status["doctor"]
+    assert verdict["since"] == status["step"] > run.list_checkpoints()[-1][0]
+
+
+def test_a_lazy_penalty_is_in_the_gradients_norms(in_tmp: Path) -> None:
+    """Of a few updates, none of which is the one at which someone looks."""
+    config = small_config("mlp", "steps=40", "log_every_steps=20", "penalty=r1", "penalty.every=8", "penalty.gamma=1e4")
+    start_run(config, "run")
+    first, second = logged_lines(RunDir.open("run").metrics)
+    for line in (first, second):
+        norm, largest = (line[f"{tag}/discriminator"] for tag in ("gradient_norm", "gradient_norm_max"))
+        assert largest > 4 * norm and norm > 1.5 * line["gradient_norm/generator"]
 
 
 @pytest.mark.parametrize("sample_every_steps", [4, 5])
@@ -536,6 +565,13 @@ def test_a_broken_gradient_is_named(
         report = play_step(trainer)
         if trainer.state.step == 3:
             getattr(trainer.state, f"{network}_parameters")[2].grad[0] = value
+            if seen_by == "log":  # where the norm was measured, too
+                measured = trainer.window._waiting[-1]
+                if network == "generator":
+                    trainer.window._waiting[-1] = measured._replace(generator_gradient_norm=torch.tensor(value))
+                else:
+                    broken = report._replace(gradient_norms=torch.tensor([value]))
+                    trainer.window._waiting[-1] = measured._replace(discriminator=[broken])
         return report
 
     monkeypatch.setattr(Trainer, "_play_step", poisoned)

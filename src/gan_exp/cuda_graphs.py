@@ -32,6 +32,7 @@ class Pattern(NamedTuple):
 
     penalised: tuple[bool, ...]
     augment_moves: tuple[bool, ...]
+    measured: bool  # of all of the step's updates
 
 
 class Request(NamedTuple):
@@ -101,7 +102,7 @@ class CapturedPlayer:
         if self._inputs is None:
             self._inputs = StaticTurns(given, self.rules.conditional, self.device)
         self._inputs.fill(given)
-        pattern = self._pattern(turns)
+        pattern = self._pattern(turns, generator_turn.measured)
         seen = self._seen.setdefault(pattern, Seen())
         if pattern not in self._recordings and seen.count >= WARM_UPS and not self._failed:
             self._capture(pattern, given)
@@ -123,17 +124,17 @@ class CapturedPlayer:
         self._recordings: dict[Pattern, Recording] = {}
         self._shown: Recording | None = None  # whose gradients the parameters have
 
-    def _pattern(self, turns: Sequence[Turn]) -> Pattern:
+    def _pattern(self, turns: Sequence[Turn], measured: bool) -> Pattern:
         penalised = tuple(self.rules.penalty is not None and bool(turn.penalty_weight > 0) for turn in turns)
         augment, moves = self.state.augment, tuple[bool, ...]()
         if isinstance(augment, ADA):
             update = self.state.images_seen // len(turns[0].latents)
             moves = tuple((update + k + 1) % augment.every == 0 for k in range(len(turns)))
-        return Pattern(penalised, moves)
+        return Pattern(penalised, moves, measured)
 
     def _play(self, pattern: Pattern, draws: Sequence[Draw]) -> StepReport:
         assert self._inputs is not None
-        *turns, generator_turn = self._inputs.turns(draws, pattern.penalised)
+        *turns, generator_turn = self._inputs.turns(draws, pattern.penalised, pattern.measured)
         self._played.images_seen = self.state.images_seen
         for optimizer in self._optimizers:
             optimizer.updates = 0
@@ -182,7 +183,7 @@ class CapturedPlayer:
         for (turn, purpose), generator in zip(seen.requests, recording.generators, strict=True):
             generator.manual_seed(given[turn].draw(purpose).initial_seed())
         recording.replay()
-        if self._shown is not recording:  # the norms of the gradients are logged
+        if self._shown is not recording:  # gradients are looked at where a checkpoint is saved
             self._show(recording.gradients)
             self._shown = recording
         return _copied(recording.report)  # the next replay writes into the same tensors
@@ -205,7 +206,8 @@ def _copied(report: StepReport) -> StepReport:
         DiscriminatorReport(*(None if value is None else value.clone() for value in update))  # type: ignore[arg-type]
         for update in report.discriminator
     ]
-    return StepReport(updates, report.generator_loss.clone())
+    norm = report.generator_gradient_norm
+    return StepReport(updates, report.generator_loss.clone(), None if norm is None else norm.clone())
 
 
 class StaticTurns:
@@ -234,7 +236,7 @@ class StaticTurns:
                 assert turn.batch is not None and turn.batch.labels is not None
                 labels.copy_(turn.batch.labels)
 
-    def turns(self, draws: Sequence[Draw], penalised: Sequence[bool]) -> list[Turn]:
+    def turns(self, draws: Sequence[Draw], penalised: Sequence[bool], measured: bool) -> list[Turn]:
         """With `draws` for the random numbers; a penalty where `penalised` says so (G's turn has none)."""
         there = [*penalised, False]
         return [
@@ -244,6 +246,7 @@ class StaticTurns:
                 None if (images := self._images[number]) is None else Batch(images.detach(), self._labels[number]),
                 draw,
                 self._weights[number].value if there[number] else 0.0,
+                measured,
             )
             for number, draw in enumerate(draws)
         ]

@@ -16,7 +16,7 @@ from gan_exp.chain import Batching, Chain
 from gan_exp.data.packed import normalise
 from gan_exp.losses import Minimax, NonSaturating
 from gan_exp.optimizers import quick_step
-from gan_exp.state import TrainingState
+from gan_exp.state import TrainingState, gradient_norm
 from gan_exp.step import DiscriminatorReport, Rules, StepReport, Turn
 
 # Exactly these: a loss derived from them may be another one.
@@ -53,30 +53,37 @@ class DerivedPlayer:
         to_images = self._discriminator.backward(slope.unsqueeze(1), to_weights=False, to_inputs=True)
         assert to_images is not None
         self._generator.backward(to_images)
+        norm = gradient_norm(state.generator_parameters) if generator_turn.measured else None
         self._move_generator()
         state.step += 1
-        return StepReport(reports, loss)
+        return StepReport(reports, loss, norm)
 
     def _train_discriminator(self, turn: Turn, fake_images: Tensor) -> DiscriminatorReport:
         assert turn.batch is not None
         real_images = normalise(turn.batch.images)
         self._state.images_seen += len(real_images)
         if self._rules.split_updates:
-            real_loss, real_logits = self._update_discriminator(self._terms["real"], real_images)
-            fake_loss, fake_logits = self._update_discriminator(self._terms["fake"], fake_images)
-            return DiscriminatorReport((real_loss + fake_loss) / 2, None, real_logits, fake_logits)
-        loss, logits = self._update_discriminator(self._terms["both"], torch.cat([real_images, fake_images]))
-        real_logits, fake_logits = logits.chunk(2)
-        return DiscriminatorReport(loss, None, real_logits, fake_logits)
+            update = partial(self._update_discriminator, measured=turn.measured)
+            real_loss, real_logits, real_norm = update(self._terms["real"], real_images)
+            fake_loss, fake_logits, fake_norm = update(self._terms["fake"], fake_images)
+            norms = [norm for norm in (real_norm, fake_norm) if norm is not None]
+            loss = (real_loss + fake_loss) / 2
+        else:
+            both = torch.cat([real_images, fake_images])
+            loss, logits, norm = self._update_discriminator(self._terms["both"], both, turn.measured)
+            real_logits, fake_logits = logits.chunk(2)
+            norms = [] if norm is None else [norm]
+        return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(norms) if norms else None)
 
-    def _update_discriminator(self, term: Term, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; the mean loss and the logits."""
+    def _update_discriminator(self, term: Term, images: Tensor, measured: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One update; the mean loss, the logits and the gradients' norm where it is `measured`."""
         logits = self._judge(images)
         loss, slope = term(logits)
         self._discriminator.backward(slope.unsqueeze(1))
+        norm = gradient_norm(self._state.discriminator_parameters) if measured else None
         self._move_discriminator()
         self._state.clip_weights()
-        return loss, logits
+        return loss, logits, norm
 
     def _judge(self, images: Tensor) -> Tensor:
         return self._discriminator.forward(images, Batching(len(images))).squeeze(1)

@@ -232,6 +232,7 @@ def _write_failure(run: RunDir, trainer: Trainer | None, error: Exception, fault
     step = 0 if trainer is None else trainer.state.step
     details: dict[str, Any] = {}
     if trainer is not None and isinstance(error, Divergence):
+        step = error.step  # since when, not when it was found out
         facts = facts_of(trainer.config.model_dump())
         details["doctor"] = [diverged(str(error), facts, trainer.metrics).plain()]
     with suppress(OSError):

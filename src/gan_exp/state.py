@@ -1,5 +1,6 @@
 """All that a run changes: the two networks, the averaged generator, their optimizers and how far the game is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +41,11 @@ class TrainingState:
     def averages(self) -> bool:
         return self.generator_ema is not self.generator
 
-    def update_discriminator(self, loss: Tensor) -> None:
-        _update(self.discriminator_optimizer, loss)
+    def update_discriminator(self, loss: Tensor, measured: bool = False) -> Tensor | None:
+        """The norm [] of the gradients that it moved by, where that is `measured`."""
+        norm = _update(self.discriminator_optimizer, loss, self.discriminator_parameters if measured else None)
         self.clip_weights()
+        return norm
 
     @torch.no_grad()
     def clip_weights(self) -> None:
@@ -50,8 +53,8 @@ class TrainingState:
             for parameter in self.discriminator_parameters:
                 parameter.clamp_(-self.weight_clip, self.weight_clip)
 
-    def update_generator(self, loss: Tensor) -> None:
-        _update(self.generator_optimizer, loss)
+    def update_generator(self, loss: Tensor, measured: bool = False) -> Tensor | None:
+        return _update(self.generator_optimizer, loss, self.generator_parameters if measured else None)
 
     def freeze_discriminator(self, frozen: bool) -> None:
         """Spare the G step the gradients of D's weights, which nobody would use."""
@@ -113,7 +116,18 @@ class TrainingState:
         self.images_seen = state["images_seen"]
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The Euclidean norm [] of the gradients that the last backward pass left; nobody waits for the device."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _update(
+    optimizer: torch.optim.Optimizer, loss: Tensor, measured: Iterable[nn.Parameter] | None = None
+) -> Tensor | None:
+    """The norm of the gradients of what is `measured`."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    norm = None if measured is None else gradient_norm(measured)
     optimizer.step()
+    return norm

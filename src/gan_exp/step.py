@@ -70,6 +70,7 @@ class Turn(NamedTuple):
     batch: Batch | None = None  # always D's; G's where its loss compares with reals or the game is conditional
     draw: Draw = no_randomness
     penalty_weight: float | Tensor = 1.0  # 0: this update has no penalty; on the device ([]) it is above 0
+    measured: bool = False  # the norms of the gradients are reported: 5 % of a step of the article's, were it each one
 
 
 class DiscriminatorReport(NamedTuple):
@@ -77,11 +78,13 @@ class DiscriminatorReport(NamedTuple):
     penalty: Tensor | None
     real_logits: Tensor  # [N / pac]
     fake_logits: Tensor  # [N / pac]
+    gradient_norms: Tensor | None = None  # [1], of split updates [2]; None where they were not measured
 
 
 class StepReport(NamedTuple):
     discriminator: list[DiscriminatorReport]  # of each update
     generator_loss: Tensor
+    generator_gradient_norm: Tensor | None = None  # []
 
 
 Player = Callable[[Sequence[Turn], Turn], StepReport]  # plays one step; `play_step` of a state is the plain one
@@ -90,20 +93,24 @@ Player = Callable[[Sequence[Turn], Turn], StepReport]  # plays one step; `play_s
 def play_step(state: TrainingState, rules: Rules, turns: Sequence[Turn], generator_turn: Turn) -> StepReport:
     """D's updates, one for each of `turns`, then G's."""
     reports, shared = [], None
-    for number, (latents, batch, draw, weight) in enumerate(turns, start=1):
+    for number, turn in enumerate(turns, start=1):
+        latents, batch = turn.latents, turn.batch
         assert batch is not None
         if rules.reuse_fakes and number == len(turns):
             state.generator.train()
             shared = generate(state.generator, latents, batch.labels if rules.conditional else None)
             generator_turn = generator_turn._replace(batch=batch)
         made = None if shared is None else shared.detach()
-        reports.append(discriminator_step(state, rules, batch, latents, draw, weight, made))
+        reports.append(
+            discriminator_step(state, rules, batch, latents, turn.draw, turn.penalty_weight, made, turn.measured)
+        )
         if isinstance(state.augment, ADA):
             update = state.images_seen // len(latents) - 1
             state.augment.observe(reports[-1].real_logits, len(latents), update)
-    loss = generator_step(state, rules, generator_turn.latents, generator_turn.draw, generator_turn.batch, shared)
+    latents, batch, draw, _, measured = generator_turn
+    loss, norm = generator_step(state, rules, latents, draw, batch, shared, measured)
     state.step += 1
-    return StepReport(reports, loss)
+    return StepReport(reports, loss, norm)
 
 
 def discriminator_step(
@@ -114,6 +121,7 @@ def discriminator_step(
     draw: Draw = no_randomness,
     penalty_weight: float | Tensor = 1.0,
     fake_images: Tensor | None = None,
+    measured: bool = False,
 ) -> DiscriminatorReport:
     """Train D to tell `batch.images` [N, C, H, W] from what G makes, or has made, of `latents` [N, latent_dim]."""
     labels = batch.labels if rules.conditional else None
@@ -125,21 +133,23 @@ def discriminator_step(
     state.images_seen += len(real_images)
     critic = partial(_score, state, rules, labels, draw)
     if rules.split_updates:
-        return _split_updates(state, rules, real_images, fake_images, critic)
+        return _split_updates(state, rules, real_images, fake_images, critic, measured)
 
     penalty = rules.penalty if isinstance(penalty_weight, Tensor) or penalty_weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
     real_logits, fake_logits = critic("real", real_images), critic("fake", fake_images)
-    loss = rules.loss.discriminator(real_logits, fake_logits).mean()
-    if penalty is None:
-        state.update_discriminator(loss)
-        return DiscriminatorReport(loss.detach(), None, real_logits.detach(), fake_logits.detach())
-    critique = Critique(partial(critic, "penalty"), real_images, fake_images, real_logits, fake_logits)
-    value = penalty(critique, draw).mean()
-    state.update_discriminator(loss + penalty_weight * value)
-    return DiscriminatorReport(loss.detach(), value.detach(), real_logits.detach(), fake_logits.detach())
+    loss = total = rules.loss.discriminator(real_logits, fake_logits).mean()
+    value = None
+    if penalty is not None:
+        critique = Critique(partial(critic, "penalty"), real_images, fake_images, real_logits, fake_logits)
+        value = penalty(critique, draw).mean()
+        total = loss + penalty_weight * value
+        value = value.detach()
+    norm = state.update_discriminator(total, measured)
+    norms = None if norm is None else norm.unsqueeze(0)
+    return DiscriminatorReport(loss.detach(), value, real_logits.detach(), fake_logits.detach(), norms)
 
 
 def generator_step(
@@ -149,9 +159,11 @@ def generator_step(
     draw: Draw = no_randomness,
     batch: Batch | None = None,
     fake_images: Tensor | None = None,
-) -> Tensor:
-    """Train G to make D, which stands still, take what it makes of `latents` for real. Returns the loss [] detached.
+    measured: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Train G to make D, which stands still, take what it makes of `latents` for real.
 
+    Returns the loss [] detached, and the norm [] of its gradients where that is `measured`.
     `batch` is needed where the loss compares with reals, and for its labels where the game is conditional.
     """
     labels = batch.labels if batch is not None and rules.conditional else None
@@ -165,9 +177,9 @@ def generator_step(
         assert batch is not None
         real_logits = _score(state, rules, labels, draw, "real", normalise(batch.images))
     loss = rules.loss.generator(real_logits, fake_logits).mean()
-    state.update_generator(loss)
+    norm = state.update_generator(loss, measured)
     state.freeze_discriminator(False)
-    return loss.detach()
+    return loss.detach(), norm
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -206,13 +218,15 @@ def _split_updates(
     real_images: Tensor,
     fake_images: Tensor,
     critic: Callable[[str, Tensor], Tensor],
+    measured: bool,
 ) -> DiscriminatorReport:
     """The article's two updates: `train_on_batch` on reals, then on fakes."""
     real_logits = critic("real", real_images)
     real_loss = rules.loss.real(real_logits).mean()  # type: ignore[attr-defined]  # checked with the configuration
-    state.update_discriminator(real_loss)
+    real_norm = state.update_discriminator(real_loss, measured)
     fake_logits = critic("fake", fake_images)
     fake_loss = rules.loss.fake(fake_logits).mean()  # type: ignore[attr-defined]
-    state.update_discriminator(fake_loss)
+    fake_norm = state.update_discriminator(fake_loss, measured)
     loss = (real_loss + fake_loss).detach() / 2
-    return DiscriminatorReport(loss, None, real_logits.detach(), fake_logits.detach())
+    norms = None if real_norm is None or fake_norm is None else torch.stack([real_norm, fake_norm])
+    return DiscriminatorReport(loss, None, real_logits.detach(), fake_logits.detach(), norms)

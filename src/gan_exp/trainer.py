@@ -19,15 +19,16 @@ from gan_exp.config import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
 from gan_exp.diagnosis.divergence import Divergence, describe_divergence
 from gan_exp.diagnosis.facts import facts_of
-from gan_exp.diagnosis.finite import all_finite, broken_parts
+from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
 from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.fast_path import choose_player
 from gan_exp.monitor.diagnosis import as_markdown
 from gan_exp.monitor.display import Display
+from gan_exp.monitor.gradient_norms import norms_wanted
 from gan_exp.monitor.images import encode_png, image_grid, save_animation, scatter_plot
 from gan_exp.monitor.metrics_log import MetricsLog, read_metrics
 from gan_exp.monitor.tensorboard import TensorBoardLog
-from gan_exp.monitor.window import Window, gradient_norm
+from gan_exp.monitor.window import Window
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.signals import Abandoned, StopRequest
 from gan_exp.state import TrainingState
@@ -160,8 +161,13 @@ class Trainer:
         state.scale_optimizers(factors["lr"], factors["beta2"])
         if config.schedule.augment is not None:
             state.augment.scale_p(factors["augment"])  # type: ignore[union-attr, operator]  # checked with the config
-        turns = [self._discriminator_turn(k, factors["penalty"]) for k in range(config.n_critic)]
-        report = self.play_step(turns, self._generator_turn())
+        every = None if self.rules.penalty is None else self.penalty_every
+        logged = (step + 1) % config.log_every_steps == 0 or step + 1 == config.steps
+        measured = logged or norms_wanted(step, config.n_critic, every)
+        turns = [
+            self._discriminator_turn(k, factors["penalty"])._replace(measured=measured) for k in range(config.n_critic)
+        ]
+        report = self.play_step(turns, self._generator_turn()._replace(measured=measured))
         self.window.add(report)
         halflife_images = config.ema_halflife_kimg * 1000 * factors["ema"]
         state.update_ema(halflife_images, config.batch_size, config.ema_ramp_up)
@@ -209,8 +215,6 @@ class Trainer:
         step, state = self.state.step, self.state
         broken_steps = self.window.broken_steps
         metrics = self.window.read()
-        metrics["gradient_norm/discriminator"] = gradient_norm(state.discriminator)
-        metrics["gradient_norm/generator"] = gradient_norm(state.generator)
         metrics["learning_rate/discriminator"] = state.discriminator_optimizer.param_groups[0]["lr"]
         metrics["learning_rate/generator"] = state.generator_optimizer.param_groups[0]["lr"]
         if isinstance(state.augment, ADA) or self.config.schedule.augment is not None:
@@ -221,9 +225,11 @@ class Trainer:
         images = (step - marked_step) * self.config.batch_size * self.config.n_critic
         metrics["progress/images_per_sec"] = images / max(now - mark, 1e-9)
         self._rate_mark = (now, step)
-        broken = [tag for tag, value in metrics.items() if not abs(value) < float("inf")]
+        broken = [tag for tag, value in metrics.items() if not abs(value) <= LARGEST]
         if broken:
-            raise self._divergence(f"{broken[0]} is {metrics[broken[0]]}", broken_steps)
+            raise self._divergence(f"{broken[0]} is {metrics[broken[0]]:.3g}", broken_steps)
+        if broken_steps:  # of the mean over many steps it does not show
+            raise self._divergence(f"a loss or a gradient is beyond {LARGEST:.2g}", broken_steps)
         self.metrics = metrics
         self._record(metrics)
         self.display.update(step, metrics)
@@ -346,9 +352,12 @@ class Trainer:
                 add(self.tensorboard)
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
-        """Nothing that is no longer finite gets into a checkpoint, a grid or a histogram."""
+        """Nothing that is no longer finite, or absurdly large, gets into a checkpoint, a grid or a histogram."""
+        broken_steps = self.window.broken_steps
         if not all_finite(self.state.networks, *tensors):
-            raise self._divergence("the networks are no longer finite", self.window.broken_steps)
+            raise self._divergence("the networks are no longer finite", broken_steps)
+        if broken_steps:
+            raise self._divergence(f"a loss or a gradient is beyond {LARGEST:.2g}", broken_steps)
 
     def _divergence(self, sign: str, broken_steps: int) -> Divergence:
         kept = self.run.list_checkpoints()

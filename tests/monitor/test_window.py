@@ -4,25 +4,33 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
-from gan_exp.monitor.window import BLOCK, Window, gradient_norm
+from builders import assert_same
+from gan_exp.diagnosis.finite import LARGEST
+from gan_exp.monitor.window import BLOCK, Window
 from gan_exp.step import DiscriminatorReport, StepReport
 
 CPU = torch.device("cpu")
 
 
-def update(loss: float, real: list[float], fake: list[float], penalty: float | None = None) -> DiscriminatorReport:
+def update(
+    loss: float,
+    real: list[float],
+    fake: list[float],
+    penalty: float | None = None,
+    norms: list[float] | None = None,
+) -> DiscriminatorReport:
     return DiscriminatorReport(
         torch.tensor(loss),
         None if penalty is None else torch.tensor(penalty),
         torch.tensor(real),
         torch.tensor(fake),
+        None if norms is None else torch.tensor(norms),
     )
 
 
-def step(generator_loss: float, *updates: DiscriminatorReport) -> StepReport:
-    return StepReport(list(updates), torch.tensor(generator_loss))
+def step(generator_loss: float, *updates: DiscriminatorReport, norm: float | None = None) -> StepReport:
+    return StepReport(list(updates), torch.tensor(generator_loss), None if norm is None else torch.tensor(norm))
 
 
 def test_means_over_all_updates() -> None:
@@ -62,11 +70,14 @@ def test_reading_begins_a_new_window() -> None:
 def random_step(random: torch.Generator, number: int) -> StepReport:
     """Two updates of D, a penalty in each third."""
     updates = []
+    measured = number % 4 == 0
     for k in range(2):
         loss, penalty = (torch.rand((), generator=random) for _ in range(2))
-        logits = torch.randn(2, 5, generator=random)
-        updates.append(DiscriminatorReport(loss, penalty if (2 * number + k) % 3 == 0 else None, *logits))
-    return StepReport(updates, torch.rand((), generator=random))
+        logits, norms = torch.randn(2, 5, generator=random), torch.rand(1, generator=random)
+        lazy = penalty if (2 * number + k) % 3 == 0 else None
+        updates.append(DiscriminatorReport(loss, lazy, *logits, norms if measured else None))
+    loss, norm = (torch.rand((), generator=random) for _ in range(2))
+    return StepReport(updates, loss, norm if measured else None)
 
 
 @pytest.mark.parametrize("saved_at", [1, BLOCK - 1, BLOCK, BLOCK + 7, 2 * BLOCK + 3])
@@ -97,7 +108,8 @@ def test_the_running_sums_are_copied() -> None:
 
 
 def test_a_state_of_before_there_were_blocks() -> None:
-    old = {name: value for name, value in Window(CPU, None).state_dict().items() if name != "waiting"}
+    old = Window(CPU, None).state_dict()
+    del old["waiting"], old["gradient_norms"]
     window = Window(CPU, None)
     window.load_state_dict(old)
     window.add(step(3.0, update(2.0, [1.0], [1.0])))
@@ -115,11 +127,40 @@ def test_it_tells_since_when_a_loss_is_not_finite(broken_at: int, whose: str) ->
     assert window.broken_steps == BLOCK + 10 - broken_at
 
 
-def test_gradient_norm() -> None:
-    layer = nn.Linear(2, 1)
-    assert gradient_norm(layer) == 0
-    layer.weight.grad, layer.bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([12.0])
-    assert gradient_norm(layer) == pytest.approx(13)
+@pytest.mark.parametrize("absurd", [2 * LARGEST, -1e24, float("inf"), float("nan")])
+@pytest.mark.parametrize("where", ["discriminator", "generator", "penalty", "norm of D", "norm of G"])
+def test_it_tells_since_when_a_number_is_absurd(where: str, absurd: float) -> None:
+    """Also where the mean over the steps is not, and also if it was that of one step only."""
+    if absurd < 0 and where not in ("discriminator", "generator"):
+        return  # norms and penalties are never
+
+    def played(number: int) -> StepReport:
+        values = {
+            name: absurd if number == 7 and name == where else 0.9 * LARGEST
+            for name in ("discriminator", "generator", "penalty", "norm of D", "norm of G")
+        }
+        other = update(1.0, [1.0], [1.0])
+        broken = update(values["discriminator"], [1.0], [1.0], values["penalty"], [1.0, values["norm of D"]])
+        return step(values["generator"], other, broken, norm=values["norm of G"])
+
+    window = Window(CPU, "r1")
+    for number in range(BLOCK + 10):
+        window.add(played(number))
+        assert window.broken_steps == max(number - 6, 0)
+    window.read()
+    window.add(played(0))
+    assert window.broken_steps == 0
+
+
+def test_looking_for_broken_steps_adds_nothing_up() -> None:
+    looked, whole = Window(CPU, "r1"), Window(CPU, "r1")
+    random = torch.Generator().manual_seed(0)
+    for number in range(BLOCK + 20):
+        report = random_step(random, number)
+        for window in (looked, whole):
+            window.add(report)
+        assert looked.broken_steps == 0
+    assert_same(looked.state_dict(), whole.state_dict())
 
 
 def test_accuracy_is_counted_at_the_losss_boundary() -> None:

@@ -1,9 +1,14 @@
-"""Whether what two networks hold is finite, and where it is not."""
+"""Whether what two networks hold is finite, and where it is not; and how large a loss may be."""
 
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+
+# A loss, penalty or gradient beyond it has a square that float32 can't hold: norms and Adam's averages of squares turn
+# infinite. No game that learns comes near it: where nothing bounds D (wgan without clip or penalty), Adam moves each
+# weight by about the learning rate a step, which brings the logits of three wide layers to some 1e12 in 100,000 steps.
+LARGEST = torch.finfo(torch.float32).max ** 0.5  # 1.8e19
 
 Networks = Mapping[str, nn.Module]
 

@@ -25,6 +25,7 @@ LAYOUT = {
     "loss of G": ["loss/generator", "loss_balance/generator"],
     "accuracy of D": ["accuracy/real", "accuracy/fake", "accuracy/discriminator"],
     "gradient norms": ["gradient_norm/discriminator", "gradient_norm/generator"],
+    "largest gradient norms": ["gradient_norm_max/discriminator", "gradient_norm_max/generator"],
     "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
 }
 HPARAM_METRICS = (  # as they stand at the end
