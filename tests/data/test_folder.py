@@ -20,6 +20,7 @@ from PIL import Image
 
 import gan_exp.data.decode as decoding
 import gan_exp.data.folder as module
+from gan_exp.data.brightness import BYTES
 from gan_exp.data.folder import folder
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
@@ -253,7 +254,7 @@ def test_pad_adds_bars(channels: int, bar: list[int], images: Path, load: Load) 
 def test_any_width_and_height(stored: tuple[int, int], wanted: tuple[int, int], channels: int) -> None:
     image = Image.new("RGBA", stored, (30, 60, 90, 255))
     for fit in ("crop", "pad", "stretch"):
-        array = decoding._shaped(image, decoding.Recipe(*wanted, fit, channels))
+        array = decoding._shaped(image, decoding.Recipe(*wanted, fit, channels, {"bytes": BYTES}))
         assert array.dtype == np.uint8 and array.shape == (channels, *wanted)
         if fit != "pad":
             assert (array == array[:, :1, :1]).all()
@@ -530,6 +531,7 @@ def test_a_changed_option_is_packed_anew(images: Path, load: Load, decoded: list
         {"size": 8, "channels": 3},
         {"size": 8, "skip_broken": True},
         {"size": 8, "max_megapixels": 1.0},
+        {"size": 8, "range": [0, 255]},
     ]
     for options in [*variants, *variants]:
         load(**options)

@@ -1,11 +1,14 @@
 """One image of the user's own, from its file to uint8 [channels, height, width]: five formats, every kind of pixels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, stretched
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, and some of those start other programs
 Fit = Literal["crop", "pad", "stretch"]
@@ -28,6 +31,7 @@ class Head(NamedTuple):
     height: int
     width: int
     channels: int
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Recipe:
     width: int
     fit: Fit
     channels: int
+    scales: Mapping[Kind, Scale]
 
 
 class BrokenImage(Exception):
@@ -73,7 +78,7 @@ def read_head(path: Path, max_megapixels: float) -> Head:
                 width, height = tags.tag_v2[256], tags.tag_v2[257]
             if _orientation(image) >= 5:  # on its side
                 width, height = height, width
-            return Head(height, width, _channels_of(image))
+            return Head(height, width, _channels_of(image), kind_of(image))
         except Exception as error:
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
@@ -87,7 +92,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _channels_of(image: Image.Image) -> int:
-    if image.mode == "F" or image.mode.startswith("I"):
+    if kind_of(image) != "bytes":
         return 1
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return 4
@@ -102,24 +107,37 @@ def decode(path: Path, recipe: Recipe, max_megapixels: float) -> np.ndarray:
             image.load()
             if turn is not None and image.format != "TIFF":  # of which Pillow has turned the pixels itself
                 image = image.transpose(turn)
-            return _shaped(_eight_bits(image), recipe)
+            return _shaped(_eight_bits(image, recipe.scales[kind_of(image)]), recipe)
         except BrokenImage:
             raise
         except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Integers of 16 bits by their range; floats up to 1, 255 or 65535, whichever holds them, by that."""
-    if image.mode != "F" and not image.mode.startswith("I"):
-        return image
+def read_extrema(path: Path, max_megapixels: float) -> tuple[float, float]:
+    """The smallest and the largest value of an image of integers or floats."""
+    with _opened(path, max_megapixels) as image:
+        try:
+            image.load()
+            values = _numbers(image)
+            return float(values.min()), float(values.max())
+        except BrokenImage:
+            raise
+        except Exception as error:
+            raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
+
+
+def _numbers(image: Image.Image) -> np.ndarray:
     values = np.asarray(image, dtype=np.float64)
-    largest = float(values.max())
     if not np.isfinite(values).all():
         raise BrokenImage("holds values that are no finite numbers")
-    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-    top = next((top for top in tops if largest <= top), largest)
-    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+    return values
+
+
+def _eight_bits(image: Image.Image, scale: Scale) -> Image.Image:
+    if kind_of(image) == "bytes":
+        return image if scale == BYTES else stretched(image, scale)
+    return Image.fromarray(scale.apply(_numbers(image)))
 
 
 def _shaped(image: Image.Image, recipe: Recipe) -> np.ndarray:

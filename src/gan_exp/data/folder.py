@@ -10,20 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from filelock import FileLock
 
-from gan_exp.data.decode import BrokenImage, Fit, Recipe, decode, read_head
+from gan_exp.data.brightness import BYTES, LITTLE, Kind, Scale, checked, choose_scale, describe
+from gan_exp.data.decode import BrokenImage, Fit, Head, Recipe, decode, read_extrema, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveFloat, PositiveInt
 from gan_exp.wrapping import say
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FORMAT = 2  # of the packed file; another number packs anew
+FORMAT = 3  # of the packed file; another number packs anew
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # what is read of a packed file to see that it is whole
 FILES_AT_ONCE = 256
 
@@ -38,6 +39,7 @@ def folder(
     channels: Literal["auto", 1, 3, 4] = "auto",
     skip_broken: bool = False,
     max_megapixels: PositiveFloat = 64.0,
+    range: tuple[float, float] | None = None,
 ) -> PackedImages:
     """All PNG, JPEG, WebP, BMP and TIFF images below `root`, as [N, channels, height, width].
 
@@ -46,13 +48,15 @@ def folder(
     transparency), or it is distorted (stretch). `channels` auto is 4 where any image has transparency, 1 where all are
     gray, else 3; where transparency is to go, black lies behind. Folders directly below `root` that hold images are
     classes, if there are several and no image lies beside them. Hidden files and folders don't count. Larger images
-    than `max_megapixels` are refused unread.
+    than `max_megapixels` are refused unread. `range` are the values that become black and white; None takes 0 and 255
+    for images of up to 8 bits, and for deeper ones what suits all of them together (`brightness.choose_scale`).
 
     Raises UserError where there are no images, or broken ones that `skip_broken` doesn't allow to pass over.
     """
     place = Path(root).expanduser()
+    wanted = _Wanted(size, fit, channels, None if range is None else checked(range))
     tree = _Tree(place, _find_images(place), skip_broken, max_megapixels)
-    packed = Path(cache).expanduser() / f"folder-{tree.key(size, fit, channels)}"
+    packed = Path(cache).expanduser() / f"folder-{tree.key(wanted)}"
     try:
         data = _open_whole(packed)
         if data is None:
@@ -60,7 +64,7 @@ def folder(
             with FileLock(f"{packed}.lock"):  # of two runs that come at once, one packs and the other waits
                 data = _open_whole(packed)
                 if data is None:
-                    _pack(tree, size, fit, channels, packed)
+                    _pack(tree, wanted, packed)
         return data or _open(packed)
     except OSError as error:
         raise UserError(
@@ -91,6 +95,15 @@ def _find_images(place: Path) -> list[Path]:
     return files
 
 
+class _Wanted(NamedTuple):
+    """What the user chose; what is left open follows from the images."""
+
+    size: int | tuple[int, int] | None
+    fit: Fit
+    channels: Literal["auto", 1, 3, 4]
+    scale: Scale | None
+
+
 @dataclass(frozen=True)
 class _Tree:
     """The images of a folder, and what may be done about broken ones."""
@@ -100,7 +113,7 @@ class _Tree:
     skip_broken: bool
     max_megapixels: float
 
-    def key(self, *options: object) -> str:
+    def key(self, options: object) -> str:
         """Another file, size, time or option is another key: what is packed is never stale."""
         named = (FORMAT, str(self.place.resolve()), self.skip_broken, self.max_megapixels, options)
         digest = hashlib.blake2b(repr(named).encode(), digest_size=12)
@@ -113,6 +126,12 @@ class _Tree:
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
+    def head(self, path: Path) -> Head:
+        return read_head(path, self.max_megapixels)
+
+    def extrema(self, path: Path) -> tuple[float, float]:
+        return read_extrema(path, self.max_megapixels)
+
     def name(self, path: Path) -> str:
         """As it can be printed, whatever bytes it has."""
         return os.fsencode(path.relative_to(self.place)).decode(errors="replace")
@@ -124,9 +143,9 @@ class _Tree:
         )
 
     def each(
-        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str
+        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str, files: list[Path] | None = None
     ) -> Iterator[tuple[Path, Result]]:
-        """`work` on every image, a few hundred at a time on all cores, with a bar; broken ones are not among them."""
+        """`work` on all images, or some `files`, a few hundred at a time on all cores, with a bar; not broken ones."""
         from rich.console import Console
         from rich.progress import track
 
@@ -137,8 +156,9 @@ class _Tree:
                 return error
 
         shown = Console(stderr=True)
-        chunks = [self.files[k : k + FILES_AT_ONCE] for k in range(0, len(self.files), FILES_AT_ONCE)]
-        title = f"{doing} {len(self.files):,} images"
+        files = self.files if files is None else files
+        chunks = [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]
+        title = f"{doing} {len(files):,} images"
         for chunk in track(chunks, title, console=shown, disable=not shown.is_terminal):
             for path, result in zip(chunk, pool.map(attempt, chunk), strict=True):
                 if not isinstance(result, BrokenImage):
@@ -153,22 +173,20 @@ class _Tree:
             raise UserError(f"dataset.root={self.place}: none of the {len(self.files)} images can be read")
 
 
-def _choose(
-    tree: _Tree,
-    pool: ThreadPoolExecutor,
-    size: int | tuple[int, int] | None,
-    fit: Fit,
-    channels: Literal["auto", 1, 3, 4],
-) -> Recipe:
-    """The common shape, from the images' heads alone."""
+def _choose(tree: _Tree, pool: ThreadPoolExecutor, wanted: _Wanted) -> Recipe:
+    """The common shape and brightness, from the images' heads; only those of more than 8 bits are read whole."""
+    size, fit, channels, scale = wanted
     sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and channels != "auto":
-        return Recipe(*sides, fit, channels)
+    if sides is not None and channels != "auto" and scale is not None:
+        return Recipe(*sides, fit, channels, _scales(scale))
     sizes: dict[tuple[int, int], Path] = {}
     found = 0
-    for path, head in tree.each(pool, lambda path: read_head(path, tree.max_megapixels), "looking at"):
+    deep: dict[Kind, list[Path]] = {}
+    for path, head in tree.each(pool, tree.head, "looking at"):
         sizes.setdefault((head.height, head.width), path)
         found = max(found, head.channels)
+        if head.kind != "bytes":
+            deep.setdefault(head.kind, []).append(path)
     tree.refuse_nothing_left(len(sizes))
     if sides is None and len(sizes) > 1:
         (first, one), (second, other) = list(sizes.items())[:2]
@@ -177,32 +195,56 @@ def _choose(
             f"{tree.name(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
         )
     height, width = sides or next(iter(sizes))
-    return Recipe(height, width, fit, found if channels == "auto" else channels)
+    scales = _scales(scale) if scale is not None else _measure(tree, pool, deep)
+    return Recipe(height, width, fit, found if channels == "auto" else channels, scales)
 
 
-def _pack(
-    tree: _Tree,
-    size: int | tuple[int, int] | None,
-    fit: Fit,
-    channels: Literal["auto", 1, 3, 4],
-    packed: Path,
-) -> None:
+def _scales(scale: Scale) -> dict[Kind, Scale]:
+    return {"bytes": scale, "integers": scale, "floats": scale}
+
+
+def _measure(tree: _Tree, pool: ThreadPoolExecutor, deep: dict[Kind, list[Path]]) -> dict[Kind, Scale]:
+    """A scale for each kind of numbers that there is, which is told."""
+    scales: dict[Kind, Scale] = {"bytes": BYTES}
+    for kind, files in deep.items():
+        each = [found for _, found in tree.each(pool, tree.extrema, "measuring", files)]
+        if each:
+            low, high = min(low for low, _ in each), max(high for _, high in each)
+            scales[kind] = choose_scale(kind, low, high)
+            print(describe(kind, len(each), low, high), flush=True)
+    return scales
+
+
+def _tell_darkness(recipe: Recipe, largest: int) -> None:
+    """Of images of 8 bits, whose pixels are looked at only while they are packed."""
+    if recipe.scales == {"bytes": BYTES} and 0 < largest < LITTLE * BYTES.white:
+        print(
+            f"brightness: no pixel of the packed images is above {largest} of 255, less than 1/16 of the range: "
+            f"dataset.range=[0,{largest}] uses all of it",
+            flush=True,
+        )
+
+
+def _pack(tree: _Tree, wanted: _Wanted, packed: Path) -> None:
     """Decode on all cores into a file beside, never holding more than a few hundred images, then rename."""
     staging = packed.with_name(f"{packed.name}.incomplete")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     kept: list[Path] = []
+    largest = 0
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")  # of odd metadata: what is broken raises
-            recipe = _choose(tree, pool, size, fit, channels)
+            recipe = _choose(tree, pool, wanted)
             with (staging / "images.u8").open("wb") as out:
                 for path, image in tree.each(pool, lambda path: decode(path, recipe, tree.max_megapixels), "packing"):
                     out.write(np.ascontiguousarray(image).tobytes())
                     kept.append(path)
+                    largest = max(largest, int(image[:3].max()))  # of colours, not of transparency
                 out.flush()
                 os.fsync(out.fileno())
         tree.refuse_nothing_left(len(kept))
+        _tell_darkness(recipe, largest)
         labels, classes = _labels(tree.place, kept)
         np.save(staging / "labels.npy", labels)
         meta = {"count": len(kept), **asdict(recipe), "classes": classes}

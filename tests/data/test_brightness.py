@@ -1,0 +1,132 @@
+"""One scale for a whole folder: the order of brightness of its images stays, whatever numbers they hold."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gan_exp.data.brightness import Kind, choose_scale
+from gan_exp.data.folder import folder
+from gan_exp.data.packed import PackedImages
+
+
+def packed(place: Path, *arrays: np.ndarray, **options: Any) -> PackedImages:
+    """A folder of one image for each array, in their order."""
+    images = place / "images"
+    images.mkdir(exist_ok=True)
+    for number, array in enumerate(arrays):
+        Image.fromarray(array).save(images / f"{number:02}.tif")
+    return folder(str(images), str(place / "cache"), **{"size": None, **options})
+
+
+NUMBERS: dict[Kind, st.SearchStrategy[float]] = {
+    "integers": st.integers(0, 255) | st.integers(0, 65535) | st.integers(-(2**31), 2**31 - 1),
+    "floats": st.floats(0, 1, width=32) | st.floats(0, 255, width=32) | st.floats(allow_nan=False, width=32),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+@settings(deadline=None)
+@given(data=st.data())
+def test_the_darker_pixel_stays_the_darker_one(kind: Kind, data: st.DataObject) -> None:
+    """Also of different images, of which one may hold small values alone."""
+    finite = NUMBERS[kind].filter(math.isfinite)
+    values = sorted(data.draw(st.lists(finite, min_size=2, max_size=9)))
+    shown = choose_scale(kind, values[0], values[-1]).apply(np.array(values, dtype=np.float64)).tolist()
+    assert shown == sorted(shown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "expected"),
+    [
+        (np.float32, [0, 200], [0, 60_000], [0, 1, 0, 233]),  # 200 was as white as it gets in the first alone
+        (np.float32, [0, 1], [0, 255], [0, 1, 0, 255]),
+        (np.int32, [0, 100], [0, 100_000], [0, 0, 0, 255]),
+        (np.uint16, [0, 255], [0, 65535], [0, 1, 0, 255]),
+        (np.float32, [-1, 0], [0.5, 1], [0, 128, 191, 255]),
+    ],
+)
+def test_two_images_have_one_scale(
+    kind: Any, first: list[float], second: list[float], expected: list[int], tmp_path: Path
+) -> None:
+    data = packed(tmp_path, np.array([first], dtype=kind), np.array([second], dtype=kind))
+    assert data.images.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "expected"),
+    [
+        ("integers", 0, 3, (0, 65535)),
+        ("integers", -7, 65536, (-7, 65536)),
+        ("floats", 0, 1, (0, 1)),
+        ("floats", 0.2, 0.4, (0, 1)),
+        ("floats", 0, 0.01, (0, 0.01)),  # hardly any of 1
+        ("floats", 0, 3, (0, 3)),  # too much for 1, hardly any of 255
+        ("floats", 0, 200, (0, 255)),
+        ("floats", 0, 1e6, (0, 1e6)),
+        ("floats", -1, 1, (-1, 1)),
+        ("floats", -9999, 1, (0, 1)),  # which stands for "no value"
+        ("floats", -5, -2, (-5, -2)),
+        ("floats", -80, 0, (-80, 0)),  # decibels
+        ("floats", 0, 0, (0, 1)),
+    ],
+)
+def test_the_scale(kind: Kind, low: float, high: float, expected: tuple[float, float]) -> None:
+    assert choose_scale(kind, low, high) == expected
+
+
+def test_the_scale_is_told_with_a_remedy_where_images_are_dark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dark = np.array([[0, 1023]], dtype=np.uint16)
+    packed(tmp_path, dark)
+    told = capsys.readouterr().out
+    assert told == (
+        "brightness: images of integers (1) hold 0 to 1023; 0 becomes black and 65535 white in all of them. "
+        "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it\n"
+    )
+    assert packed(tmp_path, dark, range=[0, 1023]).images.flatten().tolist() == [0, 255]
+    assert capsys.readouterr().out == ""  # it is the user's own choice
+    packed(tmp_path, np.array([[-0.5, 0.75]], dtype=np.float32))
+    assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in capsys.readouterr().out
+
+
+def test_dark_images_of_bytes_are_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = np.array([[0, 3, 9]], dtype=np.uint8)
+    assert packed(tmp_path, masks).images.flatten().tolist() == [0, 3, 9]
+    assert "no pixel of the packed images is above 9 of 255" in (told := capsys.readouterr().out)
+    assert "dataset.range=[0,9]" in told
+    assert packed(tmp_path, masks, range=[0, 9]).images.flatten().tolist() == [0, 85, 255]
+    packed(tmp_path, np.array([[0, 16]], dtype=np.uint8))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"),
+    [
+        ("RGB", (10, 70, 200), [0, 153, 255]),
+        ("RGBA", (10, 70, 200, 77), [0, 153, 255, 77]),
+        ("LA", (70, 77), [153, 153, 153, 77]),
+        ("1", 1, [255]),
+    ],
+)
+def test_a_range_of_the_users_for_every_mode(mode: str, pixel: Any, expected: list[int], tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new(mode, (1, 1), pixel).save(tmp_path / "images" / "a.png")
+    assert packed(tmp_path, range=[10, 110]).images.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("limits", [[5, 5], [5, 1], [0, float("inf")], [float("nan"), 1]])
+def test_ranges_that_are_none(limits: list[float], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"range=\[.*\]: must be \[black, white\]"):
+        folder(str(tmp_path), str(tmp_path), range=limits)  # type: ignore[arg-type]
+
+
+def test_images_of_bytes_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_exp.data.folder.read_extrema", lambda *_: pytest.fail("was measured"))
+    packed(tmp_path, np.array([[0, 99]], dtype=np.uint8))
