@@ -6,6 +6,7 @@ More threads are faster on idle cores and several times slower on busy ones, whe
 import os
 import time
 from collections.abc import Callable
+from statistics import median
 
 import torch
 
@@ -17,9 +18,11 @@ from gan_exp.step import Turn
 from gan_exp.streams import Streams
 
 ALL = torch.get_num_threads()  # torch's own choice, before a run has made another
-SECONDS = 0.25  # of playing with each number, at most, once a first step has been played
-STEPS = 20
-WORTH_IT = 0.95  # of the time that all threads take: less is noise, and a choice that noise makes is no choice
+ROUNDS = 5  # of playing with each number in turn, so that what disturbs the machine for a while disturbs all of them
+SLICE = 0.05  # seconds of playing with a number in a round, and a step at least
+ENOUGH = 2.0  # seconds in all, after which no further round begins
+WORTH_IT = 0.9  # of the time that fewer threads take: less is noise, and more threads suffer more when others come
+OWN_CORE = 0.9  # of the time a thread computes that has its core to itself
 
 
 def choose_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
@@ -33,25 +36,64 @@ def choose_threads(config: Config, data: PackedImages, device: torch.device) -> 
     torch.set_num_threads(ALL)
     if config.device.deterministic or device.type != "cpu" or ALL == 1:
         return config, None
-    play_step = _game(config, data, device)
-    times = {}
-    for threads in _candidates(ALL):
-        torch.set_num_threads(threads)
-        times[threads] = _seconds_a_step(play_step)
-    fastest = min(times, key=lambda threads: times[threads])
-    chosen = fastest if times[fastest] < WORTH_IT * times[ALL] else ALL
+    seconds, share = _measure(_game(config, data, device))
+    busy = share < OWN_CORE
+    chosen = 1 if busy else _fewest_worth_it(seconds)
     torch.set_num_threads(chosen)
-    told = ", ".join(f"{threads}: {1000 * seconds:.1f} ms" for threads, seconds in times.items())
+    told = ", ".join(f"{threads}: {1000 * median(taken):.1f} ms" for threads, taken in seconds.items())
+    why = f"a step takes with {told}" + ("; other programs keep the cores busy" if busy else "")
     kept = config.device.model_copy(update={"threads": chosen})
-    return config.model_copy(update={"device": kept}), f"threads: {chosen} (a step takes with {told})"
+    return config.model_copy(update={"device": kept}), f"threads: {chosen} ({why})"
 
 
 def _candidates(most: int) -> list[int]:
-    """All of them, and half as often as there is a half: 12, 6, 3, 1."""
+    """All of them, and half as often as there is a half, the fewest first: 1, 3, 6, 12."""
     found = [most]
-    while found[-1] > 1:
-        found.append(found[-1] // 2)
+    while found[0] > 1:
+        found.insert(0, found[0] // 2)
     return found
+
+
+def _measure(play_step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
+    """Seconds that a step takes with each number in each round; the share of them in which a single thread computed."""
+    numbers = _candidates(ALL)
+    for threads in numbers:
+        torch.set_num_threads(threads)
+        play_step()  # the first one makes the optimizers' moments, and others the threads
+    seconds: dict[int, list[float]] = {threads: [] for threads in numbers}
+    shares = []
+    began = time.perf_counter()
+    for round_number in range(ROUNDS):
+        if round_number > 0 and time.perf_counter() - began > ENOUGH:
+            break
+        for threads in numbers if round_number % 2 == 0 else reversed(numbers):
+            torch.set_num_threads(threads)
+            taken, computed = _play_a_slice(play_step)
+            seconds[threads].append(taken)
+            if threads == 1:
+                shares.append(computed / taken)
+    return seconds, median(shares)
+
+
+def _play_a_slice(play_step: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of a step by the clock and of this thread's computing, on average: what disturbs it is a part of it."""
+    steps, began, computed = 0, time.perf_counter(), time.thread_time()
+    while steps == 0 or time.perf_counter() - began < SLICE:
+        play_step()
+        steps += 1
+    return (time.perf_counter() - began) / steps, (time.thread_time() - computed) / steps
+
+
+def _fewest_worth_it(seconds: dict[int, list[float]]) -> int:
+    """More threads are taken where they are clearly faster, and in all rounds but one are faster at all."""
+    chosen = 1
+    for more in sorted(seconds)[1:]:
+        ratios = sorted(
+            with_more / with_fewer for with_more, with_fewer in zip(seconds[more], seconds[chosen], strict=True)
+        )
+        if median(ratios) < WORTH_IT and ratios[-2:][0] < 1:
+            chosen = more
+    return chosen
 
 
 def _game(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
@@ -63,15 +105,3 @@ def _game(config: Config, data: PackedImages, device: torch.device) -> Callable[
     latents = streams.latents(0, "threads", config.batch_size, config.latent_dim)
     turn = Turn(latents, batch, lambda purpose: streams.at(0, purpose))
     return lambda: player([turn] * config.n_critic, turn)
-
-
-def _seconds_a_step(play_step: Callable[[], object]) -> float:
-    """The fastest of a few: what disturbs a step only makes it longer."""
-    seconds: list[float] = []
-    began = None
-    while len(seconds) < STEPS and (began is None or time.perf_counter() - began < SECONDS):
-        step_began = time.perf_counter()
-        play_step()
-        seconds.append(time.perf_counter() - step_began)
-        began = began or time.perf_counter()  # the first one makes the optimizers' moments
-    return min(seconds)
