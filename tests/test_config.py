@@ -279,7 +279,7 @@ TYPES = [
     ("dataset.resize=[8,0]", "dataset.resize.1=0: must be greater than or equal to 1"),
     ("dataset.resize=[8]", "dataset.resize.1: is missing"),
     ("dataset.resize=[8,8,8]", "dataset.resize=[8, 8, 8]: must be a whole number or must have at most 2 items"),
-    ("dataset=mnist dataset.root=5", "dataset.root=5: must be a valid string"),
+    ("dataset=mnist dataset.root=null", "dataset.root=null: must be a valid string"),
     ("model.generator=5", "model.generator=5: must be an object"),
     ("model.generator.widths=8", "model.generator.widths=8: must be a list"),
     ("model.generator.widths=[8,x]", "model.generator.widths.1=x: must be a whole number"),

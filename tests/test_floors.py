@@ -15,6 +15,7 @@ FLOORS = (
     {"state", "capturable", "cuda_recorder", "diagnosis"},
     {"step", "chain"},
     {"derived", "cuda_graphs"},
+    {"places"},
     {"plain_yaml", "run_names"},
     {"catalog", "run_dir"},
     {"hints"},

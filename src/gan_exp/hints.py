@@ -4,6 +4,7 @@ Reads the YAML files alone. What others call things stands in `synonyms`.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -197,7 +198,9 @@ def no_override(word: str, before: str = "") -> str:
     else:
         example = _example(word, available)
     if word == "latest" or (Path(word) / "config.yaml").is_file():
-        return f"{word}: is no setting of a new run; `gan-exp resume {word}` goes on with a run that exists"
+        return (
+            f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` goes on with a run that exists"
+        )
     return f"{word}: must be written key=value in one word, such as {example}"
 
 

@@ -1,12 +1,15 @@
-"""`key=value` words applied to the configuration of a run that exists; new ones go through Hydra."""
+"""`key=value` words: those of a new run as Hydra's grammar wants them, and those of a run that exists applied to it."""
 
 import copy
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gan_exp.catalog import is_text
 from gan_exp.errors import UserError
 from gan_exp.hints import unknown_key
+from gan_exp.places import expanded
 from gan_exp.plain_yaml import read_yaml
 
 # What may change in the middle of a run without making another experiment of it.
@@ -22,6 +25,59 @@ MAY_CHANGE = (
     "display",
     "fast_path",
 )
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # the whole value: Hydra's own way
+SWEEPS = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL)  # functions of several values
+
+
+def for_hydra(word: str, sweeping: bool) -> str:
+    """`word` so that Hydra takes the value of a key that holds a path or a name as it stands.
+
+    What stays Hydra's: null, a value that the user quoted, `${...}`, and in a sweep the comma between values (not
+    within brackets) and functions such as choice().
+    """
+    key, separator, value = word.partition("=")
+    if not separator or key.startswith("~") or not is_text(key) or value in ("", "null"):
+        return word
+    if sweeping and SWEEPS.fullmatch(value):
+        return word
+    if key.startswith("hydra.") and value.startswith("~"):  # where runs go; whoever reads data expands its own paths
+        value = str(expanded(value, key))
+    values = _values(value) if sweeping and not key.startswith("hydra.") else [value]
+    return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
+
+
+def as_written(word: str) -> str:
+    """The word that `for_hydra` made this one of, where that is plain."""
+    key, _, value = word.partition("=")
+    plain = is_text(key) and QUOTED.fullmatch(value) and not set(value[1:-1]) & set("\\'$,")
+    return f"{key}={value[1:-1]}" if plain else word
+
+
+def quoted(text: str) -> str:
+    """A string of Hydra's grammar, and of OmegaConf's: `${...}` stays an interpolation where it is one."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+    from omegaconf import grammar_parser
+    from omegaconf.errors import GrammarParseError
+
+    try:
+        grammar_parser.parse(text)
+    except GrammarParseError:
+        text = re.sub(r"(\\*)\$\{", lambda found: rf"{found[1] * 2}\${{", text)
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _values(text: str) -> list[str]:
+    """What commas part, but for those between brackets, and in values that begin with a quote up to the next one."""
+    values, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote or (letter in "'\"" and not values[-1]):
+            quote = "" if letter == quote else quote or letter
+        depth = max(0, depth + (letter in "([{") - (letter in ")]}"))
+        if letter == "," and depth == 0 and not quote:
+            values.append("")
+        else:
+            values[-1] += letter
+    return values
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -40,7 +96,8 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
         if isinstance(node[last], Mapping):
             raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
         try:
-            node[last] = read_yaml(text)
+            as_it_stands = is_text(key) and text not in ("", "null") and not QUOTED.fullmatch(text)
+            node[last] = text if as_it_stands else read_yaml(text)
             json.dumps(node[last])  # a value that holds itself, or one of YAML's stranger types, fails here
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error

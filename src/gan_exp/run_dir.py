@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,8 +42,9 @@ class RunDir:
                 # The one exclusive act: whoever makes this file owns the directory.
                 write_atomically(run.config, yaml_text(config), exclusive=True)
             except FileExistsError:
+                go_on = f"gan-exp resume {shlex.quote(str(path))}"
                 raise UserError(
-                    f"{path}: holds a run already; go on with `gan-exp resume {path}`, or choose another directory"
+                    f"{path}: holds a run already; go on with `{go_on}`, or choose another directory"
                 ) from None
             run.make_folders()
             run.write_environment(environment)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gan_exp.errors import LISTABLE, UserError, did_you_mean
+from gan_exp.places import expanded
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
@@ -22,7 +23,7 @@ def find(name: str) -> Path:
     """
     if name == "latest":
         return _latest()
-    path = Path(name)
+    path = expanded(name, "RUN")
     if is_run_or_sweep(path):
         return path
     fitting = matches(name, here := list_directories())

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shlex
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -162,7 +163,7 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, 
         step = trainer.state.step
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, **trainer.standing)
-            display.say(f"interrupted at step {step}; go on with: gan-exp resume {run.path}")
+            display.say(f"interrupted at step {step}; go on with: gan-exp resume {shlex.quote(str(run.path))}")
             raise Interrupted(stopped_by, told=True)
         trainer.animate()
         seconds = round(trainer.seconds, 3)
@@ -190,14 +191,14 @@ def _leave_at_once(run: RunDir, interruption: Interrupted, display: Display) -> 
     with suppress(OSError):
         run.write_status("interrupted", step, interruption.signal.name)
     display.stop()
-    display.say(f"left at once; go on from step {step} with: gan-exp resume {run.path}")
+    display.say(f"left at once; go on from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")
 
 
 def _explain(error: Exception, run: RunDir, trainer: Trainer | None) -> Exception:
     """The one sentence for what ended the run; the log has the rest."""
     if isinstance(error, TrainingFault | UserError):
         return error
-    go_on = f"gan-exp resume {run.path}"
+    go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
     if _out_of_memory(error):
         batch_size = "" if trainer is None else f" (now {trainer.config.batch_size})"
         return TrainingFault(

@@ -160,7 +160,7 @@ def test_another_checkpoint(run: Path) -> None:
         (["run", "--features", "vgg"], "invalid choice: 'vgg'"),
         (["run", "--seed", "3"], "--seed: unknown option; did you mean --seeds?"),
         (["run", "--checkpoint", "best"], "--checkpoint best: the run kept none"),
-        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such file"),
+        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such checkpoint; "),
     ],
 )
 def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def test_a_damaged_newest_one_is_passed_over(run: Path, capsys: pytest.CaptureFi
             "--output run/config.yaml/x.safetensors: can't be written (",
         ),
         (["run", "--output", "full.safetensors"], "--output full.safetensors: can't be written ("),
-        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such file"),
+        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such checkpoint; "),
         (["run", "--outptu", "x"], "--outptu: unknown option; did you mean --output?"),
     ],
 )

@@ -64,6 +64,7 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
         (["latest"], "latest: there is no run under outputs/ here"),
         ([], "resume: the following arguments are required: RUN"),
         (["run", "--steps", "5"], "resume: --steps: unknown option"),
+        (["steps=20"], "steps=20: the run comes first: gan-exp resume latest steps=20"),
         (["run", "steps"], "steps: must be written key=value"),
         (["run", "steps=abc"], "steps=abc: must be a whole number"),
         (["run", "steps=2026-01-01"], "steps=2026-01-01: must be a whole number"),

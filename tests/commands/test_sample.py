@@ -68,6 +68,8 @@ def test_latest_and_another_checkpoint(run: Path) -> None:
     np.testing.assert_array_equal(np.load("latest.npy"), newest)
     earlier = sampled("--count", "2", "--checkpoint", str(RunDir(run).checkpoint(2)))
     assert (earlier != newest).any()
+    for name in ("2", "step-00000002.pt"):
+        np.testing.assert_array_equal(sampled("--count", "2", "--checkpoint", name), earlier)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,8 @@ def test_latest_and_another_checkpoint(run: Path) -> None:
         (["run", "--output", "/proc/nothing/x.png"], "--output /proc/nothing/x.png: can't be written ("),
         (["run", "--output", "file/below"], "--output file/below: can't be written ("),
         (["run", "--output", "file"], "--output file: can't be written ("),
-        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such file"),
+        (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such checkpoint; "),
+        (["run", "--checkpoint", "1"], "/run has 2, 4"),
         (["run", "--checkpoint", "file"], "file: "),
     ],
 )

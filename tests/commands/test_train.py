@@ -1,12 +1,14 @@
 import argparse
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from gan_exp.cli import main
 from gan_exp.commands import train
@@ -86,6 +88,33 @@ def test_a_place_of_ones_own(in_tmp: Path, tiny: list[str], capsys: pytest.Captu
     assert "holds a run already" in told
     assert "gan-exp resume" in told
     assert Path("mine/run/metrics.jsonl").read_bytes() == before
+
+
+def test_paths_with_all_that_paths_have(
+    in_tmp: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(in_tmp))
+    monkeypatch.setenv("GAN_EXP_CACHE", str(in_tmp / "packed"))
+    images, place = "Bücher (2024), a=b [1]", "it's Ü/x, {y}"
+    Path(images).mkdir()
+    Image.new("L", (8, 8)).save(f"{images}/a.png")
+    data = ["dataset=folder", f"dataset.root=~/{images}", "dataset.size=8"]
+    assert main(["train", *tiny, *data, f"hydra.run.dir=~/{place}", "name=a=b,c"]) == 0
+    config = RunDir(place).read_config()
+    assert (config["dataset"]["root"], config["name"]) == (f"~/{images}", "a=b,c")
+    capsys.readouterr()
+    assert main(["resume", place]) == 0
+    assert f"gan-exp resume {shlex.quote(place)} steps=6" in capsys.readouterr().out
+    assert main(["sample", f"~/{place}", "--count", "1", "--output=~/ü.png"]) == 0
+    assert main(["train", "--again", place, "hydra.run.dir=~/b c", f"dataset.root={in_tmp}/{images}", "steps=1"]) == 0
+    assert Path("ü.png").exists() and Path("b c/config.yaml").exists()
+
+    assert (
+        main(["train", *tiny, *data[:2], "dataset.size=8", "hydra.sweep.dir=~/d, e", "-m", "name=x,y", "steps=1"]) == 2
+    )
+    data[1] = f"dataset.root='~/{images}'"  # a comma outside of brackets parts values in a sweep
+    assert main(["train", *tiny, *data, "hydra.sweep.dir=~/d, f", "-m", "name=x,y", "steps=1"]) == 0
+    assert {RunDir(run).read_config()["name"] for run in runs_below("d, f")} == {"x", "y"}
 
 
 @pytest.mark.parametrize("where", ["before", "between", "after"])

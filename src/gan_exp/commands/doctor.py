@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
+from gan_exp.overrides import as_written
 from gan_exp.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _words(run_dir: RunDir) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return ["..."]
     options = [word for word in words if not isinstance(word, str) or word.startswith("-") or "=" not in word]
-    return ["..."] if options else [word for word in words if not word.startswith(("hydra.", "display="))]
+    return ["..."] if options else [as_written(word) for word in words if not word.startswith(("hydra.", "display="))]
 
 
 def with_override(words: list[str], remedy: str) -> list[str]:

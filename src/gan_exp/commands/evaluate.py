@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
 def _parser() -> Parser:
     parser = Parser("evaluate", "Measure a run's generator (the averaged one, where the run keeps an average).")
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
+    parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_argument("--metrics", type=_metrics, metavar="M,M", help=(
         f"some of {', '.join(METRICS)} (default: all that the data allows)"
     ))  # fmt: skip

@@ -1,9 +1,8 @@
 """`gan-exp export RUN`: the trained generator as one file that needs neither the run nor its data."""
 
-from pathlib import Path
-
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
+from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir
 from gan_exp.wrapping import say
 
@@ -14,11 +13,11 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
         "default generator.safetensors; gan_exp.export.load_generator reads it"
     ))  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
+    parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
-    output = Path(options.output)
+    output = expanded(options.output, "--output")
     if output.suffix != ".safetensors":
         raise UserError(f"--output {output}: must end in .safetensors")
 

@@ -1,10 +1,13 @@
 """`gan-exp resume RUN [key=value ...]`: go on in the same directory, as if the run had never stopped."""
 
+import shlex
+
 from gan_exp.commands import sweep
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
+from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir
-from gan_exp.run_names import find
+from gan_exp.run_names import find, is_run_or_sweep
 from gan_exp.signals import raising_interrupted
 from gan_exp.wrapping import say
 
@@ -24,6 +27,9 @@ def run(arguments: list[str]) -> int:
     from gan_exp.commands.train import trust
 
     trust(options.trust)
+    if "=" in options.run and not is_run_or_sweep(expanded(options.run, "RUN")):
+        words = shlex.join(["resume", "latest", options.run, *options.overrides])
+        raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
     with raising_interrupted():
         place = find(options.run)
         if sweep.is_sweep(place):
@@ -46,7 +52,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
         status = run_dir.read_status()
         finished = status.get("state") == "finished" and config.steps == status.get("step")
         if finished and not differing_keys(saved, config.model_dump(mode="json")):
-            again = f"gan-exp resume {name} steps={2 * config.steps}"
+            again = f"gan-exp resume {shlex.quote(name)} steps={2 * config.steps}"
             say(f"{run_dir.path} is finished ({config.steps} steps); to go on: {again}")
             return 0
 

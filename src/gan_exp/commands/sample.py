@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
+from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir
 from gan_exp.wrapping import say
 
@@ -28,11 +29,11 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--class", dest="label", type=count_of(0), metavar="K", help=(
         "only this class of a conditional run (default: all in turn)"
     ))  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="FILE", help="another than the newest, or `best`")
+    parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
-    output = Path(options.output)
+    output = expanded(options.output, "--output")
     if output.suffix not in ("", ".png", ".npy", ".npz"):
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
 
@@ -69,7 +70,7 @@ def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Mo
 
 
 def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dict[str, Any]]:
-    """The run's configuration, and what is in its newest checkpoint, in the `best` one or in the file named."""
+    """The run's configuration, and what is in its newest checkpoint or in the one named."""
     from gan_exp.checkpoint import load_checkpoint, load_newest
     from gan_exp.config import check
 
@@ -79,12 +80,20 @@ def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dic
         for sentence in passed_over:
             say(f"passed over: {sentence}")
         return config, content
-    if checkpoint == "best" and not run_dir.best.is_file():
+    return config, load_checkpoint(_find_checkpoint(run_dir, checkpoint))
+
+
+def _find_checkpoint(run_dir: RunDir, name: str) -> Path:
+    """`name` is `best`, a step, or a file: its path, or its name in the run. Raises UserError, which lists what is."""
+    if name == "best" and not run_dir.best.is_file():
         raise UserError("--checkpoint best: the run kept none; train with evaluate_every_steps=1000 to keep it")
-    path = run_dir.best if checkpoint == "best" else Path(checkpoint)
-    if not path.is_file():
-        raise UserError(f"--checkpoint {checkpoint}: no such file; the run's are in {run_dir.checkpoints}")
-    return config, load_checkpoint(path)
+    kept = {str(step): path for step, path in run_dir.list_checkpoints()}
+    if run_dir.best.is_file():
+        kept["best"] = run_dir.best
+    for path in (kept.get(name), expanded(name, "--checkpoint"), run_dir.checkpoints / name):
+        if path is not None and path.is_file():
+            return path
+    raise UserError(f"--checkpoint {name}: no such checkpoint; {run_dir.path} has {', '.join(kept) or 'none yet'}")
 
 
 def load_weights(network: "nn.Module", weights: Any, run_dir: RunDir, checkpoint: str | None) -> None:

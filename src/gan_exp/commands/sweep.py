@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_exp.errors import UserError
+from gan_exp.overrides import for_hydra, quoted
 from gan_exp.plain_yaml import read_yaml
 from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.run_names import SWEEP_FILE
@@ -41,7 +42,7 @@ class Outcomes:
             if total > done + 1:
                 parts.append(f"{total - done - 1} not begun")
             parts[0] = f"stopped by {stopped_by.signal.name}: {parts[0]}"
-        again = f"; for the rest: gan-exp resume {self.directory}" if finished < total else ""
+        again = f"; for the rest: gan-exp resume {shlex.quote(self.directory)}" if finished < total else ""
         print(f"sweep: {', '.join(parts)}{again}", flush=True)
         if stopped_by is None and finished:
             print(f"next:\n  gan-exp dashboard {shlex.quote(path_from_here(Path(self.directory)))}", flush=True)
@@ -71,10 +72,11 @@ def resume(place: Path, overrides: list[str], config_dir: str | None) -> int:
         if not word.startswith("hydra"):
             raise UserError(f"{word}: the runs of a sweep keep their values; resume one of them by its own directory")
     place = place.resolve()
+    overrides = [for_hydra(word, sweeping=True) for word in overrides]
     words = ["-m", *(["--config-dir", config_dir] if config_dir else []), *_recorded(place), *overrides]
     os.environ[RESUMING] = "1"
     try:
-        return run_hydra([*words, f"hydra.sweep.dir={_quoted(str(place))}"])
+        return run_hydra([*words, f"hydra.sweep.dir={quoted(str(place))}"])
     finally:
         del os.environ[RESUMING]
 
@@ -112,9 +114,3 @@ def _recorded(place: Path) -> list[str]:
         if word not in plugins and not word.startswith(("hydra.mode=", "hydra.sweep.dir=")):
             print(f"not taken over from the sweep's record: {word} (give it again where it is wanted)", flush=True)
     return [*task, *plugins]
-
-
-def _quoted(text: str) -> str:
-    """A string of Hydra's grammar."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

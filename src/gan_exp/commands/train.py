@@ -15,6 +15,8 @@ from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
 from gan_exp.hints import no_override, unknown_flag, unknown_option
 from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
+from gan_exp.overrides import apply_overrides, for_hydra
+from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 from gan_exp.run_names import OUTPUTS
 from gan_exp.signals import Interrupted, raising_interrupted
@@ -91,6 +93,9 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
         raise UserError(f"{' '.join(modes)}: only one of them at a time")
     if "--resolve" in options and not {"--cfg", "-c"} & set(modes):
         raise UserError("--resolve: says how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
+    sweeping = bool({"-m", "--multirun"} & set(options)) or "hydra.mode=MULTIRUN" in overrides
+    if not ours["--again"]:
+        overrides = [for_hydra(word, sweeping) for word in overrides]
     return [*options, *overrides], ours
 
 
@@ -109,14 +114,13 @@ def _run_again(path: str, overrides: list[str]) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
 
-    from gan_exp.overrides import apply_overrides
     from gan_exp.session import start_run
 
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
-    directory = places[-1] if places else make_unique_directory(usual)
+    directory = str(expanded(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with _removing_if_empty(directory):
         start_run(config, directory)
     return 0
