@@ -14,6 +14,7 @@ HEALTHY: dict[str, Value] = {
     "samples/spread": 0.9,
     "samples/variety": 0.8,
     "samples/classes": 0.9,
+    "samples/texture": 0.1,
     "samples/duplicates": 0.0,
     "samples/copies": 0.02,
     "samples/distance": lambda k: 0.5 / (k + 1),
@@ -21,16 +22,17 @@ HEALTHY: dict[str, Value] = {
 }
 
 
-def story(grids: int = 10, every: int = 100, **changes: Value) -> Iterator[dict[str, float]]:
-    """Records in the order of a run: at each grid but the first a logged mean, then the grid's evidence.
+def story(grids: int = 10, every: int = 100, logs: int = 1, **changes: Value) -> Iterator[dict[str, float]]:
+    """Records in the order of a run: for each grid but the first `logs` logged means, then the grid's evidence.
 
     Names of `changes` are tags with two underscores for the slash.
     """
     tags = {**HEALTHY, **{tag.replace("__", "/"): value for tag, value in changes.items()}}
     for k in range(grids):
         values = {tag: value(k) if callable(value) else value for tag, value in tags.items()}
-        if k:
-            yield {"step": k * every, **_of(values, "loss", "accuracy", "gradient_norm", "penalty")}
+        for log in range(logs if k else 0):
+            step = (k - 1) * every + (log + 1) * every // logs
+            yield {"step": step, **_of(values, "loss", "accuracy", "gradient_norm", "penalty")}
         if k == 0:
             values.pop("samples/change", None)
         yield {"step": k * every, **_of(values, "samples", "discriminator")}

@@ -8,9 +8,10 @@ class Run(NamedTuple):
     truth: tuple[str, ...]  # verdicts that are right; more than one where the construction leads to either
     made: str  # what makes it so
     overrides: tuple[str, ...]
+    short: bool = True  # with a grid each 100 steps; else at the default intervals
 
 
-RHYTHM = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000", "display=quiet")
+RHYTHM = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000")
 MLP = ("model.generator.widths=[128,256]", "model.discriminator.widths=[256,128]", "steps=1500")
 DCGAN = ("model=dcgan", "model.generator.width=8", "model.discriminator.width=8", "steps=1000", "batch_size=32")
 POINTS = (
@@ -138,4 +139,4 @@ def _of_both() -> list[Run]:
     ]
 
 
-RUNS = [*_healthy(), *_failing()]
+SHORT = [*_healthy(), *_failing()]

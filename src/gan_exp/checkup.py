@@ -43,7 +43,7 @@ class Checkup:
         self._config, self._device = config, device
         count = SAMPLES if data.extent is None else POINTS
         self._doctor = Doctor(facts_of(config.model_dump())).follow(records)
-        self._evidence = SampleEvidence(data, count)
+        self._evidence = SampleEvidence(data, count, config.conditional)
         self._evidence.previous = None if saved is None else saved["samples"]
         self._latents = Streams(config.seed).latents(0, "doctor", count, config.latent_dim).to(device)
         labels = self._evidence.labels if config.conditional else None

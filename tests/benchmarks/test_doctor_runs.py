@@ -5,45 +5,63 @@ from pathlib import Path
 
 import pytest
 from benchmarks.doctor.__main__ import Case, summary, table
-from benchmarks.doctor.play import directory, is_played
-from benchmarks.doctor.runs import RHYTHM, RUNS, Run
+from benchmarks.doctor.photographs import write_photographs
+from benchmarks.doctor.play import directory, is_played, overrides
+from benchmarks.doctor.runs import SHORT, Run
+from benchmarks.doctor.usual import USUAL
 
 from builders import make_config
 from gan_exp.diagnosis.signs import HEALTHY, SIGNS
 
+RUNS = [*USUAL, *SHORT]
+
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_every_run_can_be_played(run: Run) -> None:
-    config = make_config(*(word for word in (*RHYTHM, *run.overrides) if not word.startswith("display=")))
-    assert config.steps // config.sample_every_steps >= 8  # it takes so many grids to tell
+    config = make_config(*(word.format(photographs="/photographs") for word in overrides(run)))
+    assert config.steps // config.sample_every_steps >= (8 if run.short else 2)  # it takes so many grids to tell
+
+
+def test_usual_runs_have_the_default_intervals() -> None:
+    plain = make_config()
+    for config in (make_config(*(word.format(photographs="/x") for word in overrides(run))) for run in USUAL):
+        assert config.log_every_steps == plain.log_every_steps
+        assert config.sample_every_steps == plain.sample_every_steps
 
 
 def test_each_verdict_has_its_runs() -> None:
     truths = [name for run in RUNS for name in run.truth]
-    assert set(truths) == {sign.name for sign in (HEALTHY, *SIGNS)}
-    assert len({directory(Path(), run, 0) for run in RUNS}) == len(RUNS) >= 30
+    assert set(truths) == {HEALTHY, *(sign.name for sign in SIGNS)}
+    assert len({directory(Path(), run, 0) for run in RUNS}) == len(RUNS) >= 60
     assert all(truths.count(name) >= 3 for name in truths)
 
 
-def test_a_healthy_run_may_never_be_called_anything_else() -> None:
+def test_what_is_right_what_is_wrong_and_what_is_neither() -> None:
+    """A healthy run may never be told of trouble, and no run made to fail may be called healthy."""
     healthy, other = Run("a", ("healthy",), "", ()), Run("b", ("stalled", "oscillation"), "", ())
     cases = [
-        Case(healthy, 0, "healthy", 500, ()),
+        Case(healthy, 0, "healthy", 500, ("too early to say", "unclear")),
         Case(healthy, 1, "healthy", 900, ("stalled",)),
         Case(healthy, 2, "too early to say", 0, ()),
         Case(other, 0, "oscillation", 700, ("healthy",)),
         Case(other, 1, "healthy", 700, ("oscillation",)),
+        Case(other, 2, "memorising", 700, ()),
     ]
-    assert [case.right for case in cases] == [True, False, False, True, False]
-    assert summary(cases) == (
-        "5 runs: 1 of 3 healthy ones were never called anything else, and 1 of 2 others were called what they are."
-    )
+    assert [case.right for case in cases] == [True, False, False, True, False, False]
+    assert [case.wrong for case in cases] == [False, True, False, False, True, False]
+    counts = [row.split(" | ")[1:] for row in summary(cases).splitlines()[2:]]
+    assert counts == [["3", "1", "1", "1 |"], ["3", "1", "1", "1 |"]]
     head, _, *rows = table(cases).splitlines()
     assert head == "| run | made so by | truth | seed 0 | seed 1 | seed 2 |"
     assert rows == [
-        "| a |  | healthy | healthy, 500 | **healthy, stalled** | **too early to say** |",
-        "| b |  | stalled or oscillation | oscillation, 700 | **healthy** |  |",
+        "| a |  | healthy | healthy, 500 | **stalled** | *too early to say* |",
+        "| b |  | stalled or oscillation | oscillation, 700 | **healthy** | *memorising* |",
     ]
+
+
+def test_photographs_are_a_folder_of_two_classes(tmp_path: Path) -> None:
+    places = {path.parent.name for path in write_photographs(tmp_path, stride=200).rglob("*.png")}
+    assert places == {"china", "flower"}
 
 
 def test_only_a_run_that_has_ended_is_played(tmp_path: Path) -> None:

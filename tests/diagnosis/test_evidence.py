@@ -16,8 +16,8 @@ DIGITS = digits()
 TRAIN, UNSEEN = DIGITS.chosen(torch.arange(0, 1000)), DIGITS.chosen(torch.arange(1000, 1797))
 
 
-def examine(samples: Tensor, data: PackedImages = TRAIN) -> dict[str, float]:
-    found = SampleEvidence(data, len(samples)).compare(samples)
+def examine(samples: Tensor, data: PackedImages = TRAIN, conditional: bool = False) -> dict[str, float]:
+    found = SampleEvidence(data, len(samples), conditional).compare(samples)
     return {tag.removeprefix("samples/"): value for tag, value in found.items()}
 
 
@@ -26,6 +26,7 @@ def test_unseen_images_are_as_good_as_the_data() -> None:
     assert found.pop("distance") == pytest.approx(0, abs=0.08)  # by other writers
     assert found.pop("duplicates") <= 0.05 and found.pop("copies") <= 0.05
     assert found.pop("variety") == pytest.approx(0.75, abs=0.1)
+    assert found.pop("texture") <= 0.1
     assert found == {name: pytest.approx(1, abs=0.1) for name in ("spread", "classes")}
 
 
@@ -46,6 +47,31 @@ def test_one_image_throughout() -> None:
     image = normalise(UNSEEN.images[:1]).expand(COUNT, -1, -1, -1)
     found = examine(image + 0.01 * torch.randn(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert found["spread"] < 0.05 and found["variety"] < 0.05 and found["classes"] < 0.2 and found["duplicates"] == 1
+
+
+def test_texture_tells_blurred_and_dotted_images_from_the_data() -> None:
+    """By octaves; both are near to the data, and as varied or nearly so."""
+    unseen = normalise(UNSEEN.images[:COUNT])
+    coarse = torch.nn.functional.avg_pool2d(unseen, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    dots = 2 * coarse + 2 * (unseen - coarse)
+    assert examine(coarse)["texture"] > 5  # nothing is left between two pixels
+    assert examine(coarse + 0.5 * (unseen - coarse))["texture"] == pytest.approx(1, abs=0.1)
+    assert examine(dots)["texture"] == pytest.approx(1, abs=0.1)
+
+
+def test_one_image_a_class_is_far_from_the_data_s_texture() -> None:
+    """What neither spread nor classes show: G, told the classes, makes always the same of each."""
+    labels = SampleEvidence(TRAIN, COUNT).labels
+    assert labels is not None and TRAIN.labels is not None
+    of_class = torch.stack([normalise(TRAIN.images[TRAIN.labels == label][:1])[0] for label in range(10)])
+    samples = of_class[labels] + 0.01 * torch.randn(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = examine(samples, conditional=True)
+    assert found["spread"] > 0.9 and found["classes"] > 0.9 and found["texture"] > 3
+    assert examine(samples)["texture"] < 1  # of all classes together
+    good = torch.stack(
+        [normalise(UNSEEN.images[UNSEEN.labels == label][k % 60]) for k, label in enumerate(labels.tolist())]
+    )
+    assert examine(good, conditional=True)["texture"] < 0.3
 
 
 def test_two_of_eight_modes() -> None:

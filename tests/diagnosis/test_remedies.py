@@ -14,6 +14,7 @@ from gan_exp.diagnosis.facts import Facts, facts_of
 Remedies = Callable[[Facts], tuple[str, ...]]
 ALL: dict[str, Remedies] = {
     "starving": remedies.starving,
+    "idle": remedies.idle,
     "outplayed": remedies.outplayed,
     "collapsed": remedies.collapsed,
     "swinging": remedies.swinging,
@@ -47,6 +48,13 @@ def test_a_remedy_can_be_added_to_the_command_line(game: tuple[str, ...], remedy
     ("remedy", "facts", "first"),
     [
         ("starving", Facts(generator_lr=1e-8), "optimizer.generator.lr=0.0002"),
+        ("idle", Facts(discriminator_lr=1e-8), "optimizer.discriminator.lr=0.0002"),
+        ("idle", Facts(generator_lr=2.0), "optimizer.generator.lr=0.0002"),
+        ("idle", Facts(generator_lr=4e-3), "optimizer.generator.lr=0.0002"),
+        ("idle", Facts(generator_lr=1.0, discriminator_lr=1.0), "lr=0.0002"),
+        ("idle", Facts(loss="Wasserstein"), "penalty=r1"),
+        ("idle", Facts(), "n_critic=2"),
+        ("idle", Facts(n_critic=2), "optimizer.discriminator.lr=0.0008"),
         ("outplayed", Facts(discriminator_lr=2e-3), "optimizer.discriminator.lr=0.0002"),
         ("outplayed", Facts(discriminator_lr=2e-3, generator_lr=1e-7), "optimizer.generator.lr=0.0002"),
         ("outplayed", Facts(loss="Minimax"), "loss=non_saturating"),

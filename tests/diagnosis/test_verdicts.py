@@ -33,8 +33,15 @@ def test_a_healthy_game_is_called_so_once() -> None:
 def test_nothing_is_said_too_early() -> None:
     """The first signs are kept in mind, but count from step 500 on."""
     assert follow(story(40, every=10)) == []  # grids, but no steps
-    assert follow(story(2, every=1000)) == []  # steps, but no grids
-    assert diagnose(FACTS, []) == ()
+    assert follow(story(1, every=1000)) == []
+    assert follow(story(2, every=1000)) == [(1000, ["healthy"])]  # a grid that shows it is enough
+    for records, missing in (
+        ([], "it takes 500 more steps and a grid of samples after step 0 (sample_every_steps)"),
+        (story(3, every=100), "it takes 300 more steps"),
+        (story(6, samples__copies=0.9), "it takes another grid that shows what one has shown: memorising"),
+    ):
+        (verdict,) = diagnose(FACTS, records)
+        assert verdict.line().startswith(f"too early to say: {missing}") and verdict.since == 0
     found = list(story(80, every=10, samples__copies=0.9))
     assert follow(found) == [(510, ["memorising"])]
     assert diagnose(FACTS, found)[0].since == 0
@@ -68,8 +75,17 @@ def test_the_gravest_comes_first() -> None:
     assert [verdict.name for verdict in both] == ["diverged", COLLAPSE]
 
 
+def test_without_a_logged_mean_nothing_is_said_of_the_discriminator() -> None:
+    """Not that it is right on 0 %, either."""
+    (verdict,) = diagnose(FACTS, [record for record in story(9) if "samples/spread" in record])
+    assert verdict.name == "unclear" and verdict.evidence == "nothing of D has been logged yet (log_every_steps)"
+    records = [record for record in story(9, samples__copies=0.9) if "samples/spread" in record]
+    assert [verdict.name for verdict in diagnose(FACTS, records)] == ["memorising"]
+
+
 def test_without_evidence_from_samples_nothing_is_said() -> None:
-    assert diagnose(FACTS, [record for record in story(30) if "loss/generator" in record]) == ()
+    (verdict,) = diagnose(FACTS, [record for record in story(30) if "loss/generator" in record])
+    assert verdict.line() == "too early to say: it takes a grid of samples after step 0 (sample_every_steps)"
 
 
 def test_an_evaluation_need_not_be_seen_twice() -> None:
@@ -100,7 +116,7 @@ def test_whatever_happens_it_is_told_in_order_and_follows_from_the_records_alone
     for number, record in enumerate(records):
         doctor.add(record)
         names = told(doctor)
-        assert names == ["healthy"] or names == sorted(set(names), key=order.index)
+        assert names in (["healthy"], ["unclear"], ["too early to say"]) or names == sorted(set(names), key=order.index)
         assert all(0 <= verdict.since <= record["step"] and verdict.meaning for verdict in doctor.verdicts)
         if number in (5, 20):  # as a run that goes on does
             assert Doctor(FACTS).follow(records[: number + 1]).verdicts == doctor.verdicts

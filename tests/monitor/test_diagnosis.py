@@ -14,7 +14,7 @@ from gan_exp.run_dir import RunDir
 
 STALLED = Verdict("stalled", 12000, "no nearer than before", "You can stop.", ("schedule=cosine", "lr=5e-05"))
 MEMORISING = Verdict("memorising", 900, "70% are copies", "Too few images.", ("augment=diffaugment",))
-FINE = Verdict(HEALTHY.name, 500, "D is right on 70%", "Go on.")
+FINE = Verdict(HEALTHY, 500, "D is right on 70%", "Go on.")
 
 
 def rendered(what: object, width: int = 100) -> str:
@@ -51,7 +51,7 @@ def test_a_table_with_all_of_it() -> None:
 
 def test_markdown_for_tensorboard() -> None:
     first, meaning, *_ = as_markdown([STALLED, FINE]).split("\n\n")
-    assert first == "**stalled since step 12000: no nearer than before; try schedule=cosine or lr=5e-05**"
+    assert first == "**stalled since step 12,000: no nearer than before; try schedule=cosine or lr=5e-05**"
     assert meaning == STALLED.meaning
 
 
@@ -66,7 +66,7 @@ def test_the_display_tells_what_is_new_once(tmp_path: Path) -> None:
     told = [line.split(" doctor at ")[1].split(":")[:2] for line in log.read_text().splitlines()]
     assert told == [
         ["step 900", " memorising since step 900"],
-        ["step 12100", " stalled since step 12000"],
+        ["step 12100", " stalled since step 12,000"],
         ["step 13000", " healthy since step 500"],
     ]
 

@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
 
 
 def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
-    """What is known of the run, and what holds at its end; no verdicts where it is too early to say."""
+    """What is known of the run, and what holds at its end."""
     from gan_exp.diagnosis.divergence import DIVERGED
     from gan_exp.diagnosis.facts import facts_of
     from gan_exp.diagnosis.verdicts import diagnose, diverged
@@ -55,6 +55,7 @@ def _records(run_dir: RunDir) -> "list[Record]":
 
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
+    from gan_exp.diagnosis.signs import EARLY
     from gan_exp.monitor.console import make_console
     from gan_exp.monitor.diagnosis import verdict_table
     from gan_exp.wrapping import say
@@ -67,16 +68,15 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     status = run_dir.read_status()
     state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
     say(f"{run_dir.path}: {state}; {looked}")
+    if logs and not grids and verdicts[0].name == EARLY:
+        say("nothing to go by: the version that trained this run kept no evidence from its samples")
+        return
     for verdict in verdicts:
         console.print()
         console.print(verdict_table(verdict), crop=False)
-    if verdicts and verdicts[0].remedies:
+    if verdicts[0].remedies:
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
         say(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}")
-    if not verdicts and logs and not grids:
-        say("nothing to go by: the version that trained this run kept no evidence from its samples")
-    elif not verdicts:
-        say("too early to say: it takes three grids of samples and 500 steps")
 
 
 def _many(count: int, what: str) -> str:

@@ -6,7 +6,7 @@ among the data, so that one threshold serves every data set.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.streams import Streams
@@ -16,6 +16,8 @@ MOST_REFERENCES = 2048  # training images that samples are compared with
 CLOSE = 0.01  # of the data's own distances to their nearest, the share that counts as close: its quantile
 # Points of a well covered mode may lie along a curve, a few of them closer than any two of the data: no repetition yet.
 CLOSE_OF_POINTS = 0.1  # of that distance
+LEAST_OF_A_CLASS = 4  # images on average, for which its mean says something
+FAINT = 1e-3  # of the range from -1 to 1: structure that isn't seen
 FEW = 16  # numbers that make a sample: points, not images
 
 
@@ -26,7 +28,7 @@ class SampleEvidence:
     come in the data's proportions. `previous` is what the samples were at the last comparison, for a checkpoint.
     """
 
-    def __init__(self, data: PackedImages, count: int) -> None:
+    def __init__(self, data: PackedImages, count: int, conditional: bool = False) -> None:
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor"))[:MOST_REFERENCES]
         order = order.to(data.images.device)
         self._references = features(normalise(data.images[order]))  # [R, F]
@@ -35,6 +37,10 @@ class SampleEvidence:
         self.labels = None if self._classes is None else self._classes[equals]
         self.previous: Tensor | None = None
         real = self._references[equals]
+        self._kinds = torch.zeros(count, dtype=torch.int64)
+        if conditional and self.labels is not None and len(self.labels.unique()) <= count / LEAST_OF_A_CLASS:
+            self._kinds = self.labels
+        self._texture = octaves(normalise(data.images[order[equals.to(order.device)]]), self._kinds)
         distances = _distances(real, self._references)
         distances[torch.arange(count), equals] = torch.inf  # an image is not its own neighbour
         nearest, places = distances.min(dim=1)
@@ -55,6 +61,9 @@ class SampleEvidence:
         samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
         samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs (points:
                             ten times nearer)
+        samples/texture     by how many octaves structure of one size, beyond the mean image (of a class, if G is told
+                            classes), is stronger or weaker than the data's, at the size where it is most: 0 as the
+                            data, 1 twice or half; absent of points
         samples/copies      share of them that lie half as far from a reference as the data's median (of the data itself
                             next to none of images, a fifth of points)
         samples/change      mean distance from what the same latents gave last time; absent at the first time
@@ -72,6 +81,8 @@ class SampleEvidence:
         }
         if self._classes is not None and self._even is not None:
             found["classes"] = _evenness(self._classes[places]) / self._even
+        if len(self._texture):
+            found["texture"] = (octaves(samples, self._kinds) / self._texture).log2().abs().max().item()
         if self.previous is not None and self.previous.shape == now.shape:
             found["change"] = (now - self.previous).norm(dim=1).mean().item() / self._spread
         self.previous = now
@@ -83,6 +94,25 @@ def features(images: Tensor) -> Tensor:
     size = (min(SIDE, images.shape[2]), min(SIDE, images.shape[3]))
     small = images if size == tuple(images.shape[2:]) else adaptive_avg_pool2d(images, size)
     return small.flatten(1).cpu()
+
+
+def octaves(images: Tensor, kinds: Tensor) -> Tensor:
+    """Amplitudes of structure of one to two pixels, two to four, and so on, beyond the mean image of each kind.
+
+    Of images [N, C, H, W] of the kinds [N], which are numbers from 0; float64. Each is what is lost by averaging to
+    half the size; none is 0, so that one can divide by it.
+    """
+    kinds = kinds.to(images.device)
+    images = images.double()
+    sums = torch.zeros_like(images).index_add_(0, kinds, images)
+    rest = images - (sums / kinds.bincount(minlength=len(images)).clamp_min(1).view(-1, 1, 1, 1))[kinds]
+    power = []
+    while min(rest.shape[2:]) >= 4:
+        height, width = (2 * (side // 2) for side in rest.shape[2:])
+        half = avg_pool2d(rest, 2)
+        power.append(rest[..., :height, :width].square().mean() - half.square().mean())
+        rest = half
+    return torch.stack(power).clamp_min(FAINT**2).sqrt().cpu() if power else torch.empty(0, dtype=torch.float64)
 
 
 def _distances(some: Tensor, others: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from statistics import fmean
 
+LEAST = 300  # steps over which a measure is seen to rise or fall
+
 Record = Mapping[str, float]  # `step`, and values by TensorBoard tag
 
 
@@ -21,6 +23,17 @@ class History:
             self.grids.append(record)
         elif any(tag.startswith("evaluation/") for tag in record):
             self.evaluations.append(record)
+
+    @property
+    def trend(self) -> int:
+        """How many grids show whether a measure rises or falls: those of the last 300 steps, two at least."""
+        since = self.grids[-1]["step"] - LEAST if self.grids else 0
+        return max(sum(grid["step"] >= since for grid in self.grids), 2)
+
+    @property
+    def has_trend(self) -> bool:
+        """There are grids of so many steps, and two beside that of step 0."""
+        return len(self.grids) > 2 and self.grids[-1]["step"] - self.grids[0]["step"] >= LEAST
 
     @property
     def step(self) -> int:

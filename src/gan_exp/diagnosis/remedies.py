@@ -8,16 +8,32 @@ MOST = 2
 def starving(facts: Facts) -> tuple[str, ...]:
     """G learns next to nothing."""
     found = []
-    if _starved(facts) or facts.generator_lr * 10 < facts.discriminator_lr:
+    if _slow(facts.generator_lr, facts) or facts.generator_lr * 10 < facts.discriminator_lr:
         found.append(f"optimizer.generator.lr={facts.usual_lr:g}")
     return _first(found + list(outplayed(facts)))
+
+
+def idle(facts: Facts) -> tuple[str, ...]:
+    """D learns next to nothing."""
+    found = []
+    if _slow(facts.discriminator_lr, facts):
+        found.append(f"optimizer.discriminator.lr={facts.usual_lr:g}")
+    found += usual_lr(facts)
+    if facts.generator_lr > 10 * facts.discriminator_lr:
+        found.append(f"optimizer.generator.lr={facts.discriminator_lr:g}")
+    if facts.loss == "Wasserstein" and not facts.bounded:
+        found.append("penalty=r1")
+    if facts.n_critic == 1:
+        found.append("n_critic=2")
+    found.append(f"optimizer.discriminator.lr={facts.discriminator_lr * 4:g}")
+    return _first(found)
 
 
 def outplayed(facts: Facts) -> tuple[str, ...]:
     """D is too strong for G."""
     found = list(usual_lr(facts))
     if facts.discriminator_lr > 2 * facts.generator_lr:
-        if _starved(facts):
+        if _slow(facts.generator_lr, facts):
             found.append(f"optimizer.generator.lr={facts.usual_lr:g}")
         else:
             found.append(f"optimizer.discriminator.lr={facts.generator_lr:g}")
@@ -100,8 +116,8 @@ def stronger_penalty(facts: Facts) -> str:
     return f"penalty.{key}={strength * 10:g}" if key else "penalty=r1_r2"
 
 
-def _starved(facts: Facts) -> bool:
-    return facts.generator_lr < facts.usual_lr / 20
+def _slow(lr: float, facts: Facts) -> bool:
+    return lr < facts.usual_lr / 20
 
 
 def _first(found: list[str]) -> tuple[str, ...]:

@@ -18,10 +18,6 @@ class Sign(NamedTuple):
     first_step: int = 0  # from which on it counts, where healthy games show it before
 
 
-def none(facts: Facts) -> tuple[str, ...]:
-    return ()
-
-
 DIVERGING = Sign(
     "diverged",
     "The numbers have grown beyond all bounds, or are none any more: the updates were too large for this game.",
@@ -35,6 +31,12 @@ SIGNS = (
         "G's updates change next to nothing in what it makes: most likely its learning rate is too small.",
         symptoms.standing_still,
         remedies.starving,
+    ),
+    Sign(
+        "discriminator not learning",
+        "D hardly tells bad samples from the data, so G learns nothing from it: its rate is too low, or G outruns it.",
+        symptoms.idle,
+        remedies.idle,
     ),
     Sign(
         "generator collapse",
@@ -68,6 +70,11 @@ SIGNS = (
         remedies.ripe,
     ),
 )
-HEALTHY = Sign(
-    "healthy", "The two networks keep each other busy, and no sign of trouble shows: go on.", symptoms.healthy, none
-)
+HEALTHY = "healthy"
+UNCLEAR = "unclear"
+EARLY = "too early to say"
+MEANINGS = {
+    HEALTHY: "Samples are good or get clearly better, and no sign of trouble shows: go on.",
+    UNCLEAR: "No known trouble shows, but nor does what would make it healthy: look at the samples, or train on.",
+    EARLY: "There is not enough to judge by yet.",
+}

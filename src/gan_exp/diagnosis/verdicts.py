@@ -1,19 +1,19 @@
 """Follows a run's records one by one, and says what holds for long enough to be told."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gan_exp.diagnosis.divergence import DIVERGED, likely_cause
 from gan_exp.diagnosis.facts import Facts
+from gan_exp.diagnosis.health import evidence, too_early, unhealthy
 from gan_exp.diagnosis.history import History, Record
-from gan_exp.diagnosis.signs import DIVERGING, HEALTHY, SIGNS, Sign
-from gan_exp.diagnosis.symptoms import Symptom, healthy
+from gan_exp.diagnosis.signs import DIVERGING, EARLY, HEALTHY, MEANINGS, SIGNS, UNCLEAR, Sign
+from gan_exp.diagnosis.symptoms import Symptom
 
 PATIENCE = 2  # grids in a row: a verdict is told after so many that show it, and taken back after so many that don't
-FIRST_STEP = 500  # before it the networks are hardly more than their first weights
-FIRST_GRIDS = 3  # with the one of step 0
+SELDOM = 250  # steps between grids, from which on one is enough: what it shows has lasted
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,14 @@ class Verdict:
     meaning: str
     remedies: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        return self.name if self.name == EARLY else f"{self.name} since step {self.since:,}"
+
     def line(self) -> str:
         """All of it but the meaning, in one line."""
         remedy = f"; try {' or '.join(self.remedies)}" if self.remedies else ""
-        return f"{self.name} since step {self.since}: {self.evidence}{remedy}"
+        return f"{self.title}: {self.evidence}{remedy}"
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -37,17 +41,16 @@ class Verdict:
 
 
 class Doctor:
-    """`verdicts` are those told, the gravest first: empty while it is too early to say (or the first signs need to be
-    seen again), else at least `healthy`.
-    """
+    """`verdicts` are those told, the gravest first, or one of: healthy, unclear, too early to say."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self.history = History()
-        self.verdicts: tuple[Verdict, ...] = ()
         self._since: dict[str, int] = {}  # the first look in a row that showed a sign
         self._seen: dict[str, int] = {}  # looks in a row that showed it, since it may be told
         self._unseen: dict[str, int] = {}  # and that did not show one that was told
+        self._lacking = 0  # looks in a row that did not show health
+        self.verdicts: tuple[Verdict, ...] = (_early(too_early(self.history)),)
 
     def follow(self, records: Iterable[Record]) -> "Doctor":
         for record in records:
@@ -55,21 +58,29 @@ class Doctor:
         return self
 
     def add(self, record: Record) -> bool:
-        """Whether other verdicts hold now than before, by their names."""
+        """Whether other verdicts hold now than before, by their names, and not only that it is too early."""
         self.history.add(record)
         looks = "samples/spread" in record
         if not looks and not any(tag.startswith("evaluation/") for tag in record):
+            if missing := too_early(self.history):
+                self.verdicts = (_early(missing),)
             return False
         before = [verdict.name for verdict in self.verdicts]
         found = {sign: symptom for sign in SIGNS if (symptom := sign.look(self.history)) is not None}
-        early = self.history.step < FIRST_STEP or len(self.history.grids) < FIRST_GRIDS
-        self._count(found, looks and not early)
-        if not early:
-            self.verdicts = self._tell(found)
-        return [verdict.name for verdict in self.verdicts] != before
+        self._count(found, looks and not too_early(self.history))
+        self.verdicts = self._tell(found)
+        names = [verdict.name for verdict in self.verdicts]
+        return names not in (before, [EARLY])
+
+    @property
+    def _patience(self) -> int:
+        last = self.history.grids[-2:]
+        return PATIENCE if len(last) < 2 or last[1]["step"] - last[0]["step"] < SELDOM else 1
 
     def _count(self, found: dict[Sign, Symptom], counts: bool) -> None:
         """Looks in a row. An evaluation is sure of what it shows, and of nothing else."""
+        if counts:
+            self._lacking = self._lacking + 1 if unhealthy(self.history) else 0
         for sign, symptom in found.items():
             self._since.setdefault(sign.name, self.history.step)
             more = counts and self.history.step >= sign.first_step
@@ -77,7 +88,7 @@ class Doctor:
             self._unseen[sign.name] = 0
         for name in self._since.keys() - {sign.name for sign in found}:
             self._unseen[name] = self._unseen.get(name, 0) + counts
-            if self._seen[name] < PATIENCE or self._unseen[name] >= PATIENCE:
+            if self._seen[name] < self._patience or self._unseen[name] >= self._patience:
                 self._seen[name] = 0
                 del self._since[name]
 
@@ -85,21 +96,36 @@ class Doctor:
         told = {verdict.name: verdict for verdict in self.verdicts}
         verdicts = []
         for sign in SIGNS:
-            if self._seen.get(sign.name, 0) < PATIENCE:
+            if self._seen.get(sign.name, 0) < self._patience:
                 continue
             if sign in found:
                 symptom = found[sign]
                 since, evidence = self._since[sign.name], symptom.evidence
                 told[sign.name] = Verdict(sign.name, since, evidence, sign.meaning, sign.remedies(self._facts))
             verdicts.append(told[sign.name])
-        if verdicts or (found and not self.verdicts):
-            return tuple(verdicts)
-        since = told[HEALTHY.name].since if HEALTHY.name in told else self.history.step
-        return (Verdict(HEALTHY.name, since, healthy(self.history).evidence, HEALTHY.meaning),)
+        return tuple(verdicts) or (self._without_trouble(found),)
+
+    def _without_trouble(self, found: Mapping[Sign, Symptom]) -> Verdict:
+        """`found` is what has to be seen once more to be told."""
+        before = self.verdicts[0]
+        missing = too_early(self.history)
+        if found and before.name == EARLY:
+            missing.append(f"another grid that shows what one has shown: {', '.join(sign.name for sign in found)}")
+        if missing:
+            return _early(missing)
+        lacking = unhealthy(self.history)
+        healthy = not lacking or (before.name == HEALTHY and self._lacking < self._patience)
+        name = HEALTHY if healthy else UNCLEAR
+        since = before.since if before.name == name else self.history.step
+        return Verdict(name, since, evidence(self.history) if healthy else "; ".join(lacking), MEANINGS[name])
+
+
+def _early(missing: list[str]) -> Verdict:
+    return Verdict(EARLY, 0, f"it takes {' and '.join(missing)}", MEANINGS[EARLY])
 
 
 def diagnose(facts: Facts, records: Iterable[Record]) -> tuple[Verdict, ...]:
-    """What holds at the end of a run's records; empty where it is too early to say."""
+    """What holds at the end of a run's records; at least one verdict."""
     return Doctor(facts).follow(records).verdicts
 
 

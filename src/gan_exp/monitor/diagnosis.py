@@ -4,21 +4,23 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from gan_exp.diagnosis.signs import HEALTHY
+from gan_exp.diagnosis.signs import EARLY, HEALTHY
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.monitor.console import NamedRows
 from gan_exp.wrapping import first_words
 
+STYLES = {HEALTHY: "green", EARLY: "dim"}
+
 
 def verdict_line(verdicts: Sequence[Verdict], width: int) -> Text:
     """What holds, in one line whatever the width: the live display has a fixed height."""
-    told = ", ".join(f"{verdict.name} since step {verdict.since:,}" for verdict in verdicts)
+    told = ", ".join(verdict.title for verdict in verdicts)
     remedy = verdicts[0].remedies[0] if verdicts[0].remedies else ""
     advice = f"; try {remedy}" if remedy else ""
     line = Text("doctor: ", style="dim")
     if len(line) + len(told) + len(advice) > width:
         told, advice = first_words(told, width - len(line)), ""
-    line.append(told, style="green" if verdicts[0].name == HEALTHY.name else "yellow")
+    line.append(told, style=STYLES.get(verdicts[0].name, "yellow"))
     return line.append(advice, style="dim")
 
 
@@ -28,7 +30,7 @@ def as_markdown(verdicts: Sequence[Verdict]) -> str:
 
 def verdict_table(verdict: Verdict) -> NamedRows:
     """Named rows below the verdict."""
-    table = NamedRows(f"{verdict.name} since step {verdict.since:,}")
+    table = NamedRows(verdict.title)
     table.add("evidence", verdict.evidence)
     table.add("meaning", verdict.meaning)
     for number, remedy in enumerate(verdict.remedies):
