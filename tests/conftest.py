@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Networks this small gain nothing from a second thread, and wait for each other where cores are shared: a step can take
 # fifty times as long then. Read by torch when it is imported, and by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# For every property test, those included that set anything else: a busy machine must fail nothing.
+settings.register_profile("no time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no time limits")
 
 
 @pytest.fixture(autouse=True)

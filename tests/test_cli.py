@@ -13,9 +13,9 @@ from gan_exp import __version__, cli
 from gan_exp.commands import dashboard, train
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_dir import RunDir
+from waiting import LONGEST_WAIT_S
 
 HEAVY = ("torch", "torchvision", "hydra", "omegaconf", "pydantic", "numpy", "rich", "yaml")
-LONGEST_WAIT_S = 120  # for a process that does something: far more than it needs, so that a busy machine fails nothing
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["help"]])

@@ -487,7 +487,7 @@ WORDS = st.sampled_from([*YAML.split(), *TRICKS])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.lists(st.tuples(KEYS, WORDS | TEXT), min_size=1, max_size=3))
 def test_a_run_that_exists_takes_any_override_or_refuses_it(pairs: list[tuple[str, str]]) -> None:
     try:
@@ -499,7 +499,9 @@ def test_a_run_that_exists_takes_any_override_or_refuses_it(pairs: list[tuple[st
         assert check(config.model_dump()) == config
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.sampled_from(["", "", "", "+", "++", "~", "-"]), KEYS, WORDS | TEXT), max_size=3))
 def test_the_command_line_takes_any_words_or_refuses_them(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], words: list[tuple[str, str, str]]

@@ -16,6 +16,7 @@ from builders import assert_same, in_each_step
 from gan_exp.checkpoint import find_fault, load_checkpoint
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
+from waiting import LONGEST_WAIT_S
 
 STEPS = 20
 WORDS = ["display=quiet", "device=cpu", "model.generator.widths=[8]", "model.discriminator.widths=[8]", "batch_size=4"]
@@ -55,7 +56,7 @@ def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
         '"$0" -m gan_exp resume run keep_checkpoints=2; echo "code $?"; cp -r run ../resumed\n'
     )
     words = ["unshare", "-rm", "sh", "-c", script, sys.executable]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_WAIT_S, check=False)
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
     assert [line for line in done.stdout.splitlines() if line.startswith("code ")] == ["code 1", "code 0"], done
@@ -148,7 +149,7 @@ def test_whatever_the_disk_says(
 def test_a_read_only_run_is_refused(run: Path) -> None:
     script = 'mount --bind run run && mount -o remount,ro,bind run run || exit 77; "$0" -m gan_exp resume run steps=9'
     words = ["unshare", "-rm", "sh", "-c", script, sys.executable]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_WAIT_S, check=False)
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
     assert done.returncode == 2 and "can't be written (Read-only file system)" in done.stderr, done

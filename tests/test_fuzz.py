@@ -32,7 +32,6 @@ def examples(count: int) -> settings:
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(
         max_examples=int(count * TIMES),
-        deadline=None,
         derandomize=TIMES == 1,
         suppress_health_check=checks,
         database=None,

@@ -16,8 +16,7 @@ from gan_exp.cli import main
 from gan_exp.commands.dashboard import find_runs
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.run_dir import RunDir
-
-LONGEST_WAIT_S = 120
+from waiting import LONGEST_WAIT_S
 
 
 def fetch(address: str, question: bytes | None = None) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builders import SMALL
 from gan_exp.run_dir import RunDir
+from waiting import LONGEST_WAIT_S
 
 TESTS = Path(__file__).parent.parent
 # A rhythm in which nothing happens at once: logging, grids and checkpoints each have steps of their own.
@@ -43,7 +44,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def ended(process: subprocess.Popen[str], limit: float = 120) -> subprocess.CompletedProcess[str]:
+def ended(process: subprocess.Popen[str], limit: float = LONGEST_WAIT_S) -> subprocess.CompletedProcess[str]:
     """The exit code and what was said; a process that hangs is killed, which is a failure."""
     try:
         out, err = process.communicate(timeout=limit)
@@ -118,7 +119,9 @@ def newest(run: RunDir) -> int:
     return max((step for step, _ in run.list_checkpoints()), default=0)
 
 
-def explore(place: Path, words: Sequence[str], *options: str, limit: float = 900) -> subprocess.CompletedProcess[str]:
+def explore(
+    place: Path, words: Sequence[str], *options: str, limit: float = LONGEST_WAIT_S
+) -> subprocess.CompletedProcess[str]:
     """`crash.driver` in an empty directory."""
     place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "crash.driver", str(place), *options, "--", *words]

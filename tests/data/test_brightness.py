@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -31,7 +31,6 @@ NUMBERS: dict[Kind, st.SearchStrategy[float]] = {
 
 
 @pytest.mark.parametrize("kind", NUMBERS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_the_darker_pixel_stays_the_darker_one(kind: Kind, data: st.DataObject) -> None:
     """Also of different images, of which one may hold small values alone."""

@@ -34,6 +34,7 @@ from fake_sets import (
 from gan_exp.data.packed import PackedImages
 from gan_exp.data.torchvision_sets import celeba, cifar10, emnist, fashion_mnist, kmnist, mnist, svhn
 from gan_exp.errors import UserError
+from waiting import LONGEST_WAIT_S
 
 
 class Mirror(ThreadingHTTPServer):
@@ -306,7 +307,7 @@ def test_killed_download_leaves_nothing_that_looks_whole(mirror: Mirror, tmp_pat
         [sys.executable, "-c", child, source, str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     with process:
-        assert mirror.half_sent.wait(timeout=120)
+        assert mirror.half_sent.wait(timeout=LONGEST_WAIT_S)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "MNIST").exists()

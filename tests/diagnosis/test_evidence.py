@@ -123,7 +123,7 @@ def test_few_images(count: int) -> None:
     assert all(abs(value) < 1e9 for value in found.values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.floats(0.05, 20), st.floats(-3, 3))
 def test_no_unit_and_no_origin_matters(seed: int, unit: float, shift: float) -> None:
     """The same of data and samples that are both scaled and shifted."""

@@ -105,7 +105,7 @@ def test_a_run_that_ended_by_its_divergence() -> None:
     assert diverged("something else", FACTS, {}).since == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6))
 def test_whatever_happens_it_is_told_in_order_and_follows_from_the_records_alone(seed: int) -> None:
     """Random histories: no crash, names in the order of gravity, healthy alone, nothing dropped or told out of time."""

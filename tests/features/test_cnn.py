@@ -15,6 +15,7 @@ from gan_exp.errors import UserError
 from gan_exp.features.classifier import Classifier, accuracy, shift, train_classifier
 from gan_exp.features.cnn import cnn_features
 from gan_exp.features.network import FeatureNetwork
+from waiting import LONGEST_WAIT_S
 
 CPU = torch.device("cpu")
 IMAGES = 8000
@@ -78,7 +79,7 @@ def test_two_at_once(cached: Path) -> None:
         "print(cnn_features(digits(), None, torch.device('cpu'), images=500).digest)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    printed = [process.communicate(timeout=LONGEST_WAIT_S)[0].splitlines() for process in processes]
     assert printed[0][-1] == printed[1][-1]
     assert sum(line.startswith("training") for lines in printed for line in lines) >= 1
     assert len(list(cached.glob("*.safetensors"))) == 1

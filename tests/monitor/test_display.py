@@ -15,6 +15,7 @@ from gan_exp.losses import Balance
 from gan_exp.monitor import console as console_module
 from gan_exp.monitor import display as display_module
 from gan_exp.monitor.display import Display
+from waiting import LONGEST_WAIT_S
 
 METRICS = {
     "loss/discriminator": 0.5,
@@ -246,7 +247,7 @@ def test_a_reader_that_went_away_ends_nothing(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.close()
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=LONGEST_WAIT_S)
     assert process.returncode == 0 and told == b"" and done.exists()
 
 
