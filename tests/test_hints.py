@@ -28,6 +28,7 @@ MISTAKES = [
     ("device=0", "did you mean device=cuda device.index=0?", "cpu"),
     ("device=apple", "did you mean mps?", "cpu"),
     ("dataset=hinge", "hinge is a loss: loss=hinge", "ring"),
+    ("dataset=hing", "hinge is a loss: loss=hinge", "ring"),
     ("dataset=/data/pics", "for a folder of images: dataset=folder dataset.root=/data/pics", "did you mean"),
     ("dataset=MNIST", "did you mean mnist?", "kmnist"),
     ("dataset=cifar", "did you mean cifar10?", "known are"),

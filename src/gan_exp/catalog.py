@@ -94,18 +94,21 @@ def is_text(key: str) -> bool:
 
 
 def known_keys(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> list[str]:
-    """All dotted keys that can be set, given the options chosen in `overrides`."""
+    """All dotted keys that can be set, given the options chosen in `overrides`, and the groups."""
+    return [key for key, _ in settings(overrides, extra)] + list(groups(extra))
+
+
+def settings(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> Iterator[tuple[str, Setting]]:
+    """All dotted keys that can be set, given the options chosen in `overrides`, with their defaults and comments."""
     available = groups(extra)
     words = dict(override.partition("=")[::2] for override in overrides)
     recipe = available["experiment"].get(words.get("experiment", ""))
     chosen: dict[str, str | None] = {**defaults(), **(chosen_by(recipe) if recipe is not None else {}), **words}
-    keys = [setting.key for setting in root_keys()]
+    yield from ((setting.key, setting) for setting in root_keys())
     for group, options in available.items():
-        keys.append(group)
         path = options.get(chosen.get(group) or "")
         if path is not None and group != "experiment":
-            keys += [f"{group}.{setting.key}" for setting in settings_of(path)]
-    return keys
+            yield from ((f"{group}.{setting.key}", setting) for setting in settings_of(path))
 
 
 def _read(path: Path) -> dict[str, Any]:

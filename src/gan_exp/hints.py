@@ -173,14 +173,14 @@ def _containing(option: str, names: list[str]) -> str:
 
 
 def _elsewhere(group: str, option: str) -> str:
-    """An option of another group: hinge is a loss."""
+    """What is surely an option of another group: hinge is a loss."""
     if group not in GROUPS:
         return ""
-    for other, options in catalog.groups().items():
-        for name in options:
-            if other != group and name != "none" and other in GROUPS and plain_word(option) == name:
-                return f"{name} is {GROUPS[other]}: {other}={name}"
-    return ""
+    every = [(other, name) for other, options in catalog.groups().items() if other != group for name in options]
+    other, name = max(every, key=lambda pair: likeness(option, pair[1]))
+    if name == "none" or likeness(option, name) < SURE:
+        return ""
+    return f"{name} is {GROUPS[other]}: {other}={name}"
 
 
 def no_override(word: str, before: str = "") -> str:

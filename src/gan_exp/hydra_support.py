@@ -9,6 +9,7 @@ from typing import Any
 from gan_exp.catalog import known_keys
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.hints import unknown_key, unknown_option
+from gan_exp.overrides import as_written
 from gan_exp.run_dir import make_unique_directory
 
 
@@ -86,10 +87,10 @@ def explain(error: BaseException, words: list[str]) -> str:
     key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
     if key:
         extra = [Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]
-        overrides = [word.lstrip("+") for word in words]
+        overrides = [as_written(word).lstrip("+") for word in words]
         # Of discriminator.lr=1 Hydra says that there is no discriminator.
         whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
-        return unknown_key(next(whole, str(key)), known_keys(overrides, extra), words)
+        return unknown_key(next(whole, str(key)), known_keys(overrides, extra), overrides)
     return text or type(error).__name__
 
 

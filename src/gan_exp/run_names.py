@@ -1,6 +1,7 @@
 """Where a run or a sweep lies that is called by its path, by `latest`, or by its short name: the end of its path."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +75,12 @@ def short_name(place: Path) -> str:
                 next(end for end in ends if end == one or (matches(str(end), here) == [one] and not end.exists()))
             )
     return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+
+
+def short_names(places: list[Path]) -> list[str]:
+    """One for each of `places`: its directory's name, or more of its path where several have that."""
+    count = Counter(place.name for place in places)
+    return [place.name if count[place.name] == 1 else f"{place.parent.name}/{place.name}" for place in places]
 
 
 def _latest() -> Path:

@@ -10,6 +10,7 @@ from gan_exp.catalog import groups
 from gan_exp.cli import main
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.completion import SCRIPTS, candidates
+from gan_exp.run_names import find
 
 BASH = """
 source ./script
@@ -100,6 +101,15 @@ def test_bash_is_there() -> None:
         ("gan-exp train model=dcgan model.generator.w", ["model.generator.width="]),
         ("gan-exp train penalty.g", []),
         ("gan-exp train penalty=r1 penalty.g", ["penalty.gamma="]),
+        ("gan-exp train experiment=ring model.generator.s", ["model.generator.scale="]),
+        ("gan-exp train dataset=folder dataset.m", ["dataset.max_megapixels="]),
+        ("gan-exp train --help penalty=r", ["penalty=r1", "penalty=r1_r2"]),
+        ("gan-exp train conditional=", ["conditional=false", "conditional=true"]),
+        ("gan-exp train dataset=folder dataset.skip_broken=t", ["dataset.skip_broken=true"]),
+        ("gan-exp train lr=", []),
+        ("gan-exp help tr", ["train"]),
+        ("gan-exp help train dataset=ri", ["dataset=ring"]),
+        ("gan-exp resume latest st", ["steps="]),
         ("gan-exp completion ", ["bash", "fish", "zsh"]),
         ("gan-exp unknown ", []),
     ],
@@ -124,3 +134,22 @@ def test_runs(command: str, in_tmp: Path) -> None:
     assert candidates(f"gan-exp {command} ") == ["latest", "outputs/"]
     assert candidates(f"gan-exp {command} outputs/") == ["outputs/2026-01-02/"]
     assert candidates(f"gan-exp {command} nowhere/") == []
+
+
+def test_names_of_runs(in_tmp: Path) -> None:
+    for place in (
+        "2026-01-02/10-10-39-mlp-digits",
+        "2026-01-02/11-00-00-sweep/0-lr=1",
+        "2026-01-02/12-00-00-sweep/0-lr=1",
+    ):
+        Path("outputs", place).mkdir(parents=True)
+        Path("outputs", place, "config.yaml").touch()
+    Path("outputs/2026-01-02/11-00-00-sweep/multirun.yaml").touch()
+    Path("outputs/2026-01-02/it's").mkdir()
+    Path("outputs/2026-01-02/it's/config.yaml").touch()
+    of_sweeps = ["11-00-00-sweep/0-lr=1", "12-00-00-sweep/0-lr=1"]
+    for command in ("sample", "evaluate", "doctor", "export", "resume"):
+        assert candidates(f"gan-exp {command} 10") == ["10-10-39-mlp-digits"]
+        sweep = ["11-00-00-sweep"] * (command == "resume")
+        assert candidates(f"gan-exp {command} 1") == ["10-10-39-mlp-digits", *sweep, *of_sweeps]
+        assert all(find(name) for name in candidates(f"gan-exp {command} 1"))

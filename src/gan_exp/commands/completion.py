@@ -1,11 +1,16 @@
-"""`gan-exp completion SHELL`: TAB for commands, groups, options and keys (no torch, no Hydra)."""
+"""`gan-exp completion SHELL`: TAB for commands, groups, options, keys and runs (no torch, no Hydra)."""
 
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
-from gan_exp.catalog import groups, known_keys
+from gan_exp.catalog import groups, known_keys, settings
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.arguments import Parser
+from gan_exp.overrides import MAY_CHANGE
+from gan_exp.run_names import RUN_FILE, list_directories, short_names
+
+OF_RUNS = ("resume", "sample", "evaluate", "doctor", "export", "dashboard")
 
 SCRIPTS = {
     "bash": """# eval "$(gan-exp completion bash)"
@@ -54,13 +59,18 @@ def candidates(line: str) -> list[str]:
     """All that the last word of `line` (a command line up to the cursor) can become."""
     *before, word = line.split(" ")
     before = [part for part in before if part]
-    if len(before) <= 1:
+    if before[1:2] == ["help"]:
+        del before[1]
+    command, given = (before[1], before[2:]) if len(before) > 1 else ("", [])
+    if not command:
         found = list(COMMANDS)
-    elif before[1] == "train":
-        found = _settings(before[2:], word)
-    elif before[1] in ("resume", "sample", "evaluate", "doctor", "export", "dashboard"):
-        found = _runs(word)
-    elif before[1] == "completion":
+    elif command == "train":
+        found = _settings(given, word)
+    elif command == "resume" and given:
+        found = [f"{key}=" for key in MAY_CHANGE]
+    elif command in OF_RUNS:
+        found = _runs(word, sweeps=command in ("resume", "dashboard"))
+    elif command == "completion":
         found = list(SCRIPTS)
     else:
         found = []
@@ -71,14 +81,22 @@ def _settings(before: list[str], word: str) -> list[str]:
     key, separator, value = word.partition("=")
     extra = [Path(after) for option, after in pairwise(before) if option in ("--config-dir", "-cd")]
     available = groups(extra)
-    if separator:  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
-        start = value[: value.rfind(",") + 1]
-        return [f"{key}={start}{option}" for option in available.get(key, ())]
-    return [f"{known}=" for known in known_keys(before, extra)]
+    if not separator:
+        return [f"{known}=" for known in known_keys(before, extra)]
+    start = value[: value.rfind(",") + 1]  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
+    return [f"{key}={start}{option}" for option in available.get(key) or _switch(key, before, extra)]
 
 
-def _runs(word: str) -> list[str]:
-    """`latest`, and the folders that `word` begins to name."""
+def _switch(key: str, before: list[str], extra: list[Path]) -> list[str]:
+    """The two values of a key that has one of them as its default."""
+    switches = ["true", "false"]
+    return switches if any(known == key and one.default in switches for known, one in settings(before, extra)) else []
+
+
+def _runs(word: str, sweeps: bool) -> list[str]:
+    """`latest`, short names, and the folders that `word` begins to name."""
     folder = Path(word[: word.rfind("/") + 1] or ".")
     inside = [f"{path}/" for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return ["latest", *(name for name in inside if not Path(name).name.startswith("."))]
+    places = [place for place in list_directories() if sweeps or (place / RUN_FILE).is_file()]
+    names = [name for name in short_names(places) if shlex.quote(name) == name]  # others can't be completed plainly
+    return ["latest", *names, *(name for name in inside if not Path(name).name.startswith("."))]

@@ -34,15 +34,23 @@ NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hyd
 
 
 def run(arguments: list[str]) -> int:
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text(*_topics(arguments)))
+        return 0
     words, ours = _split(arguments)
     trust(ours["--trust"])
-    if "--help" in words or "-h" in words:
-        print(help_text([Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]))
-        return 0
     with raising_interrupted():
         if ours["--again"]:
             return _run_again(ours["--again"][-1], words)
         return run_hydra(words)
+
+
+def _topics(arguments: list[str]) -> tuple[list[str], list[Path]]:
+    """What help is asked about, and the folders of the user's own YAML."""
+    extra = [Path(directory) for directory in option_values(arguments, ("--config-dir", "-cd"))]
+    valued = (*OURS, *VALUED, *CHOICES)
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [word for before, word in pairs if not word.startswith("-") and before not in valued], extra
 
 
 def trust(modules: list[str]) -> None:

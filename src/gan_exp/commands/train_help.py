@@ -1,22 +1,55 @@
-"""`gan-exp train --help`, read from the YAML files: no Hydra, no torch."""
+"""`gan-exp train --help [GROUP[=OPTION] ...]`, read from the YAML files: no Hydra, no torch."""
 
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
-from gan_exp.catalog import defaults, describe, groups, root_keys
+from gan_exp.catalog import Setting, chosen_by, defaults, describe, groups, known_keys, root_keys, settings, settings_of
+from gan_exp.errors import UserError
+from gan_exp.hints import unknown_key, unknown_option
+
+EXAMPLES = (
+    ("gan-exp train model=mlp lr=2e-4", "one run"),
+    ("gan-exp train -m lr=1e-4,2e-4 model=mlp,dcgan", "every combination, one after the other"),
+    ("gan-exp train optimizer.discriminator.lr=4e-4", "a key inside a group"),
+    ("gan-exp train experiment=article", "a recipe"),
+    ("gan-exp train --help dataset=folder", "the keys of an option"),
+    ("gan-exp train --help dataset", "those of all options of a group"),
+)
+OPTIONS = (
+    ("-m, --multirun", "one run for each combination of the values given with commas"),
+    ("--cfg job", "print the configuration that would be used, and stop"),
+    ("--config-dir DIR", "YAML files of your own, in folders named as the groups"),
+    ("--trust MODULE", "let `_target_` in your YAML name classes of your own MODULE"),
+    ("--again RUN", "a new run with the configuration of an old one"),
+    ("hydra.run.dir=DIR", "where the run goes instead of outputs/<date>/<time>-<name>"),
+    ("--info, --hydra-help", "what Hydra itself has to say"),
+)
+KEY_WIDTH, DEFAULT_WIDTH = 24, 12  # columns of the tables of keys
+NARROWEST = 24  # columns that a comment is broken into
 
 
-def help_text(extra: list[Path]) -> str:
-    """Groups with their options, and the keys of the root, read from the YAML files."""
+def help_text(topics: Sequence[str] = (), extra: Sequence[Path] = ()) -> str:
+    """All groups with their options and the keys of the root; with `topics` (GROUP, GROUP=OPTION or a key) theirs.
+
+    Raises UserError for a topic that doesn't exist.
+    """
+    lines = [line for topic in topics for line in ["", *_about(topic, topics, extra)]][1:]
+    return "\n".join(lines or _overview(extra))
+
+
+def _overview(extra: Sequence[Path]) -> list[str]:
     chosen = defaults()
     lines = [
         "usage: gan-exp train [group=option ...] [key=value ...] [option ...]",
         "",
-        "Train a GAN. With nothing said: the digits that come with the tool, on the best device there is.",
+        "Train a GAN. With nothing said: the digits that come with the tool, on the best",
+        "device there is.",
         "",
-        "  gan-exp train model=mlp lr=2e-4                       one run",
-        "  gan-exp train -m lr=1e-4,2e-4 model=mlp,dcgan         every combination, one after the other",
-        "  gan-exp train optimizer.discriminator.lr=4e-4         a key inside a group",
-        "  gan-exp train experiment=article                      a recipe",
+        *(line for example in EXAMPLES for line in _row(*example, width=48)),
         "",
         "groups (* is chosen where you choose nothing):",
     ]
@@ -24,18 +57,67 @@ def help_text(extra: list[Path]) -> str:
         lines.append(f"  {group}")
         for option, path in options.items():
             mark = "*" if chosen.get(group) == option else " "
-            lines.append(f"   {mark}{option:<16}{describe(path)}")
-    lines += ["", "keys:"]
-    lines += [f"  {key:<24}{value:<12}{comment}" for key, value, comment in root_keys() if not value.startswith("$")]
-    lines += [
-        "",
-        "options:",
-        "  -m, --multirun        one run for each combination of the values given with commas",
-        "  --cfg job             print the configuration that would be used, and stop",
-        "  --config-dir DIR      YAML files of your own, in folders named as the groups",
-        "  --trust MODULE        let `_target_` in your YAML name classes of your own MODULE",
-        "  --again RUN           a new run with the configuration of an old one",
-        "  hydra.run.dir=DIR     where the run goes instead of outputs/<date>/<time>-<name>",
-        "  --info, --hydra-help  what Hydra itself has to say",
-    ]
-    return "\n".join(lines)
+            lines += _row(f" {mark}{option}", describe(path), width=18)
+    lines += ["", "keys (those inside a group: gan-exp train --help GROUP=OPTION):"]
+    lines += [line for setting in root_keys() for line in _setting(setting)]
+    return [*lines, "", "options:", *(line for option in OPTIONS for line in _row(*option, width=22))]
+
+
+def _about(topic: str, topics: Sequence[str], extra: Sequence[Path]) -> list[str]:
+    key, _, value = topic.partition("=")
+    options = groups(extra).get(key)
+    if options is None:
+        return _about_key(key, topics, extra)
+    lines: list[str] = []
+    for option in value.split(",") if value else options:
+        if option not in options:
+            raise UserError(unknown_option(key, option, options))
+        lines += [*([""] if lines else []), *_about_option(key, option, options[option])]
+    return lines
+
+
+def _about_option(group: str, option: str, path: Path) -> list[str]:
+    prefix = "" if group == "experiment" else f"{group}."
+    lines = _row(f"{group}={option}", describe(path), width=0, margin=0)
+    choices = [f"{other}={choice}" for other, choice in chosen_by(path).items()]
+    if choices:
+        lines += _row("chooses", " ".join(choices), width=0)
+    inside = [setting._replace(key=f"{prefix}{setting.key}") for setting in settings_of(path)]
+    width = max((len(setting.key) + 2 for setting in inside), default=0)
+    lines += [line for setting in inside for line in _setting(setting, width)]
+    return lines if inside else [*lines, "  no keys"]
+
+
+def _about_key(key: str, topics: Sequence[str], extra: Sequence[Path]) -> list[str]:
+    """One key, of the root or of the options that the other topics choose."""
+    for known, setting in settings(topics, extra):
+        if known == key:
+            return _setting(setting._replace(key=key), max(KEY_WIDTH, len(key) + 2))
+    raise UserError(unknown_key(key, known_keys(topics, extra)))
+
+
+def _setting(setting: Setting, width: int = KEY_WIDTH) -> list[str]:
+    comment = setting.comment or ("what it is called in the names of runs" if setting.key.endswith("name") else "")
+    left = f"{setting.key:<{width}}{_default(setting.default)}"
+    return _row(left, comment, width + DEFAULT_WIDTH)
+
+
+def _default(text: str) -> str:
+    """As a user reads it who doesn't know Hydra's ${...}."""
+    if text == "???":
+        return "(needed)"
+    variable = re.fullmatch(r'\$\{oc\.env:(\w+),"?([^"}]*)"?\}', text)
+    return f"{variable[2]} or ${variable[1]}" if variable else re.sub(r"\$\{([\w.]+)\}", r"<\1>", text)
+
+
+def _row(left: str, right: str, width: int, margin: int = 2) -> list[str]:
+    """`right` in a column of its own; in a terminal it is broken between words, or stands below a long `left`."""
+    start = f"{' ' * margin}{left:<{width}}" if len(left) < width else f"{' ' * margin}{left}  "
+    columns = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(start) + len(right) <= columns:
+        return [(start + right).rstrip()]
+    below = columns - len(start) < NARROWEST
+    indent = " " * (margin + 4 if below else len(start))
+    broken = textwrap.wrap(right, columns - len(indent), break_long_words=False, break_on_hyphens=False)
+    lines = [indent + line for line in broken]
+    return [start.rstrip(), *lines] if below else [start + broken[0], *lines[1:]]
