@@ -80,7 +80,7 @@ def celeba(root: str, cache: str, size: PositiveInt = 64, skip_broken: bool = Fa
     from gan_exp.data.folder import folder
 
     images = _bring(CelebA, "celeba", "celeba/img_align_celeba", root, split="all")
-    return folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken)
+    return folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken, range=(0, 255))
 
 
 def _packed(dataset: Any) -> PackedImages:
