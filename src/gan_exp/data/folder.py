@@ -20,6 +20,7 @@ from gan_exp.data.brightness import BYTES, LITTLE, Kind, Scale, checked, choose_
 from gan_exp.data.decode import BrokenImage, Fit, Head, Recipe, decode, read_extrema, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.places import expanded
 from gan_exp.ranges import PositiveFloat, PositiveInt
 from gan_exp.wrapping import say
 
@@ -53,10 +54,10 @@ def folder(
 
     Raises UserError where there are no images, or broken ones that `skip_broken` doesn't allow to pass over.
     """
-    place = Path(root).expanduser()
+    place = expanded(root, "dataset.root")
     wanted = _Wanted(size, fit, channels, None if range is None else checked(range))
     tree = _Tree(place, _find_images(place), skip_broken, max_megapixels)
-    packed = Path(cache).expanduser() / f"folder-{tree.key(wanted)}"
+    packed = expanded(cache, "dataset.cache", "GAN_EXP_CACHE") / f"folder-{tree.key(wanted)}"
     try:
         data = _open_whole(packed)
         if data is None:

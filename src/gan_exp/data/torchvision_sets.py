@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
+from gan_exp.places import expanded
 from gan_exp.ranges import PositiveInt
 from gan_exp.wrapping import say
 
@@ -96,7 +97,7 @@ def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **a
     """
     files = _bring(dataset, name, folder, root, inside, **arguments)
     try:
-        return dataset(Path(root).expanduser() / inside, download=False, **arguments)
+        return dataset(_place(root) / inside, download=False, **arguments)
     except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
         reason = _blame(dataset, files) or " ".join(str(error).split())
         raise UserError(
@@ -107,7 +108,7 @@ def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **a
 
 def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Path:
     """The place of the files, which are downloaded if nothing is there."""
-    place = Path(root).expanduser()
+    place = _place(root)
     if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -119,6 +120,10 @@ def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **
                 f"dataset.root={root}: can't write there ({error.strerror or error}); choose another folder"
             ) from error
     return place / folder
+
+
+def _place(root: str) -> Path:
+    return expanded(root, "dataset.root", "GAN_EXP_DATA")
 
 
 def _present(files: Path) -> bool:

@@ -13,12 +13,15 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features import build_features, usual_features
 from gan_exp.evaluation.judge import LOWER_IS_BETTER, METRICS, Judge, missing_for, tag
+from gan_exp.features.cnn import cache_folder
 
 SEED = 0  # every evaluation's samples come from the same latents: what changes between them is the generator
 
 
 def refuse_unmeasurable(config: Config, data: PackedImages) -> None:
-    """Raises UserError where evaluations in training could not tell `best_metric` of this data."""
+    """Raises UserError where evaluations in training could not be made, or not tell `best_metric`."""
+    if config.evaluate_every_steps and data.extent is None and usual_features(data) == "cnn":
+        cache_folder()
     possible = [score for metric in _metrics(data) for score in METRICS[metric]]
     if config.evaluate_every_steps and config.best_metric not in possible:
         raise UserError(

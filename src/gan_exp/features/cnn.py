@@ -17,6 +17,7 @@ from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
 from gan_exp.features.classifier import IMAGES, RECIPE, Classifier, accuracy, train_classifier
 from gan_exp.features.network import Embedding, FeatureNetwork
+from gan_exp.places import expanded
 from gan_exp.run_dir import write_atomically
 
 FORMAT = 1  # another number trains anew
@@ -68,11 +69,16 @@ def cnn_features(
     return FeatureNetwork("cnn", trained.digest, judge, device, knows_classes=True, about=about)
 
 
+def cache_folder() -> Path:
+    """Where trained networks are kept. Raises UserError where that would be in a home directory, and there is none."""
+    return expanded(os.environ.get("GAN_EXP_CACHE", CACHE), "GAN_EXP_CACHE")
+
+
 def _cached(
     data: PackedImages, held_out: PackedImages | None, device: torch.device, tell: Callable[[str], None], images: int
 ) -> Trained:
     """Of two processes that come at once, one trains and the other waits."""
-    place = Path(os.environ.get("GAN_EXP_CACHE", CACHE)).expanduser()
+    place = cache_folder()
     digests = (data.digest, None if held_out is None else held_out.digest)
     named = repr((FORMAT, digests, data.classes, images, RECIPE))
     path = place / f"cnn-{hashlib.blake2b(named.encode(), digest_size=12).hexdigest()}.safetensors"

@@ -12,6 +12,7 @@ from torch import Tensor
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.features.network import Embedding, FeatureNetwork
+from gan_exp.places import expanded
 from gan_exp.wrapping import say
 
 
@@ -48,7 +49,7 @@ def _bring_weights() -> Path:
 
     address = str(URL_INCEPTION_V3)
     name = address.rpartition("/")[2]
-    place = Path(torch.hub.get_dir()) / "checkpoints" / name
+    place = expanded(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / name
     if place.is_file():
         return place
     say(f"downloading {name} to {place.parent} (91 MB, once) ...")
