@@ -91,6 +91,7 @@ def to_and_fro(low: float, high: float) -> Value:
         ({"samples__distance": 0.9, "samples__change": 0.1, **FOOLED}, IDLE, "51% of the fakes, though"),
         ({"samples__distance": 0.9, "samples__duplicates": 0.9, **FOOLED}, IDLE, "51% of the fakes, though"),
         # near to the data in averaged pixels, but made of dots
+        ({"samples__duplicates": 0.9, "samples__texture": 1.7, **FOOLED}, COLLAPSE, "90% of the samples"),
         ({"samples__texture": 1.7, **FOOLED}, IDLE, "though structure of some size is 1.7 octaves off"),
         ({"discriminator__overfitting": 0.95}, "memorising", "above an unseen one 95% of the time"),
         ({"samples__copies": 0.8}, "memorising", "80% of the samples are half as far"),
@@ -155,6 +156,7 @@ def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
         ({"samples__variety": 0.2}, "at 20% of as many training images"),
         ({"samples__classes": lambda k: 0.5 if k < 10 else 0.3}, "30% of the classes"),
         ({"accuracy__real": 0.3, "accuracy__fake": 0.3}, "30% of the fakes, less often than by chance"),
+        ({"accuracy__real": 1.0, "accuracy__fake": 0.01}, "1% of the fakes, and sees no difference"),
     ],
 )
 def test_what_is_neither_trouble_nor_health_is_unclear(changes: dict[str, Any], missing: str) -> None:

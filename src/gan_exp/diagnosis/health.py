@@ -3,7 +3,7 @@
 from statistics import fmean
 
 from gan_exp.diagnosis.history import History
-from gan_exp.diagnosis.measures import in_words, lacking, rights
+from gan_exp.diagnosis.measures import BLIND, in_words, lacking, rights
 
 FIRST_STEP = 500  # before it the networks are hardly more than their first weights
 FIRST_GRIDS = 2  # with the one of step 0
@@ -26,6 +26,8 @@ def unhealthy(history: History) -> list[str]:
     found = lacking(history)
     if accuracies is None:
         found.append("nothing of D has been logged yet (log_every_steps)")
+    elif min(accuracies) <= BLIND:
+        found.append(f"{in_words(accuracies)}, and sees no difference")
     elif fmean(accuracies) < WORSE_THAN_CHANCE:
         found.append(f"{in_words(accuracies)}, less often than by chance")
     return found

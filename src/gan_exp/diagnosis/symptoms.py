@@ -66,7 +66,10 @@ def idle(history: History) -> Symptom | None:
     accuracies = rights(history, history.trend - 1)
     if not history.has_trend or accuracies is None or not measures.is_fooled(history):
         return None
-    bad = measures.lacking(history, ("distance", "texture"), excused=min(accuracies) > BLIND)
+    excused = min(accuracies) > BLIND
+    bad = measures.lacking(history, ("distance",), excused)
+    if not bad and not measures.lacking(history, ("spread", "variety", "classes", "duplicates"), excused):
+        bad = measures.lacking(history, ("texture",), excused)  # a collapse changes it too
     if not bad or swinging(history) is not None:
         return None  # or it learns, and is overtaken each time
     return Symptom(f"{in_words(accuracies)}, though {' and '.join(bad)}")
