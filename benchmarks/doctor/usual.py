@@ -20,12 +20,12 @@ def _healthy() -> list[Run]:
     return [
         run("plain"),
         run("plain, 1000 steps", "steps=1000"),
-        run("plain hinge", "loss=hinge"),
-        run("plain wgan_gp", *CRITIC, "steps=2000"),
+        run("plain hinge", "loss=hinge", "steps=2000"),
+        run("plain wgan_gp", *CRITIC, "steps=1000"),
         run("plain dcgan", "model=dcgan", "steps=2000"),
         run("plain dcgan, conditional", "model=dcgan", "conditional=true", "steps=2000"),
-        run("plain mnist", "dataset=mnist", "steps=2000"),
-        run("plain ring", "experiment=ring", "steps=4000"),
+        run("plain mnist", "dataset=mnist", "steps=1500"),
+        run("plain ring", "experiment=ring", "steps=2000"),
         run("photographs", *PHOTOGRAPHS, *NARROW, *FEW, "steps=2000"),
     ]
 
@@ -46,7 +46,7 @@ def _failing() -> list[Run]:
         run("D at 1e-8", IDLE, idle, f"{d}=1e-8", "steps=1500"),
         run("D at 1e-6", IDLE, idle, f"{d}=1e-6", "steps=1500"),
         run("D at 1e-8, dcgan", IDLE, idle, f"{d}=1e-8", "model=dcgan", "steps=1500"),
-        run("D at 1e-8, ring", IDLE, idle, f"{d}=1e-8", "experiment=ring", "steps=2000"),
+        run("D at 1e-8, ring", IDLE, idle, f"{d}=1e-8", "experiment=ring", "steps=1000"),
         run("both at 1e-9", (STUCK, IDLE), "no learning rate to speak of for either", "lr=1e-9", "steps=1500"),
         run(
             "SGD at Adam's rate",
@@ -60,8 +60,14 @@ def _failing() -> list[Run]:
         run("D at 0.05", (WINS, DIVERGED), fast, f"{d}=0.05", "steps=1500"),
         run("both at 0.05", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, "lr=0.05", "steps=1500"),
         run("both at 0.02, dcgan", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, "lr=0.02", "model=dcgan", "steps=1500"),
-        run("batches of 2", (COLLAPSE, SWINGS, WINS), "too few images a batch for BatchNorm", "batch_size=2"),
-        run("20 images", MEMORISING, few, "dataset.held_out=0.989", "steps=2500"),
+        run(
+            "batches of 2",
+            (COLLAPSE, SWINGS, WINS),
+            "too few images a batch for BatchNorm",
+            "batch_size=2",
+            "steps=3000",
+        ),
+        run("20 images", MEMORISING, few, "dataset.held_out=0.989", "steps=1500"),
         run("20 images, dcgan", MEMORISING, few, "dataset.held_out=0.989", "model=dcgan", "steps=1500"),
         run(
             "wgan without a bound",
@@ -78,7 +84,7 @@ def _failing() -> list[Run]:
             "loss=minimax",
             "n_critic=5",
             f"{d}=2e-3",
-            "steps=1500",
+            "steps=1000",
         ),
         run(
             "photographs, conditional",

@@ -83,6 +83,16 @@ def to_and_fro(low: float, high: float) -> Value:
             "G's gradients have shrunk to 1e-10",
         ),
         (
+            {
+                "samples__distance": 0.9,
+                "samples__change": 0.0,
+                "gradient_norm__generator": lambda k: 0.1 if k < 5 else 0.0,
+                **SURE,
+            },
+            WINS,
+            "shrunk to 0 of",
+        ),
+        (
             {"samples__distance": 0.9, "samples__change": 0.4, "accuracy__real": 0.55, "accuracy__fake": 0.0},
             IDLE,
             "D is right on 55% of the reals and 0% of the fakes, though samples are 0.90 spreads from the data",

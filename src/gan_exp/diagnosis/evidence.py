@@ -60,7 +60,7 @@ class SampleEvidence:
         samples/variety     how many references are nearest to one of them, 1 as of the data
         samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
         samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs (points:
-                            ten times nearer)
+                            ten times nearer); absent where the data has fewer images than there are samples
         samples/texture     by how many octaves structure of one size, beyond the mean image (of a class, if G is told
                             classes), is stronger or weaker than the data's, at the size where it is most: 0 as the
                             data, 1 twice or half; absent of points
@@ -76,9 +76,10 @@ class SampleEvidence:
             "spread": _spread(now) / self._spread,
             "distance": (nearest.median().item() - self._distance) / self._spread,
             "variety": len(places.unique()) / self._variety,
-            "duplicates": (among.min(dim=1).values < self._close).float().mean().item(),
             "copies": (nearest < self._distance / 2).float().mean().item(),
         }
+        if len(self._references) >= len(samples):
+            found["duplicates"] = (among.min(dim=1).values < self._close).float().mean().item()
         if self._classes is not None and self._even is not None:
             found["classes"] = _evenness(self._classes[places]) / self._even
         if len(self._texture):

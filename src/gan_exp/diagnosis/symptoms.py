@@ -34,7 +34,11 @@ def exploding(history: History) -> Symptom | None:
 
 
 def standing_still(history: History) -> Symptom | None:
-    if not _stuck(history) or measures.is_fooled(history) or (measures.is_sure(history) and _shrunk(history)):
+    if (
+        not _stuck(history)
+        or measures.is_fooled(history)
+        or (measures.is_sure(history) and _shrunk(history) is not None)
+    ):
         return None  # or G would learn if D taught it, or let it
     moved, away = history.sampled("change", history.trend - 1), history.sampled("distance", history.trend)
     first = history.grids[1]
@@ -85,7 +89,7 @@ def collapsed(history: History) -> Symptom | None:
     known = [score for score in scores if score is not None]
     covered = f"; of the data {min(known):.0%} is covered by the last evaluation" if known else ""
     spread, classes, repeated = (history.sampled(name, count) for name in ("spread", "classes", "duplicates"))
-    if min(repeated[-2:]) > REPEATED:
+    if repeated and min(repeated[-2:]) > REPEATED:
         return Symptom(f"{repeated[-1]:.0%} of the samples have a near-duplicate among the others{covered}")
     if max(spread) < ALIKE:
         return Symptom(f"samples differ from one another by {spread[-1]:.0%} of what the data's images do{covered}")
@@ -99,7 +103,7 @@ def collapsed(history: History) -> Symptom | None:
 def _recovering(history: History) -> bool:
     """As the first images of a convolutional G do: they are all the same, and then less and less so."""
     spread, repeated = measures.spread(history, history.trend), history.sampled("duplicates", history.trend)
-    return measures.rise(spread) > RECOVERING or measures.rise(repeated) < -3 * RECOVERING
+    return measures.rise(spread) > RECOVERING or (repeated != [] and measures.rise(repeated) < -3 * RECOVERING)
 
 
 def memorised(history: History) -> Symptom | None:
