@@ -10,8 +10,10 @@ from builders import assert_same
 from games import Game
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cuda_graphs import WARM_UPS, CapturedPlayer
+from gan_exp.data.packed import Batches, PackedImages, Sampling
 from gan_exp.run_dir import RunDir
 from gan_exp.state import gradient_norm
+from gan_exp.streams import Streams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: nothing else has its graphs")
 
@@ -38,6 +40,19 @@ def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state:
 def torch_as_it_was() -> Any:
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "with_replacement"])
+def test_batches_and_latents_are_those_of_a_cpu(sampling: Sampling) -> None:
+    """Wherever the data lies."""
+    images = torch.arange(100).byte().view(100, 1, 1, 1)
+    for number in range(20):
+        here, there = (
+            Batches(PackedImages(images.to(where)), 16, sampling, 0).draw(number) for where in ("cpu", "cuda")
+        )
+        assert there.images.device.type == "cuda" and torch.equal(here.images, there.images.cpu())
+        latents = Streams(0, "cuda").latents(number, "generator", 16, 8)
+        assert torch.equal(latents.cpu(), Streams(0).latents(number, "generator", 16, 8))
 
 
 @pytest.mark.parametrize("overrides", RECIPES, ids="-".join)

@@ -15,6 +15,7 @@ from gan_exp.build import build_data, build_state
 from gan_exp.cuda_graphs import WARM_UPS, CapturedPlayer, unfit
 from gan_exp.cuda_recorder import CaptureFailed
 from gan_exp.monitor import gradient_norms
+from gan_exp.penalties import WGANGP, Critique, Draw
 from gan_exp.state import TrainingState, gradient_norm
 from tape import TapeRecorder
 
@@ -105,6 +106,26 @@ def test_a_captured_game_is_the_plain_one_to_the_last_bit(
     for network in ("generator", "discriminator"):
         norms = [gradient_norm(getattr(game.state, network).parameters()) for game in (plain, captured)]
         assert norms[0] == norms[1]
+
+
+@pytest.mark.parametrize("augment", ["augment=diffaugment", "instance_noise=0.1"])
+def test_a_penalty_that_draws_calls_d_and_draws_again(
+    augment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D draws for its own augmentation in between; the numbers of both are the same in a graph."""
+    original = WGANGP.__call__
+
+    def drawing(self: WGANGP, critique: Critique, draw: Draw) -> Tensor:
+        generator = draw("own")
+        before = torch.rand((), generator=generator)
+        value = original(self, critique, draw)
+        return value * before + torch.rand(value.shape, generator=generator) * critique.critic(critique.real_images)
+
+    monkeypatch.setattr(WGANGP, "__call__", drawing)
+    overrides = ("mlp", augment, "loss=hinge", "penalty=wgan_gp", EXACT_LR)
+    plain, captured = (game.play(10) for game in play_both(overrides, tmp_path))
+    assert captured.recorder.replays == 10 - WARM_UPS
+    assert_same(captured.outcome, plain.outcome)
 
 
 @pytest.mark.parametrize(

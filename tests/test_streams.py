@@ -41,6 +41,21 @@ def test_latents_are_standard_normal() -> None:
     assert abs((latents[:-64] * latents[64:]).mean()) < 0.01
 
 
+def test_each_request_has_a_generator_of_its_own() -> None:
+    """What draws, lets others draw, and draws on gets no numbers twice, and disturbs nobody."""
+    streams = Streams(0)
+    expected = torch.rand(6, generator=Streams(0).at(3, "penalty"))
+    mine = streams.at(3, "penalty")
+    first = torch.rand(4, generator=mine)
+    torch.rand(5, generator=streams.at(3, "augment"))
+    streams.latents(3, "generator", 2, 2)
+    assert torch.equal(torch.cat([first, torch.rand(2, generator=mine)]), expected)
+
+
+def test_latents_are_drawn_on_the_cpu_for_any_device() -> None:
+    assert Streams(0, "meta").latents(3, "generator", 2, 4).device.type == "meta"  # which draws nothing itself
+
+
 def test_the_global_random_numbers_are_left_alone() -> None:
     before = torch.get_rng_state()
     Streams(3).latents(4, "generator", 2, 2)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -90,6 +91,23 @@ def test_with_replacement_is_uniform_and_independent() -> None:
     ):
         joint = torch.bincount(torch.tensor([40 * first + second for first, second in pairs]), minlength=1600)
         assert stats.chisquare(joint).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "with_replacement"])
+def test_the_order_does_not_depend_on_where_the_data_lies(sampling: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data goes to the GPU where it fits at that moment; its batches must be those that it would have here."""
+    drawn: list[list[int]] = []
+    original = Tensor.to
+
+    def noted(self: Tensor, *where: Any) -> Tensor:
+        drawn.append(self.tolist())
+        return original(self, *where)
+
+    elsewhere = numbered(20).to(torch.device("meta"))  # a device that has no numbers at all
+    monkeypatch.setattr(Tensor, "to", noted)
+    assert Batches(elsewhere, 7, sampling, 5).draw(0).images.device.type == "meta"
+    monkeypatch.undo()
+    assert drawn[0][:7] == which(Batches(numbered(20), 7, sampling, 5).draw(0).images)
 
 
 def test_data_without_labels() -> None:

@@ -155,6 +155,7 @@ def to_uint8(images: Tensor) -> Tensor:
 class Batches:
     """The batches of a run: number k is a function of (seed, k), whatever was drawn before.
 
+    Which images they hold is drawn on the CPU, wherever the data lies: that depends on the memory free at the start.
     `with_replacement` draws each image uniformly on its own; `shuffled` cuts one endless row of shuffled epochs into
     batches of equal size, so that a batch may end one epoch and begin the next.
     """
@@ -162,7 +163,7 @@ class Batches:
     def __init__(self, data: PackedImages, batch_size: int, sampling: Sampling, seed: int) -> None:
         self.data = data
         self.batch_size = batch_size
-        self._streams = Streams(seed, data.images.device)
+        self._streams = Streams(seed)
         self._indices = self._shuffled if sampling == "shuffled" else self._with_replacement
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
@@ -174,7 +175,7 @@ class Batches:
     def _with_replacement(self, number: int) -> Tensor:
         generator = self._streams.at(number, "batch")
         count = len(self.data.images)
-        return torch.randint(count, (self.batch_size,), generator=generator, device=self._streams.device)
+        return torch.randint(count, (self.batch_size,), generator=generator).to(self.data.images.device)
 
     def _shuffled(self, number: int) -> Tensor:
         count = len(self.data.images)
@@ -187,4 +188,4 @@ class Batches:
 
     def _draw_epoch(self, epoch: int) -> Tensor:
         count = len(self.data.images)
-        return torch.randperm(count, generator=self._streams.at(epoch, "epoch"), device=self._streams.device)
+        return torch.randperm(count, generator=self._streams.at(epoch, "epoch")).to(self.data.images.device)
