@@ -68,6 +68,23 @@ def test_buffers_are_copied() -> None:
     assert state.generator_ema.running_mean[0] == 7  # a copy, not the same memory
 
 
+def test_what_was_built_frozen_stays_so() -> None:
+    """A pretrained backbone in D: neither trained, thawed nor clipped."""
+    discriminator = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    discriminator[0].requires_grad_(False)
+    backbone = copy.deepcopy(discriminator[0].weight)
+    generator = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD([*generator.parameters(), *discriminator[1].parameters()], lr=0.1)
+    state = TrainingState(generator, discriminator, generator, optimizer, optimizer, weight_clip=1e-3)
+    state.freeze_discriminator(True)
+    assert not any(parameter.requires_grad for parameter in discriminator.parameters())
+    state.freeze_discriminator(False)
+    assert [parameter.requires_grad for parameter in discriminator.parameters()] == [False, False, True, True]
+    state.clip_weights()
+    assert discriminator[1].weight.abs().max() <= 1e-3
+    assert torch.equal(discriminator[0].weight, backbone)
+
+
 def test_without_a_half_life_there_is_no_second_generator() -> None:
     state = build_state(small_config("mlp", "ema_halflife_kimg=0"), SPEC, CPU)
     assert state.generator_ema is state.generator and not state.averages

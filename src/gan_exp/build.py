@@ -156,7 +156,8 @@ def _build_optimizer(config: Config, path: str, network: nn.Module, device: torc
     target = resolve_target(path, node["_target_"])
     can_fuse = "fused" in inspect.signature(target).parameters and device.type in ("cpu", "cuda")
     fused = {"fused": True} if can_fuse and "fused" not in node and "foreach" not in node else {}
-    return cast(torch.optim.Optimizer, build(config, path, params=network.parameters(), **fused))
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return cast(torch.optim.Optimizer, build(config, path, params=trainable, **fused))
 
 
 def build_rules(config: Config) -> Rules:

@@ -26,9 +26,13 @@ class TrainingState:
     images_seen: int = 0  # real images shown to the discriminator
 
     def __post_init__(self) -> None:
-        self.generator_parameters = list(self.generator.parameters())
-        self.discriminator_parameters = list(self.discriminator.parameters())
-        self._ema_parameters = list(self.generator_ema.parameters())
+        # Parameters that were built frozen, such as a pretrained backbone's, stay as they are.
+        self.generator_parameters, self.discriminator_parameters = (
+            [parameter for parameter in network.parameters() if parameter.requires_grad]
+            for network in (self.generator, self.discriminator)
+        )
+        both = zip(self.generator_ema.parameters(), self.generator.parameters(), strict=True)
+        self._ema_parameters = [average for average, current in both if current.requires_grad]
         self._ema_buffers = list(self.generator_ema.buffers())
         self._generator_buffers = list(self.generator.buffers())
 
