@@ -7,10 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_exp.capturable import OnDevice
+from gan_exp.capturable import OnDevice, unfit
 from gan_exp.optimizers import KerasAdam
 
 CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("option", ["amsgrad", "maximize", "differentiable"])
+def test_what_the_update_that_is_written_out_does_not_know_is_refused(option: str) -> None:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.ones(2))], **{option: True})
+    assert unfit(optimizer, beta2_scheduled=False) is None  # torch's own form knows it
+    assert unfit(optimizer, beta2_scheduled=True) == f"{option} has no form with a scheduled beta2 on the GPU"
 
 
 def gradients() -> list[Tensor]:

@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_exp.optimizers import KerasAdam
+from gan_exp.optimizers import BOOKKEEPING, KerasAdam
 
+# Of a group of Adam's parameters, what the update that is written out here computes with or needs not know.
+DERIVED_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "decoupled_weight_decay"}
+DERIVED_OPTIONS |= {"foreach", "fused", "capturable"}
 CAPTURABLE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)  # in torch's own form, with `capturable`
 
 
@@ -26,8 +29,9 @@ def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None
         if kind is not KerasAdam and kind not in CAPTURABLE:
             what = "an SGD that is not fused" if kind is torch.optim.SGD else kind.__name__
             return f"{what} reads numbers back from the GPU"
-        if group.get("amsgrad") and beta2_scheduled:
-            return "amsgrad has no form with a scheduled beta2 on the GPU"
+        others = [key for key, value in group.items() if value and key not in DERIVED_OPTIONS | BOOKKEEPING]
+        if others and (kind is KerasAdam or (beta2_scheduled and "betas" in group)):
+            return f"{others[0]} has no form with a scheduled beta2 on the GPU"
     return None
 
 

@@ -40,6 +40,11 @@ class KerasAdam(torch.optim.Adam):
             group["eps"] = group["keras_eps"] / math.sqrt(1.0 - group["betas"][1] ** group["updates"])
 
 
+# Of a group of Adam's parameters. What else is set there has another formula, or one that isn't known here.
+QUICK_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "maximize", "fused"}
+BOOKKEEPING = {"keras_eps", "updates", "initial_lr", "initial_betas"}  # of ours
+
+
 def quick_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     """`optimizer.step`, which for a fused Adam looks nothing up that stays the same: parameters, gradients, moments.
 
@@ -48,7 +53,12 @@ def quick_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     if type(optimizer) not in (torch.optim.Adam, KerasAdam) or len(optimizer.param_groups) != 1:
         return optimizer.step
     (group,) = optimizer.param_groups
-    if not group["fused"] or group["amsgrad"] or group["capturable"] or isinstance(group["lr"], Tensor):
+    others = [value for key, value in group.items() if key not in QUICK_OPTIONS | BOOKKEEPING]
+    if (
+        not group["fused"]
+        or any(others)
+        or any(isinstance(number, Tensor) for number in (group["lr"], *group["betas"]))
+    ):
         return optimizer.step
     return _FusedAdam(optimizer)
 
