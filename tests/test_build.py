@@ -1,10 +1,13 @@
 """From a configuration to networks and optimizers, and the games that make no sense."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from builders import SMALL, small_config
+from gan_exp import build
 from gan_exp.augment import ADA
 from gan_exp.build import (
     build_data,
@@ -14,10 +17,11 @@ from gan_exp.build import (
     build_rules,
     build_state,
 )
-from gan_exp.config import check
+from gan_exp.config import Config, check
 from gan_exp.data.packed import Batch, DataSpec, PackedImages
 from gan_exp.errors import UserError
-from gan_exp.step import discriminator_step
+from gan_exp.fast_path import choose_player
+from gan_exp.step import Turn, discriminator_step
 
 SPEC = DataSpec((1, 8, 8), num_classes=10)
 CPU = torch.device("cpu")
@@ -84,6 +88,37 @@ def test_betas_are_scaled_from_their_start_and_stay_below_1() -> None:
     state = build_state(small_config("mlp", "optimizer=sgd"), SPEC, CPU)  # which has none
     state.scale_optimizers(0.5, 2.0)
     assert "betas" not in state.generator_optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backbone that was built frozen is not moved by weight decay either, nor by the steps of the other network."""
+    original = getattr(build, f"build_{network}")
+
+    def partly_frozen(config: Config, spec: DataSpec) -> nn.Module:
+        made: nn.Module = original(config, spec)
+        next(made.children()).requires_grad_(False)
+        made.layers[0].requires_grad_(False)  # type: ignore[operator, index, union-attr]
+        return made
+
+    monkeypatch.setattr(build, f"build_{network}", partly_frozen)
+    config = small_config("mlp", "optimizer=adamw", "ema_halflife_kimg=0.05", "fast_path=auto")
+    state, rules = build_state(config, SPEC, CPU), build_rules(config)
+    player, line = choose_player(config, state, rules, CPU, pytest.fail)
+    assert "is frozen in part" in line
+    before = copy.deepcopy(dict(getattr(state, network).state_dict()))
+    frozen = [name for name, parameter in getattr(state, network).named_parameters() if not parameter.requires_grad]
+    for _ in range(3):
+        turn = Turn(torch.randn(16, 8), Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), None))
+        player([turn], turn)
+        state.update_ema(50, 16)
+    after = dict(getattr(state, network).named_parameters())
+    assert [name for name, parameter in after.items() if not parameter.requires_grad] == frozen
+    for name, parameter in after.items():
+        assert torch.equal(parameter, before[name]) == (name in frozen), name
+    assert torch.equal(
+        dict(state.generator_ema.named_parameters())["layers.0.weight"], state.generator.layers[0].weight
+    ) == (network == "generator")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gan_exp.chain import Batching, Chain
+from gan_exp.chain import Batching
+from gan_exp.chain_check import chains_of
 from gan_exp.data.packed import normalise
 from gan_exp.losses import Minimax, NonSaturating
 from gan_exp.optimizers import quick_step
@@ -32,7 +33,7 @@ class DerivedPlayer:
         if reason := _unfit(state, rules):
             raise ValueError(reason)
         self._state, self._rules = state, rules
-        self._generator, self._discriminator = _chain(state.generator), _chain(state.discriminator)
+        self._generator, self._discriminator = chains_of(state.generator, state.discriminator)
         if self._discriminator.normalises:
             raise ValueError("a discriminator with BatchNorm sees reals and fakes apart")
         self._terms = _terms(rules.loss)
@@ -136,10 +137,3 @@ def _unfit(state: TrainingState, rules: Rules) -> str | None:
     if rules.pac > 1:
         return "the discriminator sees several images at once"
     return None
-
-
-def _chain(network: nn.Module) -> Chain:
-    layers = getattr(network, "chain", None)
-    if layers is None:
-        raise ValueError(f"{type(network).__name__} is no chain of plain layers")
-    return Chain(layers())
