@@ -43,6 +43,13 @@ def test_the_articles_generator_as_keras_prints_it() -> None:
     ]
 
 
+def test_what_is_frozen_is_not_counted_as_trained() -> None:
+    discriminator = MLPDiscriminator((1, 28, 28))
+    discriminator.layers[0].requires_grad_(False)
+    *_, total, trained = rows(network_table("discriminator", discriminator, torch.zeros(1, 1, 28, 28)))
+    assert (total, trained) == (["all", "533,505"], ["of these trained", "131,585"])
+
+
 def test_the_articles_discriminator_as_keras_prints_it() -> None:
     _, _, *found = rows(network_table("discriminator", MLPDiscriminator((1, 28, 28)), torch.zeros(1, 1, 28, 28)))
     assert found == [

@@ -39,7 +39,8 @@ def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
     for kind, shape, parameters in rows:
         table.add_row(kind, shape, f"{parameters:,}" if parameters else "")
     table.add_row("[bold]all", "", f"[bold]{_count(copied):,}")
-    if (trained := sum(parameter.numel() for parameter in copied.parameters())) != _count(copied):
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    if trained != _count(copied):
         table.add_row("of these trained", "", f"{trained:,}")
     return table
 
