@@ -1,5 +1,5 @@
 # Set-up and the main jobs. Python 3.11 or newer and make are all that must be there.
-.PHONY: help train test test-crash test-fuzz lint format bench bench-docs bench-quality bench-doctor dashboard clean
+.PHONY: help train test test-quick test-crash test-fuzz lint format bench bench-docs bench-quality bench-doctor dashboard clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -10,6 +10,7 @@ ARGS   ?=
 help:  ## what there is to make
 	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
 	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
+	@echo "make test-quick  the same without what trains for seconds or starts processes: under a minute, for daily work"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make test-fuzz   10,000 odd command lines and YAML files: each done, or refused in a sentence (some minutes)"
 	@echo "make lint        formatting, lint rules and types"
@@ -26,6 +27,9 @@ train: $(VENV)/installed  ## the main job
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+
+test-quick: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not crash_long" --durations 5 $(ARGS)
 
 test-crash: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash $(ARGS)

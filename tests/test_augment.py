@@ -92,6 +92,7 @@ def smooth(augmentation: Augment) -> Callable[[Tensor], Tensor]:
     return lambda value: augmentation(value, random(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     "augmentation", [DiffAugment(), ADA(start_p=1.0), ADA(start_p=0.5)], ids=["diffaugment", "ada", "ada half"]

@@ -16,6 +16,8 @@ from gan_exp.cuda_graphs import CapturedPlayer
 from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.step import StepReport, Turn
 
+pytestmark = pytest.mark.slow
+
 META = torch.device("meta")  # in the GPU's place: reading a number back from there raises an error
 FUSED = tuple(f"+optimizer.{network}.fused=true" for network in ("generator", "discriminator"))
 SPEC = DataSpec((3, 8, 8), num_classes=10)

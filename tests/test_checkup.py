@@ -15,6 +15,8 @@ from gan_exp.cli import main
 from gan_exp.commands.doctor import examine
 from gan_exp.run_dir import RunDir
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TAGS = {f"samples/{name}" for name in ("spread", "distance", "variety", "duplicates", "copies", "classes")}
 OF_IMAGES = {"samples/texture"}

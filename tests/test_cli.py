@@ -170,6 +170,7 @@ def test_ctrl_c_before_the_first_step(
     assert list(Path("outputs").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in_tmp: Path, tiny: list[str]) -> None:
     endless = [f"{key}=1000000" for key in ("steps", "sample_every_steps", "checkpoint_every_steps")]

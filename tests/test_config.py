@@ -101,6 +101,7 @@ def narrow(group: str, option: str) -> list[str]:
     return [*words, *NARROW[chosen]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_takes_three_steps(
     group: str, option: str, made_data: Path, tiny: list[str], in_tmp: Path, capsys: pytest.CaptureFixture[str]

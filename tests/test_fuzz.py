@@ -20,6 +20,8 @@ from gan_exp.catalog import groups, known_keys
 from gan_exp.cli import main
 from gan_exp.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 TIMES = float(os.environ.get("GAN_EXP_FUZZ", "1"))
 SPARE_MEMORY = 3 << 30  # what a wild value may ask for; more is refused as on a machine that has no more
 

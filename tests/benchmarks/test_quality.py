@@ -11,6 +11,8 @@ from benchmarks.quality.report import course, extremes, mean_and_spread, table
 from benchmarks.quality.runs import RunFailed, digest, load_config, measured
 from benchmarks.tables import as_markdown, write_section
 
+pytestmark = pytest.mark.slow
+
 RING = CONTESTS[0]
 TINY = Experiment("ring", "ring", ("experiment=ring", "model.generator.widths=[8]", "model.discriminator.widths=[8]",
                                    "dataset.count=500", "sample_every_steps=100", "steps=3", "evaluate_every_steps=2",

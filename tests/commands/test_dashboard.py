@@ -18,6 +18,8 @@ from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
+pytestmark = pytest.mark.slow
+
 
 def fetch(address: str, question: bytes | None = None) -> bytes:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -103,6 +103,7 @@ def test_neighbour_grid() -> None:
     assert first_row[:4] == [1, 105, 2, 102] and first_row[4] == 0
 
 
+@pytest.mark.slow
 def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the published protocol: 2,500 points."""
     assert main(["train", *QUICK, *WIDTHS, "dataset=ring", "dataset.count=3000", "model=points"]) == 0
@@ -115,6 +116,7 @@ def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "modes found" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_stacked_mnist(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Digit triples by the classifier of single digits."""
     place(mnist_files(), in_tmp / "data" / "MNIST" / "raw")

@@ -12,6 +12,8 @@ from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 from gan_exp.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["steps=4", "log_every_steps=1", "checkpoint_every_steps=3", "batch_size=4", "display=plain", "seed=1,2,3"]
 SMALL = ["model.generator.widths=[8]", "model.discriminator.widths=[8]"]
 

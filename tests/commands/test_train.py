@@ -57,6 +57,7 @@ def test_a_run_and_where_it_goes(in_tmp: Path, tiny: list[str], capsys: pytest.C
     assert str(run) in printed
 
 
+@pytest.mark.slow
 def test_two_runs_in_the_same_second(in_tmp: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     class Noon(datetime):
         @classmethod
@@ -157,6 +158,7 @@ def test_hydras_own_words(words: list[str], in_tmp: Path, capsys: pytest.Capture
     assert list(in_tmp.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_sweep(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *tiny, "-m", "lr=1e-4,2e-4"]) == 0
     first, second = runs_below("outputs")
@@ -167,6 +169,7 @@ def test_sweep(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
     assert "sweep: 2 of 2 runs finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lr", "code", "fault"), [("-1", 2, "lr=-1: must be greater than 0"), ("1e30", 1, "diverged")])
 def test_a_failing_run_does_not_stop_the_sweep(
     lr: str, code: int, fault: str, in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
@@ -206,6 +209,7 @@ def test_an_experiment_that_forgot_its_package(in_tmp: Path, capsys: pytest.Capt
     assert "# @package _global_" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own(in_tmp: Path, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("networks_of_mine.py").write_text(MODEL)
     Path("mine/model").mkdir(parents=True)
@@ -250,6 +254,7 @@ def test_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
     assert RunDir("third").read_config() == RunDir("first").read_config()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(in_tmp: Path, tiny: list[str]) -> None:
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert main(["train", *tiny, f"seed={seed}", f"hydra.run.dir={folder}"]) == 0

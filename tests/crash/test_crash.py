@@ -4,9 +4,13 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from crash.disk import Disk, Node
 from crash.processes import ended, explore, start, wait_for, words_for
 from gan_exp.run_dir import RunDir
+
+pytestmark = pytest.mark.slow
 
 
 def test_some_of_the_instants(tmp_path: Path) -> None:

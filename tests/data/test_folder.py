@@ -614,6 +614,7 @@ def go(process: "subprocess.Popen[str]") -> None:
     process.stdin.flush()
 
 
+@pytest.mark.slow
 def test_a_killed_packing_leaves_nothing_that_looks_whole(images: Path, load: Load, tmp_path: Path) -> None:
     for number, name in enumerate("abc"):
         draw(images / f"{name}.png", number)
@@ -629,6 +630,7 @@ def test_a_killed_packing_leaves_nothing_that_looks_whole(images: Path, load: Lo
     assert [path.suffix for path in packings(tmp_path)] == [""]
 
 
+@pytest.mark.slow
 def test_two_at_once_pack_once(images: Path, tmp_path: Path) -> None:
     for number in range(4):
         draw(images / f"{number}.png", number)
@@ -675,6 +677,7 @@ def test_a_whole_cache_need_not_be_writable(images: Path, load: Load, monkeypatc
     assert pixels(load()) == [[3]]
 
 
+@pytest.mark.slow
 def test_packed_images_are_mapped_into_memory(images: Path, tmp_path: Path) -> None:
     """Of 4,000 images of 96x96 in colour (110 MB), a process that draws batches holds only what it has touched."""
     noise(images / "0.png")

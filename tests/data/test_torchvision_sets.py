@@ -293,6 +293,7 @@ def test_download_leaves_the_users_files_alone(mirror: Mirror, tmp_path: Path) -
     assert notes.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_killed_download_leaves_nothing_that_looks_whole(mirror: Mirror, tmp_path: Path) -> None:
     mirror.held = "train-labels-idx1-ubyte.gz"  # the second file: the first one is there already
     child = (

@@ -16,6 +16,8 @@ from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.evaluation.judge import Judge
 from gan_exp.run_dir import RunDir
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "batch_size=4",
     "lr=0.01",

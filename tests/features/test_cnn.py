@@ -72,6 +72,7 @@ def test_a_damaged_file_is_trained_anew(damage: str, cached: Path) -> None:
     assert len(told) == 2 and again.digest == first.digest and path.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_two_at_once(cached: Path) -> None:
     """One trains, the other waits for it; both have the same."""
     code = (

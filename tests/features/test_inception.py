@@ -15,6 +15,8 @@ from gan_exp.errors import UserError
 from gan_exp.features.inception import inception_features
 from gan_exp.metrics.distances import class_score, frechet_distance, kernel_distance
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 RGB = DataSpec((3, 32, 32))
 NAME = theirs.URL_INCEPTION_V3.rpartition("/")[2]

@@ -32,6 +32,7 @@ def whitened(samples: torch.Tensor) -> torch.Tensor:
     return samples @ torch.linalg.inv(torch.linalg.cholesky(samples.T.cov().contiguous())).T
 
 
+@pytest.mark.slow
 def test_identical_and_permuted_sets() -> None:
     features = normal(1200)
     permuted = features[torch.randperm(1200, generator=torch.Generator().manual_seed(1))]
@@ -43,6 +44,7 @@ def test_identical_and_permuted_sets() -> None:
     assert frechet_distance(features, moved) == pytest.approx(frechet_distance(permuted, moved), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_distances_grow_with_the_difference() -> None:
     real = normal(1500)
     fids = [frechet_distance(real, normal(1500, mean=mean, seed=1)) for mean in (0, 0.2, 0.5)]

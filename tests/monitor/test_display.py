@@ -230,6 +230,7 @@ def test_a_closed_terminal_ends_nothing(mode: str, tmp_path: Path, monkeypatch: 
     assert "step 200/200" in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_reader_that_went_away_ends_nothing(tmp_path: Path) -> None:
     """`gan-exp train | head -1`: rich alone would end the process."""
     code = (

@@ -11,6 +11,7 @@ from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_names import OUTPUTS, find
 from gan_exp.signals import raising_interrupted
+from gan_exp.wrapping import say
 
 EVENTS = "events.out.tfevents."
 DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that runs lie in
@@ -47,9 +48,9 @@ def run(arguments: list[str]) -> int:
     except (program.TensorBoardServerException, OSError, OverflowError) as error:
         asked = " ".join(["--host", options.host, *port])
         raise UserError(f"{asked}: can't be used ({str(error).splitlines()[0]}); try another") from error
-    print(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)", flush=True)
+    say(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)")
     if not find_runs(directory):
-        print(f"no runs found below {directory} yet: one that begins there will appear", flush=True)
+        say(f"no runs found below {directory} yet: one that begins there will appear")
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
     with raising_interrupted():
         server.join()
