@@ -111,13 +111,13 @@ class RunDir:
     def forget_beginning(self) -> None:
         """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
         self.metrics.unlink(missing_ok=True)
-        for path in self.tensorboard.glob("*"):
+        for path in self.tensorboard.glob("events.out.tfevents.*"):
             path.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """What a killed process had not finished writing."""
         for folder in (self.path, self.samples, self.checkpoints):
-            for path in folder.glob(f".*{PARTIAL}"):
+            for path in folder.glob(f".*-[0-9a-f]*{PARTIAL}"):
                 path.unlink(missing_ok=True)
 
     def read_config(self) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class RunDir:
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:
     for path in sorted(folder.glob(f"step-*.{ending}")):
         number = path.stem.removeprefix("step-")
-        if number.isdecimal():
+        if number.isdecimal() and number == f"{int(number):08d}":  # another's step-7.pt is nobody's to remove
             yield int(number), path
 
 

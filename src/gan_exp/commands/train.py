@@ -3,12 +3,12 @@
 import os
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import value_behind
+from gan_exp.commands.directories import NewDirectories, given_places
 from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
 from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
@@ -127,9 +127,10 @@ def _run_again(path: str, overrides: list[str]) -> int:
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
+    new = NewDirectories([str(expanded(place, "hydra.run.dir")) for place in places])
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
     directory = str(expanded(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
-    with _removing_if_empty(directory):
+    with new.removed_if_unused(directory, made=not places):
         start_run(config, directory)
     return 0
 
@@ -142,6 +143,7 @@ def run_hydra(words: list[str]) -> int:
 
     from gan_exp.hydra_guard import guard_hydra
 
+    new = NewDirectories(given_places(words))
     made = register_resolvers()
     guard_python_3_14()
     guard_hydra()
@@ -168,8 +170,7 @@ def run_hydra(words: list[str]) -> int:
         raise cannot_write(Path(error.filename), error) from error
     finally:
         sys.argv = before
-        for directory in made:
-            _remove_if_idle(Path(directory))
+        new.remove_unused(made)
     outcomes.tell()
     return max(outcomes.codes, default=0)
 
@@ -205,44 +206,15 @@ def _train(config: Any, directory: str, in_sweep: bool) -> None:
     """Resolve, check, train."""
     from omegaconf import OmegaConf
 
-    with _removing_if_empty(directory):
-        plain = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(plain, dict)
-        if "experiment" in plain:
-            raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
-        checked = check({str(key): value for key, value in plain.items()})
-        run = RunDir(directory)
-        if RESUMING in os.environ and run.config.exists():
-            return go_on(checked, run)
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    if "experiment" in plain:
+        raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
+    checked = check({str(key): value for key, value in plain.items()})
+    run = RunDir(directory)
+    if RESUMING in os.environ and run.config.exists():
+        return go_on(checked, run)
 
-        from gan_exp.session import start_run
+    from gan_exp.session import start_run
 
-        return start_run(checked, directory, in_sweep)
-
-
-class _removing_if_empty:  # noqa: N801  (reads as a phrase where it is used)
-    """Bad input must leave nothing behind: Hydra makes the directory before anyone has looked at the values."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = Path(directory)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            _remove_if_empty(self.directory)
-
-
-def _remove_if_idle(directory: Path) -> None:
-    """A sweep none of whose runs began leaves Hydra's record of it alone in its directory."""
-    with suppress(OSError):
-        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
-            (directory / "multirun.yaml").unlink()
-        _remove_if_empty(directory)
-
-
-def _remove_if_empty(directory: Path) -> None:
-    """The directory and the day's above it, where nothing else lies in them."""
-    with suppress(OSError):
-        directory.rmdir()
-        directory.parent.rmdir()
+    return start_run(checked, directory, in_sweep)

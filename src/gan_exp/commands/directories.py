@@ -1,0 +1,71 @@
+"""Directories that a command makes for its runs and puts nothing into: bad input leaves nothing behind.
+
+What was there before is not touched, be it empty; nor is anything of which that isn't known.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gan_exp.run_names import OUTPUTS, SWEEP_FILE
+
+
+class NewDirectories:
+    """Made before Hydra makes any: it remembers what is there in outputs/ and at the `given` places."""
+
+    def __init__(self, given: Iterable[str] = ()) -> None:
+        self._given = [Path(place).absolute() for place in given]
+        self._listed = {OUTPUTS.absolute(), *self._given}
+        self._seen = {path for place in self._listed for path in (place, *place.parents)}
+        self._there = {path for path in self._seen if path.exists()}
+        for place in self._listed:
+            with suppress(OSError):
+                self._there |= set(place.iterdir())
+
+    @contextmanager
+    def removed_if_unused(self, directory: str, made: bool = False) -> Iterator[None]:
+        """`directory` goes where this ends with an exception; `made` says that the command has made it."""
+        try:
+            yield
+        except BaseException:
+            self._remove(Path(directory).absolute(), made)
+            raise
+
+    def remove_unused(self, made: Iterable[str]) -> None:
+        """Those at the given places and the ones that were `made`; of sweeps also what Hydra made and wrote there."""
+        for place, ours in [*((Path(place).absolute(), True) for place in made), *((p, False) for p in self._given)]:
+            with suppress(OSError):
+                if (place / SWEEP_FILE).exists():
+                    for path in place.iterdir():
+                        if path.is_dir() and (ours or self._is_new(path)):
+                            self._remove(path, made=True)
+                if (ours or self._is_new(place)) and [path.name for path in place.iterdir()] == [SWEEP_FILE]:
+                    (place / SWEEP_FILE).unlink()
+            self._remove(place, ours)
+
+    def _remove(self, path: Path, made: bool) -> None:
+        """And those above it that are new, as far as they are empty."""
+        with suppress(OSError):
+            while made or self._is_new(path):
+                path.rmdir()
+                path, made = path.parent, False
+
+    def _is_new(self, path: Path) -> bool:
+        if path in self._there or path == path.parent:
+            return False
+        return path in self._seen or path.parent in self._listed or self._is_new(path.parent)
+
+
+def given_places(words: Iterable[str]) -> list[str]:
+    """Where `words` say that runs shall lie, as far as that is known before Hydra composes the configuration."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    found = []
+    for word in words:
+        if word.startswith(("hydra.run.dir=", "hydra.sweep.dir=")):
+            with suppress(HydraException):
+                value = OverridesParser.create().parse_override(word).value()
+                if isinstance(value, str) and value and "${" not in value:
+                    found.append(value)
+    return found
