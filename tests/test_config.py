@@ -311,7 +311,7 @@ TYPES = [
     ("augment=pipeline augment.p=1.5", "augment.p=1.5: must be less than or equal to 1"),
     ("augment=ada +augment.boundary=1", "augment.boundary: unknown key"),
     ("augment=ada augment.start_p=1.5", "augment.start_p=1.5: must be less than or equal to 1"),
-    ("+augment.p=1", "augment.p: unknown key; augment=diffaugment has it: augment=diffaugment augment.p=1"),
+    ("+augment.p=1", "augment=diffaugment augment.p=1"),
     ("loss=wgan loss.clip=0", "loss.clip=0: must be greater than 0"),
     ("loss.label_smoothing=1", "loss.label_smoothing=1: must be less than 1"),
     ("loss=hinge +loss.label_smoothing=0.1", "loss.label_smoothing: unknown key"),

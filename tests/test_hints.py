@@ -98,6 +98,11 @@ MISTAKES = [
     ("steps=1.5", "steps=1.5: must be a whole number", "integer"),
     ("conditional=maybe", "conditional=maybe: must be true or false", "boolean"),
     ("lr=0,0002", "a fraction is written lr=0.0002", "list"),
+    ("dataset.resize=(32,32)", "a list is written dataset.resize=[32,32]", "sweep"),
+    ("lr=1e-4;", "other signs want quotes around the value", "hydra.cc"),
+    ("best_metric=FID", "did you mean fid?", "kid?"),
+    ("experiment/ring", "such as experiment=ring", "model"),
+    ("hydra.run.dir", "such as hydra.run.dir=...", "model"),
     ("lr=1e-4,2e-4", "several values are a sweep, which -m runs one by one", "fraction"),
     ("lr 1e-3", "lr: must be written key=value in one word, such as lr=2e-4", "model"),
     ("dataset mnist", "dataset: must be written key=value in one word, such as dataset=digits", "model"),
@@ -108,6 +113,7 @@ MISTAKES = [
     ("--lr 1e-3", "settings are written without dashes: lr=1e-3", "did you mean"),
     ("--batch-size=32", "settings are written without dashes: batch_size=32", "did you mean"),
     ("--epochs 10", "an epoch has images / batch_size", "did you mean"),
+    ("--dry-run", "did you mean --cfg job?", "known are"),
     ("--output x", "hydra.run.dir=x", "did you mean"),
 ]
 

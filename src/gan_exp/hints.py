@@ -193,22 +193,34 @@ def no_override(word: str, before: str = "") -> str:
         example = f"{word}={catalog.defaults().get(word) or next(iter(available[word]))}"
     elif word in keys:
         example = f"{word}={'...' if keys[word].startswith('$') else keys[word]}"
+    elif is_text(word) and "." in word:
+        example = f"{word}=..."
     elif colon and key in (*keys, *available):
         example = f"{key}={value or '...'}"
     else:
         example = _example(word, available)
-    if word == "latest" or (Path(word) / "config.yaml").is_file():
+    if word == "latest" or (is_directory(Path(word)) and (Path(word) / "config.yaml").is_file()):
         return (
             f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` goes on with a run that exists"
         )
     return f"{word}: must be written key=value in one word, such as {example}"
 
 
+def is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that can't be one
+        return False
+
+
 def _example(word: str, available: dict[str, dict[str, Path]]) -> str:
     every = [(group, option) for group, options in available.items() for option in options]
     exact = next((f"{group}={option}" for group, option in every if plain_word(word) == option), None)
-    if exact is None and re.search(r"[/~\\]", word):
-        return f"dataset=folder dataset.root={word}"
+    path = Path(word)
+    if path.stem in available.get(path.parent.name, ()):  # experiment/ring, conf/experiment/ring.yaml
+        return f"{path.parent.name}={path.stem}"
+    if exact is None and is_directory(path):
+        return shlex.join(["dataset=folder", f"dataset.root={word}"])
     alike = max(every, key=lambda pair: likeness(word, pair[1]))
     return exact or ("=".join(alike) if likeness(word, alike[1]) >= NEAR else "model=mlp")
 
@@ -228,5 +240,6 @@ def unknown_flag(option: str, value: str, known: Iterable[str], settings: bool) 
     elif FLAGS.get(name, "").partition(" ")[0] in names:
         hint = f"did you mean {FLAGS[name]}?"
     else:
-        hint = _alike(name, names, NEAR) or f"known are {', '.join(names)}"
+        long = [known for known in names if known.startswith("--")]
+        hint = _alike(name, names, NEAR) or f"known are {', '.join(long)}"
     return f"{name}: unknown option; {hint}"

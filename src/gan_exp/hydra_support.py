@@ -77,12 +77,12 @@ def explain(error: BaseException, words: list[str]) -> str:
             return f"{values}: several values are a sweep, which wants -m; a fraction is written {fraction}"
         return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read as key=value ({' '.join(str(error.message).split())})"
+        return _unreadable(str(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         name = str(error.missing_cfg_file)
         # A group of Hydra's own has a slash in its name; behind another's it belongs to a path.
         group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
-        return unknown_option(group, option, error.options or ()) if option else f"{name}: no such file"
+        return unknown_option(group, option, error.options or ()) if "/" in name else f"{name}: no such file"
     missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
     key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
     if key:
@@ -92,6 +92,18 @@ def explain(error: BaseException, words: list[str]) -> str:
         whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
         return unknown_key(next(whole, str(key)), known_keys(overrides, extra), overrides)
     return text or type(error).__name__
+
+
+def _unreadable(word: str) -> str:
+    """For what isn't of Hydra's grammar; its parser's words are of no use to a user."""
+    key, _, value = word.partition("=")
+    if key == "dataset" and re.search(r"[/~\\]", value):
+        return unknown_option(key, value, ())
+    if re.fullmatch(r"\([^()]*\)", value):
+        return f"{word}: can't be read as key=value; a list is written {key}=[{value[1:-1]}]"
+    return (
+        f"{word}: can't be read as key=value (brackets and quotes must match, other signs want quotes around the value)"
+    )
 
 
 def _unknown_group(text: str) -> str | None:

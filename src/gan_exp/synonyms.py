@@ -126,12 +126,13 @@ _OPTIONS = {
     },
 }
 
-# Flags of `sample`, `evaluate` and `export`.
+# Flags of the commands.
 FLAGS = {
     "--n": "--count", "-n": "--count", "--num": "--count", "--number": "--count", "--samples": "--count",
     "--num-samples": "--count", "--n-samples": "--count", "--num_samples": "--count", "--images": "--count",
     "-o": "--output", "--out": "--output", "--outdir": "--output", "--file": "--output", "--output-dir": "--output",
     "--ckpt": "--checkpoint", "--step": "--checkpoint", "--epoch": "--checkpoint", "--label": "--class",
+    "--dry-run": "--cfg job", "--print-config": "--cfg job",
     "--metric": "--metrics", "--best": "--checkpoint best", "-s": "--seed", "--num-seeds": "--seeds",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gan_exp.errors import UserError
+from gan_exp.errors import UserError, did_you_mean
 from gan_exp.hints import unknown_key
 
 Node = dict[str, Any]
@@ -99,6 +99,9 @@ def _requirement(first: Any) -> str:
     if first["type"] in ("int_type", "int_from_float", "int_parsing"):
         return "must be a whole number"
     sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        hint = did_you_mean(first["input"], re.findall(r"'([^']*)'", sentence), otherwise=" ")
+        sentence += f"; {hint}" if hint.strip() else ""
     return sentence.replace(" after validation", "").replace("a valid array", "a list")
 
 

@@ -62,7 +62,7 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
     [
         (["nowhere"], "nowhere: is not the directory of a run"),
         (["latest"], "latest: there is no run under outputs/ here"),
-        ([], "resume: the following arguments are required: RUN"),
+        ([], "resume: which run? `latest`, its directory, or its short name"),
         (["run", "--steps", "5"], "resume: --steps: unknown option"),
         (["steps=20"], "steps=20: the run comes first: gan-exp resume latest steps=20"),
         (["run", "steps"], "steps: must be written key=value"),

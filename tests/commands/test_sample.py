@@ -77,7 +77,7 @@ def test_latest_and_another_checkpoint(run: Path) -> None:
     [
         (["nowhere"], "nowhere: is not the directory of a run"),
         (["latest"], "latest: there is no run under outputs/ here"),
-        ([], "sample: the following arguments are required: RUN"),
+        ([], "sample: which run? `latest`, its directory, or its short name"),
         (["run", "--count", "0"], "0: must be a whole number of at least 1"),
         (["run", "--count", "1.5"], "1.5: must be a whole number of at least 1"),
         (["run", "--count", "many"], "many: must be a whole number of at least 1"),

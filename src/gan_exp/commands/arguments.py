@@ -31,6 +31,8 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         if unknown:
             message = self._unrecognised(unknown[1])
+        elif message.startswith("the following arguments are required: RUN"):
+            message = "which run? `latest`, its directory, or its short name"
         raise UserError(f"{self.prog.removeprefix('gan-exp ')}: {message} (see {self.prog} --help)")
 
     def _unrecognised(self, word: str) -> str:
@@ -57,11 +59,11 @@ def count_of(minimum: int) -> type[int]:
 
     def parse(text: str) -> int:
         try:
-            value = int(text)
+            value = int(text) if text.isdecimal() else float(text)  # 1e4 is a whole number
         except ValueError:
             value = minimum - 1
-        if value < minimum:
+        if value < minimum or value != value // 1:
             raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {minimum}")
-        return value
+        return int(value)
 
     return parse  # type: ignore[return-value]
