@@ -10,7 +10,7 @@ ARGS   ?=
 help:  ## what there is to make
 	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
 	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
-	@echo "make test-quick  the same without what trains for seconds or starts processes: under a minute, for daily work"
+	@echo "make test-quick  the same without the slowest tests: under a minute, for daily work"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make test-fuzz   10,000 odd command lines and YAML files: each done, or refused in a sentence (some minutes)"
 	@echo "make lint        formatting, lint rules and types"

@@ -19,6 +19,8 @@ from gan_exp.penalties import WGANGP, Critique, Draw
 from gan_exp.state import TrainingState, gradient_norm
 from tape import TapeRecorder
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 EXACT_LR = f"lr={2**-11}"  # the same number in float32: then even the rounding is the same
 ARTICLE = ("mlp", "optimizer=keras_adam", "split_updates=true", "inference_fakes=true", "sampling=with_replacement")

@@ -71,6 +71,7 @@ def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: N
     torch.testing.assert_close(state.state_dict(), other.state_dict(), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_article_in_full_size() -> None:
     """The promise for its recipe: after 50 iterations at batch 32 the weights are those of the plain step."""
     config = make_config("experiment=article", "dataset=digits")

@@ -95,6 +95,7 @@ def test_huge_heads_of_every_format(tmp_path: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 @linux
 def test_a_checkpoint_whose_parts_inflate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """torch would unpack them, a thousand times their size."""

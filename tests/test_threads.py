@@ -42,6 +42,7 @@ def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], s
         taken = next(left[threads])
         return taken, share * taken
 
+    monkeypatch.setattr(threads_module, "_game", lambda *_: lambda: None)
     monkeypatch.setattr(threads_module, "_play_a_slice", play_a_slice)
     return tried
 
@@ -110,6 +111,7 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
         assert now["wall"] - before == pytest.approx(steps * seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model_and_rules",
     [

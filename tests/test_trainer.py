@@ -117,6 +117,7 @@ def test_every_option_is_in_one_of_the_games() -> None:
             assert f"{group}={option}" in tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", GAMES, ids="-".join)
 def test_a_resumed_run_is_one_never_stopped(
     overrides: tuple[str, ...], in_tmp: Path, monkeypatch: pytest.MonkeyPatch
