@@ -72,6 +72,14 @@ def test_places_that_words_give() -> None:
     assert given_places([*words, "hydra.run.dir=[1", "hydra.run.dir=null"]) == ["a/b", "x y"]
 
 
+@pytest.mark.parametrize("place", ["\0", "a" * 300, "/proc/nothing/below", "file/below", "\udc80", "", "."])
+def test_places_that_cannot_be(place: str, in_tmp: Path) -> None:
+    Path("file").touch()
+    new = NewDirectories([place])
+    new.remove_unused([place])
+    assert tree() == {"file"}
+
+
 def test_a_run_again_that_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("outputs", ignore_errors=True)
     Path("own").mkdir()

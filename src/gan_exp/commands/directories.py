@@ -17,10 +17,11 @@ class NewDirectories:
         self._given = [Path(place).absolute() for place in given]
         self._listed = {OUTPUTS.absolute(), *self._given}
         self._seen = {path for place in self._listed for path in (place, *place.parents)}
-        self._there = {path for path in self._seen if path.exists()}
-        for place in self._listed:
-            with suppress(OSError):
-                self._there |= set(place.iterdir())
+        self._there: set[Path] = set()
+        for path in self._seen:
+            with suppress(OSError, ValueError):  # of what can't be a name
+                self._there |= {path} if path.exists() else set()
+                self._there |= set(path.iterdir()) if path in self._listed else set()
 
     @contextmanager
     def removed_if_unused(self, directory: str, made: bool = False) -> Iterator[None]:
@@ -34,7 +35,7 @@ class NewDirectories:
     def remove_unused(self, made: Iterable[str]) -> None:
         """Those at the given places and the ones that were `made`; of sweeps also what Hydra made and wrote there."""
         for place, ours in [*((Path(place).absolute(), True) for place in made), *((p, False) for p in self._given)]:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 if (place / SWEEP_FILE).exists():
                     for path in place.iterdir():
                         if path.is_dir() and (ours or self._is_new(path)):
@@ -45,7 +46,7 @@ class NewDirectories:
 
     def _remove(self, path: Path, made: bool) -> None:
         """And those above it that are new, as far as they are empty."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             while made or self._is_new(path):
                 path.rmdir()
                 path, made = path.parent, False
@@ -64,7 +65,7 @@ def given_places(words: Iterable[str]) -> list[str]:
     found = []
     for word in words:
         if word.startswith(("hydra.run.dir=", "hydra.sweep.dir=")):
-            with suppress(HydraException):
+            with suppress(HydraException, ValueError):
                 value = OverridesParser.create().parse_override(word).value()
                 if isinstance(value, str) and value and "${" not in value:
                     found.append(value)
