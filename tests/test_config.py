@@ -269,6 +269,8 @@ TYPES = [
     ("display=loud", "display=loud: must be 'auto', 'live', 'plain' or 'quiet'"),
     ("name=a/b", "name=a/b: must begin with a letter or a digit"),
     ("name=../../outside", "name=../../outside: must begin with a letter or a digit"),
+    ("name=~/x", "name=~/x: must begin with a letter or a digit"),
+    ("name=_x", "name=_x: must begin with a letter or a digit"),
     ("name=null", "name=null: must be a valid string"),
     ("name=" + "x" * 101, "must have at most 100 characters"),
     ("device.threads=x", "device.threads=x: must be a whole number"),

@@ -126,7 +126,7 @@ BestMetric = Literal[
 class Config(_Checked):
     """See `conf/config.yaml` for what each key does and when to change it."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.,=+-]*$", max_length=100)
+    name: str = Field(pattern=r"^[^\W_][\w .,=+()'~-]*$", max_length=100)
     steps: PositiveInt
     batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # more is a slip of the finger
     lr: PositiveFloat

@@ -12,6 +12,8 @@ from gan_exp.hints import unknown_key, unknown_option
 from gan_exp.overrides import as_written
 from gan_exp.run_dir import make_unique_directory
 
+LONGEST_LABEL = 200  # bytes; file systems take names of 255
+
 
 def register_resolvers() -> list[str]:
     """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
@@ -34,7 +36,8 @@ def register_resolvers() -> list[str]:
 
 def label(overrides: object) -> str:
     """A run's name or a job's overrides as part of a directory's name."""
-    return re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
+    plain = re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
+    return plain.encode()[:LONGEST_LABEL].decode(errors="ignore")
 
 
 def guard_python_3_14() -> None:

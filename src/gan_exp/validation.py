@@ -93,7 +93,7 @@ def _place(fault: Any, plain: Node) -> tuple[str | int, ...]:
 
 def _requirement(first: Any) -> str:
     if first["type"] == "string_pattern_mismatch":
-        return "must begin with a letter or a digit and hold only letters, digits and . , = + - _"
+        return "must begin with a letter or a digit and hold only letters, digits, spaces and . , = + - _ ~ ' ( )"
     if first["type"] in ("bool_type", "bool_parsing"):
         return "must be true or false"
     if first["type"] in ("int_type", "int_from_float", "int_parsing"):

@@ -100,9 +100,9 @@ def test_paths_with_all_that_paths_have(
     Path(images).mkdir()
     Image.new("L", (8, 8)).save(f"{images}/a.png")
     data = ["dataset=folder", f"dataset.root=~/{images}", "dataset.size=8"]
-    assert main(["train", *tiny, *data, f"hydra.run.dir=~/{place}", "name=a=b,c"]) == 0
+    assert main(["train", *tiny, *data, f"hydra.run.dir=~/{place}", "name=Übung (2), a=b"]) == 0
     config = RunDir(place).read_config()
-    assert (config["dataset"]["root"], config["name"]) == (f"~/{images}", "a=b,c")
+    assert (config["dataset"]["root"], config["name"]) == (f"~/{images}", "Übung (2), a=b")
     capsys.readouterr()
     assert main(["resume", place]) == 0
     assert f"gan-exp resume {shlex.quote(place)} steps=6" in capsys.readouterr().out

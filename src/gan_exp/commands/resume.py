@@ -33,7 +33,8 @@ def run(arguments: list[str]) -> int:
     with raising_interrupted():
         place = find(options.run)
         if sweep.is_sweep(place):
-            return sweep.resume(place, options.overrides, options.config_dir)
+            own = options.config_dir and str(expanded(options.config_dir, "--config-dir"))
+            return sweep.resume(place, options.overrides, own)
         if options.config_dir is not None:
             raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")
         return _resume_run(options.run, options.overrides)

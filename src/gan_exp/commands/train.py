@@ -9,12 +9,13 @@ from typing import Any
 from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import value_behind
 from gan_exp.commands.directories import NewDirectories, given_places
+from gan_exp.commands.mistakes import is_directory, no_override, unknown_flag
 from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
 from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
-from gan_exp.hints import no_override, unknown_flag, unknown_option
-from gan_exp.hydra_support import explain, guard_python_3_14, option_values, register_resolvers
+from gan_exp.hints import unknown_option
+from gan_exp.hydra_support import explain, guard_python_3_14, label, option_values, register_resolvers
 from gan_exp.overrides import apply_overrides, for_hydra
 from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
@@ -84,6 +85,10 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
                 raise UserError(f"{option}: needs a value (see gan-exp train --help)")
             if option in CHOICES and value not in CHOICES[option]:
                 raise UserError(f"{option} {value}: must be {' or '.join(CHOICES[option])}")
+            if option in ("--config-dir", "-cd"):
+                value = str(expanded(value, option))
+                if not is_directory(Path(value)):
+                    raise UserError(f"{option} {value}: no such folder; name the one that holds model/, dataset/, ...")
             if option in OURS:
                 ours[option].append(value)
             else:
@@ -128,7 +133,7 @@ def _run_again(path: str, overrides: list[str]) -> int:
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
     new = NewDirectories([str(expanded(place, "hydra.run.dir")) for place in places])
-    usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{config.name}"
+    usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
     directory = str(expanded(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with new.removed_if_unused(directory, made=not places):
         start_run(config, directory)

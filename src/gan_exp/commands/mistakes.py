@@ -1,0 +1,73 @@
+"""Words of a command line that are neither settings nor options: what was meant."""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from gan_exp import catalog
+from gan_exp.catalog import is_text
+from gan_exp.errors import NEAR, likeness
+from gan_exp.hints import alike
+from gan_exp.synonyms import FLAGS, KEYS, plain_word
+
+
+def no_override(word: str, before: str = "") -> str:
+    """The sentence for a word that isn't written key=value; `before` is the one that stands before it."""
+    if is_text(before.partition("=")[0]) and "=" in before:
+        return f"{word}: a value with spaces wants quotes around the whole word: '{before} {word}'"
+    available, keys = catalog.groups(), {setting.key: setting.default for setting in catalog.root_keys()}
+    key, colon, value = word.partition(":")
+    if word in available:
+        example = f"{word}={catalog.defaults().get(word) or next(iter(available[word]))}"
+    elif word in keys:
+        example = f"{word}={'...' if keys[word].startswith('$') else keys[word]}"
+    elif is_text(word) and "." in word:
+        example = f"{word}=..."
+    elif colon and key in (*keys, *available):
+        example = f"{key}={value or '...'}"
+    else:
+        example = _example(word, available)
+    if word == "latest" or (is_directory(Path(word)) and (Path(word) / "config.yaml").is_file()):
+        return (
+            f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` goes on with a run that exists"
+        )
+    return f"{word}: must be written key=value in one word, such as {example}"
+
+
+def is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that can't be one
+        return False
+
+
+def _example(word: str, available: dict[str, dict[str, Path]]) -> str:
+    every = [(group, option) for group, options in available.items() for option in options]
+    exact = next((f"{group}={option}" for group, option in every if plain_word(word) == option), None)
+    path = Path(word)
+    if path.stem in available.get(path.parent.name, ()):  # experiment/ring, conf/experiment/ring.yaml
+        return f"{path.parent.name}={path.stem}"
+    if exact is None and is_directory(path):
+        return shlex.join(["dataset=folder", f"dataset.root={word}"])
+    nearest = max(every, key=lambda pair: likeness(word, pair[1]))
+    return exact or ("=".join(nearest) if likeness(word, nearest[1]) >= NEAR else "model=mlp")
+
+
+def unknown_flag(option: str, value: str, known: Iterable[str], settings: bool) -> str:
+    """The sentence for an option with dashes that a command hasn't; `settings`: it takes key=value as well."""
+    name, separator, behind = option.partition("=")
+    value = behind if separator else value
+    names, key = list(known), plain_word(name.lstrip("-"))
+    keys = {*catalog.known_keys(), "hydra.run.dir"} if settings else set()
+    remedy = KEYS.get(key, "") if settings else ""
+    if key in keys:
+        hint = f"settings are written without dashes: {key}={value or '...'}"
+    elif remedy:
+        joint = ":" if "={}" in remedy else ";"
+        hint = f"settings are written without dashes{joint} {remedy.replace('{}', value or '...')}"
+    elif FLAGS.get(name, "").partition(" ")[0] in names:
+        hint = f"did you mean {FLAGS[name]}?"
+    else:
+        long = [known for known in names if known.startswith("--")]
+        hint = alike(name, names, NEAR) or f"known are {', '.join(long)}"
+    return f"{name}: unknown option; {hint}"
