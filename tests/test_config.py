@@ -396,6 +396,7 @@ TARGETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [*UNKNOWN, *SYNTAX, *TYPES, *TOGETHER, *RANGES, *TARGETS],

@@ -134,6 +134,7 @@ def to_double(state: TrainingState) -> None:
         network.double().register_forward_pre_hook(lambda _, inputs: tuple(value.double() for value in inputs))
 
 
+@pytest.mark.slow
 def test_the_article_trains_as_in_keras(precision: str) -> None:
     tolerance, config = TOLERANCES[precision], make_config("experiment=article")
     state, rules = build_state(config, SPEC, CPU), build_rules(config)

@@ -211,6 +211,7 @@ def combined(model: str, *words: str) -> Config:
     return check(plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
