@@ -61,7 +61,7 @@ def _measure(play_step: Callable[[], object]) -> tuple[dict[int, list[float]], f
         torch.set_num_threads(threads)
         play_step()  # the first one makes the optimizers' moments, and others the threads
     seconds: dict[int, list[float]] = {threads: [] for threads in numbers}
-    shares = []
+    alone = 0.0
     began = time.perf_counter()
     for round_number in range(ROUNDS):
         if round_number > 0 and time.perf_counter() - began > ENOUGH:
@@ -71,8 +71,8 @@ def _measure(play_step: Callable[[], object]) -> tuple[dict[int, list[float]], f
             taken, computed = _play_a_slice(play_step)
             seconds[threads].append(taken)
             if threads == 1:
-                shares.append(computed / taken)
-    return seconds, median(shares)
+                alone += computed
+    return seconds, alone / sum(seconds[1])
 
 
 def _play_a_slice(play_step: Callable[[], object]) -> tuple[float, float]:
