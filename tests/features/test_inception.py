@@ -65,7 +65,7 @@ def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
         input1=Images(fake),
         input2=Images(real),
         feature_extractor_weights_path=str(weights),
-        isc=True, fid=True, kid=True, kid_subset_size=12, cuda=False, cache=False, verbose=False,
+        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=12, cuda=False, cache=False, verbose=False,
         batch_size=12, save_cpu_ram=True,
     )  # fmt: skip
     fid = frechet_distance(ours.features, others.features)

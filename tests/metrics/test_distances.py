@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 
-from gan_exp.metrics.distances import class_score, frechet_distance, kernel_distance
+from gan_exp.metrics.distances import KernelReference, class_score, frechet_distance, kernel_distance, score_splits
 
 
 def normal(count: int, dim: int = 8, mean: float = 0.0, sd: float = 1.0, seed: int = 0) -> torch.Tensor:
@@ -100,6 +102,51 @@ def test_refusals(real: torch.Tensor, fake: torch.Tensor, sentence: str) -> None
         frechet_distance(real, fake)
     with pytest.raises(ValueError, match=sentence):
         kernel_distance(real, fake, seed=0)
+
+
+def test_frechet_and_score_are_those_of_torch_fidelity() -> None:
+    real, fake = normal(400, seed=1) + 30, normal(300, mean=30.4, sd=0.8, seed=2)
+    theirs = fid_statistics_to_metric(*map(fid_features_to_statistics, (real.double(), fake.double())), False)
+    assert frechet_distance(real, fake) == pytest.approx(theirs[KEY_METRIC_FID], rel=1e-9)
+    logits = normal(2000, mean=0, sd=3, seed=3)
+    score = isc_features_to_metric(logits, 10, shuffle=True, rng_seed=5)
+    assert class_score(logits, seed=5) == pytest.approx((score[KEY_METRIC_ISC_MEAN], score[KEY_METRIC_ISC_STD]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_frechet_distance_of_few_samples_and_one_dimension(offset: float) -> None:
+    """More dimensions than samples, copied and constant ones; and one, which has no matrix of covariances."""
+    real, fake = normal(20, dim=60, seed=1), normal(20, dim=60, seed=2)
+    real[:, 0], fake[:, 0], real[:, 1], fake[:, 1] = 3, 3, real[:, 2], fake[:, 2]
+    one, other = (features - features.mean(dim=0) for features in (real.double(), fake.double()))
+    shared = torch.linalg.matrix_norm(one @ other.T, "nuc") / 19  # the covariances' roots are the samples
+    expected = (real.double().mean(dim=0) - fake.double().mean(dim=0)).square().sum()
+    expected += (one.square().sum() + other.square().sum()) / 19 - 2 * shared
+    assert frechet_distance(real + offset, fake + offset) == pytest.approx(expected.item(), rel=1e-4)
+    assert frechet_distance(real + offset, real + offset) == pytest.approx(0, abs=1e-5)
+    line, moved = torch.tensor([[0.0], [2.0]]), torch.tensor([[5.0], [5.0], [8.0]])
+    expected_of_line = (6 - 1) ** 2 + (math.sqrt(2) - math.sqrt(3)) ** 2
+    assert frechet_distance(line + offset, moved + offset) == pytest.approx(expected_of_line, rel=1e-6)
+    assert kernel_distance(line, moved, seed=0).mean > 0
+
+
+def test_the_kernels_reference_serves_every_comparison() -> None:
+    real, fake = normal(1300, seed=1), normal(1200, mean=0.3, seed=2)
+    reference = KernelReference(real, subsets=5)
+    assert reference.distance(fake, 1) == reference.distance(fake, 1) == kernel_distance(real, fake, 1, subsets=5)
+    assert reference.distance(fake[:500], 1) == kernel_distance(real, fake[:500], 1, subsets=5)
+
+
+@pytest.mark.parametrize(("count", "splits"), [(10, 1), (99, 1), (350, 3), (1000, 10), (50_000, 10)])
+def test_a_split_of_the_score_is_never_a_single_sample(count: int, splits: int) -> None:
+    assert score_splits(count) == splits
+    logits = 50 * torch.eye(4)[torch.arange(count) % 4]
+    assert class_score(logits, seed=0).mean == pytest.approx(4, rel=0.1)
+
+
+def test_a_class_that_no_sample_can_be_of() -> None:
+    logits = torch.tensor([[0.0, -2000.0]]).repeat(20, 1)
+    assert class_score(logits, seed=0).mean == pytest.approx(1)
 
 
 def test_score_refusals() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.metrics.pairwise import squared_distances
 from gan_exp.streams import Streams
 
 SIDE = 16  # pixels: larger images are averaged down to it
@@ -31,7 +32,9 @@ class SampleEvidence:
     def __init__(self, data: PackedImages, count: int, conditional: bool = False) -> None:
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor"))[:MOST_REFERENCES]
         order = order.to(data.images.device)
-        self._references = features(normalise(data.images[order]))  # [R, F]
+        references = features(normalise(data.images[order]))  # [R, F]
+        self._center = references.double().mean(dim=0)
+        self._references = references - self._center
         self._classes = None if data.labels is None else data.labels[order].cpu()
         equals = torch.arange(count) % len(order)
         self.labels = None if self._classes is None else self._classes[equals]
@@ -41,11 +44,9 @@ class SampleEvidence:
         if conditional and self.labels is not None and len(self.labels.unique()) <= count / LEAST_OF_A_CLASS:
             self._kinds = self.labels
         self._texture = octaves(normalise(data.images[order[equals.to(order.device)]]), self._kinds)
-        distances = _distances(real, self._references)
-        distances[torch.arange(count), equals] = torch.inf  # an image is not its own neighbour
-        nearest, places = distances.min(dim=1)
+        nearest, places = _distances(real, self._references, equals).min(dim=1)
         nearest[nearest.isinf()] = 0.0  # a data set of one image
-        self._spread = _spread(real)
+        self._spread = _spread(_distances(real, real, torch.arange(count)))
         self._distance = nearest.median().item()
         self._close = nearest.quantile(CLOSE).item() * (CLOSE_OF_POINTS if real.shape[1] < FEW else 1.0)
         self._variety = len(places.unique())
@@ -69,11 +70,11 @@ class SampleEvidence:
         samples/change      mean distance from what the same latents gave last time; absent at the first time
         """
         now = features(samples)
-        nearest, places = _distances(now, self._references).min(dim=1)
-        among = _distances(now, now)
-        among.fill_diagonal_(torch.inf)
+        points = now - self._center
+        nearest, places = _distances(points, self._references).min(dim=1)
+        among = _distances(points, points, torch.arange(len(points)))
         found = {
-            "spread": _spread(now) / self._spread,
+            "spread": _spread(among) / self._spread,
             "distance": (nearest.median().item() - self._distance) / self._spread,
             "variety": len(places.unique()) / self._variety,
             "copies": (nearest < self._distance / 2).float().mean().item(),
@@ -116,16 +117,15 @@ def octaves(images: Tensor, kinds: Tensor) -> Tensor:
     return torch.stack(power).clamp_min(FAINT**2).sqrt().cpu() if power else torch.empty(0, dtype=torch.float64)
 
 
-def _distances(some: Tensor, others: Tensor) -> Tensor:
-    """[N, M]. By products it is faster, but as inexact as neighbours in a cloud of points are close."""
-    few = some.shape[1] < FEW
-    return torch.cdist(some, others, compute_mode="donot_use_mm_for_euclid_dist" if few else "use_mm_for_euclid_dist")
+def _distances(some: Tensor, others: Tensor, own: Tensor | None = None) -> Tensor:
+    """[N, M] in float64, of features about the references' mean; infinite to `own`, which are themselves."""
+    return squared_distances(some, others, own).sqrt()
 
 
-def _spread(points: Tensor) -> float:
-    """Mean distance of different points; never 0, so that one can divide by it."""
-    count = len(points)
-    return max(_distances(points, points).sum().item() / (count * (count - 1)), 1e-6)
+def _spread(among: Tensor) -> float:
+    """The mean of the distances [N, N] that are finite; never 0, so that one can divide by it."""
+    apart = among[among.isfinite()]
+    return max(apart.sum().item() / max(len(apart), 1), 1e-6)
 
 
 def _evenness(labels: Tensor) -> float:
@@ -136,5 +136,6 @@ def _evenness(labels: Tensor) -> float:
 
 def overfitting(train_logits: Tensor, held_out_logits: Tensor) -> float:
     """The probability that D puts a training image above a held-out one: 0.5 where it has learned none by heart."""
-    higher = train_logits[:, None] - held_out_logits[None]
-    return ((higher > 0).double() + 0.5 * (higher == 0).double()).mean().item()
+    others = held_out_logits.sort().values
+    below, up_to = (torch.searchsorted(others, train_logits, right=right).double() for right in (False, True))
+    return float((below + up_to).mean() / (2 * len(others)))

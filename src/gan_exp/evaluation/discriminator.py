@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.diagnosis.evidence import overfitting
 from gan_exp.evaluation.judge import choose
 
 MOST_LOGITS = 5_000
@@ -20,8 +21,6 @@ def judge_discriminator(
     has not learned the training images themselves. `samples` are uint8 [N, C, H, W] (points: floats); in a
     conditional game they have no logit here, since their labels are not told.
     """
-    from sklearn.metrics import roc_auc_score
-
     found = {"logit_train": logits(config, discriminator, train)}
     if held_out is not None:
         found["logit_held_out"] = logits(config, discriminator, held_out)
@@ -29,9 +28,7 @@ def judge_discriminator(
         found["logit_fake"] = logits(config, discriminator, PackedImages(samples, extent=train.extent))
     scores = {name: values.mean().item() for name, values in found.items()}
     if held_out is not None:
-        on_train, on_held_out = found["logit_train"], found["logit_held_out"]
-        truth = [1] * len(on_train) + [0] * len(on_held_out)
-        scores["logit_overfitting"] = float(roc_auc_score(truth, torch.cat([on_train, on_held_out]).numpy()))
+        scores["logit_overfitting"] = overfitting(found["logit_train"], found["logit_held_out"])
     return scores
 
 

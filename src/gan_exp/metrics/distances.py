@@ -1,10 +1,14 @@
-"""Distances between two clouds of features, and the score of their class probabilities, all by torch-fidelity.
+"""Distances between two clouds of features, and the score of their class probabilities.
 
-It is imported where it is used: with torchvision it takes a second.
+They are torch-fidelity's figures (the tests compare them), without the seconds that importing it takes.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from gan_exp.metrics.checks import check, check_pair
@@ -12,6 +16,8 @@ from gan_exp.metrics.checks import check, check_pair
 KERNEL_SUBSETS = 100
 KERNEL_SUBSET_SIZE = 1000
 SCORE_SPLITS = 10
+LEAST_IN_SPLIT = 100  # a split of one sample has the score 1, whatever the sample; few of them, hardly more
+Floats = npt.NDArray[np.float64]
 
 
 class Spread(NamedTuple):
@@ -25,42 +31,90 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
     0 is the least. It is biased upwards, the more so the fewer samples: compare at equal numbers only.
     """
-    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-
     check_pair(real, fake, least=2)
-    # float64: the product of nearly singular covariances loses half of its digits.
-    first, second = (fid_features_to_statistics(features.cpu().double()) for features in (real, fake))
-    return float(fid_statistics_to_metric(first, second, False)[KEY_METRIC_FID])
+    # float64: of the product of nearly singular covariances float32 keeps half of its digits.
+    first, second = real.cpu().double(), fake.cpu().double()
+    apart = (first.mean(dim=0) - second.mean(dim=0)).square().sum()
+    spread = first.var(dim=0).sum() + second.var(dim=0).sum()
+    # With S = A A' and S' = B B', the roots of the eigenvalues of S S' are the singular values of A'B.
+    shared = torch.linalg.svdvals(_root(first).T @ _root(second)).sum()
+    return float(apart + spread - 2 * shared)
+
+
+def _root(features: Tensor) -> Tensor:
+    """An A [D, D] whose product A A' is the covariance of features [N, D]."""
+    values, vectors = torch.linalg.eigh(features.T.cov().reshape(features.shape[1], features.shape[1]))
+    return vectors * values.clamp(min=0).sqrt()
+
+
+class KernelReference:
+    """The data's side of a kernel distance: its subsets, and what goes on within them, serve every comparison."""
+
+    def __init__(self, real: Tensor, subsets: int = KERNEL_SUBSETS) -> None:
+        self._real: Floats = check("real features", real, least=2).cpu().double().numpy()
+        self._subsets = subsets
+        self._within: dict[int, list[float]] = {}  # by the size of the subsets
+
+    def distance(self, fake: Tensor, seed: int) -> Spread:
+        """Squared maximum mean discrepancy, kernel (x.y / D + 1)^3 (Binkowski et al. 2018, "Demystifying MMD GANs").
+
+        The mean and standard deviation over subsets of 1,000 samples each (fewer where there are no 1,000), drawn by
+        `seed`. Unbiased: for samples of the same distribution it is about 0, and may be below.
+        """
+        check("fake features", fake, least=2)
+        others: Floats = fake.cpu().double().numpy()
+        size = min(KERNEL_SUBSET_SIZE, len(self._real), len(others))
+        within = self._within.setdefault(size, [_within(self._real[places]) for places in self._places(size)])
+        draws = np.random.default_rng((0, seed))
+        found = []
+        for inside, places in zip(within, self._places(size), strict=True):
+            some = others[draws.choice(len(others), size, replace=False)]
+            found.append(inside + _within(some) - 2 * float(_kernel(self._real[places], some).mean()))
+        return Spread(float(np.mean(found)), float(np.std(found)))
+
+    def _places(self, size: int) -> Any:
+        """The subsets' indices, always the same ones."""
+        draws = np.random.default_rng(1)
+        return (draws.choice(len(self._real), size, replace=False) for _ in range(self._subsets))
 
 
 def kernel_distance(real: Tensor, fake: Tensor, seed: int, subsets: int = KERNEL_SUBSETS) -> Spread:
-    """Squared maximum mean discrepancy, kernel (x.y / D + 1)^3 (Binkowski et al. 2018, "Demystifying MMD GANs").
-
-    The mean and standard deviation over `subsets` of 1,000 samples each (fewer where there are no 1,000), drawn by
-    `seed`. Unbiased: for samples of the same distribution it is about 0, and may be below.
-    """
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
-
+    """That of `KernelReference`, once, of features [N, D] and [M, D]."""
     check_pair(real, fake, least=2)
-    found = kid_features_to_metric(
-        fake.cpu().double(),
-        real.cpu().double(),
-        kid_subsets=subsets,
-        kid_subset_size=min(KERNEL_SUBSET_SIZE, len(real), len(fake)),
-        rng_seed=seed,
-        verbose=False,
-    )
-    return Spread(found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD])
+    return KernelReference(real, subsets).distance(fake, seed)
+
+
+def _kernel(some: Floats, others: Floats) -> Floats:
+    """numpy, since its product of a matrix with itself takes half of torch's time."""
+    found: Floats = some @ others.T
+    found /= some.shape[1]
+    found += 1
+    return found * found * found
+
+
+def _within(some: Floats) -> float:
+    """The mean over pairs of different samples."""
+    kernel = _kernel(some, some)
+    count = len(some)
+    return float((kernel.sum() - kernel.trace()) / (count * (count - 1)))
+
+
+def score_splits(count: int) -> int:
+    """Into how many parts the class score divides so many samples."""
+    return min(SCORE_SPLITS, max(1, count // LEAST_IN_SPLIT))
 
 
 def class_score(logits: Tensor, seed: int) -> Spread:
     """exp E KL(p(y|x) || p(y)) from logits [N, K] (Salimans et al. 2016, "Improved Techniques for Training GANs").
 
     Between 1 and K: each sample surely of one class, and all classes equally often. The mean and standard deviation
-    over ten parts, in an order drawn by `seed`.
+    over ten parts (fewer of less than a thousand samples), in an order drawn by `seed`.
     """
-    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
-
     check("logits", logits, least=SCORE_SPLITS)
-    found = isc_features_to_metric(logits.cpu(), SCORE_SPLITS, shuffle=True, rng_seed=seed)
-    return Spread(found[KEY_METRIC_ISC_MEAN], found[KEY_METRIC_ISC_STD])
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(len(logits)))
+    logs = logits.cpu()[order].double().log_softmax(dim=1)
+    scores = []
+    for part in logs.tensor_split(score_splits(len(logs))):
+        surprise = part - (part.logsumexp(dim=0, keepdim=True) - math.log(len(part)))
+        scores.append(float((part.exp() * surprise).sum(dim=1).mean().exp()))
+    return Spread(float(np.mean(scores)), float(np.std(scores)))
