@@ -2,7 +2,7 @@
 
 |x|^2 + |y|^2 - 2 x.y by one matrix product is six times as fast as the differences, but what is left of two long
 vectors that lie close together is rounding: of features about 300 with a spread of 0.1, or of dark images, float32 has
-nothing left. So it is done in float64, about the mean of one cloud, and anew from the differences where that is too little.
+nothing left. So it is done in float64, about the mean of one cloud, and where even that is too little from differences.
 """
 
 import torch
