@@ -10,7 +10,7 @@ import gan_exp
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"wrapping"},
-    {"errors", "ranges", "streams", "signals", "synonyms"},
+    {"errors", "ranges", "streams", "signals", "synonyms", "finite_json"},
     {"places"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data", "metrics"},
     {"state", "capturable", "cuda_recorder", "diagnosis"},

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from benchmarks.quality.experiments import Experiment, contest_of
 from gan_exp.catalog import conf_dir
 from gan_exp.config import check
+from gan_exp.finite_json import json_text
 from gan_exp.hydra_support import register_resolvers
 
 CURVE = "evaluation/"  # what metrics.jsonl calls the scores of an evaluation during training
@@ -85,7 +86,7 @@ def measured(experiment: Experiment, seed: int, out: Path, data: str | None) -> 
         "protocol": report["protocol"],
     }
     spare = result_path.with_suffix(".part")
-    spare.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    spare.write_text(json_text(result, indent=1) + "\n", encoding="utf-8")
     spare.replace(result_path)
     return result
 

@@ -1,6 +1,5 @@
 """From chunks to medians, quartiles and paired ratios; tables for the terminal and for docs/performance.md."""
 
-import json
 import statistics
 from dataclasses import asdict
 from datetime import datetime
@@ -11,6 +10,7 @@ from benchmarks import tables
 from benchmarks.speed.comparisons import Comparison
 from benchmarks.speed.measure import TOLERATED_LOAD, Chunk
 from benchmarks.tables import ROOT, Table
+from gan_exp.finite_json import json_text
 
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = ROOT / "docs/performance.md"
@@ -92,7 +92,7 @@ def disturbed(results: Results) -> str:
 def save_results(kind: str, content: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{kind}-{datetime.now():%Y%m%d-%H%M%S}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json_text(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 

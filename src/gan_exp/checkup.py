@@ -75,8 +75,8 @@ class Checkup:
         return self._doctor.verdicts
 
     def note(self, step: int, values: Mapping[str, float]) -> bool:
-        """A record, as it was written. Whether other verdicts hold now."""
-        return self._doctor.add({"step": step, **values})
+        """A record, as it is read again: its finite values. Whether other verdicts hold now."""
+        return self._doctor.add({"step": step, **{tag: value for tag, value in values.items() if isfinite(value)}})
 
     def state_dict(self) -> dict[str, Any]:
         return {"samples": self._evidence.previous}

@@ -1,6 +1,5 @@
 """A trained generator as one safetensors file that needs neither its run nor its data: written here, and loaded."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from gan_exp.build import build_node
 from gan_exp.config import Config, check_node
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
+from gan_exp.finite_json import json_text
 from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from gan_exp.run_dir import write_atomically
 
@@ -57,7 +57,7 @@ def save_generator(path: Path, generator: nn.Module, config: Config, spec: DataS
         for key, value in generator.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(tensors, {key: json.dumps(value) for key, value in metadata.items()}))
+    write_atomically(path, save(tensors, {key: json_text(value) for key, value in metadata.items()}))
 
 
 def read_metadata(path: Path | str) -> Metadata:

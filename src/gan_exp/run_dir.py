@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_exp.errors import UserError
+from gan_exp.finite_json import json_text
 from gan_exp.plain_yaml import read_yaml, yaml_text
 from gan_exp.run_names import LATEST, OUTPUTS, RUN_FILE, find, list_directories, listed
 
@@ -64,7 +65,7 @@ class RunDir:
         return cls(place.resolve())
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
+        write_atomically(self.environment, json_text(environment, indent=2) + "\n")
 
     def make_folders(self) -> None:
         """Those that a crash, or a user, may have left out."""
@@ -143,7 +144,7 @@ class RunDir:
         if state == "running":
             status |= {"pid": os.getpid(), "host": socket.gethostname()}
         # What is true for a moment only need not outlive a power cut: waiting for the disk would take the loop's time.
-        write_atomically(self.status, json.dumps(status, indent=2) + "\n", durable=state != "running")
+        write_atomically(self.status, json_text(status, indent=2) + "\n", durable=state != "running")
 
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}.pt"

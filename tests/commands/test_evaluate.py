@@ -15,6 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fake_sets import mnist_files, place
 from gan_exp.cli import main
 from gan_exp.data.digits import digits
+from gan_exp.evaluation import judge
+from gan_exp.features.network import Embedding
 from gan_exp.metrics.distances import frechet_distance
 from gan_exp.monitor.pairs import neighbour_grid
 from gan_exp.run_dir import RunDir
@@ -46,6 +48,8 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
     assert fid["mean"] == pytest.approx(np.mean(fid["values"])) and fid["sd"] == pytest.approx(
         np.std(fid["values"], ddof=1)
     )
+    assert fid["data"] > 0 and "data" not in report["metrics"]["logit_train"]
+    assert report["protocol"]["yardstick"] == {"what": "40 of the training images against 899 others", "images": 40}
     protocol = report["protocol"]
     assert (protocol["samples"], protocol["reals"], protocol["seeds"]) == (40, 1797, [0, 1])
     assert (protocol["split"], protocol["held_out"], protocol["averaged_generator"]) == ("train", None, True)
@@ -57,6 +61,66 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
     (point,) = log.Scalars("evaluation/fid_cnn")
     assert (point.step, point.value) == (4, pytest.approx(fid["mean"], rel=1e-6))
     assert len(log.Scalars("loss/generator")) == 4  # what training wrote stays
+
+
+def test_it_says_what_it_does_and_what_not(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated()
+    shown = capsys.readouterr().out
+    told = [
+        "run at step 4: measuring 40 samples of each of 2 seeds against images of digits",
+        "left out: neighbours, which needs images that were not trained on: train with dataset.held_out=0.1",
+        "this takes about",
+        "seed 1 of 2 measured, about",
+        "seed 2 of 2 measured\n",
+        "data: what the data itself scores (40 of the training images against 899 others)",
+    ]
+    places = [shown.index(sentence) for sentence in told]
+    assert places == sorted(places) and "which only ring" not in shown
+
+
+def test_several_runs_share_what_they_have_in_common(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree("run", "outputs/2026-01-01/10-10-39-other")
+    alone = evaluated()
+    built: list[object] = []
+    monkeypatch.setattr(judge.Judge, "__init__", lambda self, *given, make=judge.Judge.__init__: (
+        built.append(self), make(self, *given)
+    )[1])  # fmt: skip
+    capsys.readouterr()
+    assert main(["evaluate", "run", "10-10-39", "run", *SMALL]) == 0
+    paths = ("run", "outputs/2026-01-01/10-10-39-other")
+    both = [json.loads(RunDir(path).evaluation(4, "cnn").read_text()) for path in paths]
+    assert both[0] == alone and both[1]["metrics"] == alone["metrics"] and len(built) == 1
+    header, *rows = capsys.readouterr().out.rpartition("\n\n")[2].splitlines()
+    assert header.split() == ["score", "run", "10-10-39-other", "data"]
+    assert rows[0].startswith("fid_cnn") and rows[0].count("+-") == 2
+    with pytest.raises(AssertionError):
+        evaluated("nowhere")
+
+
+def test_an_infinite_score_is_null_with_a_reason(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Samples of classes that the data compared with lacks: JSON has no Infinity."""
+    for number, label in enumerate("ab" * 6):
+        Path("images", label).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 20 * number).save(f"images/{label}/{number}.png")
+    data = ("dataset=folder", "dataset.root=images", "dataset.size=8")
+    assert main(["train", *QUICK, *WIDTHS, *data]) == 0
+    counts = torch.tensor([12, 0])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(judge.Judge, "_histogram", lambda *_: counts)
+        patched.setattr(Embedding, "labels", torch.tensor([0, 1]).repeat(20))
+        report = evaluated("--metrics", "classes", step=2)
+    assert report["metrics"]["class_kl_cnn"] == {
+        "mean": None,
+        "sd": None,
+        "values": [None, None],
+        "reason": "infinite: samples are of a class that the data compared with lacks",
+        "data": None,
+    }
+    assert "Infinity" not in RunDir("run").evaluation(2, "cnn").read_text()
+    assert "infinite: samples are of a class" in capsys.readouterr().out
+    assert main(["doctor", "run"]) == 0
 
 
 def test_the_samples_are_those_of_gan_exp_sample(run: Path) -> None:

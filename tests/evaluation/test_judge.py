@@ -8,7 +8,9 @@ from builders import small_config
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.data.toys import ring
+from gan_exp.errors import UserError
 from gan_exp.evaluation import judge as module
+from gan_exp.evaluation import reference
 from gan_exp.evaluation.judge import METRICS, Judge, choose, default_count, missing_for, tag
 from gan_exp.features.pixels import pixel_features
 from gan_exp.metrics.distances import frechet_distance
@@ -85,7 +87,7 @@ class Recall(nn.Module):
 def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_IN_MANIFOLDS", 400)
+    monkeypatch.setattr(reference, "MOST_IN_MANIFOLDS", 400)
     data, config = digits(), CONFIG.model_copy(update={"conditional": True})
     judge = Judge(config, data, None, data, pixel_features(data.spec), ("manifolds",))
     samples, labels = judge.sample(Recall(data), 1797, seed=0)
@@ -118,3 +120,68 @@ def test_what_there_cannot_be() -> None:
     assert missing_for("score", images, None, "cnn") is None
     assert missing_for("classes", images, None, "inception") is not None
     assert missing_for("neighbours", images, images, "pixels") is None
+
+
+def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
+    """Not the number of samples, which can't help."""
+    train, held_out = (digits().chosen(torch.arange(*part)) for part in ((3, 1797), (0, 3)))
+    with pytest.raises(UserError, match=r"--metrics manifolds: needs at least 6 .* there are 3 held-out images: train"):
+        make(train, held_out, "manifolds", split="held_out")
+    assert missing_for("manifolds", train, held_out, "pixels", held_out) is not None
+    assert missing_for("fid", train, held_out, "pixels", held_out) is None
+    assert missing_for("manifolds", held_out, None, "pixels") == (
+        "needs at least 6 images to compare with, and there are 3 training images: train on more"
+    )
+    found = make(train, held_out, "fid", "neighbours").measure(Replay(train.images), 20, seed=0)
+    assert found.scores["nearer"] == 1
+
+
+def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
+    points = ring(count=50)
+    judge = make(points, None, "fid")
+    with pytest.raises(
+        UserError, match=r"the samples can't be measured: fake features: holds values .* an earlier one"
+    ):
+        judge.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
+
+
+def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
+    train, held_out = digits().divided(0.2)
+    judge = make(train, held_out, "fid", "manifolds", "neighbours")
+    found = judge.yardstick(200)
+    assert found.images == 200 and found.what == "200 held-out images" and found.scores["nearer"] == 0.01
+    features = [
+        judge.network.embed(images).features
+        for images in (
+            train.images[choose(len(train.images), 50_000)],
+            held_out.images[choose(len(held_out.images), 200)],
+        )
+    ]
+    assert found.scores["fid"] == pytest.approx(frechet_distance(*features))
+    assert 0.8 < found.scores["precision"] <= 1 and found.scores["nearest"] == found.scores["nearest_held_out"]
+    assert judge.yardstick(200) is found  # once for all runs and seeds
+    other_way = make(train, held_out, "fid", split="held_out").yardstick(10_000)
+    assert other_way.what == f"{len(train.images):,} training images"
+
+
+def test_without_held_out_images_the_yardstick_is_one_half_against_the_other() -> None:
+    found = make(digits(), None, "fid", "manifolds").yardstick(10_000)
+    assert found.what == "898 of the training images against 899 others" and found.images == 898
+    assert found.scores["coverage"] > 0.8
+    tiny = make(digits().chosen(torch.arange(9)), None, "fid", "manifolds").yardstick(100)
+    assert set(tiny.scores) == {"fid"}  # of four images there are no manifolds
+
+
+def test_images_of_one_pixel() -> None:
+    """Features of one dimension have scores too."""
+    data = PackedImages(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1))
+    found = make(data, None, "fid", "kid", "manifolds").measure(Replay(data.images), 50, seed=0)
+    assert found.scores["precision"] == 1 and found.scores["fid"] < 0.1
+
+
+def test_one_judge_for_several_runs() -> None:
+    data = digits()
+    judge = make(data, None, "fid")
+    other = judge.for_run(CONFIG.model_copy(update={"conditional": True}))
+    assert other.sample(Recall(data), 10, seed=0)[1] is not None and judge.sample(Replay(data.images), 10, 0)[1] is None
+    assert other.network is judge.network

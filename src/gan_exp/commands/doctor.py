@@ -47,7 +47,11 @@ def _records(run_dir: RunDir) -> "list[Record]":
     for path in sorted(run_dir.checkpoints.glob("*.evaluation.json")):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
-            scores = {f"evaluation/{name}": float(value["mean"]) for name, value in report["metrics"].items()}
+            scores = {
+                f"evaluation/{name}": float(value["mean"])
+                for name, value in report["metrics"].items()
+                if value["mean"] is not None  # it was infinite
+            }
             records.append({"step": int(report["step"]), **scores})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # not one of ours

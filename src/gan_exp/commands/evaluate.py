@@ -1,34 +1,48 @@
 """`gan-exp evaluate RUN`: how good a generator is, over several seeds, with the protocol beside the numbers."""
 
 import argparse
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError, did_you_mean
 from gan_exp.run_dir import RunDir
+from gan_exp.run_names import short_name
+from gan_exp.wrapping import say
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from gan_exp.config import Config
     from gan_exp.data.packed import PackedImages
     from gan_exp.evaluation.judge import Judge, Measurement
 
 
+SECONDS_A_SEED = 2.0  # roughly, beside making samples and their features
 METRICS = ("fid", "kid", "score", "manifolds", "classes", "modes", "neighbours", "discriminator")
 
 
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    run_dir = RunDir.open(options.run)
+    runs = [RunDir.open(name) for name in options.runs]
 
     from gan_exp.commands.train import trust
 
     trust(options.trust)
-    evaluate(run_dir, options)
+    evaluator = Evaluator(options)
+    reports = {}
+    for run_dir in dict.fromkeys(run.path for run in runs):
+        reports[run_dir] = evaluator.evaluate(RunDir(run_dir))
+    if len(reports) > 1:
+        _compare(reports)
     return 0
 
 
 def _parser() -> Parser:
     parser = Parser("evaluate", "Measure a run's generator (the averaged one, where the run keeps an average).")
-    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=f"{RUN_HELP}; of several a table compares the scores")
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_argument("--metrics", type=_metrics, metavar="M,M", help=(
         f"some of {', '.join(METRICS)} (default: all that the data allows)"
@@ -58,49 +72,123 @@ def _metrics(text: str) -> list[str]:
     return names
 
 
-def evaluate(run_dir: RunDir, options: argparse.Namespace) -> None:
-    """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
-    from gan_exp.build import build_data, build_discriminator, build_generator, build_held_out
-    from gan_exp.checkpoint import data_spec
-    from gan_exp.commands.sample import load_content, load_weights
-    from gan_exp.device import prepare_device
-    from gan_exp.evaluation.discriminator import judge_discriminator
-    from gan_exp.evaluation.features import build_features, usual_features
-    from gan_exp.evaluation.judge import Judge, default_count, missing_for, tag
-    from gan_exp.evaluation.report import describe_protocol, summarise
+class Evaluator:
+    """Measures one run after another; what runs on the same data have in common is done once."""
 
-    config, content = load_content(run_dir, options.checkpoint)
-    device = prepare_device(config.device)
-    generator = build_generator(config, data_spec(content))
-    load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, options.checkpoint)
-    generator = generator.to(device)
-    data, held_out = build_data(config, device), build_held_out(config)
-    if content.get("data_digest", data.digest) != data.digest:
-        raise UserError(f"{run_dir.path}: the data has changed since the run began; bring back what it was trained on")
-    reals = data if options.split == "train" else held_out
-    if reals is None:
-        raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
-    features = options.features or usual_features(data)
-    wanted = options.metrics or [metric for metric in METRICS if missing_for(metric, data, held_out, features) is None]
-    judged = [metric for metric in wanted if metric != "discriminator"]
-    network = build_features(features, data, held_out, device)
-    judge = Judge(config, data, held_out, reals, network, judged)
-    count = options.count or default_count(data)
-    measurements = [judge.measure(generator, count, seed) for seed in range(options.seeds)]
-    scores = summarise([one.scores for one in measurements])
-    if "discriminator" in wanted:
-        discriminator = build_discriminator(config, data_spec(content))
-        load_weights(discriminator, content["discriminator"], run_dir, options.checkpoint)
-        samples = measurements[0].samples
-        logits = judge_discriminator(config, discriminator.to(device), data, held_out, samples)
-        scores |= {name: {"mean": value, "sd": None, "values": [value]} for name, value in logits.items()}
-    protocol = describe_protocol(config, data, held_out, options.split, network, judge, count, range(options.seeds))
-    named = {tag(name, network.name): value for name, value in scores.items()}
-    report = {"format": 1, "step": content["step"], "metrics": named, "protocol": protocol}
-    if network.knows_classes and data.channel_data is None:
-        report["classes"] = _classes(data, judge, measurements)
-    _keep(run_dir, report, measurements[0], data)
-    _show(run_dir, report)
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._judges: dict[tuple[Any, ...], Judge] = {}
+
+    def evaluate(self, run_dir: RunDir) -> dict[str, Any]:
+        """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
+        from gan_exp.build import build_data, build_generator, build_held_out
+        from gan_exp.checkpoint import data_spec
+        from gan_exp.commands.sample import load_content, load_weights
+        from gan_exp.device import prepare_device
+        from gan_exp.evaluation.judge import default_count, tag
+        from gan_exp.evaluation.report import add_yardstick, describe_protocol, summarise
+
+        options = self._options
+        config, content = load_content(run_dir, options.checkpoint)
+        device = prepare_device(config.device)
+        generator = build_generator(config, data_spec(content))
+        load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, options.checkpoint)
+        generator = generator.to(device)
+        data, held_out = build_data(config, device), build_held_out(config)
+        if content.get("data_digest", data.digest) != data.digest:
+            raise UserError(
+                f"{run_dir.path}: the data has changed since the run began; bring back what it was trained on"
+            )
+        name, count = short_name(run_dir.path), options.count or default_count(data)
+        say(
+            f"{name} at step {content['step']:,}: measuring {count:,} samples of each of {options.seeds} seeds "
+            f"against images of {config.dataset['name']}"
+        )
+        judge = self._judge(config, data, held_out, device)
+        network = judge.network
+        measurements = _measure(judge, generator, count, options.seeds)
+        scores = summarise([one.scores for one in measurements])
+        if options.metrics is None or "discriminator" in options.metrics:
+            logits = _judge_logits(run_dir, config, content, options.checkpoint, data, held_out, measurements[0])
+            scores |= {name: {"mean": value, "sd": None, "values": [value]} for name, value in logits.items()}
+        protocol = describe_protocol(config, data, held_out, options.split, network, judge, count, range(options.seeds))
+        report = {
+            "format": 1,
+            "step": content["step"],
+            "metrics": {tag(score, network.name): value for score, value in scores.items()},
+            "protocol": protocol,
+        }
+        if judge.metrics:
+            yardstick = judge.yardstick(count)
+            add_yardstick(report["metrics"], yardstick, network.name)
+            protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
+        if network.knows_classes and data.channel_data is None:
+            report["classes"] = _classes(data, judge, measurements)
+        _keep(run_dir, report, measurements[0], data)
+        _show(run_dir, report)
+        return report
+
+    def _judge(
+        self, config: "Config", data: "PackedImages", held_out: "PackedImages | None", device: "torch.device"
+    ) -> "Judge":
+        """For what was asked, or all that the data allows; what it doesn't allow is told, with the remedy."""
+        from gan_exp.evaluation.features import build_features, usual_features
+        from gan_exp.evaluation.judge import Judge, missing_for
+
+        options = self._options
+        reals = data if options.split == "train" else held_out
+        if reals is None:
+            raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
+        features = options.features or usual_features(data)
+        wanted = [metric for metric in options.metrics or METRICS if metric != "discriminator"]
+        if options.metrics is None:
+            missing = {metric: missing_for(metric, data, held_out, features, reals) for metric in wanted}
+            wanted = [metric for metric in wanted if missing[metric] is None]
+            for metric, reason in missing.items():
+                if reason is not None and (metric == "neighbours" or "images to compare" in reason):
+                    say(f"left out: {metric}, which {reason}")
+        key = (data.digest, None if held_out is None else held_out.digest, features, str(device), options.split)
+        if key not in self._judges:
+            network = build_features(features, data, held_out, device, say)
+            self._judges[key] = Judge(config, data, held_out, reals, network, wanted)
+        return self._judges[key].for_run(config)
+
+
+def _measure(judge: "Judge", generator: "nn.Module", count: int, seeds: int) -> "list[Measurement]":
+    """Of each seed, with a line after each one and how long the rest will take."""
+    measured: list[Measurement] = []
+    began = time.perf_counter()
+    for seed in range(seeds):
+        if seed == 0:
+            say(f"this takes about {_span(seeds * (judge.seconds_a_sample(generator) * count + SECONDS_A_SEED))}")
+        measured.append(judge.measure(generator, count, seed))
+        rest = (time.perf_counter() - began) / (seed + 1) * (seeds - seed - 1)
+        say(f"seed {seed + 1} of {seeds} measured" + (f", about {_span(rest)} to go" if rest else ""))
+    return measured
+
+
+def _span(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} minutes"
+
+
+def _judge_logits(
+    run_dir: RunDir,
+    config: "Config",
+    content: dict[str, Any],
+    checkpoint: str | None,
+    data: "PackedImages",
+    held_out: "PackedImages | None",
+    first: "Measurement",
+) -> dict[str, float]:
+    from gan_exp.build import build_discriminator
+    from gan_exp.checkpoint import data_spec
+    from gan_exp.commands.sample import load_weights
+    from gan_exp.evaluation.discriminator import judge_discriminator
+
+    discriminator = build_discriminator(config, data_spec(content))
+    load_weights(discriminator, content["discriminator"], run_dir, checkpoint)
+    device = data.images.device
+    return judge_discriminator(config, discriminator.to(device), data, held_out, first.samples)
 
 
 def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measurement]") -> dict[str, Any]:
@@ -119,8 +207,7 @@ def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measureme
 
 def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "PackedImages") -> None:
     """In the run's directory: what was measured, samples beside their neighbours, and points in TensorBoard."""
-    import json
-
+    from gan_exp.finite_json import json_text
     from gan_exp.monitor.images import encode_png
     from gan_exp.monitor.pairs import neighbour_grid
     from gan_exp.monitor.tensorboard import TensorBoardLog
@@ -132,9 +219,11 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
             picture = encode_png(neighbour_grid(first.samples, data.images, first.nearest))
             write_atomically(run_dir.neighbours(step, features), picture)
             report["neighbours"] = run_dir.neighbours(step, features).name
-        write_atomically(run_dir.evaluation(step, features), json.dumps(report, indent=2) + "\n")
+        write_atomically(run_dir.evaluation(step, features), json_text(report, indent=2) + "\n")
+        metrics = report["metrics"].items()
+        finite = {f"evaluation/{name}": value["mean"] for name, value in metrics if value["mean"] is not None}
         log = TensorBoardLog(run_dir.tensorboard)
-        log.add_scalars({f"evaluation/{name}": value["mean"] for name, value in report["metrics"].items()}, step)
+        log.add_scalars(finite, step)
         log.close()
     except OSError as error:
         raise UserError(f"{run_dir.path}: can't be written ({error.strerror or error}); make it writable") from error
@@ -142,15 +231,25 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
 
 def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
     from gan_exp.monitor.console import make_console
-    from gan_exp.monitor.evaluation_table import class_table, protocol_line, score_table
-    from gan_exp.wrapping import say
+    from gan_exp.monitor.evaluation_table import class_table, protocol_line, score_table, yardstick_line
 
     console = make_console()
-    console.print(score_table(report))
+    console.print(score_table(report, f"{short_name(run_dir.path)} at step {report['step']:,}"))
     if len(report.get("classes", {}).get("names", ())) in range(1, 31):
         console.print(class_table(report["classes"]))
+    if "yardstick" in report["protocol"]:
+        say(yardstick_line(report))
     say(protocol_line(report))
     step, features = report["step"], report["protocol"]["features"]["name"]
     say(f"written: {run_dir.evaluation(step, features)}")
     if "neighbours" in report:
         say(f"samples beside their nearest: {run_dir.neighbours(step, features)}")
+
+
+def _compare(reports: dict[Path, dict[str, Any]]) -> None:
+    from gan_exp.monitor.console import make_console
+    from gan_exp.monitor.evaluation_table import comparison_table
+
+    console = make_console()
+    console.print()
+    console.print(comparison_table({short_name(path): report for path, report in reports.items()}))

@@ -20,6 +20,7 @@ from gan_exp.data.brightness import BYTES, LITTLE, Kind, Scale, checked, choose_
 from gan_exp.data.decode import BrokenImage, Fit, Head, Recipe, decode, read_extrema, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.finite_json import json_text
 from gan_exp.places import expanded
 from gan_exp.ranges import PositiveFloat, PositiveInt
 from gan_exp.wrapping import say
@@ -249,7 +250,7 @@ def _pack(tree: _Tree, wanted: _Wanted, packed: Path) -> None:
         labels, classes = _labels(tree.place, kept)
         np.save(staging / "labels.npy", labels)
         meta = {"count": len(kept), **asdict(recipe), "classes": classes}
-        (staging / "meta.json").write_text(json.dumps({**meta, "digest": _digest(staging, meta)}), encoding="utf-8")
+        (staging / "meta.json").write_text(json_text({**meta, "digest": _digest(staging, meta)}), encoding="utf-8")
         shutil.rmtree(packed, ignore_errors=True)
         staging.rename(packed)
     finally:

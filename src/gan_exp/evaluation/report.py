@@ -1,5 +1,6 @@
 """What `evaluation.json` holds: every score over its seeds, and the protocol without which it means nothing."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -8,23 +9,39 @@ from typing import Any
 from gan_exp import __version__
 from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.evaluation.judge import MOST_IN_MANIFOLDS, MOST_NEIGHBOURS, Judge
+from gan_exp.evaluation.judge import MOST_NEIGHBOURS, Judge, Yardstick, tag
+from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
 from gan_exp.features.network import FeatureNetwork
-from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, SCORE_SPLITS
+from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, score_splits
 from gan_exp.metrics.neighbours import NEIGHBOURS
 
 FORMAT = 1
+NOT_FINITE = {"class_kl": "infinite: samples are of a class that the data compared with lacks"}
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
 
 
 def summarise(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-    """Mean, sample standard deviation (None of a single seed) and the values themselves, by name."""
-    found = {}
+    """Mean, sample standard deviation (None of a single seed) and the values themselves, by name.
+
+    Where a value isn't finite neither is the mean: both are None, and `reason` says why.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for name in scores[0]:
         values = [one[name] for one in scores]
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        found[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
+        if all(map(math.isfinite, values)):
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            found[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
+        else:
+            finite = [value if math.isfinite(value) else None for value in values]
+            found[name] = {"mean": None, "sd": None, "values": finite, "reason": NOT_FINITE.get(name, "not finite")}
     return found
+
+
+def add_yardstick(metrics: dict[str, dict[str, Any]], yardstick: Yardstick, features: str) -> None:
+    """Beside each mean what the data itself has, under `data`; None where that isn't finite."""
+    for name, value in yardstick.scores.items():
+        if (named := tag(name, features)) in metrics:
+            metrics[named]["data"] = value if math.isfinite(value) else None
 
 
 def describe_protocol(
@@ -52,7 +69,7 @@ def describe_protocol(
         "averaged_generator": config.ema_halflife_kimg > 0,
         "conditional": config.conditional,
         "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, judge.real_count)},
-        "score": {"splits": SCORE_SPLITS},
+        "score": {"splits": score_splits(count)},
         "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, judge.real_count)},
         "neighbours": {"samples": min(MOST_NEIGHBOURS, count)},
         "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},

@@ -17,6 +17,7 @@ from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
 from gan_exp.features.classifier import IMAGES, RECIPE, Classifier, accuracy, train_classifier
 from gan_exp.features.network import Embedding, FeatureNetwork
+from gan_exp.finite_json import json_text
 from gan_exp.places import expanded
 from gan_exp.run_dir import write_atomically
 
@@ -109,7 +110,7 @@ def _train(path: Path, data: PackedImages, held_out: PackedImages | None, device
     right = accuracy(network, held_out, device)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     about = {"accuracy": right, "held_out": len(held_out.images), "digest": _digest(tensors)}
-    write_atomically(path, save(tensors, {"gan_exp": json.dumps(about)}))
+    write_atomically(path, save(tensors, {"gan_exp": json_text(about)}))
 
 
 def _read(path: Path, data: PackedImages) -> Trained | None:

@@ -3,12 +3,16 @@
 from torch import Tensor
 
 
+class TooFewSamples(ValueError):
+    """More samples would help; of other ValueErrors they would not."""
+
+
 def check(what: str, values: Tensor, least: int) -> Tensor:
     """`values` [N, D] as they are. Raises ValueError where they are fewer than `least`, or not all finite."""
     if values.ndim != 2:
         raise ValueError(f"{what}: must be [N, D], not {list(values.shape)}")
     if len(values) < least:
-        raise ValueError(f"{what}: {len(values)} samples are too few; at least {least} are needed")
+        raise TooFewSamples(f"{what}: {len(values)} samples are too few; at least {least} are needed")
     if not values.isfinite().all():
         raise ValueError(f"{what}: holds values that are no finite numbers")
     return values

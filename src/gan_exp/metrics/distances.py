@@ -17,7 +17,9 @@ KERNEL_SUBSETS = 100
 KERNEL_SUBSET_SIZE = 1000
 SCORE_SPLITS = 10
 LEAST_IN_SPLIT = 100  # a split of one sample has the score 1, whatever the sample; few of them, hardly more
-Floats = npt.NDArray[np.float64]
+# Of |x|^2 / D: the kernel is below (1 + 10)^3 then, and the mean over pairs of what float32 rounds is below 1e-6.
+LARGEST_IN_SINGLE = 10.0
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class Spread(NamedTuple):
@@ -44,7 +46,8 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 def _root(features: Tensor) -> Tensor:
     """An A [D, D] whose product A A' is the covariance of features [N, D]."""
     values, vectors = torch.linalg.eigh(features.T.cov().reshape(features.shape[1], features.shape[1]))
-    return vectors * values.clamp(min=0).sqrt()
+    root: Tensor = vectors * values.clamp(min=0).sqrt()
+    return root
 
 
 class KernelReference:
@@ -53,7 +56,7 @@ class KernelReference:
     def __init__(self, real: Tensor, subsets: int = KERNEL_SUBSETS) -> None:
         self._real: Floats = check("real features", real, least=2).cpu().double().numpy()
         self._subsets = subsets
-        self._within: dict[int, list[float]] = {}  # by the size of the subsets
+        self._within: dict[tuple[int, Any], list[float]] = {}  # by the size of the subsets, and the precision
 
     def distance(self, fake: Tensor, seed: int) -> Spread:
         """Squared maximum mean discrepancy, kernel (x.y / D + 1)^3 (Binkowski et al. 2018, "Demystifying MMD GANs").
@@ -64,12 +67,15 @@ class KernelReference:
         check("fake features", fake, least=2)
         others: Floats = fake.cpu().double().numpy()
         size = min(KERNEL_SUBSET_SIZE, len(self._real), len(others))
-        within = self._within.setdefault(size, [_within(self._real[places]) for places in self._places(size)])
+        kind = np.float32 if max(_longest(self._real), _longest(others)) <= LARGEST_IN_SINGLE else np.float64
+        real, others = self._real.astype(kind), others.astype(kind)
+        if (size, kind) not in self._within:
+            self._within[size, kind] = [_within(real[places]) for places in self._places(size)]
         draws = np.random.default_rng((0, seed))
         found = []
-        for inside, places in zip(within, self._places(size), strict=True):
+        for inside, places in zip(self._within[size, kind], self._places(size), strict=True):
             some = others[draws.choice(len(others), size, replace=False)]
-            found.append(inside + _within(some) - 2 * float(_kernel(self._real[places], some).mean()))
+            found.append(inside + _within(some) - 2 * _sum(_kernel(real[places], some)) / size**2)
         return Spread(float(np.mean(found)), float(np.std(found)))
 
     def _places(self, size: int) -> Any:
@@ -92,11 +98,21 @@ def _kernel(some: Floats, others: Floats) -> Floats:
     return found * found * found
 
 
+def _longest(features: Floats) -> float:
+    """The largest |x|^2 / D."""
+    return float((features * features).mean(axis=1).max())
+
+
+def _sum(kernel: Floats) -> float:
+    """Row by row as it is, then in float64: what the rows round cancels out."""
+    return float(kernel.sum(axis=1).sum(dtype=np.float64))
+
+
 def _within(some: Floats) -> float:
     """The mean over pairs of different samples."""
     kernel = _kernel(some, some)
     count = len(some)
-    return float((kernel.sum() - kernel.trace()) / (count * (count - 1)))
+    return float((_sum(kernel) - float(kernel.trace(dtype=np.float64))) / (count * (count - 1)))
 
 
 def score_splits(count: int) -> int:

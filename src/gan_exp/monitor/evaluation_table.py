@@ -28,15 +28,40 @@ MEANINGS = {
 }
 
 
-def score_table(report: Mapping[str, Any]) -> Table:
+def score_table(report: Mapping[str, Any], title: str) -> Table:
+    """Each score beside the one that the data itself has, and what it means."""
     features = report["protocol"]["features"]["name"]
-    table = Table(title=f"step {report['step']:,}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("metric", "mean", "sd over seeds", "what it says"):
-        table.add_column(column, justify="right" if column in ("mean", "sd over seeds") else "left")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("score", "mean", "sd", "data", "what it says"):
+        table.add_column(column, justify="right" if column in ("mean", "sd", "data") else "left")
     for name, value in report["metrics"].items():
         sd = "" if value["sd"] is None else f"{value['sd']:.2g}"
-        table.add_row(name, f"{value['mean']:.5g}", sd, MEANINGS.get(name.removesuffix(f"_{features}"), ""))
+        meaning = value.get("reason") or MEANINGS.get(name.removesuffix(f"_{features}"), "")
+        table.add_row(name, _number(value["mean"]), sd, _number(value.get("data")), meaning)
     return table
+
+
+def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A column for each run by its name, mean and standard deviation over seeds, and the data's own at the end."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("score")
+    for run in (*reports, "data"):
+        table.add_column(run, justify="right", overflow="fold")
+    for name in dict.fromkeys(name for report in reports.values() for name in report["metrics"]):
+        found = [report["metrics"].get(name, {}) for report in reports.values()]
+        own = next((value["data"] for value in found if value.get("data") is not None), None)
+        table.add_row(name, *map(_with_spread, found), _number(own))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"
+
+
+def _with_spread(value: Mapping[str, Any]) -> str:
+    if value.get("mean") is None:
+        return "infinite" if "reason" in value else ""
+    return f"{value['mean']:.4g}" + ("" if value["sd"] is None else f" +- {value['sd']:.2g}")
 
 
 def class_table(classes: Mapping[str, Any]) -> Table:
@@ -48,6 +73,15 @@ def class_table(classes: Mapping[str, Any]) -> Table:
     for name, real, fake in rows:
         table.add_row(str(name), f"{real / sum(classes['data']):.1%}", f"{fake / sum(classes['samples']):.1%}")
     return table
+
+
+def yardstick_line(report: Mapping[str, Any]) -> str:
+    """What stands under `data`, and how to read it."""
+    protocol = report["protocol"]
+    counts = ""
+    if protocol["yardstick"]["images"] < protocol["samples"]:
+        counts = f"; of so few, fid is higher than of {protocol['samples']:,}"
+    return f"data: what the data itself scores ({protocol['yardstick']['what']}{counts}): samples as good come near it"
 
 
 def protocol_line(report: Mapping[str, Any]) -> str:

@@ -1,11 +1,16 @@
 """`metrics.jsonl`: one line a logging step, with `step` and the same tags as TensorBoard."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from gan_exp.finite_json import json_text
 from gan_exp.run_dir import sync_directory, write_atomically
+
+NOT_FINITE = "not_finite"  # what the values that are null in a line were: inf, -inf or nan
 
 
 class MetricsLog:
@@ -18,7 +23,9 @@ class MetricsLog:
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        infinite = {tag: str(value) for tag, value in metrics.items() if not math.isfinite(value)}
+        line = {"step": step, **metrics, **({NOT_FINITE: infinite} if infinite else {})}
+        self._file.write(json_text(line) + "\n")
         self._file.flush()
 
     def sync(self) -> None:
@@ -31,7 +38,16 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """All whole lines; the last one may have been cut by a crash."""
+    """The finite values of all whole lines; the last one may have been cut by a crash."""
+    return [
+        {tag: value for tag, value in line.items() if tag != NOT_FINITE and value is not None}
+        if isinstance(line, dict)
+        else line
+        for line in _read_lines(path)
+    ]
+
+
+def _read_lines(path: Path) -> list[Any]:
     lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -42,5 +58,5 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _drop_lines_after(path: Path, step: int) -> None:
-    kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= step]
+    kept = [json_text(line) + "\n" for line in _read_lines(path) if line["step"] <= step]
     write_atomically(path, "".join(kept))
