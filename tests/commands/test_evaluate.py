@@ -67,6 +67,7 @@ def test_it_says_what_it_does_and_what_not(run: Path, capsys: pytest.CaptureFixt
     evaluated()
     shown = capsys.readouterr().out
     told = [
+        "evaluating run: loading the networks and the data",
         "run at step 4: measuring 40 samples of each of 2 seeds against images of digits",
         "left out: neighbours, which needs images that were not trained on: train with dataset.held_out=0.1",
         "this takes about",

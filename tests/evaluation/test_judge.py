@@ -159,7 +159,6 @@ def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
     ]
     assert found.scores["fid"] == pytest.approx(frechet_distance(*features))
     assert 0.8 < found.scores["precision"] <= 1 and found.scores["nearest"] == found.scores["nearest_held_out"]
-    assert judge.yardstick(200) is found  # once for all runs and seeds
     other_way = make(train, held_out, "fid", split="held_out").yardstick(10_000)
     assert other_way.what == f"{len(train.images):,} training images"
 

@@ -1,5 +1,6 @@
 import math
 
+import exact
 import pytest
 import torch
 
@@ -27,6 +28,18 @@ def test_samples_of_the_mixture_itself() -> None:
     assert found.modes == 4
     assert found.high_quality == pytest.approx(1 - math.exp(-4.5), abs=2e-3)
     assert found.kl < 1e-3
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0, -1e5])
+def test_a_mixture_far_from_zero(offset: float) -> None:
+    """Against all differences, in float64."""
+    generator = torch.Generator().manual_seed(1)
+    centers = CENTERS + offset
+    points = centers[torch.randint(3, (300,), generator=generator)] + 0.05 * torch.randn(300, 2, generator=generator)
+    apart = exact.distances(points, centers)
+    found = cover_mixture(points, centers, sigma=0.02)
+    assert found.high_quality == pytest.approx((apart.min(axis=1) <= 3 * 0.02).mean())
+    assert found.modes == len(set(apart.argmin(axis=1)[apart.min(axis=1) <= 3 * 0.02]))
 
 
 def test_a_point_that_is_no_number_is_refused() -> None:

@@ -27,6 +27,8 @@ METRICS = ("fid", "kid", "score", "manifolds", "classes", "modes", "neighbours",
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     runs = [RunDir.open(name) for name in options.runs]
+    names = dict.fromkeys(short_name(run.path) for run in runs)
+    say(f"evaluating {', '.join(names)}: loading the networks and the data")
 
     from gan_exp.commands.train import trust
 
@@ -87,6 +89,7 @@ class Evaluator:
         from gan_exp.device import prepare_device
         from gan_exp.evaluation.judge import default_count, tag
         from gan_exp.evaluation.report import add_yardstick, describe_protocol, summarise
+        from gan_exp.evaluation.yardstick import kept
 
         options = self._options
         config, content = load_content(run_dir, options.checkpoint)
@@ -119,7 +122,8 @@ class Evaluator:
             "protocol": protocol,
         }
         if judge.metrics:
-            yardstick = judge.yardstick(count)
+            what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
+            yardstick = kept((what, options.split, count, judge.metrics), lambda: judge.yardstick(count))
             add_yardstick(report["metrics"], yardstick, network.name)
             protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
         if network.knows_classes and data.channel_data is None:

@@ -12,6 +12,7 @@ from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.reference import Reference
+from gan_exp.evaluation.yardstick import Yardstick
 from gan_exp.features.network import Embedding, FeatureNetwork
 from gan_exp.metrics.checks import TooFewSamples
 from gan_exp.metrics.modes import count_labels
@@ -44,14 +45,6 @@ class Measurement(NamedTuple):
     samples: Tensor
     embedding: Embedding
     nearest: Nearest | None = None  # training images, of the first samples
-
-
-class Yardstick(NamedTuple):
-    """The scores that the data itself has, measured as samples are."""
-
-    scores: dict[str, float]
-    what: str  # was compared with what
-    images: int  # in the place of samples
 
 
 def tag(score: str, features: str) -> str:
@@ -129,7 +122,6 @@ class Judge:
         else:
             features = self._embed(self._chosen).features
         self._reference = Reference(data, features, self._histogram())
-        self._yardsticks: dict[int, Yardstick] = {}
 
     def for_run(self, config: Config) -> "Judge":
         """The same for another run on the same data."""
@@ -198,11 +190,6 @@ class Judge:
         Those are the held-out ones (the training images, where samples are compared with held-out ones); where nothing
         was held out one half of the data is compared with the other.
         """
-        if count not in self._yardsticks:
-            self._yardsticks[count] = self._compare_data(count)
-        return self._yardsticks[count]
-
-    def _compare_data(self, count: int) -> Yardstick:
         reference = self._reference
         if self._held_out is not None:
             others, name = (self._data, "training") if self._reals is self._held_out else (self._held_out, "held-out")

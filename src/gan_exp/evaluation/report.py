@@ -9,8 +9,9 @@ from typing import Any
 from gan_exp import __version__
 from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.evaluation.judge import MOST_NEIGHBOURS, Judge, Yardstick, tag
+from gan_exp.evaluation.judge import MOST_NEIGHBOURS, Judge, tag
 from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
+from gan_exp.evaluation.yardstick import Yardstick
 from gan_exp.features.network import FeatureNetwork
 from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, score_splits
 from gan_exp.metrics.neighbours import NEIGHBOURS
@@ -41,7 +42,7 @@ def add_yardstick(metrics: dict[str, dict[str, Any]], yardstick: Yardstick, feat
     """Beside each mean what the data itself has, under `data`; None where that isn't finite."""
     for name, value in yardstick.scores.items():
         if (named := tag(name, features)) in metrics:
-            metrics[named]["data"] = value if math.isfinite(value) else None
+            metrics[named]["data"] = value if value is not None and math.isfinite(value) else None
 
 
 def describe_protocol(
