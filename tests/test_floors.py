@@ -10,8 +10,10 @@ import gan_exp
 ROOT = Path(gan_exp.__file__).parent
 FLOORS = (
     {"wrapping"},
-    {"errors", "ranges", "streams", "signals", "synonyms", "finite_json"},
+    {"errors", "ranges", "streams", "synonyms", "finite_json"},
     {"places"},
+    {"signals"},
+    {"processes"},
     {"losses", "penalties", "augment", "schedules", "optimizers", "models", "data", "metrics"},
     {"state", "capturable", "cuda_recorder", "diagnosis"},
     {"step", "chain"},
@@ -33,7 +35,7 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-PURE = set().union(*FLOORS[:7])
+PURE = set().union(*FLOORS[:9])
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gan_exp import __version__, synonyms
 from gan_exp.commands import COMMANDS
 from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell
-from gan_exp.signals import Interrupted
+from gan_exp.signals import Interrupted, noting, stop_if_asked
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 
@@ -22,7 +22,11 @@ usage: gan-exp COMMAND ...
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C, 128 + n for signal n."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    with noting(for_good=arguments is None):
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(words: list[str]) -> int:
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -64,6 +68,7 @@ def _dispatch(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         raise UserError(_no_command(words))
     command = importlib.import_module(f"gan_exp.commands.{words[0]}")
+    stop_if_asked()
     code: int = command.run(words[1:])
     return code
 

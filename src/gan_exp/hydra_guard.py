@@ -16,6 +16,7 @@ from gan_exp.catalog import conf_dir
 from gan_exp.config import TRUST_VARIABLE
 from gan_exp.errors import UserError
 
+Hydra = hydra_internal.Hydra  # as it was before `guard_hydra`
 TELLING = (UserError, HydraException, OmegaConfBaseException)  # what is wrong
 
 
@@ -76,6 +77,20 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def guard_hydra() -> None:
-    """Let `hydra.main` load configurations through the guard, in this process."""
+def guard_hydra() -> list[Any]:
+    """Let `hydra.main` load configurations through the guard, in this process.
+
+    Returns the list that the jobs of a sweep will be in, as Hydra's JobReturn, which `hydra.main` drops.
+    """
     hydra_internal.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
+    returned: list[Any] = []
+
+    class KeepingHydra(Hydra):
+        def multirun(self, *arguments: Any, **named: Any) -> Any:
+            batches = super().multirun(*arguments, **named)
+            if isinstance(batches, list):  # Hydra's own sweeper
+                returned.extend(job for batch in batches for job in batch)
+            return batches
+
+    hydra_internal.Hydra = KeepingHydra  # type: ignore[misc]
+    return returned

@@ -1,8 +1,10 @@
 """What Hydra needs to do its work our way: resolvers, a guard, and its errors in one sentence."""
 
+import hashlib
 import re
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ from gan_exp.hints import unknown_key, unknown_option
 from gan_exp.overrides import as_written
 from gan_exp.run_dir import make_unique_directory
 
-LONGEST_LABEL = 200  # bytes; file systems take names of 255
+LONGEST_LABEL = 100  # letters
+LONGEST_NAME = 200  # bytes; file systems take names of 255
 
 
-def register_resolvers() -> list[str]:
+def register_resolvers(constants: Collection[str] = ()) -> list[str]:
     """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
+
+    `gan_exp.job_name` names a run of a sweep by its number and its words, without those of `constants`.
 
     Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
     of the directories that will have been made.
@@ -30,14 +35,48 @@ def register_resolvers() -> list[str]:
         return made[-1]
 
     OmegaConf.register_new_resolver("gan_exp.new_directory", new_directory, use_cache=True, replace=True)
+
+    def job_name(number: object, words: Sequence[str]) -> str:
+        own = job_label(words, constants)
+        return f"{number}-{label(own)}" if own else str(number)
+
     OmegaConf.register_new_resolver("gan_exp.label", label, replace=True)
+    OmegaConf.register_new_resolver("gan_exp.job_name", job_name, replace=True)
     return made
 
 
 def label(overrides: object) -> str:
-    """A run's name or a job's overrides as part of a directory's name."""
-    plain = re.sub(r"[^\w.,=+-]+", "_", str(overrides))[:100]
-    return plain.encode()[:LONGEST_LABEL].decode(errors="ignore")
+    """A run's name or a job's overrides as part of a directory's name; what is cut off still makes a difference."""
+    text = str(overrides)
+    name = re.sub(r"[^\w.,=+-]+", "_", text)
+    if _cut(name) == name:
+        return name
+    digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=4).hexdigest()
+    return f"{_cut(name, len(digest) + 1)}-{digest}"
+
+
+def _cut(name: str, spared: int = 0) -> str:
+    return name[: LONGEST_LABEL - spared].encode()[: LONGEST_NAME - spared].decode(errors="ignore")
+
+
+def job_label(words: Sequence[str], constants: Collection[str]) -> str:
+    """What a sweep's run is told by: its values of the keys that have several in the sweep."""
+    return ",".join(word for word in words if word.partition("=")[0] not in constants)
+
+
+def constant_keys(words: Sequence[str]) -> set[str]:
+    """The keys that have one value only in a sweep over `words`; other sweepers than Hydra's may add keys."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    constants = set()
+    for word in words:
+        with suppress(HydraException, ValueError):  # what can't be read, or counted, is no constant
+            override = OverridesParser.create().parse_override(word)
+            several = override.is_sweep_override() and len(list(islice(override.sweep_string_iterator(), 2))) > 1
+            if not several:
+                constants.add(override.get_key_element())
+    return constants
 
 
 def guard_python_3_14() -> None:

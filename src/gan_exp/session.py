@@ -3,8 +3,9 @@
 import errno
 import re
 import shlex
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,35 +27,39 @@ from gan_exp.monitor.summary import closing_table, network_table, next_commands
 from gan_exp.overrides import differing_keys, leaves
 from gan_exp.plain_yaml import yaml_text
 from gan_exp.run_dir import RunDir, write_atomically
-from gan_exp.signals import Interrupted, StopRequest
+from gan_exp.signals import Interrupted, before_leaving, deferring, noting, stop_if_asked
 from gan_exp.state import TrainingState
 from gan_exp.threads import choose_threads
 from gan_exp.trainer import Trainer
 
 
-def start_run(config: Config, directory: str, in_sweep: bool = False) -> None:
+@noting()
+def start_run(config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
 
     A run `in_sweep` neither describes its networks nor says what to do next: the sweep has a closing of its own.
+    `command` are the words that it was started with, if they aren't those of this process.
 
     Raises Interrupted, with everything saved once there is a run, when a signal asked it to stop.
     """
     check_new(config)
     device = prepare_device(config.device)
     data = build_data(config, device)
+    stop_if_asked()
     refuse_unmeasurable(config, data)
     config, why_threads = choose_threads(config, data, device)
     state = build_state(config, data.spec, device)
-    stop = StopRequest()
-    with stop.noting():
-        run = RunDir.create(directory, config.model_dump(mode="json"), describe_environment(device))
+    environment = describe_environment(device, command)
+    stop_if_asked()
+    with deferring():
+        run = RunDir.create(directory, config.model_dump(mode="json"), environment)
         with run.locked(), _open_display(config, run, data.image_shape, device) as display:
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
             if why_threads:
                 display.say(why_threads)
             display.say(f"run directory: {run.path}")
-            _finish(run, lambda: Trainer(config, run, state, data, device, display, stop=stop), display, in_sweep)
+            _finish(run, lambda: Trainer(config, run, state, data, device, display), display, in_sweep)
 
 
 def _describe_networks(
@@ -69,6 +74,7 @@ def _describe_networks(
     display.show(network_table("discriminator", state.discriminator, images, *labels))
 
 
+@noting()
 def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     """Go on from the newest whole checkpoint of `run`, which its caller has locked.
 
@@ -80,12 +86,13 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     _refuse_another_experiment(config, run, checkpoint or {})
     device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
     data = build_data(config, device)
+    stop_if_asked()
     refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
         _restore(state, data, checkpoint, run)
-    stop = StopRequest()
-    with stop.noting(), _open_display(config, run, data.image_shape, device) as display:
+    stop_if_asked()
+    with deferring(), _open_display(config, run, data.image_shape, device) as display:
         run.make_folders()
         run.remove_leftovers()
         if checkpoint is None:
@@ -98,7 +105,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
             display.say(f"passed over: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {run.path} at step {state.step}")
-        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint, stop), display, in_sweep)
+        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint), display, in_sweep)
 
 
 def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
@@ -159,7 +166,8 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, 
     try:
         trainer = make_trainer()
         first_step = trainer.state.step
-        stopped_by = trainer.train()
+        with before_leaving(lambda found: _leave_at_once(run, found, display)):
+            stopped_by = trainer.train()
         step = trainer.state.step
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, **trainer.standing)
@@ -168,10 +176,6 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, 
         trainer.animate()
         seconds = round(trainer.seconds, 3)
         run.write_status("finished", step, **trainer.standing, train_seconds=seconds)
-    except Interrupted as interruption:  # in the middle of something, if it comes from a second signal
-        if trainer is None or trainer.stop.received is None or run.read_status().get("state") != "interrupted":
-            _leave_at_once(run, interruption, display)
-        raise Interrupted(interruption.signal, told=True) from None
     except Exception as error:
         fault = _explain(error, run, trainer)
         _write_failure(run, trainer, error, fault)
@@ -185,11 +189,12 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, 
         display.say(next_commands(run, 2 * step))
 
 
-def _leave_at_once(run: RunDir, interruption: Interrupted, display: Display) -> None:
+def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None:
+    """What a second signal leaves time for; it may have come in the middle of anything."""
     kept = run.list_checkpoints()
     step = kept[-1][0] if kept else 0
     with suppress(OSError):
-        run.write_status("interrupted", step, interruption.signal.name)
+        run.write_status("interrupted", step, found.name)
     display.stop()
     display.say(f"left at once; go on from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")
 

@@ -15,6 +15,7 @@ from gan_exp.augment import ADA
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.losses import Balance
 from gan_exp.penalties import Critique, Draw
+from gan_exp.signals import stop_if_asked
 from gan_exp.state import TrainingState
 
 
@@ -192,10 +193,11 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
 def generate_all(generator: nn.Module, latents: Tensor, labels: Tensor | None = None, chunk: int = 256) -> Tensor:
     """All of `latents` in inference mode, some at a time, on the CPU: images [N, C, H, W] as floats."""
     generator.eval()
-    parts = [
-        generate(generator, latents[k : k + chunk], None if labels is None else labels[k : k + chunk]).cpu()
-        for k in range(0, len(latents), chunk)
-    ]
+    parts = []
+    for k in range(0, len(latents), chunk):
+        stop_if_asked()
+        some = None if labels is None else labels[k : k + chunk]
+        parts.append(generate(generator, latents[k : k + chunk], some).cpu())
     return torch.cat(parts)
 
 

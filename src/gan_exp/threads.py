@@ -14,6 +14,7 @@ from gan_exp.build import build_batches, build_rules, build_state
 from gan_exp.config import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.fast_path import choose_player
+from gan_exp.signals import stop_if_asked
 from gan_exp.step import Turn
 from gan_exp.streams import Streams
 
@@ -79,6 +80,7 @@ def _play_a_slice(play_step: Callable[[], object]) -> tuple[float, float]:
     """Seconds of a step by the clock and of this thread's computing, on average: what disturbs it is a part of it."""
     steps, began, computed = 0, time.perf_counter(), time.thread_time()
     while steps == 0 or time.perf_counter() - began < SLICE:
+        stop_if_asked()
         play_step()
         steps += 1
     return (time.perf_counter() - began) / steps, (time.thread_time() - computed) / steps

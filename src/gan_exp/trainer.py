@@ -30,7 +30,7 @@ from gan_exp.monitor.metrics_log import MetricsLog, read_metrics
 from gan_exp.monitor.tensorboard import TensorBoardLog
 from gan_exp.monitor.window import Window
 from gan_exp.run_dir import RunDir, write_atomically
-from gan_exp.signals import Abandoned, StopRequest
+from gan_exp.signals import Abandoned, abandoning, asked_to_stop
 from gan_exp.state import TrainingState
 from gan_exp.step import DiscriminatorReport, Turn, generate_all
 from gan_exp.streams import Streams
@@ -53,10 +53,8 @@ class Trainer:
         device: torch.device,
         display: Display,
         checkpoint: dict[str, Any] | None = None,
-        stop: StopRequest | None = None,
     ) -> None:
         self.config, self.run, self.state, self.display = config, run, state, display
-        self.stop = stop or StopRequest()
         self._failing: set[str] = set()  # what could not be written, and was told
         self.rules = build_rules(config)
         self.batches = build_batches(config, data)
@@ -137,12 +135,12 @@ class Trainer:
                 with self._unpromised("TensorBoard's events"):
                     self.tensorboard.close()
             self.display.stop()
-        return self.stop.received
+        return asked_to_stop()
 
     def play(self, until: int) -> None:
         """The loop, up to and with step `until`, or until a signal."""
         config, state = self.config, self.state
-        while state.step < until and self.stop.received is None:
+        while state.step < until and asked_to_stop() is None:
             report = self._play_step()
             step = self.display.step = state.step
             last = step == config.steps
@@ -292,7 +290,7 @@ class Trainer:
         step, before = self.state.step, evaluation.seconds
         self._evaluation_due = True
         try:
-            with self.stop.cutting_short():
+            with abandoning():
                 measured = evaluation.measure(self.state.generator_ema)
         except Abandoned:
             return

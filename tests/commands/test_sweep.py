@@ -1,15 +1,22 @@
 """A sweep that is stopped says what was done, and is finished in its own directory."""
 
+import copy
+import json
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from builders import assert_same
+from gan_exp import threads
 from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
+from gan_exp.commands import train
 from gan_exp.run_dir import RunDir
+from gan_exp.signals import asked_to_stop
 from gan_exp.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -46,6 +53,17 @@ def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return told.out
 
 
+def test_a_runs_name_holds_what_differs(stopped: str) -> None:
+    """All else is the same in every name, and would push what differs out of it."""
+    assert [run.path.name for run in runs("swept")] == ["0-seed=1", "1-seed=2"]
+    assert "sweep: run 1 (seed=2)" in stopped.splitlines()
+
+
+def test_its_environment_holds_its_own_words(stopped: str) -> None:
+    command = json.loads(runs("swept")[1].environment.read_text())["command"]
+    assert command == [*WORDS[:-1], "seed=2", *SMALL]
+
+
 def test_it_says_what_was_done(stopped: str) -> None:
     expected = (
         "sweep: stopped by SIGINT: 1 of 3 runs finished, 1 interrupted, 1 not begun; for the rest: gan-exp resume"
@@ -74,6 +92,84 @@ def test_the_rest_is_what_it_would_have_been(stopped: str, capsys: pytest.Captur
     for run, other in zip(runs("swept"), runs("whole"), strict=True):
         assert run.read_status()["state"] == "finished"
         assert_same(load_checkpoint(run.checkpoint(4)), load_checkpoint(other.checkpoint(4)))
+
+
+@pytest.mark.parametrize("subdir", ["mine/${seed}", "older-${hydra.job.override_dirname}"])
+def test_runs_are_found_whatever_their_directories_are_called(
+    subdir: str, in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """hydra.sweep.subdir, or an older version, named them otherwise: nothing is trained once more."""
+    words = ["steps=2", *WORDS[1:-1], "seed=1,2", *SMALL, "hydra.sweep.dir=swept", f"hydra.sweep.subdir={subdir}"]
+    assert main(["train", "-m", *words]) == 0
+    begun = sorted(path for path in Path("swept").rglob("config.yaml"))
+    assert len(begun) == 2
+    capsys.readouterr()
+    assert main(["resume", "swept"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("is finished (2 steps)") == 2 and "2 of 2 runs finished" in told
+    assert sorted(path for path in Path("swept").rglob("config.yaml")) == begun
+    assert not [path for path in Path("swept").iterdir() if path.is_dir() and not any(path.rglob("config.yaml"))]
+
+
+def test_a_sweep_over_what_may_change_is_told_apart(in_tmp: Path) -> None:
+    words = [*WORDS[1:-1], *SMALL, "steps=1,2", "hydra.sweep.dir=swept", "hydra.sweep.subdir=steps-${steps}"]
+    assert main(["train", "-m", *words]) == 0
+    assert main(["resume", "swept"]) == 0
+    assert sorted(path.parent.name for path in Path("swept").rglob("config.yaml")) == ["steps-1", "steps-2"]
+
+
+@pytest.mark.parametrize("subdir", ["../elsewhere/${seed}", "/tmp/elsewhere", "'~/${seed}'"])
+def test_runs_that_lie_outside_are_refused(subdir: str, stopped: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = Path("swept/multirun.yaml")
+    word = f"    - hydra.sweep.subdir={subdir}\n"
+    record.write_text(record.read_text().replace("    hydra:\n", f"    hydra:\n{word}", 1))
+    assert main(["resume", "swept"]) == 2
+    told = capsys.readouterr().err
+    assert "lie outside of it; resume each by its own directory" in told and told.count("\n") == 1
+
+
+def test_the_summary_names_those_that_failed(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no word of resuming what would be refused, or would diverge, once more."""
+    words = [*WORDS[:-1], *SMALL, "optimizer.generator.lr=1e-3,-1,1e30"]
+    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 2
+    assert capsys.readouterr().out.splitlines()[-3] == (
+        "sweep: 1 of 3 runs finished, 2 failed (1: optimizer.generator.lr=-1; 2: optimizer.generator.lr=1e+30)"
+    )
+
+
+def test_what_had_not_begun_leaves_nothing_to_resume(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gan_exp.session.build_data", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert main(["train", "-m", *WORDS, *SMALL]) == 143
+    told = capsys.readouterr()
+    expected = "sweep: stopped by SIGTERM: 0 of 3 runs finished, 3 not begun"
+    assert told.err == "" and told.out.splitlines()[-1] == expected
+    assert not Path("outputs").exists()
+    assert sweep("named") == 143
+    assert capsys.readouterr().out.splitlines()[-1] == expected and not Path("named").exists()
+
+
+def test_threads_are_tuned_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the same networks; others may want another number."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "ALL", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    tuned: list[object] = []
+
+    def measure(play_step: object) -> tuple[dict[int, list[float]], float]:
+        tuned.append(play_step)
+        return {1: [1.0] * 3, 2: [1.0] * 3}, 1.0
+
+    monkeypatch.setattr(threads, "_measure", measure)
+    before = torch.get_num_threads()
+    try:
+        words = [*WORDS[:-1], *SMALL[:1], "seed=1,2", "model.discriminator.widths=[8],[9]"]
+        assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert len(tuned) == 2
+    assert [run.read_config()["device"]["threads"] for run in runs("swept")] == [1] * 4
 
 
 def test_a_run_that_was_resumed_by_itself_keeps_its_steps(stopped: str) -> None:
@@ -133,3 +229,47 @@ def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytes
     assert main(["resume", "swept"]) == 2
     told = capsys.readouterr().err
     assert "seed: " in told and "was begun with other values" in told and told.count("\n") == 1
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run as in a process of its own: what it returns is all that comes back."""
+    task = train._task
+    monkeypatch.setattr(train, "_is_elsewhere", lambda launcher: True)
+    monkeypatch.setattr(
+        train, "_task", lambda outcomes, *rest: pickle.loads(pickle.dumps(task(copy.deepcopy(outcomes), *rest)))
+    )
+
+
+def test_a_parallel_job_raises_nothing(parallel: None, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its launcher would end the other jobs with it."""
+    words = [*WORDS[:-1], *SMALL, "optimizer.generator.lr=1e30,1e-3,-1"]
+    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 2
+    assert "sweep: 1 of 3 runs finished, 2 failed (0: " in capsys.readouterr().out
+
+
+def test_ctrl_c_in_a_parallel_sweep(parallel: None, stopped: str) -> None:
+    """Saves the runs at hand, and no other begins."""
+    assert stopped.splitlines()[-1] == (
+        "sweep: stopped by SIGINT: 1 of 3 runs finished, 1 interrupted, 1 not begun; for the rest: gan-exp resume swept"
+    )
+
+
+def test_processes_that_die_of_a_signal(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As those of joblib that had not begun yet: what lies there is looked at."""
+    task = train._task
+
+    def dying(outcomes: train.Outcomes, *rest: Any) -> Any:
+        if len(runs("swept")) == 1:
+            if asked_to_stop() is None:
+                signal.raise_signal(signal.SIGINT)
+            raise OSError("a worker process was killed")
+        return task(copy.deepcopy(outcomes), *rest)
+
+    monkeypatch.setattr(train, "_task", dying)
+    assert sweep("swept") == 130
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "sweep: stopped by SIGINT: 1 of 3 runs finished, 2 not begun; for the rest: gan-exp resume swept"
+    )

@@ -77,6 +77,20 @@ def stop(process: subprocess.Popen[str], number: int, after: float) -> subproces
     return ended(process)
 
 
+def wait_until_it_notes(process: subprocess.Popen[str]) -> None:
+    """Until the command has its handler of signals, which is before it imports anything heavy."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():  # not Linux
+        time.sleep(0.5)
+        return
+    while True:
+        caught = next((line for line in status.read_text().splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+        if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+
+
 def wait_for(process: subprocess.Popen[str], path: Path) -> None:
     """Until the process has made `path`."""
     while not path.exists():

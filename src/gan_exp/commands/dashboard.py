@@ -10,7 +10,7 @@ from typing import Any
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_names import OUTPUTS, find
-from gan_exp.signals import raising_interrupted
+from gan_exp.signals import stop_if_asked
 from gan_exp.wrapping import say
 
 EVENTS = "events.out.tfevents."
@@ -52,8 +52,9 @@ def run(arguments: list[str]) -> int:
     if not find_runs(directory):
         say(f"no runs found below {directory} yet: one that begins there will appear")
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
-    with raising_interrupted():
-        server.join()
+    while server.is_alive():
+        stop_if_asked()
+        server.join(timeout=0.2)
     raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are as they were, so call it again")
 
 

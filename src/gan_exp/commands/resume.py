@@ -6,9 +6,10 @@ from gan_exp.commands import sweep
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.places import expanded
+from gan_exp.processes import refuse_several
 from gan_exp.run_dir import RunDir
 from gan_exp.run_names import find, is_run_or_sweep
-from gan_exp.signals import raising_interrupted
+from gan_exp.signals import stop_if_asked
 from gan_exp.wrapping import say
 
 
@@ -30,14 +31,14 @@ def run(arguments: list[str]) -> int:
     if "=" in options.run and not is_run_or_sweep(expanded(options.run, "RUN")):
         words = shlex.join(["resume", "latest", options.run, *options.overrides])
         raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
-    with raising_interrupted():
-        place = find(options.run)
-        if sweep.is_sweep(place):
-            own = options.config_dir and str(expanded(options.config_dir, "--config-dir"))
-            return sweep.resume(place, options.overrides, own)
-        if options.config_dir is not None:
-            raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")
-        return _resume_run(options.run, options.overrides)
+    refuse_several()
+    place = find(options.run)
+    if sweep.is_sweep(place):
+        own = options.config_dir and str(expanded(options.config_dir, "--config-dir"))
+        return sweep.resume(place, options.overrides, own)
+    if options.config_dir is not None:
+        raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")
+    return _resume_run(options.run, options.overrides)
 
 
 def _resume_run(name: str, overrides: list[str]) -> int:
@@ -49,6 +50,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
     saved = run_dir.read_config()
     check(saved)
     config = check(apply_overrides(saved, overrides))
+    stop_if_asked()
     with run_dir.locked():
         status = run_dir.read_status()
         finished = status.get("state") == "finished" and config.steps == status.get("step")

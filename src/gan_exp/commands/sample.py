@@ -7,6 +7,7 @@ from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
 from gan_exp.places import expanded
 from gan_exp.run_dir import RunDir
+from gan_exp.signals import stop_if_asked
 from gan_exp.wrapping import say
 
 if TYPE_CHECKING:
@@ -147,4 +148,5 @@ def write(images: "Tensor", output: Path, spec: "DataSpec") -> None:
     else:
         output.mkdir(exist_ok=True)
         for number, image in enumerate(images):
+            stop_if_asked()
             (output / f"{number:06d}.png").write_bytes(encode_png(image))

@@ -3,16 +3,18 @@
 import os
 import re
 import shlex
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gan_exp.errors import UserError
-from gan_exp.overrides import for_hydra, quoted
+from gan_exp.errors import LISTABLE, UserError
+from gan_exp.overrides import differing_keys, for_hydra, leaves, quoted
 from gan_exp.plain_yaml import read_yaml
 from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.run_names import SWEEP_FILE
-from gan_exp.signals import Interrupted
 
 if TYPE_CHECKING:
     from gan_exp.config import Config
@@ -20,42 +22,75 @@ if TYPE_CHECKING:
 RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a parallel sweep see it too
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of a sweep came to. It travels from the processes of a parallel one."""
+
+    number: int
+    label: str  # its values of what differs between the runs
+    code: int  # 0 finished, 1 failed, 2 refused, more: interrupted
+    can_go_on: bool = False  # `resume` would do something about it
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.label}" if self.label else str(self.number)
+
+
 @dataclass
 class Outcomes:
-    """Of the runs that Hydra's own launcher has done in this process."""
+    """Of all runs of a command: several in a sweep."""
 
-    overrides: list[str]  # with their several values
-    codes: list[int] = field(default_factory=list)
+    words: list[str]  # with their several values
+    runs: list[Outcome] = field(default_factory=list)
     directory: str | None = None  # the sweep's; None for a single run
 
-    def tell(self, stopped_by: Interrupted | None = None) -> None:
-        """How many there were, where there were several."""
+    @property
+    def code(self) -> int:
+        """The worst one."""
+        return max((run.code for run in self.runs), default=0)
+
+    def look_around(self, directory: str) -> None:
+        """What lies in the sweep's `directory`, where the runs themselves could not tell what they came to."""
+        self.directory = directory
+        for number, path in enumerate(sorted(Path(directory).rglob("config.yaml"))):
+            state = RunDir(path.parent).read_status().get("state")
+            code = {"finished": 0, "failed": 1}.get(str(state), 128)
+            self.runs.append(Outcome(number, path.parent.name, code, can_go_on=code > 2))
+
+    def tell(self, stopped_by: signal.Signals | None = None) -> None:
+        """How many there were, which of them failed, and what can be done about the rest."""
         if self.directory is None:
             return
-        finished, done = self.codes.count(0), len(self.codes)
-        total = (count_jobs(self.overrides) if stopped_by is not None else None) or done
+        finished = sum(run.code == 0 for run in self.runs)
+        failed = [str(run) for run in self.runs if run.code in (1, 2)]
+        interrupted = sum(run.code > 2 and run.can_go_on for run in self.runs)
+        total = max((count_jobs(self.words) if stopped_by is not None else None) or 0, len(self.runs))
+        not_begun = total - finished - len(failed) - interrupted
         parts = [f"{finished} of {total} runs finished"]
-        if done > finished:
-            parts.append(f"{done - finished} failed")
+        if failed:
+            more = f"; and {len(failed) - LISTABLE} more" if len(failed) > LISTABLE else ""
+            parts.append(f"{len(failed)} failed ({'; '.join(failed[:LISTABLE])}{more})")
+        if interrupted:
+            parts.append(f"{interrupted} interrupted")
+        if not_begun:
+            parts.append(f"{not_begun} not begun")
         if stopped_by is not None:
-            parts.append("1 interrupted")
-            if total > done + 1:
-                parts.append(f"{total - done - 1} not begun")
-            parts[0] = f"stopped by {stopped_by.signal.name}: {parts[0]}"
-        again = f"; for the rest: gan-exp resume {shlex.quote(self.directory)}" if finished < total else ""
+            parts[0] = f"stopped by {stopped_by.name}: {parts[0]}"
+        place = shlex.quote(path_from_here(Path(self.directory)))
+        can_go_on = not_begun > 0 or any(run.can_go_on for run in self.runs)
+        again = f"; for the rest: gan-exp resume {place}" if can_go_on and is_sweep(Path(self.directory)) else ""
         print(f"sweep: {', '.join(parts)}{again}", flush=True)
         if stopped_by is None and finished:
-            print(f"next:\n  gan-exp dashboard {shlex.quote(path_from_here(Path(self.directory)))}", flush=True)
+            print(f"next:\n  gan-exp dashboard {place}", flush=True)
 
 
-def count_jobs(overrides: list[str]) -> int | None:
-    """How many runs Hydra's own sweeper makes of `overrides`; None where another one is at work."""
+def count_jobs(words: list[str]) -> int | None:
+    """How many runs Hydra's own sweeper makes of `words`; None where another one is at work."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
-        return len(BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)[0])
+        return len(BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)[0])
     except HydraException:
         return None
 
@@ -81,10 +116,56 @@ def resume(place: Path, overrides: list[str], config_dir: str | None) -> int:
         del os.environ[RESUMING]
 
 
+def find_begun(place: Path, expected: RunDir, config: "Config", words: Sequence[str]) -> RunDir | None:
+    """The run of the sweep in `place` that is the job's with `words`, if it has begun; by what it trains.
+
+    Its directory need not be the `expected` one: an older version named it otherwise, or the user's hydra.sweep.subdir.
+    """
+    if expected.config.exists():
+        return expected
+    wanted = config.model_dump(mode="json")
+    keys = [word.partition("=")[0].lstrip("+") for word in words]
+    for path in sorted(place.rglob("config.yaml")):
+        run = RunDir(path.parent)
+        with suppress(UserError):
+            found = run.read_config()
+            if not differing_keys(found, wanted) and _same_values(found, wanted, keys):
+                return run
+    return None
+
+
+def _same_values(found: Mapping[str, Any], wanted: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Also of what may change in the middle of a run, where the sweep is over just that: steps=100,200."""
+    first, second = leaves(found), leaves(wanted)
+    return all(
+        first.get(leaf, value) == value
+        for leaf, value in second.items()
+        if value is not None and any(leaf == key or leaf.startswith(f"{key}.") for key in keys)
+    )
+
+
+def with_threads(config: "Config", place: Path) -> "Config":
+    """`config` with the number of threads that a run of the sweep in `place` has found for the same networks.
+
+    Found once, it is the same for all: it depends on what else the machine does, and the last bits depend on it.
+    """
+    device = config.device
+    if device.threads is not None or device.deterministic or "OMP_NUM_THREADS" in os.environ:
+        return config
+    wanted = config.model_dump(mode="json")
+    for path in sorted(place.rglob("config.yaml")):
+        with suppress(UserError, KeyError, TypeError):
+            found = RunDir(path.parent).read_config()
+            threads = found["device"]["threads"]
+            same = all(found[key] == wanted[key] for key in ("model", "batch_size", "dataset"))
+            if same and isinstance(threads, int) and 0 < threads <= (os.cpu_count() or 1):
+                return config.model_copy(update={"device": device.model_copy(update={"threads": threads})})
+    return config
+
+
 def go_on(config: "Config", run: RunDir) -> None:
     """Finish a run of the sweep that is resumed. Raises UserError where `config` would be another experiment."""
     from gan_exp.config import check
-    from gan_exp.overrides import differing_keys
     from gan_exp.session import continue_run
 
     own = check(run.read_config())  # it may have been resumed with more steps
@@ -111,6 +192,15 @@ def _recorded(place: Path) -> list[str]:
             raise UserError(f"{place / SWEEP_FILE}: {word} is no value of a run")
     plugins = [word for word in own if re.fullmatch(r"hydra/(launcher|sweeper)=\w+", word)]
     for word in own:
+        _refuse_runs_elsewhere(place, word)
         if word not in plugins and not word.startswith(("hydra.mode=", "hydra.sweep.dir=")):
             print(f"not taken over from the sweep's record: {word} (give it again where it is wanted)", flush=True)
     return [*task, *plugins]
+
+
+def _refuse_runs_elsewhere(place: Path, word: str) -> None:
+    """Those in the sweep's own directory are found whatever they are called; others would be trained once more."""
+    key, _, value = word.partition("=")
+    parts = Path(value.strip("'\"")).parts
+    if key.lstrip("+") == "hydra.sweep.subdir" and (".." in parts or parts[:1] in (("/",), ("~",))):
+        raise UserError(f"{word}: the runs of {place} lie outside of it; resume each by its own directory")

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,26 @@ from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import value_behind
 from gan_exp.commands.directories import NewDirectories, given_places
 from gan_exp.commands.mistakes import is_directory, no_override, unknown_flag
-from gan_exp.commands.sweep import RESUMING, Outcomes, go_on
+from gan_exp.commands.sweep import RESUMING, Outcome, Outcomes, find_begun, go_on, with_threads
 from gan_exp.commands.train_help import help_text
 from gan_exp.config import TRUST_VARIABLE, check
 from gan_exp.errors import TrainingFault, UserError, tell
 from gan_exp.hints import unknown_option
-from gan_exp.hydra_support import explain, guard_python_3_14, label, option_values, register_resolvers
+from gan_exp.hydra_support import (
+    constant_keys,
+    explain,
+    guard_python_3_14,
+    job_label,
+    label,
+    option_values,
+    register_resolvers,
+)
 from gan_exp.overrides import apply_overrides, for_hydra
 from gan_exp.places import expanded
+from gan_exp.processes import refuse_several
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 from gan_exp.run_names import OUTPUTS
-from gan_exp.signals import Interrupted, raising_interrupted
+from gan_exp.signals import Interrupted, asked_to_stop, noting, stop_if_asked
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -40,10 +50,10 @@ def run(arguments: list[str]) -> int:
         return 0
     words, ours = _split(arguments)
     trust(ours["--trust"])
-    with raising_interrupted():
-        if ours["--again"]:
-            return _run_again(ours["--again"][-1], words)
-        return run_hydra(words)
+    refuse_several()
+    if ours["--again"]:
+        return _run_again(ours["--again"][-1], words)
+    return run_hydra(words)
 
 
 def _topics(arguments: list[str]) -> tuple[list[str], list[Path]]:
@@ -132,6 +142,7 @@ def _run_again(path: str, overrides: list[str]) -> int:
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
+    stop_if_asked()
     new = NewDirectories([str(expanded(place, "hydra.run.dir")) for place in places])
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
     directory = str(expanded(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
@@ -143,83 +154,140 @@ def _run_again(path: str, overrides: list[str]) -> int:
 def run_hydra(words: list[str]) -> int:
     """0, or the worst of what the runs came to."""
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     from gan_exp.hydra_guard import guard_hydra
 
+    stop_if_asked()
+    outcomes = Outcomes([word for word in words if "=" in word and not word.startswith(("-", "hydra"))])
+    constants = constant_keys(outcomes.words)
     new = NewDirectories(given_places(words))
-    made = register_resolvers()
+    made = register_resolvers(constants)
     guard_python_3_14()
-    guard_hydra()
+    returned = guard_hydra()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors its own way and exits
     before = sys.argv
     sys.argv = ["gan-exp", *words]
-    outcomes = Outcomes([word for word in words if "=" in word and not word.startswith(("-", "hydra"))])
 
-    def task(config: Any) -> None:
-        _task(outcomes, config)
+    def task(config: Any) -> Outcome:
+        return _task(outcomes, constants, words, config)
 
+    interruption: Interrupted | None = None
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()
-    except Interrupted as interruption:
-        outcomes.tell(interruption)
-        raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, words)) from error
-    except AssertionError as error:  # of Hydra's sweeper, on its own settings
-        raise UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'it says no more'})") from error
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise cannot_write(Path(error.filename), error) from error
+    except Interrupted as interrupted:
+        interruption = interrupted
+    except Exception as error:
+        if asked_to_stop() is None or not {"-m", "--multirun"} & set(words):
+            raise _explained(error, words) from error
+        # The signal has ended the processes of a parallel sweep, each in its way.
+        interruption = Interrupted(asked_to_stop() or 0)
+        for directory in [*made, *given_places(words)]:
+            outcomes.look_around(directory)
     finally:
         sys.argv = before
         new.remove_unused(made)
-    outcomes.tell()
-    return max(outcomes.codes, default=0)
+    if returned and not outcomes.runs:  # of other processes
+        outcomes.runs = [job.return_value for job in returned]
+        outcomes.directory = str(returned[0].hydra_cfg.hydra.sweep.dir)
+    return _close(outcomes, interruption)
 
 
-def _task(outcomes: Outcomes, config: Any) -> None:
-    """One run, as Hydra hands it over.
+def _close(outcomes: Outcomes, interruption: Interrupted | None) -> int:
+    """Tell what a sweep came to. Raises Interrupted where a signal has ended it."""
+    stopped_by = asked_to_stop() if any(run.code > 2 for run in outcomes.runs) else None
+    if interruption is not None:
+        stopped_by = interruption.signal
+    outcomes.tell(stopped_by)
+    if stopped_by is not None:
+        told = outcomes.directory is not None or (interruption is not None and interruption.told)
+        raise Interrupted(stopped_by, told)
+    return outcomes.code
 
-    Where Hydra runs the jobs here, a failed one is told here and the sweep goes on; elsewhere (joblib, Slurm) the
-    launcher must see the exception.
+
+def _explained(error: Exception, words: list[str]) -> Exception:
+    """In one sentence, where it is Hydra's or the system's."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return UserError(explain(error, words))
+    if isinstance(error, AssertionError):  # of Hydra's sweeper, on its own settings
+        return UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'it says no more'})")
+    if isinstance(error, OSError) and error.filename is not None:
+        return cannot_write(Path(error.filename), error)
+    return error
+
+
+def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], config: Any) -> Outcome:
+    """One run, as Hydra hands it over; a sweep goes on after one that failed.
+
+    In a parallel sweep this is another process, which raises nothing of a run: its launcher would end the others. A
+    signal there lasts, so that the runs that come after it don't begin.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
+    from gan_exp.diagnosis.divergence import Divergence
+
     job = HydraConfig.get()
-    sweeping = job.mode is RunMode.MULTIRUN
-    if sweeping and not job.launcher._target_.endswith("BasicLauncher"):
-        return _train(config, job.runtime.output_dir, in_sweep=True)
-    which = f"run {job.job.num} ({job.job.override_dirname}): " if sweeping else ""
-    if sweeping:
+    if job.mode is not RunMode.MULTIRUN:
+        number, label, which, elsewhere = 0, "", "", False
+    else:
         outcomes.directory = job.sweep.dir
-        print(f"sweep: {which.rstrip(': ')}", flush=True)
+        number, label = job.job.num, job_label(job.overrides.task, constants)
+        which = f"run {number}{f' ({label})' if label else ''}: "
+        elsewhere = _is_elsewhere(job.launcher._target_)
+        words = [*_config_dirs(words), *job.overrides.task]
+        if asked_to_stop() is None:
+            print(f"sweep: {which.rstrip(': ')}", flush=True)
+    code, can_go_on = 0, False
     try:
-        _train(config, job.runtime.output_dir, in_sweep=sweeping)
-        outcomes.codes.append(0)
+        with noting(for_good=elsewhere):
+            _train(config, job.runtime.output_dir, words, Path(job.sweep.dir) if which else None, elsewhere)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
         tell(which + explain(error, job.overrides.task))
-        outcomes.codes.append(1 if isinstance(error, TrainingFault) else 2)
-    return None
+        code = 1 if isinstance(error, TrainingFault) else 2
+        can_go_on = code == 1 and not isinstance(error, Divergence)  # what has diverged would do so again
+    except Interrupted as interruption:
+        code, can_go_on = interruption.exit_code, interruption.told
+        if not elsewhere:
+            outcomes.runs.append(Outcome(number, label, code, can_go_on))
+            raise
+    outcome = Outcome(number, label, code, can_go_on)
+    outcomes.runs.append(outcome)
+    return outcome
 
 
-def _train(config: Any, directory: str, in_sweep: bool) -> None:
-    """Resolve, check, train."""
+def _is_elsewhere(launcher: str) -> bool:
+    """Whether it trains in other processes."""
+    return not launcher.endswith("BasicLauncher")
+
+
+def _config_dirs(words: list[str]) -> list[str]:
+    found = option_values(words, ("--config-dir", "-cd"))
+    return [word for directory in found for word in ("--config-dir", directory)]
+
+
+def _train(config: Any, directory: str, words: list[str], sweep: Path | None, elsewhere: bool) -> None:
+    """Resolve, check, train; in a `sweep`, go on with what has begun."""
     from omegaconf import OmegaConf
 
+    stop_if_asked()
+    refuse_several()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     if "experiment" in plain:
         raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
     checked = check({str(key): value for key, value in plain.items()})
-    run = RunDir(directory)
-    if RESUMING in os.environ and run.config.exists():
-        return go_on(checked, run)
+    stop_if_asked()
+    if sweep is not None and RESUMING in os.environ:
+        begun = find_begun(sweep, RunDir(directory), checked, words)
+        if begun is not None:
+            return go_on(checked, begun)
+    if sweep is not None and not elsewhere:
+        checked = with_threads(checked, sweep)
 
     from gan_exp.session import start_run
 
-    return start_run(checked, directory, in_sweep)
+    return start_run(checked, directory, in_sweep=sweep is not None, command=words)

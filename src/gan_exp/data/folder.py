@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from gan_exp.data.brightness import BYTES, LITTLE, Kind, Scale, checked, choose_scale, describe
 from gan_exp.data.decode import BrokenImage, Fit, Head, Recipe, decode, read_extrema, read_head
@@ -22,7 +21,9 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.finite_json import json_text
 from gan_exp.places import expanded
+from gan_exp.processes import alone_with
 from gan_exp.ranges import PositiveFloat, PositiveInt
+from gan_exp.signals import stop_if_asked
 from gan_exp.wrapping import say
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -63,7 +64,7 @@ def folder(
         data = _open_whole(packed)
         if data is None:
             packed.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{packed}.lock"):  # of two runs that come at once, one packs and the other waits
+            with alone_with(f"{packed}.lock"):
                 data = _open_whole(packed)
                 if data is None:
                     _pack(tree, wanted, packed)
@@ -162,6 +163,7 @@ class _Tree:
         chunks = [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]
         title = f"{doing} {len(files):,} images"
         for chunk in track(chunks, title, console=shown, disable=not shown.is_terminal):
+            stop_if_asked()
             for path, result in zip(chunk, pool.map(attempt, chunk), strict=True):
                 if not isinstance(result, BrokenImage):
                     yield path, result

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock
 
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.places import expanded
+from gan_exp.processes import alone_with
 from gan_exp.ranges import PositiveInt
+from gan_exp.signals import waiting
 from gan_exp.wrapping import say
 
 DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
@@ -112,7 +113,7 @@ def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **
     if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with FileLock(place / f".{name}.lock"):
+            with alone_with(place / f".{name}.lock"):
                 if not _present(place / folder):  # another run may have brought it meanwhile
                     _download(lambda below: dataset(below / inside, download=True, **arguments), name, folder, place)
         except OSError as error:
@@ -165,7 +166,7 @@ def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) 
     staging.mkdir()
     say(f"downloading {name} to {place} ...")
     try:
-        with _socket_timeout(DOWNLOAD_TIMEOUT_S):
+        with _socket_timeout(DOWNLOAD_TIMEOUT_S), waiting():
             make(staging)
     except Exception as error:  # URLError, RuntimeError ("Error downloading"), a wrong checksum, a time-out
         reason = " ".join(str(error).split()) or type(error).__name__

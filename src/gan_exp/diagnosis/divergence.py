@@ -15,8 +15,11 @@ class Divergence(TrainingFault):
     """`step` is the first that was no longer finite."""
 
     def __init__(self, sentence: str, step: int) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence, step)  # what pickle makes it from again, in another process of a sweep
         self.step = step
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def describe_divergence(

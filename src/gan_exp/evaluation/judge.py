@@ -18,6 +18,7 @@ from gan_exp.metrics.checks import TooFewSamples
 from gan_exp.metrics.modes import count_labels
 from gan_exp.metrics.neighbours import NEIGHBOURS, Nearest, compare_with_held_out, find_nearest
 from gan_exp.sampling import draw
+from gan_exp.signals import stop_if_asked
 from gan_exp.streams import Streams
 
 # What can be asked for, and the scores that come of it.
@@ -171,6 +172,7 @@ class Judge:
         nearest = None
         try:
             for metric in self.metrics:
+                stop_if_asked()
                 if metric == "neighbours":
                     assert self._train is not None
                     nearest = find_nearest(fake.features[:MOST_NEIGHBOURS], self._train)

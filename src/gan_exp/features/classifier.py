@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy, pad
 from gan_exp.data.packed import Batches, PackedImages, normalise
 from gan_exp.features.network import Embedding
 from gan_exp.ranges import ImageShape
+from gan_exp.signals import stop_if_asked
 from gan_exp.streams import Streams
 
 LARGEST_SIDE = 32  # of the shorter side; larger images are averaged down, or training would take hours on a CPU
@@ -66,6 +67,7 @@ def train_classifier(data: PackedImages, device: torch.device, images: int = IMA
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE["lr"], steps, pct_start=RECIPE["warm_up"])
     batches = Batches(data, RECIPE["batch_size"], "shuffled", seed=0)
     for step in range(steps):
+        stop_if_asked()
         batch = batches.draw(step)
         assert batch.labels is not None
         shifted = shift(normalise(batch.images.to(device)), streams.at(step, "shift"))

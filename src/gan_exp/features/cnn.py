@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -19,6 +18,7 @@ from gan_exp.features.classifier import IMAGES, RECIPE, Classifier, accuracy, tr
 from gan_exp.features.network import Embedding, FeatureNetwork
 from gan_exp.finite_json import json_text
 from gan_exp.places import expanded
+from gan_exp.processes import alone_with
 from gan_exp.run_dir import write_atomically
 
 FORMAT = 1  # another number trains anew
@@ -78,7 +78,6 @@ def cache_folder() -> Path:
 def _cached(
     data: PackedImages, held_out: PackedImages | None, device: torch.device, tell: Callable[[str], None], images: int
 ) -> Trained:
-    """Of two processes that come at once, one trains and the other waits."""
     place = cache_folder()
     digests = (data.digest, None if held_out is None else held_out.digest)
     named = repr((FORMAT, digests, data.classes, images, RECIPE))
@@ -88,7 +87,7 @@ def _cached(
         return found
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with alone_with(f"{path}.lock"):
             found = _read(path, data)
             if found is None:
                 tell("training the feature network on this data, once (a few minutes for 28x28 on a CPU) ...")

@@ -13,6 +13,7 @@ from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.features.network import Embedding, FeatureNetwork
 from gan_exp.places import expanded
+from gan_exp.signals import waiting
 from gan_exp.wrapping import say
 
 
@@ -56,7 +57,8 @@ def _bring_weights() -> Path:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         expected = Path(name).stem.rpartition("-")[2]
-        torch.hub.download_url_to_file(address, str(place), hash_prefix=expected, progress=False)
+        with waiting():
+            torch.hub.download_url_to_file(address, str(place), hash_prefix=expected, progress=False)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; RuntimeError: another hash
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

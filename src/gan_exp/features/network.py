@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gan_exp.signals import stop_if_asked
+
 CHUNK = 256
 
 
@@ -37,7 +39,10 @@ class FeatureNetwork:
     @torch.no_grad()
     def embed(self, images: Tensor, chunk: int = CHUNK) -> Embedding:
         """All of `images`, some at a time; on the CPU."""
-        parts = [self.judge(part.to(self.device)) for part in images.split(chunk)]
+        parts = []
+        for part in images.split(chunk):
+            stop_if_asked()
+            parts.append(self.judge(part.to(self.device)))
         features = torch.cat([part.features.float().cpu() for part in parts])
         logits = [part.logits.float().cpu() for part in parts if part.logits is not None]
         return Embedding(features, torch.cat(logits) if logits else None)

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,13 +15,13 @@ from gan_exp.device import describe_device
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "tensorboard", "scikit-learn", "pillow")
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device and git state, as plain values."""
+def describe_environment(device: torch.device, command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Versions, device, git state and `command` (None: this process' own), as plain values."""
     return {
         "gan_exp": gan_exp.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": sys.argv[1:],
+        "command": sys.argv[1:] if command is None else list(command),
         "packages": {name: _version(name) for name in PACKAGES},
         "device": describe_device(device),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
