@@ -32,7 +32,7 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.losses import Hinge
 from gan_exp.monitor import tensorboard as tensorboard_module
 from gan_exp.monitor.images import scatter_plot
-from gan_exp.monitor.tensorboard import LAYOUT, TensorBoardLog
+from gan_exp.monitor.tensorboard import LAYOUT, TensorBoardLog, hyperparameters
 from gan_exp.run_dir import RunDir, write_atomically
 from gan_exp.schedules import Cosine
 from gan_exp.session import continue_run, start_run
@@ -418,11 +418,18 @@ def test_tensorboard_holds_what_the_run_was(in_tmp: Path, monkeypatch: pytest.Mo
     values = start.session_start_info.hparams
     assert values["lr"].number_value == config.lr and values["loss"].string_value == "NonSaturating"
     assert values["batch_size"].number_value == 16 and values["penalty.gamma"].number_value == 0.1
+    assert "optimizer.generator.lr" not in values  # the same again
     experiment = plugin_data_pb2.HParamsPluginData()
     experiment.ParseFromString(hparams["_hparams_/experiment"])
     metrics = {info.name.tag for info in experiment.experiment.metric_infos}
     assert {tag for tag in metrics if not tag.startswith("evaluation/")} <= SCALARS
     assert "evaluation/fid_cnn" in metrics  # which an evaluation fills in, in training or later
+
+
+def test_a_learning_rate_of_its_own_is_a_hyperparameter() -> None:
+    found = hyperparameters(small_config("mlp", "lr=1e-3", "optimizer.generator.lr=1e-4").model_dump())
+    assert found["lr"] == 1e-3 and found["optimizer.generator.lr"] == 1e-4
+    assert "optimizer.discriminator.lr" not in found
 
 
 def test_a_loss_without_a_balance_has_no_curve_of_it(in_tmp: Path) -> None:

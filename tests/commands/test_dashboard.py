@@ -82,7 +82,7 @@ def test_runs_have_short_names(in_tmp: Path) -> None:
     """Neither the day nor what all have; the day where the rest is there already."""
     expected = {
         "10-10-39-mlp-digits": events("outputs/2026-01-02/10-10-39-mlp-digits"),
-        "12-00-00-sweep/0-lr=1": events("outputs/2026-01-02/12-00-00-sweep/0-lr=1"),
+        "12-00-00/0-lr=1": events("outputs/2026-01-02/12-00-00-sweep/0-lr=1"),
         "2026-01-03/10-10-39-mlp-digits": events("outputs/2026-01-03/10-10-39-mlp-digits"),
         "own": events("outputs/own"),
     }

@@ -15,6 +15,7 @@ from gan_exp.wrapping import say
 
 EVENTS = "events.out.tfevents."
 DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that runs lie in
+SWEEP = re.compile(r"(\d\d-\d\d-\d\d)-sweep")
 
 
 def run(arguments: list[str]) -> int:
@@ -67,7 +68,7 @@ def _find_directory(name: str) -> Path:
 
 
 def find_runs(top: Path) -> dict[str, Path]:
-    """The directories of events below `top` by a short name, such as `10-10-39-mlp-digits`, `12-00-00-sweep/0-lr=1`.
+    """The directories of events below `top` by a short name, such as `10-10-39-mlp-digits`, `12-00-00/0-lr=1`.
 
     Links are followed, but not to what lies below `top` anyway (outputs/latest), nor to what holds it.
     """
@@ -96,12 +97,15 @@ def _leads_out(path: Path, home: Path) -> bool:
 
 
 def _name(place: Path, home: Path, short: bool) -> str:
-    """Without what all runs have, and if it is to be short, without the day."""
+    """Without what all runs have; if it is to be short, without the day and the word sweep.
+
+    TensorBoard's table of hyperparameters shows the first 14 letters: 12-00-00-sweep of all of a sweep's runs.
+    """
     parts = place.relative_to(home).parts
     if parts[-1:] == ("tensorboard",):
         parts = parts[:-1]
     if short:
-        parts = tuple(part for part in parts if not DAY.fullmatch(part)) or parts
+        parts = tuple(SWEEP.sub(r"\1", part) for part in parts if not DAY.fullmatch(part)) or parts
     return "/".join(parts) or home.name
 
 

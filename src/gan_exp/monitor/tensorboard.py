@@ -130,7 +130,8 @@ class TensorBoardLog:
 def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
     """What may explain a difference between two runs: dotted keys and values that the hparams plugin takes.
 
-    No None and no lists (it refuses them), no housekeeping, and the name of a class where a group has nothing else.
+    No None and no lists (it refuses them), no housekeeping, and the name of a class where a group has nothing else. An
+    optimizer's learning rate only where it isn't that of the run: of those that differ it shows five.
     """
     found: dict[str, bool | int | float | str] = {}
     for key, value in config.items():
@@ -144,4 +145,7 @@ def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bo
             found[prefix + key] = value
         elif value is not None:
             found[prefix + key] = str(value)
+    for key in ("optimizer.discriminator.lr", "optimizer.generator.lr"):
+        if found.get(key) == found.get("lr"):
+            found.pop(key, None)
     return found
