@@ -56,16 +56,31 @@ def test_a_ramp_up_bounds_the_half_life_by_its_share_of_the_images_seen(ramp_up:
     assert state.generator_ema.weight[0].item() == pytest.approx(1 - 0.5 ** (10 / halflife))
 
 
-def test_buffers_are_copied() -> None:
+def test_batch_norms_statistics_are_averaged_as_the_weights_are() -> None:
     state = averaged_state()
-    state.step = 10**9
-    state.generator.running_mean.fill_(7)
-    state.generator.num_batches_tracked.fill_(12)
-    state.update_ema(halflife_images=1e9, batch_size=1)
-    assert torch.equal(state.generator_ema.running_mean, state.generator.running_mean)
-    assert state.generator_ema.num_batches_tracked == 12
     state.generator.running_mean.fill_(8)
-    assert state.generator_ema.running_mean[0] == 7  # a copy, not the same memory
+    state.generator.running_var.fill_(5)  # from 1
+    state.update_ema(halflife_images=100, batch_size=200)
+    for tensor, value in ((state.generator_ema.weight, 0.75), (state.generator_ema.running_mean, 6.0)):
+        torch.testing.assert_close(tensor, torch.full((3,), value, dtype=torch.float64))
+    torch.testing.assert_close(state.generator_ema.running_var, torch.full((3,), 4.0, dtype=torch.float64))
+
+
+def test_other_buffers_are_copied() -> None:
+    """A spectral norm's vectors of length 1, a count of batches: an average would mean nothing."""
+    state = averaged_state()
+    state.generator.register_buffer("vector", torch.zeros(2))
+    state.generator.num_batches_tracked.fill_(12)
+    state = TrainingState(
+        state.generator, state.discriminator, copy.deepcopy(state.generator), state.generator_optimizer,
+        state.discriminator_optimizer,
+    )  # fmt: skip
+    state.generator.vector.fill_(7)
+    state.generator.num_batches_tracked.fill_(13)
+    state.update_ema(halflife_images=1e9, batch_size=1)
+    assert state.generator_ema.num_batches_tracked == 13
+    state.generator.vector.fill_(8)
+    assert state.generator_ema.vector[0] == 7  # a copy, not the same memory
 
 
 def test_what_was_built_frozen_stays_so() -> None:
