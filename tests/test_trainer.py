@@ -361,7 +361,7 @@ SCALARS = {
 
 
 BALANCE = {"loss_balance/discriminator", "loss_balance/generator"}
-SAMPLES = ("spread", "distance", "variety", "classes", "duplicates", "copies", "change")
+SAMPLES = ("spread", "distance", "variety", "classes", "duplicates", "copies", "change", "texture")
 EVIDENCE = {f"samples/{name}" for name in SAMPLES}  # of each grid
 
 
