@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError, did_you_mean
-from gan_exp.run_dir import RunDir
+from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.run_names import short_name
 from gan_exp.wrapping import say
 
@@ -245,9 +245,9 @@ def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
         say(yardstick_line(report))
     say(protocol_line(report))
     step, features = report["step"], report["protocol"]["features"]["name"]
-    say(f"written: {run_dir.evaluation(step, features)}")
+    say(f"written: {path_from_here(run_dir.evaluation(step, features))}")
     if "neighbours" in report:
-        say(f"samples beside their nearest: {run_dir.neighbours(step, features)}")
+        say(f"samples beside their nearest: {path_from_here(run_dir.neighbours(step, features))}")
 
 
 def _compare(reports: dict[Path, dict[str, Any]]) -> None:

@@ -6,25 +6,25 @@ from typing import Any
 from rich.table import Table
 
 MEANINGS = {
-    "fid": "distance of the features' Gaussians; 0 is best",
-    "kid": "squared kernel distance; 0 is best, and may fall below",
-    "kid_subset_sd": "its standard deviation over subsets",
-    "score": "sure classes, all of them: up to their number",
-    "precision": "samples that lie among the data",
-    "recall": "data that lies among the samples",
-    "density": "how deep samples lie in the data; about 1 for the data itself",
-    "coverage": "data with a sample nearby",
-    "class_kl": "classes of the samples from the data's; 0 is best",
+    "fid": "distance from the data; 0 is best",
+    "kid": "another distance; 0 is best, and it may fall below",
+    "kid_subset_sd": "its spread over subsets of the samples",
+    "score": "how sure and how even their classes are",
+    "precision": "share of samples that look like data",
+    "recall": "share of the data that samples look like",
+    "density": "how deep samples lie in the data",
+    "coverage": "share of the data with a sample nearby",
+    "class_kl": "how far their classes are from the data's; 0 is best",
     "modes": "modes found",
     "high_quality": "samples within 3 sigma of a mode",
-    "mode_kl": "samples' modes from even ones; 0 is best",
-    "nearest": "median distance of samples to a training image",
+    "mode_kl": "how far from even modes; 0 is best",
+    "nearest": "median distance to the nearest training image",
     "nearest_held_out": "the same of held-out images",
-    "nearer": "samples nearer than 99 % of held-out images; 0.01 is honest",
+    "nearer": "share suspiciously near to one; 0.01 is honest",
     "logit_train": "D's mean logit on training images",
     "logit_held_out": "on images it never saw",
     "logit_fake": "on samples",
-    "logit_overfitting": "D puts a training image above a held-out one; 0.5 is best",
+    "logit_overfitting": "above 0.5 D knows training images by heart",
 }
 
 
@@ -55,7 +55,7 @@ def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
+    return "" if value is None else f"{value:.4g}"
 
 
 def _with_spread(value: Mapping[str, Any]) -> str:
@@ -79,7 +79,8 @@ def yardstick_line(report: Mapping[str, Any]) -> str:
     """What stands under `data`, and how to read it."""
     protocol = report["protocol"]
     counts = ""
-    if protocol["yardstick"]["images"] < protocol["samples"]:
+    has_fid = any(name.startswith("fid_") for name in report["metrics"])
+    if has_fid and protocol["yardstick"]["images"] < protocol["samples"]:
         counts = f"; of so few, fid is higher than of {protocol['samples']:,}"
     return f"data: what the data itself scores ({protocol['yardstick']['what']}{counts}): samples as good come near it"
 
