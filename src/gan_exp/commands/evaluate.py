@@ -252,8 +252,10 @@ def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
 
 def _compare(reports: dict[Path, dict[str, Any]]) -> None:
     from gan_exp.monitor.console import make_console
-    from gan_exp.monitor.evaluation_table import comparison_table
+    from gan_exp.monitor.evaluation_table import comparison_tables
 
     console = make_console()
-    console.print()
-    console.print(comparison_table({short_name(path): report for path, report in reports.items()}))
+    named = {short_name(path): report for path, report in reports.items()}
+    for table in comparison_tables(named, console.width):
+        console.print()
+        console.print(table)

@@ -215,17 +215,16 @@ def _measure(tree: _Tree, pool: ThreadPoolExecutor, deep: dict[Kind, list[Path]]
         if each:
             low, high = min(low for low, _ in each), max(high for _, high in each)
             scales[kind] = choose_scale(kind, low, high)
-            print(describe(kind, len(each), low, high), flush=True)
+            say(describe(kind, len(each), low, high))
     return scales
 
 
 def _tell_darkness(recipe: Recipe, largest: int) -> None:
     """Of images of 8 bits, whose pixels are looked at only while they are packed."""
     if recipe.scales == {"bytes": BYTES} and 0 < largest < LITTLE * BYTES.white:
-        print(
+        say(
             f"brightness: no pixel of the packed images is above {largest} of 255, less than 1/16 of the range: "
-            f"dataset.range=[0,{largest}] uses all of it",
-            flush=True,
+            f"dataset.range=[0,{largest}] uses all of it"
         )
 
 

@@ -1,10 +1,11 @@
 """An evaluation as tables: each score with its spread, and what it means in a few words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
 
+GAP = 2  # columns between columns
 MEANINGS = {
     "fid": "distance from the data; 0 is best",
     "kid": "another distance; 0 is best, and it may fall below",
@@ -41,17 +42,35 @@ def score_table(report: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A column for each run by its name, mean and standard deviation over seeds, and the data's own at the end."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("score")
-    for run in (*reports, "data"):
-        table.add_column(run, justify="right", overflow="fold")
-    for name in dict.fromkeys(name for report in reports.values() for name in report["metrics"]):
-        found = [report["metrics"].get(name, {}) for report in reports.values()]
-        own = next((value["data"] for value in found if value.get("data") is not None), None)
-        table.add_row(name, *map(_with_spread, found), _number(own))
-    return table
+def comparison_tables(reports: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[Table]:
+    """A column for each run by its name, mean and standard deviation over seeds, and the data's own at the end.
+
+    As many runs to a table as there is room for, each name and number in one piece.
+    """
+    names = list(dict.fromkeys(name for report in reports.values() for name in report["metrics"]))
+    found = {run: [report["metrics"].get(name, {}) for name in names] for run, report in reports.items()}
+    data = [
+        next((one["data"] for one in each if one.get("data") is not None), None)
+        for each in zip(*found.values(), strict=True)
+    ]
+    columns = [(run, list(map(_with_spread, values))) for run, values in found.items()]
+    first, last = ("score", names), ("data", list(map(_number, data)))
+    room = width - _columns_of(first) - _columns_of(last)
+    while columns:
+        here = [columns.pop(0)]
+        while columns and sum(map(_columns_of, [*here, columns[0]])) <= room:
+            here.append(columns.pop(0))
+        table = Table(box=None, padding=(0, GAP, 0, 0))
+        for title, _ in (first, *here, last):
+            table.add_column(title, justify="left" if title == "score" else "right", no_wrap=True)
+        for row in zip(*(cells for _, cells in (first, *here, last)), strict=True):
+            table.add_row(*row)
+        yield table
+
+
+def _columns_of(column: tuple[str, list[str]]) -> int:
+    title, cells = column
+    return max(map(len, (title, *cells))) + GAP
 
 
 def _number(value: float | None) -> str:
