@@ -129,3 +129,9 @@ def test_ranges_that_are_none(limits: list[float], tmp_path: Path) -> None:
 def test_images_of_bytes_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_exp.data.folder.read_extrema", lambda *_: pytest.fail("was measured"))
     packed(tmp_path, np.array([[0, 99]], dtype=np.uint8))
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, -(2.0**53), -1e300])
+def test_images_of_one_value_have_a_scale(value: float) -> None:
+    """Of the larger ones, the next number is more than 1 away."""
+    assert choose_scale("floats", value, value).apply(np.array([value])).tolist() == [0]

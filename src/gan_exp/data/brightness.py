@@ -50,7 +50,7 @@ def choose_scale(kind: Kind, low: float, high: float) -> Scale:
     fitting = (white for white in FULL[kind] if high <= white and (kind == "integers" or high >= LITTLE * white))
     white = next(fitting, high)
     black = low if low < 0 and (white <= 0 or low >= -white) else 0.0
-    return Scale(black, white if white > black else black + 1)
+    return Scale(black, white if white > black else max(black + 1, math.nextafter(black, math.inf)))
 
 
 def describe(kind: Kind, count: int, low: float, high: float) -> str:
