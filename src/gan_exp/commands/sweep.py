@@ -15,6 +15,7 @@ from gan_exp.overrides import differing_keys, for_hydra, leaves, quoted
 from gan_exp.plain_yaml import read_yaml
 from gan_exp.run_dir import RunDir, path_from_here
 from gan_exp.run_names import SWEEP_FILE
+from gan_exp.wrapping import say
 
 if TYPE_CHECKING:
     from gan_exp.config import Config
@@ -78,9 +79,9 @@ class Outcomes:
         place = shlex.quote(path_from_here(Path(self.directory)))
         can_go_on = not_begun > 0 or any(run.can_go_on for run in self.runs)
         again = f"; for the rest: gan-exp resume {place}" if can_go_on and is_sweep(Path(self.directory)) else ""
-        print(f"sweep: {', '.join(parts)}{again}", flush=True)
+        say(f"sweep: {', '.join(parts)}{again}")
         if stopped_by is None and finished:
-            print(f"next:\n  gan-exp dashboard {place}", flush=True)
+            say(f"next:\n  gan-exp dashboard {place}")
 
 
 def count_jobs(words: list[str]) -> int | None:
@@ -175,7 +176,7 @@ def go_on(config: "Config", run: RunDir) -> None:
     with run.locked():
         status = run.read_status()
         if status.get("state") == "finished" and status.get("step") == own.steps:
-            print(f"{run.path} is finished ({own.steps} steps)", flush=True)
+            say(f"{run.path} is finished ({own.steps} steps)")
         else:
             continue_run(own, run, in_sweep=True)
 
@@ -194,7 +195,7 @@ def _recorded(place: Path) -> list[str]:
     for word in own:
         _refuse_runs_elsewhere(place, word)
         if word not in plugins and not word.startswith(("hydra.mode=", "hydra.sweep.dir=")):
-            print(f"not taken over from the sweep's record: {word} (give it again where it is wanted)", flush=True)
+            say(f"not taken over from the sweep's record: {word} (give it again where it is wanted)")
     return [*task, *plugins]
 
 

@@ -31,6 +31,7 @@ from gan_exp.processes import refuse_several
 from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
 from gan_exp.run_names import OUTPUTS
 from gan_exp.signals import Interrupted, asked_to_stop, noting, stop_if_asked
+from gan_exp.wrapping import say
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -240,7 +241,7 @@ def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], conf
         elsewhere = _is_elsewhere(job.launcher._target_)
         words = [*_config_dirs(words), *job.overrides.task]
         if asked_to_stop() is None:
-            print(f"sweep: {which.rstrip(': ')}", flush=True)
+            say(f"sweep: {which.rstrip(': ')}")
     code, can_go_on = 0, False
     try:
         with noting(for_good=elsewhere):
