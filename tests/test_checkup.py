@@ -42,13 +42,16 @@ def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
     config = small_config("points" if "model=points" in game else game[0], *game[1:])
     data = build_data(config, CPU)
     state = build_state(config, data.spec, CPU)
+    next(state.discriminator.children()).eval()  # as a frozen backbone may have been built
+    modes = [layer.training for layer in state.discriminator.modules()]
     before, random = copy.deepcopy(state.state_dict()), torch.get_rng_state()
     checkup = Checkup(config, data, CPU, None, [])
     first, second = checkup.gather(state), checkup.gather(state)
     of_images = set() if data.extent is not None else OF_IMAGES
     assert first.keys() == TAGS | of_images | more and second.pop("samples/change") == 0 and second == first
     assert_same(state.state_dict(), before)
-    assert torch.equal(torch.get_rng_state(), random) and state.discriminator.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert [layer.training for layer in state.discriminator.modules()] == modes
 
 
 def test_a_run_of_an_older_version_goes_on_without_what_samples_were() -> None:

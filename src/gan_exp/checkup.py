@@ -62,11 +62,13 @@ class Checkup:
         """The evidence of this step by tag, nothing where it isn't finite; changes nothing in `state`."""
         found = self._evidence.compare(generate_all(state.generator_ema, self._latents, self._labels))
         if self._for_discriminator is not None:
+            modes = {layer: layer.training for layer in state.discriminator.modules()}
             state.discriminator.eval()
             try:
                 known, unseen = (logits(self._config, state.discriminator, data) for data in self._for_discriminator)
             finally:
-                state.discriminator.train()
+                for layer, training in modes.items():  # a frozen part may have been built in inference mode
+                    layer.training = training
             found["discriminator/overfitting"] = overfitting(known, unseen)
         return found if all(map(isfinite, found.values())) else {}
 
