@@ -97,6 +97,16 @@ def test_copies() -> None:
     assert found["copies"] == 1 and found["distance"] < -0.2 and found["duplicates"] < 0.1
 
 
+def test_copies_of_dark_images() -> None:
+    """Black but for some pixels: vectors that are long beside their distances, and by no means all the same."""
+    lit = torch.rand(256, 1, 64, 64, generator=torch.Generator().manual_seed(0)) < 2e-3
+    train, unseen = (PackedImages(3 * part.byte()) for part in lit.split(COUNT))
+    copied, other = examine(normalise(train.images), train), examine(normalise(unseen.images), train)
+    assert copied["copies"] == 1 and copied["variety"] > 1 and copied["spread"] == pytest.approx(1)
+    assert other["copies"] == 0 and other["spread"] == pytest.approx(1, abs=0.05)
+    assert other.get("duplicates", 0) <= 0.05 and other["distance"] == pytest.approx(0, abs=0.1)
+
+
 def test_change_is_that_of_the_same_latents_and_goes_on_from_a_checkpoint() -> None:
     first, second = (normalise(UNSEEN.images[k : k + COUNT]) for k in (0, 200))
     evidence = SampleEvidence(TRAIN, COUNT)
