@@ -167,7 +167,7 @@ def test_ctrl_c_before_the_first_step(
     monkeypatch.setattr(train, "check", interrupt)
     assert cli.main(["train", *tiny]) == 130
     assert capsys.readouterr().err == "gan-exp: interrupted\n"
-    assert list(Path("outputs").iterdir()) == []
+    assert not Path("outputs").exists()
 
 
 @pytest.mark.slow

@@ -46,6 +46,7 @@ def disturb(place: Path, number: int, after: float, sweep: bool) -> list[Path]:
     return runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_some_instants(seed: int, seconds: float, tmp_path: Path) -> None:
     chosen = random.Random(seed)

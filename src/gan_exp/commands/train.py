@@ -178,10 +178,11 @@ def run_hydra(words: list[str]) -> int:
     except Interrupted as interrupted:
         interruption = interrupted
     except Exception as error:
-        if asked_to_stop() is None or not {"-m", "--multirun"} & set(words):
+        stopped_by = asked_to_stop()
+        if stopped_by is None or not {"-m", "--multirun"} & set(words):
             raise _explained(error, words) from error
         # The signal has ended the processes of a parallel sweep, each in its way.
-        interruption = Interrupted(asked_to_stop() or 0)
+        interruption = Interrupted(stopped_by)
         for directory in [*made, *given_places(words)]:
             outcomes.look_around(directory)
     finally:
