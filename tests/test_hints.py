@@ -123,7 +123,9 @@ def each_file_read_once() -> Iterator[None]:
     """Composing takes a tenth of a second, nearly all of it for YAML files that stay the same."""
     read = functools.cache(FileConfigSource.load_config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FileConfigSource, "load_config", lambda source, path: copy.deepcopy(read(source, path)))
+        patch.setattr(
+            FileConfigSource, "load_config", lambda source, config_path: copy.deepcopy(read(source, config_path))
+        )
         patch.setattr(FileConfigSource, "__hash__", lambda source: hash(source.path), raising=False)
         patch.setattr(FileConfigSource, "__eq__", lambda source, other: source.path == other.path, raising=False)
         yield
