@@ -3,7 +3,7 @@
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError, did_you_mean
@@ -74,6 +74,17 @@ def _metrics(text: str) -> list[str]:
     return names
 
 
+class Loaded(NamedTuple):
+    """What is measured, and on what."""
+
+    config: "Config"
+    content: dict[str, Any]  # of the checkpoint
+    device: "torch.device"
+    generator: "nn.Module"
+    data: "PackedImages"
+    held_out: "PackedImages | None"
+
+
 class Evaluator:
     """Measures one run after another; what runs on the same data have in common is done once."""
 
@@ -83,63 +94,51 @@ class Evaluator:
 
     def evaluate(self, run_dir: RunDir) -> dict[str, Any]:
         """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
-        from gan_exp.build import build_data, build_generator, build_held_out
-        from gan_exp.checkpoint import data_spec
-        from gan_exp.commands.sample import load_content, load_weights
-        from gan_exp.device import prepare_device
-        from gan_exp.evaluation.judge import default_count, tag
-        from gan_exp.evaluation.report import add_yardstick, describe_protocol, summarise
-        from gan_exp.evaluation.yardstick import kept
+        from gan_exp.evaluation.judge import default_count
+        from gan_exp.evaluation.report import summarise
 
-        options = self._options
-        config, content = load_content(run_dir, options.checkpoint)
-        device = prepare_device(config.device)
-        generator = build_generator(config, data_spec(content))
-        load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, options.checkpoint)
-        generator = generator.to(device)
-        data, held_out = build_data(config, device), build_held_out(config)
-        if content.get("data_digest", data.digest) != data.digest:
-            raise UserError(
-                f"{run_dir.path}: the data has changed since the run began; bring back what it was trained on"
-            )
-        name, count = short_name(run_dir.path), options.count or default_count(data)
+        options, loaded = self._options, _load(run_dir, self._options.checkpoint)
+        count = options.count or default_count(loaded.data)
         say(
-            f"{name} at step {content['step']:,}: measuring {count:,} samples of each of {options.seeds} seeds "
-            f"against images of {config.dataset['name']}"
+            f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
+            f"{options.seeds} seeds against images of {loaded.config.dataset['name']}"
         )
-        judge = self._judge(config, data, held_out, device)
-        network = judge.network
-        measurements = _measure(judge, generator, count, options.seeds)
+        judge = self._judge(loaded)
+        measurements = _measure(judge, loaded.generator, count, options.seeds)
         scores = summarise([one.scores for one in measurements])
         if options.metrics is None or "discriminator" in options.metrics:
-            logits = _judge_logits(run_dir, config, content, options.checkpoint, data, held_out, measurements[0])
+            logits = _judge_logits(run_dir, loaded, options.checkpoint, measurements[0].samples)
             scores |= {name: {"mean": value, "sd": None, "values": [value]} for name, value in logits.items()}
-        protocol = describe_protocol(config, data, held_out, options.split, network, judge, count, range(options.seeds))
-        report = {
-            "format": 1,
-            "step": content["step"],
-            "metrics": {tag(score, network.name): value for score, value in scores.items()},
-            "protocol": protocol,
-        }
-        if judge.metrics:
-            what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
-            yardstick = kept((what, options.split, count, judge.metrics), lambda: judge.yardstick(count))
-            add_yardstick(report["metrics"], yardstick, network.name)
-            protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
-        if network.knows_classes and data.channel_data is None:
-            report["classes"] = _classes(data, judge, measurements)
-        _keep(run_dir, report, measurements[0], data)
+        report = self._report(loaded, judge, count, scores)
+        if judge.network.knows_classes and loaded.data.channel_data is None:
+            report["classes"] = _classes(loaded.data, judge, measurements)
+        _keep(run_dir, report, measurements[0], loaded.data)
         _show(run_dir, report)
         return report
 
-    def _judge(
-        self, config: "Config", data: "PackedImages", held_out: "PackedImages | None", device: "torch.device"
-    ) -> "Judge":
+    def _report(self, loaded: Loaded, judge: "Judge", count: int, scores: dict[str, Any]) -> dict[str, Any]:
+        """The scores by their full names, beside the data's own, and the protocol."""
+        from gan_exp.evaluation.judge import tag
+        from gan_exp.evaluation.report import add_yardstick, describe_protocol
+        from gan_exp.evaluation.yardstick import kept
+
+        data, held_out, network, split = loaded.data, loaded.held_out, judge.network, self._options.split
+        seeds = range(self._options.seeds)
+        protocol = describe_protocol(loaded.config, data, held_out, split, network, judge, count, seeds)
+        metrics = {tag(name, network.name): value for name, value in scores.items()}
+        if judge.metrics:
+            what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
+            yardstick = kept((what, split, count, judge.metrics), lambda: judge.yardstick(count))
+            add_yardstick(metrics, yardstick, network.name)
+            protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
+        return {"format": 1, "step": loaded.content["step"], "metrics": metrics, "protocol": protocol}
+
+    def _judge(self, loaded: Loaded) -> "Judge":
         """For what was asked, or all that the data allows; what it doesn't allow is told, with the remedy."""
         from gan_exp.evaluation.features import build_features, usual_features
         from gan_exp.evaluation.judge import Judge, missing_for
 
-        options = self._options
+        options, data, held_out = self._options, loaded.data, loaded.held_out
         reals = data if options.split == "train" else held_out
         if reals is None:
             raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
@@ -151,11 +150,28 @@ class Evaluator:
             for metric, reason in missing.items():
                 if reason is not None and (metric == "neighbours" or "images to compare" in reason):
                     say(f"left out: {metric}, which {reason}")
-        key = (data.digest, None if held_out is None else held_out.digest, features, str(device), options.split)
+        key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device), options.split)
         if key not in self._judges:
-            network = build_features(features, data, held_out, device, say)
-            self._judges[key] = Judge(config, data, held_out, reals, network, wanted)
-        return self._judges[key].for_run(config)
+            network = build_features(features, data, held_out, loaded.device, say)
+            self._judges[key] = Judge(loaded.config, data, held_out, reals, network, wanted)
+        return self._judges[key].for_run(loaded.config)
+
+
+def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
+    """The run's generator (the averaged one, where there is one) and the data it was trained on."""
+    from gan_exp.build import build_data, build_generator, build_held_out
+    from gan_exp.checkpoint import data_spec
+    from gan_exp.commands.sample import load_content, load_weights
+    from gan_exp.device import prepare_device
+
+    config, content = load_content(run_dir, checkpoint)
+    device = prepare_device(config.device)
+    generator = build_generator(config, data_spec(content))
+    load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, checkpoint)
+    data, held_out = build_data(config, device), build_held_out(config)
+    if content.get("data_digest", data.digest) != data.digest:
+        raise UserError(f"{run_dir.path}: the data has changed since the run began; bring back what it was trained on")
+    return Loaded(config, content, device, generator.to(device), data, held_out)
 
 
 def _measure(judge: "Judge", generator: "nn.Module", count: int, seeds: int) -> "list[Measurement]":
@@ -175,24 +191,16 @@ def _span(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} minutes"
 
 
-def _judge_logits(
-    run_dir: RunDir,
-    config: "Config",
-    content: dict[str, Any],
-    checkpoint: str | None,
-    data: "PackedImages",
-    held_out: "PackedImages | None",
-    first: "Measurement",
-) -> dict[str, float]:
+def _judge_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> dict[str, float]:
     from gan_exp.build import build_discriminator
     from gan_exp.checkpoint import data_spec
     from gan_exp.commands.sample import load_weights
     from gan_exp.evaluation.discriminator import judge_discriminator
 
-    discriminator = build_discriminator(config, data_spec(content))
-    load_weights(discriminator, content["discriminator"], run_dir, checkpoint)
-    device = data.images.device
-    return judge_discriminator(config, discriminator.to(device), data, held_out, first.samples)
+    discriminator = build_discriminator(loaded.config, data_spec(loaded.content))
+    load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
+    discriminator = discriminator.to(loaded.device)
+    return judge_discriminator(loaded.config, discriminator, loaded.data, loaded.held_out, samples)
 
 
 def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measurement]") -> dict[str, Any]:
