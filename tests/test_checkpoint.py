@@ -49,6 +49,7 @@ def test_a_truncated_file_is_found(run: RunDir) -> None:
             load_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found_or_harmless(run: RunDir) -> None:
     """All that holds values is under a checksum; the rest (padding, dates) may change if the content does not."""
     path = save_checkpoint(run, 5, content(), keep=1)

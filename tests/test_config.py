@@ -491,6 +491,7 @@ WORDS = st.sampled_from([*YAML.split(), *TRICKS])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True)
 @given(st.lists(st.tuples(KEYS, WORDS | TEXT), min_size=1, max_size=3))
 def test_a_run_that_exists_takes_any_override_or_refuses_it(pairs: list[tuple[str, str]]) -> None:

@@ -18,6 +18,8 @@ from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 WORDS = ["display=quiet", "device=cpu", "model.generator.widths=[8]", "model.discriminator.widths=[8]", "batch_size=4"]
 RHYTHM = ["log_every_steps=5", "sample_every_steps=500", "checkpoint_every_steps=1", "keep_checkpoints=100"]

@@ -152,6 +152,7 @@ def test_nothing_is_timed_where_the_environment_says_it(monkeypatch: pytest.Monk
     assert choose(config) == (config, None)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_it_chose(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the same configuration, and a resumed run, add up in the same order whatever the load is then."""
     steps_take(monkeypatch, {4: [3.0] * 5, 2: [1.0] * 5, 1: [2.0] * 5})

@@ -18,6 +18,7 @@ def tree() -> set[str]:
     return {str(path) for path in Path().rglob("*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("there", "words"),
     [

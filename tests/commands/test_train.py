@@ -91,6 +91,7 @@ def test_a_place_of_ones_own(in_tmp: Path, tiny: list[str], capsys: pytest.Captu
     assert Path("mine/run/metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_paths_with_all_that_paths_have(
     in_tmp: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
