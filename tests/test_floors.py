@@ -25,7 +25,7 @@ FLOORS = (
     {"validation"},
     {"config"},
     {"overrides"},
-    {"hydra_support", "hydra_guard", "device", "build", "checkpoint", "features"},
+    {"hydra_support", "hydra_guard", "device", "build", "checkpoint", "features", "contradictions"},
     {"fast_path", "export", "sampling"},
     {"evaluation", "threads"},
     {"monitor", "checkup"},

@@ -53,6 +53,7 @@ OPTIMIZER_ARGUMENTS: dict[str, Any] = {
     "foreach": bool | None,
     "fused": bool | None,
     "maximize": Literal[False],
+    "differentiable": Literal[False],
     "capturable": bool,
 }
 

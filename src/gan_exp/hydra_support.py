@@ -22,6 +22,7 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
     """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
 
     `gan_exp.job_name` names a run of a sweep by its number and its words, without those of `constants`.
+    `gan_exp.clip` and `gan_exp.batch_norm` are defaults that depend on the penalty.
 
     Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
     of the directories that will have been made.
@@ -42,6 +43,8 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
 
     OmegaConf.register_new_resolver("gan_exp.label", label, replace=True)
     OmegaConf.register_new_resolver("gan_exp.job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("gan_exp.clip", usual_clip, replace=True)
+    OmegaConf.register_new_resolver("gan_exp.batch_norm", usual_batch_norm, replace=True)
     return made
 
 
@@ -77,6 +80,17 @@ def constant_keys(words: Sequence[str]) -> set[str]:
             if not several:
                 constants.add(override.get_key_element())
     return constants
+
+
+def usual_clip(penalty: str | None, spectral_norm: bool) -> float | None:
+    """A Wasserstein D is bounded by one thing at a time: by its weights, unless something else does it."""
+    others = ("gan_exp.penalties.WGANGP", "gan_exp.penalties.DRAGAN")
+    return None if spectral_norm or penalty in others else 0.01
+
+
+def usual_batch_norm(penalty: str | None) -> bool:
+    """WGAN-GP's penalty is on the gradient of each image, which BatchNorm in D would mix."""
+    return penalty != "gan_exp.penalties.WGANGP"
 
 
 def guard_python_3_14() -> None:

@@ -14,6 +14,7 @@ import torch
 from gan_exp.build import build_data, build_state
 from gan_exp.checkpoint import data_spec, load_newest
 from gan_exp.config import Config, check_new
+from gan_exp.contradictions import choices, refuse_contradictions
 from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.device import describe_device, prepare_device
 from gan_exp.diagnosis.divergence import Divergence
@@ -47,17 +48,24 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
     data = build_data(config, device)
     stop_if_asked()
     refuse_unmeasurable(config, data)
-    config, why_threads = choose_threads(config, data, device)
     state = build_state(config, data.spec, device)
+<<<<<<< HEAD
     environment = describe_environment(device, command)
     stop_if_asked()
     with deferring():
         run = RunDir.create(directory, config.model_dump(mode="json"), environment)
+=======
+    refuse_contradictions(config, state, device)
+    config, why_threads = choose_threads(config, data, device)
+    stop = StopRequest()
+    with stop.noting():
+        run = RunDir.create(directory, config.model_dump(mode="json"), describe_environment(device))
+>>>>>>> c02f932 (Contradictions are refused before a run begins, or settled and told)
         with run.locked(), _open_display(config, run, data.image_shape, device) as display:
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
-            if why_threads:
-                display.say(why_threads)
+            for line in [*choices(config), *([why_threads] if why_threads else [])]:
+                display.say(line)
             display.say(f"run directory: {run.path}")
             _finish(run, lambda: Trainer(config, run, state, data, device, display), display, in_sweep)
 

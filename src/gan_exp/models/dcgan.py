@@ -71,7 +71,7 @@ class DCGANDiscriminator(nn.Module):
     """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit.
 
     Conditional: the inner product of the features with the label's embedding is added (Miyato and Koyama 2018, "cGANs
-    with Projection Discriminator", equation 3).
+    with Projection Discriminator", equation 3). `batch_norm=False` is for penalties on each image's gradient.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class DCGANDiscriminator(nn.Module):
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
         leak: NonNegativeFloat = 0.2,
+        batch_norm: bool = True,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -92,8 +93,8 @@ class DCGANDiscriminator(nn.Module):
             # An odd side is padded by one more, so that D halves (rounding up) through the same sizes as G doubles.
             if height % 2 or width_ % 2:
                 stages.append(nn.ZeroPad2d((0, width_ % 2, 0, height % 2)))
-            stages.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=first))
-            if not first:
+            stages.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=first or not batch_norm))
+            if batch_norm and not first:
                 stages.append(nn.BatchNorm2d(outputs))
             stages.append(nn.LeakyReLU(leak))
         height, width_ = sizes[-1]
