@@ -142,6 +142,9 @@ class Scripted:
         assert low <= number[0] <= high
         return number
 
+    def whole(self, most: int) -> Tensor:
+        return self.uniform(-most, most)
+
     def normal(self) -> Tensor:
         return self._next()
 
@@ -166,14 +169,29 @@ def scripted(
 
 
 def test_a_translation_moves_pixels_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of 8 rows down is 2, of 12 columns to the left 3; what comes in is black."""
+    """A quarter of 8 rows down is 2, of 12 columns to the left 3; what comes in is gray."""
     original = images(2, 3, 8, 12)
-    moved = scripted(monkeypatch, only("translation"), (1.0, -1.0), original)
+    moved = scripted(monkeypatch, only("translation"), (2.0, -3.0), original)
     assert torch.equal(moved[:, :, 2:, :-3], original[:, :, :-2, 3:])
-    assert (moved[:, :, :2] == -1).all() and (moved[:, :, :, -3:] == -1).all()
-    moved = scripted(monkeypatch, only("translation"), (-0.5, 0.7), original)  # 1 up, 2.1 to the right
+    assert (moved[:, :, :2] == 0).all() and (moved[:, :, :, -3:] == 0).all()
+    moved = scripted(monkeypatch, only("translation"), (-1.0, 2.0), original)  # 1 up, 2 to the right
     assert torch.equal(moved[:, :, :-1, 2:], original[:, :, 1:, :-2])
-    assert (moved[:, :, -1:] == -1).all() and (moved[:, :, :, :2] == -1).all()
+    assert (moved[:, :, -1:] == 0).all() and (moved[:, :, :, :2] == 0).all()
+
+
+@pytest.mark.parametrize(("side", "most"), [(16, 2), (28, 4), (32, 4)])
+def test_all_shifts_are_equally_likely(side: int, most: int) -> None:
+    """Of one bright pixel in the middle: whole numbers from -most to most, the extremes as often as the others."""
+    count = 9000
+    original = torch.zeros(count, 1, side, side)
+    original[:, :, side // 2, side // 2] = 1.0
+    moved = DiffAugment(color=False, cutout=0.0)(original, random())
+    places = moved.flatten(1).argmax(dim=1)
+    for shift in (places // side - side // 2, places % side - side // 2):
+        counts = torch.bincount(shift + most, minlength=2 * most + 1)
+        assert len(counts) == 2 * most + 1
+        expected = count / (2 * most + 1)
+        assert ((counts - expected).abs() < 5 * expected**0.5).all()
 
 
 def test_a_cutout_is_a_rectangle_of_gray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,3 +34,8 @@ def test_none_rises_or_leaves_its_ends(one: float, other: float, final: float, s
     for schedule in (Linear(final, start), Cosine(final)):
         assert schedule(0) == pytest.approx(1) and schedule(1) == pytest.approx(final)
         assert final - 1e-9 <= schedule(late) <= schedule(early) + 1e-9 <= 1 + 2e-9
+
+
+def test_a_cosine_that_ends_earlier_stays_at_its_end() -> None:
+    schedule = Cosine(final=0.2, initial=1.0, until=0.4)
+    assert [schedule(p) for p in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([1, 0.6, 0.2, 0.2, 0.2])

@@ -70,16 +70,16 @@ class DiffAugment(GivenP):
         return torch.cat([color, rest], dim=1)
 
     def _translate(self, images: Tensor, draw: "_Draw") -> Tensor:
-        """Whole pixels up to `translation` of each side; what comes in is black (-1 is shifted to 0 and back)."""
+        """Whole pixels up to `translation` of each side, each as likely; what comes in is mid-gray, as in the paper."""
         height, width = images.shape[2:]
-        down = draw.where(draw.uniform(-1, 1) * self.translation * height, 0.0).round()
-        right = draw.where(draw.uniform(-1, 1) * self.translation * width, 0.0).round()
+        down = draw.where(draw.whole(int(height * self.translation + 0.5)), 0.0)
+        right = draw.where(draw.whole(int(width * self.translation + 0.5)), 0.0)
         rows = torch.arange(height, device=images.device).view(1, 1, -1, 1) - down
         columns = torch.arange(width, device=images.device).view(1, 1, 1, -1) - right
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
         moved = _gather_pixels(images, index.long().flatten(1)).view_as(images)
-        return torch.where(inside, moved, -1.0)
+        return torch.where(inside, moved, 0.0)
 
     def _cut_out(self, images: Tensor, draw: "_Draw") -> Tensor:
         """A rectangle of `cutout` times each side, set to mid-gray."""
@@ -210,6 +210,10 @@ class _Draw:
 
     def uniform(self, low: float, high: float) -> Tensor:
         return torch.rand(self.shape, generator=self.random, device=self.device) * (high - low) + low
+
+    def whole(self, most: int) -> Tensor:
+        """Whole numbers from -`most` to `most`, all equally likely."""
+        return (self.uniform(0, 1) * (2 * most + 1)).floor() - most
 
     def normal(self) -> Tensor:
         return torch.randn(self.shape, generator=self.random, device=self.device)

@@ -2,7 +2,7 @@
 
 import math
 
-from gan_exp.ranges import Fraction, NonNegativeFloat
+from gan_exp.ranges import Fraction, NonNegativeFloat, PositiveShare
 
 
 class Constant:
@@ -25,11 +25,16 @@ class Linear:
 
 
 class Cosine:
-    """Half a cosine from `initial` to `final` times the base value (Loshchilov and Hutter 2017, without restarts)."""
+    """Half a cosine from `initial` to `final` times the base value (Loshchilov and Hutter 2017, without restarts).
 
-    def __init__(self, final: NonNegativeFloat = 0.0, initial: NonNegativeFloat = 1.0) -> None:
-        self.final = final
-        self.initial = initial
+    It takes the share `until` of the run; then the value stays.
+    """
+
+    def __init__(
+        self, final: NonNegativeFloat = 0.0, initial: NonNegativeFloat = 1.0, until: PositiveShare = 1.0
+    ) -> None:
+        self.final, self.initial, self.until = final, initial, until
 
     def __call__(self, progress: float) -> float:
-        return self.final + (self.initial - self.final) * (1.0 + math.cos(math.pi * progress)) / 2.0
+        way = min(progress / self.until, 1.0)
+        return self.final + (self.initial - self.final) * (1.0 + math.cos(math.pi * way)) / 2.0

@@ -6,6 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from builders import make_config
+from gan_exp.build import build, build_discriminator, build_generator
+from gan_exp.data.packed import DataSpec
 from gan_exp.models.parts import stage_sizes
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 
@@ -154,3 +157,40 @@ def test_projection_is_the_inner_product_with_the_labels_embedding() -> None:
     features = discriminator.head(discriminator.stages(images))
     expected = torch.stack([discriminator.embed.weight[k] @ f for k, f in zip(labels, features, strict=True)])
     torch.testing.assert_close(discriminator(images, labels), expected)
+
+
+def test_the_recipe_for_cifar10_is_the_papers() -> None:
+    """But for its width: label dimensions of 64 and 768, and schedules that end after 20 million images."""
+    config = make_config("experiment=r3gan_cifar10")
+    spec = DataSpec((3, 32, 32), 10)
+    generator, discriminator = build_generator(config, spec), build_discriminator(config, spec)
+    assert generator.project.in_features == 64 + 64 and discriminator.embed.weight.shape == (10, 768)
+    assert config.batch_size * config.steps * 0.390625 == 20e6 and config.ema_ramp_up is None
+    ends = {"lr": 5e-5 / 2e-4, "penalty": 0.1, "beta2": 1.1, "ema": 1.0, "augment": 1.0}
+    starts = {"lr": 1.0, "penalty": 1.0, "beta2": 1.0, "ema": 0.0, "augment": 0.0}
+    for name, end in ends.items():
+        schedule = build(config, f"schedule.{name}")
+        assert schedule(0.0) == pytest.approx(starts[name])
+        assert schedule(0.390625 / 2) == pytest.approx((starts[name] + end) / 2)
+        assert schedule(0.390625) == schedule(0.7) == schedule(1.0) == pytest.approx(end)
+    assert config.augment["p"] == 0.55
+    assert config.optimizer.generator["betas"] == config.optimizer.discriminator["betas"] == [0.0, 0.9]
+    blocks = [layer for layer in discriminator.modules() if isinstance(layer, nn.Conv2d) and layer.groups > 1]
+    assert {layer.in_channels // layer.groups for layer in blocks[:-1]} == {16} and len(blocks) == 4 * 2 + 1
+
+
+def test_labels_begin_as_a_linear_layer_of_their_class_does() -> None:
+    """N(0, 1 / classes) in G; in D smaller by the root of the number of features, so that the logits' scale is one."""
+    torch.manual_seed(0)
+    generator = R3GANGenerator(8, (3, 8, 8), 16, 16, label_dim=400, num_classes=25)
+    assert generator.label.embed is not None
+    assert generator.label.embed.weight.std().item() == pytest.approx(1 / 5, rel=0.03)
+    discriminator = R3GANDiscriminator((3, 8, 8), 16, 16, label_dim=400, num_classes=25)
+    assert discriminator.embed is not None
+    assert discriminator.embed.weight.std().item() == pytest.approx(1 / (5 * 20), rel=0.03)
+
+
+def test_a_configuration_from_before_there_was_a_label_dim_means_its_networks() -> None:
+    generator = R3GANGenerator(8, (3, 8, 8), 16, 16, num_classes=10)
+    discriminator = R3GANDiscriminator((3, 8, 8), 16, 16, num_classes=10)
+    assert generator.project.in_features == 8 + 32 and discriminator.head.out_features == 64

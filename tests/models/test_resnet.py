@@ -5,7 +5,11 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from builders import make_config
+from gan_exp.build import build_discriminator, build_generator
+from gan_exp.data.packed import DataSpec
 from gan_exp.models.parts import stage_sizes
 from gan_exp.models.resnet import ResNetDiscriminator, ResNetGenerator
 
@@ -29,26 +33,60 @@ def test_each_block_doubles_or_halves(size: tuple[int, int]) -> None:
     assert found == [*stages[-2::-1], stages[0], stages[0]]
 
 
-def test_the_shape_of_sngan_at_32_pixels() -> None:
-    """4x4 x width and three blocks up; here D halves down to 4x4 too, and has one plain block."""
-    generator, discriminator = ResNetGenerator(128, (3, 32, 32), 256), ResNetDiscriminator((3, 32, 32), 128)
+def test_the_networks_of_sngan_at_32_pixels() -> None:
+    """Table 4 of its appendix, by the recipe: G from 4x4x256 by three blocks; D's first two blocks halve, two don't."""
+    config = make_config("experiment=sngan_cifar10")
+    spec = DataSpec((3, 32, 32), 10)
+    generator, discriminator = build_generator(config, spec), build_discriminator(config, spec)
+    assert isinstance(generator, ResNetGenerator) and isinstance(discriminator, ResNetDiscriminator)
     assert generator.start_shape == (256, 4, 4) and len(generator.blocks) == 3
-    assert len(discriminator.blocks) == 4
-    assert [block.halve for block in discriminator.blocks] == [True, True, True, False]
+    assert [block.halve for block in discriminator.blocks] == [True, True, False, False]
+    assert {block.convolution_2.out_channels for block in discriminator.blocks} == {128}
+    assert [isinstance(block.shortcut, nn.Identity) for block in discriminator.blocks] == [False, False, True, True]
+    assert sizes_after(discriminator, discriminator.blocks, torch.randn(1, 3, 32, 32)) == [(16, 16), *[(8, 8)] * 3]
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in discriminator.modules())
 
 
+def test_a_configuration_from_before_there_was_a_coarsest_size_means_its_network() -> None:
+    """Three blocks that halve 32 to 4, and one that doesn't."""
+    discriminator = ResNetDiscriminator((3, 32, 32), 128, plain_blocks=1)
+    assert [block.halve for block in discriminator.blocks] == [True, True, True, False]
+
+
+def test_without_halvings_the_first_block_sees_the_image() -> None:
+    discriminator = ResNetDiscriminator((3, 8, 8), 4, plain_blocks=2, coarsest=8)
+    assert [(block.halve, block.first) for block in discriminator.blocks] == [(False, True), (False, False)]
+    assert discriminator(torch.randn(2, 3, 8, 8)).shape == (2,)
+    with pytest.raises(ValueError, match="leave no block"):
+        ResNetDiscriminator((3, 8, 8), 4, plain_blocks=0, coarsest=8)
+
+
 def test_glorots_start() -> None:
+    """Residual convolutions are sqrt(2) larger, for the ReLUs between them."""
     torch.manual_seed(0)
-    for network in (ResNetGenerator(64, (3, 16, 16), 64), ResNetDiscriminator((3, 16, 16), 64)):
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+    for network in (ResNetGenerator(64, (3, 16, 16), 64), ResNetDiscriminator((3, 16, 16), 64, num_classes=40)):
+        for name, layer in network.named_modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
                 area = math.prod(layer.weight.shape[2:])
                 limit = math.sqrt(6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * area))
+                limit *= math.sqrt(2) if "convolution_" in name else 1
                 assert layer.weight.abs().max() <= limit
                 if layer.weight.numel() > 1000:
-                    assert layer.weight.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.05)
-                assert layer.bias is None or not layer.bias.any()
+                    assert layer.weight.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.05), name
+                assert isinstance(layer, nn.Embedding) or layer.bias is None or not layer.bias.any()
+
+
+def test_a_projections_first_logits_are_of_a_size_that_a_hinge_can_meet() -> None:
+    """Spectral norm holds the labels' embedding too."""
+    config = make_config("experiment=sngan_cifar10", "conditional=true", "model.discriminator.width=32")
+    torch.manual_seed(0)
+    discriminator = build_discriminator(config, DataSpec((3, 32, 32), 10))
+    (embedding,) = (layer for layer in discriminator.modules() if isinstance(layer, nn.Embedding))
+    assert is_parametrized(embedding, "weight")
+    for _ in range(20):  # the power iterations of spectral norm
+        logits = discriminator(torch.rand(40, 3, 32, 32) * 2 - 1, torch.arange(40) % 10)
+    assert torch.linalg.matrix_norm(embedding.weight, 2).item() == pytest.approx(1, rel=0.02)
+    assert logits.std() < 2
 
 
 def test_an_up_block_is_its_formula() -> None:

@@ -7,11 +7,11 @@ EMBEDDING_DIM = 32  # of a label, where it is concatenated
 SMALLEST_SIDE = 8
 
 
-def stage_sizes(model: str, height: int, width: int) -> list[tuple[int, int]]:
+def stage_sizes(model: str, height: int, width: int, above: int = SMALLEST_SIDE - 1) -> list[tuple[int, int]]:
     """The (height, width) of each stage of a convolutional `model`, smallest first, the image's own last.
 
-    The image is halved (rounding up) until its shorter side is below eight pixels: 64x64 has five sizes, 4-8-16-32-64,
-    28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80).
+    The image is halved (rounding up) while its shorter side is above `above`, that is until it is below eight pixels:
+    64x64 has five sizes, 4-8-16-32-64, 28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80).
     Raises ValueError for smaller images, and for points.
     """
     if (height, width) == (1, 1):
@@ -22,7 +22,7 @@ def stage_sizes(model: str, height: int, width: int) -> list[tuple[int, int]]:
             f"(dataset.resize={SMALLEST_SIDE}, or model=mlp, which has no limit)"
         )
     sizes = [(height, width)]
-    while min(sizes[0]) >= SMALLEST_SIDE:
+    while min(sizes[0]) > above:
         sizes.insert(0, ((sizes[0][0] + 1) // 2, (sizes[0][1] + 1) // 2))
     return sizes
 
@@ -38,10 +38,10 @@ class LabelEmbedding(nn.Module):
     With `num_classes` 0 the inputs pass as they are. `dim` is what it adds to F.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, dim: int = EMBEDDING_DIM) -> None:
         super().__init__()
-        self.dim = EMBEDDING_DIM if num_classes else 0
-        self.embed = nn.Embedding(num_classes, EMBEDDING_DIM) if num_classes else None
+        self.dim = dim if num_classes else 0
+        self.embed = nn.Embedding(num_classes, dim) if num_classes else None
 
     def forward(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
         return inputs if self.embed is None else torch.cat([inputs, self.embed(labels)], dim=1)

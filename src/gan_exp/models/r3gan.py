@@ -15,7 +15,6 @@ from gan_exp.ranges import ImageShape, PositiveInt
 
 LEAK = 0.2
 GAIN = math.sqrt(2 / (1 + LEAK**2))
-CONDITION_DIM = 64  # of the features that meet the label's embedding in D
 
 
 def _scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:
@@ -91,7 +90,7 @@ class R3GANGenerator(nn.Module):
     """A learned basis times Linear(z), residual blocks at each size with upsampling between, a 1x1 convolution.
 
     `width` channels at the image's own size, twice as many at each coarser one up to `max_width`; each block has
-    `expansion` times as many inside, in groups of `group_size`.
+    `expansion` times as many inside, in groups of `group_size`. `label_dim` numbers of a label go with the latents.
     """
 
     def __init__(
@@ -103,13 +102,16 @@ class R3GANGenerator(nn.Module):
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
         group_size: PositiveInt = 16,
+        label_dim: PositiveInt = 32,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
         channels, *image_size = image_shape
         sizes = stage_sizes("r3gan", *image_size)
         widths = stage_widths(len(sizes), width, max_width)
-        self.label = LabelEmbedding(num_classes)
+        self.label = LabelEmbedding(num_classes, label_dim)
+        if self.label.embed is not None:  # a linear layer of the label as one of `num_classes` numbers
+            nn.init.normal_(self.label.embed.weight, 0.0, 1 / math.sqrt(num_classes))
         self.basis = nn.Parameter(torch.randn(widths[0], *sizes[0]))
         self.project = _scaled(nn.Linear(latent_dim + self.label.dim, widths[0], bias=False), 1.0)
         stages: list[nn.Module] = []
@@ -128,7 +130,7 @@ class R3GANGenerator(nn.Module):
 class R3GANDiscriminator(nn.Module):
     """The generator's mirror: a 1x1 convolution, blocks and downsampling, a depthwise convolution over what is left.
 
-    Conditional: the inner product of its features with the label's embedding instead of one logit.
+    Conditional: the inner product of `label_dim` features with the label's embedding instead of one logit.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class R3GANDiscriminator(nn.Module):
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
         group_size: PositiveInt = 16,
+        label_dim: PositiveInt = 64,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -152,11 +155,11 @@ class R3GANDiscriminator(nn.Module):
             stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
         basis = _scaled(nn.Conv2d(widths[-1], widths[-1], sizes[-1], groups=widths[-1], bias=False), 1.0)
         self.stages = nn.Sequential(*stages, basis, nn.Flatten())
-        outputs = CONDITION_DIM if num_classes else 1
+        outputs = label_dim if num_classes else 1
         self.head = _scaled(nn.Linear(widths[-1], outputs, bias=False), 1.0)
-        self.embed = nn.Embedding(num_classes, CONDITION_DIM) if num_classes else None
-        if self.embed is not None:
-            nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(CONDITION_DIM))
+        self.embed = nn.Embedding(num_classes, label_dim) if num_classes else None
+        if self.embed is not None:  # with a gain of 1 / sqrt(label_dim), for a sum of so many products
+            nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(label_dim * num_classes))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features: Tensor = self.head(self.stages(images))

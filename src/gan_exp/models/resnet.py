@@ -3,6 +3,7 @@
 Spectral normalisation is a setting of the game (`spectral_norm=true`), not of this file.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -14,11 +15,14 @@ from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveInt
 
 
 def _initialise(module: nn.Module) -> None:
-    """Glorot uniform, zero bias (as SNGAN's authors' code)."""
+    """Glorot uniform, zero bias; sqrt(2) as much in the residual convolutions, as SNGAN's authors' code."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    if isinstance(module, _UpBlock | _DownBlock):  # after its layers
+        for convolution in (module.convolution_1, module.convolution_2):
+            nn.init.xavier_uniform_(convolution.weight, math.sqrt(2))
 
 
 class _UpBlock(nn.Module):
@@ -84,8 +88,9 @@ class _DownBlock(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """A halving residual block for each stage, `plain_blocks` more, the sum over all places, one logit.
+    """Residual blocks that halve the image while its shorter side is above `coarsest`, and `plain_blocks` that don't.
 
+    Then the sum over all places, and one logit. SNGAN's for 32x32 has two of each (appendix B.4, table 4).
     Conditional: the inner product with the label's embedding is added (Miyato and Koyama 2018, "cGANs with Projection
     Discriminator", equation 3).
     """
@@ -95,18 +100,26 @@ class ResNetDiscriminator(nn.Module):
         image_shape: ImageShape,
         width: PositiveInt = 128,
         plain_blocks: NonNegativeInt = 1,
+        coarsest: PositiveInt = 7,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
         channels, *image_size = image_shape
-        stages = len(stage_sizes("resnet", *image_size)) - 1
-        widths = [channels, *[width] * stages]
-        blocks = [_DownBlock(i, o, halve=True, first=k == 0) for k, (i, o) in enumerate(pairwise(widths))]
-        blocks += [_DownBlock(width, width, halve=False) for _ in range(plain_blocks)]
-        self.blocks = nn.Sequential(*blocks)
+        halvings = len(stage_sizes("resnet", *image_size, above=coarsest)) - 1
+        count = halvings + plain_blocks
+        if count == 0:
+            raise ValueError(
+                f"coarsest={coarsest} and plain_blocks=0 leave no block for {image_size[0]}x{image_size[1]}"
+            )
+        widths = pairwise([channels, *[width] * count])
+        self.blocks = nn.Sequential(
+            *(_DownBlock(i, o, halve=k < halvings, first=k == 0) for k, (i, o) in enumerate(widths))
+        )
         self.head = nn.Linear(width, 1)
         self.embed = nn.Embedding(num_classes, width) if num_classes else None
         self.apply(_initialise)
+        if self.embed is not None:
+            nn.init.xavier_uniform_(self.embed.weight)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = relu(self.blocks(images)).sum(dim=(2, 3))
