@@ -7,7 +7,7 @@ EMBEDDING_DIM = 32  # of a label, where it is concatenated
 SMALLEST_SIDE = 8
 
 
-def stage_sizes(model: str, height: int, width: int, above: int = SMALLEST_SIDE - 1) -> list[tuple[int, int]]:
+def stage_sizes(model: str, height: int, width: int, *, above: int = SMALLEST_SIDE - 1) -> list[tuple[int, int]]:
     """The (height, width) of each stage of a convolutional `model`, smallest first, the image's own last.
 
     The image is halved (rounding up) while its shorter side is above `above`, that is until it is below eight pixels:
