@@ -49,18 +49,12 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
     stop_if_asked()
     refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
-<<<<<<< HEAD
+    refuse_contradictions(config, state, device)
+    config, why_threads = choose_threads(config, data, device)
     environment = describe_environment(device, command)
     stop_if_asked()
     with deferring():
         run = RunDir.create(directory, config.model_dump(mode="json"), environment)
-=======
-    refuse_contradictions(config, state, device)
-    config, why_threads = choose_threads(config, data, device)
-    stop = StopRequest()
-    with stop.noting():
-        run = RunDir.create(directory, config.model_dump(mode="json"), describe_environment(device))
->>>>>>> c02f932 (Contradictions are refused before a run begins, or settled and told)
         with run.locked(), _open_display(config, run, data.image_shape, device) as display:
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
