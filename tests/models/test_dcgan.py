@@ -61,7 +61,7 @@ def test_the_discriminator_passes_through_the_sizes_of_the_generator(size: tuple
     assert seen == stage_sizes("dcgan", *size)[-2::-1]
 
 
-@pytest.mark.parametrize("size", [(7, 28), (28, 7), (1, 1)])
+@pytest.mark.parametrize("size", [(7, 28), (28, 7)])
 def test_too_small_an_image_is_refused(size: tuple[int, int]) -> None:
     for build in (lambda: DCGANGenerator(12, (1, *size)), lambda: DCGANDiscriminator((1, *size))):
         with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}.*at least 8 pixels.*model=mlp"):

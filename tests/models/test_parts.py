@@ -93,7 +93,7 @@ def test_memory_formats_do_not_change_the_outcome(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["dcgan", "resnet", "r3gan"])
-@pytest.mark.parametrize("size", [(7, 28), (28, 7), (1, 1)])
+@pytest.mark.parametrize("size", [(7, 28), (28, 7)])
 def test_too_small_an_image_is_refused(model: str, size: tuple[int, int]) -> None:
     sentence = f"^{model} can't make {size[0]}x{size[1]} images: each side must have at least 8 pixels"
     for make in (lambda: MODELS[model][0](12, (1, *size)), lambda: MODELS[model][2]((1, *size))):
