@@ -90,7 +90,15 @@ def build_batches(config: Config, data: PackedImages) -> Batches:
 
 def build_generator(config: Config, spec: DataSpec) -> nn.Module:
     given = {"latent_dim": config.latent_dim, "image_shape": spec.image_shape, **_classes(config, spec)}
-    return cast(nn.Module, build(config, "model.generator", **given))
+    return with_layout(build(config, "model.generator", **given))
+
+
+def with_layout(network: nn.Module) -> nn.Module:
+    """Channels last, where convolutions are up to 1.4 times faster; matrix products don't mind.
+
+    The same wherever a network is built: another layout would sum in another order, and round differently.
+    """
+    return network.to(memory_format=torch.channels_last)
 
 
 def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
@@ -103,7 +111,7 @@ def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
                 if not layer.weight.any():  # R3GAN's blocks begin with zeros, which nothing scales to a norm of 1
                     nn.init.xavier_uniform_(layer.weight)
                 spectral_norm(layer)
-    return discriminator
+    return with_layout(discriminator)
 
 
 def _classes(config: Config, spec: DataSpec) -> dict[str, int]:
@@ -119,11 +127,8 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
     """Both networks as (seed) starts them, the same on every device, with their optimizers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(Streams(config.seed).at(0, "weights").initial_seed())
-        generator = build_generator(config, spec)
-        discriminator = build_discriminator(config, spec)
-    # Convolutions are up to 1.4 times faster with channels last; matrix products don't mind.
-    generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        generator = build_generator(config, spec).to(device)
+        discriminator = build_discriminator(config, spec).to(device)
     return TrainingState(
         generator=generator,
         discriminator=discriminator,

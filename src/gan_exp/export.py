@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import nn
 
 from gan_exp import __version__
-from gan_exp.build import build_node
+from gan_exp.build import build_node, with_layout
 from gan_exp.config import Config, check_node
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
@@ -107,5 +107,4 @@ def _build(metadata: Metadata, path: Path | str) -> nn.Module:
             sizes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         if sizes != {key: tuple(value.shape) for key, value in layers.state_dict().items()}:
             raise UserError("the weights don't fit the model that the file names")
-    built: nn.Module = build_node("model.generator", metadata.model, **given)
-    return built
+    return with_layout(build_node("model.generator", metadata.model, **given))
