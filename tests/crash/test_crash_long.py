@@ -109,7 +109,7 @@ def _calls_within(lines: list[str], directory: str) -> list[tuple[str, int]]:
     return found
 
 
-STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
 
 
 @pytest.fixture(scope="module")
