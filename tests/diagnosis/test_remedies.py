@@ -76,6 +76,10 @@ def test_the_likeliest_comes_first(remedy: str, facts: Facts, first: str) -> Non
     assert ALL[remedy](facts)[0].startswith(first)
 
 
+def test_a_discriminator_s_tiny_rate_is_no_model_for_the_generator_s() -> None:
+    assert ALL["idle"](Facts(discriminator_lr=1e-8)) == ("optimizer.discriminator.lr=0.0002", "n_critic=2")
+
+
 def test_an_old_or_foreign_configuration_has_facts_too() -> None:
     facts = facts_of({"loss": {"_target_": "mine.Loss"}, "optimizer": None, "penalty": None})
     assert facts.loss == "Loss" and facts.penalty == "" and not facts.bounded

@@ -104,8 +104,7 @@ def octaves(images: Tensor, kinds: Tensor) -> Tensor:
     Of images [N, C, H, W] of the kinds [N], which are numbers from 0; float64. Each is what is lost by averaging to
     half the size; none is 0, so that one can divide by it.
     """
-    kinds = kinds.to(images.device)
-    images = images.double()
+    images = images.cpu().double()  # not every device has such numbers
     sums = torch.zeros_like(images).index_add_(0, kinds, images)
     rest = images - (sums / kinds.bincount(minlength=len(images)).clamp_min(1).view(-1, 1, 1, 1))[kinds]
     power = []
@@ -114,7 +113,7 @@ def octaves(images: Tensor, kinds: Tensor) -> Tensor:
         half = avg_pool2d(rest, 2)
         power.append(rest[..., :height, :width].square().mean() - half.square().mean())
         rest = half
-    return torch.stack(power).clamp_min(FAINT**2).sqrt().cpu() if power else torch.empty(0, dtype=torch.float64)
+    return torch.stack(power).clamp_min(FAINT**2).sqrt() if power else torch.empty(0, dtype=torch.float64)
 
 
 def _distances(some: Tensor, others: Tensor, own: Tensor | None = None) -> Tensor:

@@ -18,9 +18,9 @@ def idle(facts: Facts) -> tuple[str, ...]:
     found = []
     if _slow(facts.discriminator_lr, facts):
         found.append(f"optimizer.discriminator.lr={facts.usual_lr:g}")
-    found += usual_lr(facts)
-    if facts.generator_lr > 10 * facts.discriminator_lr:
+    elif facts.generator_lr > 10 * facts.discriminator_lr:
         found.append(f"optimizer.generator.lr={facts.discriminator_lr:g}")
+    found += usual_lr(facts)
     if facts.loss == "Wasserstein" and not facts.bounded:
         found.append("penalty=r1")
     if facts.n_critic == 1:
