@@ -129,5 +129,12 @@ def test_whatever_happens_it_is_told_in_order_and_follows_from_the_records_alone
 def test_what_losses_mean_decides_nothing(loss: str) -> None:
     """A critic's losses may be -300 and 250 in a healthy game."""
     for scale in (1.0, -300.0, 250.0):
-        found = follow(story(loss__generator=scale, loss__discriminator=-scale), Facts(loss=loss))
+        found = follow(story(loss__generator=scale, loss__discriminator=-scale), Facts(loss=loss, clip=0.01))
         assert found == [(500, ["healthy"])]
+
+
+def test_a_critic_that_nothing_bounds_is_not_healthy_however_good_the_samples() -> None:
+    (verdict,) = diagnose(Facts(loss="Wasserstein"), story())
+    assert verdict.name == "unclear" and "nothing bounds the critic" in verdict.evidence
+    for bounded in (Facts(loss="Wasserstein", penalty="R1"), Facts(loss="Wasserstein", spectral_norm=True)):
+        assert [one.name for one in diagnose(bounded, story())] == ["healthy"]

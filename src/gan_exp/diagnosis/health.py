@@ -2,6 +2,7 @@
 
 from statistics import fmean
 
+from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import History
 from gan_exp.diagnosis.measures import BLIND, in_words, lacking, rights
 
@@ -20,7 +21,7 @@ def too_early(history: History) -> list[str]:
     return missing
 
 
-def unhealthy(history: History) -> list[str]:
+def unhealthy(history: History, facts: Facts) -> list[str]:
     """Why the run can't be called healthy: nothing where samples are good or clearly get better, and D isn't misled."""
     accuracies = rights(history)
     found = lacking(history)
@@ -30,6 +31,8 @@ def unhealthy(history: History) -> list[str]:
         found.append(f"{in_words(accuracies)}, and sees no difference")
     elif fmean(accuracies) < WORSE_THAN_CHANCE:
         found.append(f"{in_words(accuracies)}, less often than by chance")
+    if facts.loss == "Wasserstein" and not facts.bounded:
+        found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would)")
     return found
 
 

@@ -80,7 +80,7 @@ class Doctor:
     def _count(self, found: dict[Sign, Symptom], counts: bool) -> None:
         """Looks in a row. An evaluation is sure of what it shows, and of nothing else."""
         if counts:
-            self._lacking = self._lacking + 1 if unhealthy(self.history) else 0
+            self._lacking = self._lacking + 1 if unhealthy(self.history, self._facts) else 0
         for sign, symptom in found.items():
             self._since.setdefault(sign.name, self.history.step)
             more = counts and self.history.step >= sign.first_step
@@ -113,7 +113,7 @@ class Doctor:
             missing.append(f"another grid that shows what one has shown: {', '.join(sign.name for sign in found)}")
         if missing:
             return _early(missing)
-        lacking = unhealthy(self.history)
+        lacking = unhealthy(self.history, self._facts)
         healthy = not lacking or (before.name == HEALTHY and self._lacking < self._patience)
         name = HEALTHY if healthy else UNCLEAR
         since = before.since if before.name == name else self.history.step
