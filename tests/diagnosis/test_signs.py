@@ -118,7 +118,7 @@ def test_what_is_shown_is_told(changes: dict[str, Any], verdict: str, told: str)
     "changes",
     [
         {},
-        {"gradient_norm__generator": 900.0},
+        {"gradient_norm__generator": 90.0},
         # a slow G whose samples get nearer all the same
         {"samples__distance": lambda k: 0.9 - 0.02 * k, "samples__change": 0.1},
         # what stands still, near the data
@@ -166,6 +166,8 @@ def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
         ({"samples__variety": 0.2}, "at 20% of as many training images"),
         ({"samples__classes": lambda k: 0.5 if k < 10 else 0.3}, "30% of the classes"),
         ({"accuracy__real": 0.3, "accuracy__fake": 0.3}, "30% of the fakes, less often than by chance"),
+        ({"gradient_norm__generator": 320.0}, "the generator's gradients have a norm of 320 (good: up to 100)"),
+        ({"gradient_norm__discriminator": 106.0}, "the discriminator's gradients have a norm of 106"),
         ({"accuracy__real": 1.0, "accuracy__fake": 0.01}, "1% of the fakes, and sees no difference"),
     ],
 )

@@ -133,6 +133,18 @@ def test_what_losses_mean_decides_nothing(loss: str) -> None:
         assert found == [(500, ["healthy"])]
 
 
+def test_a_learning_rate_far_too_high_is_not_healthy_however_good_the_samples() -> None:
+    for facts, network in ((Facts(generator_lr=0.02), "generator"), (Facts(discriminator_lr=0.02), "discriminator")):
+        (verdict,) = diagnose(facts, story())
+        told = f"optimizer.{network}.lr=0.02 is far above what GANs train with (up to 0.001)"
+        assert (verdict.name, verdict.evidence) == ("unclear", told)
+    for usual in (
+        Facts(generator_lr=5e-3),
+        Facts(generator_lr=0.02, discriminator_lr=0.02, usual_lr=0.02, betas=False),
+    ):
+        assert [one.name for one in diagnose(usual, story())] == ["healthy"]
+
+
 def test_a_critic_that_nothing_bounds_is_not_healthy_however_good_the_samples() -> None:
     (verdict,) = diagnose(Facts(loss="Wasserstein"), story())
     assert verdict.name == "unclear" and "nothing bounds the critic" in verdict.evidence

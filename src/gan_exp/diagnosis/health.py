@@ -8,6 +8,7 @@ from gan_exp.diagnosis.measures import BLIND, in_words, lacking, rights
 
 FIRST_STEP = 500  # before it the networks are hardly more than their first weights
 FIRST_GRIDS = 2  # with the one of step 0
+LARGE_NORM = 100  # of a network's gradients, the mean since the last grid; of usual runs it is 1 to 20
 WORSE_THAN_CHANCE = 0.4  # D's accuracy on both together
 
 
@@ -22,15 +23,41 @@ def too_early(history: History) -> list[str]:
 
 
 def unhealthy(history: History, facts: Facts) -> list[str]:
-    """Why the run can't be called healthy: nothing where samples are good or clearly get better, and D isn't misled."""
+    """Why the run can't be called healthy.
+
+    Nothing where samples are good or clearly get better, D isn't misled, gradients are tame, and the settings can last.
+    """
+    return [*lacking(history), *_of_the_discriminator(history), *_of_the_gradients(history), *_of_the_settings(facts)]
+
+
+def _of_the_discriminator(history: History) -> list[str]:
     accuracies = rights(history)
-    found = lacking(history)
     if accuracies is None:
-        found.append("nothing of D has been logged yet (log_every_steps)")
-    elif min(accuracies) <= BLIND:
-        found.append(f"{in_words(accuracies)}, and sees no difference")
-    elif fmean(accuracies) < WORSE_THAN_CHANCE:
-        found.append(f"{in_words(accuracies)}, less often than by chance")
+        return ["nothing of D has been logged yet (log_every_steps)"]
+    if min(accuracies) <= BLIND:
+        return [f"{in_words(accuracies)}, and sees no difference"]
+    if fmean(accuracies) < WORSE_THAN_CHANCE:
+        return [f"{in_words(accuracies)}, less often than by chance"]
+    return []
+
+
+def _of_the_gradients(history: History) -> list[str]:
+    norms = {network: history.logged(f"gradient_norm/{network}") or 0.0 for network in ("generator", "discriminator")}
+    return [
+        f"the {network}'s gradients have a norm of {norm:.3g} (good: up to {LARGE_NORM:g})"
+        for network, norm in norms.items()
+        if norm > LARGE_NORM
+    ]
+
+
+def _of_the_settings(facts: Facts) -> list[str]:
+    """Samples may be good for a while all the same."""
+    rates = {"generator": facts.generator_lr, "discriminator": facts.discriminator_lr}
+    found = [
+        f"optimizer.{network}.lr={rate:g} is far above what GANs train with (up to {5 * facts.usual_lr:g})"
+        for network, rate in rates.items()
+        if rate > facts.large_lr
+    ]
     if facts.loss == "Wasserstein" and not facts.bounded:
         found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would)")
     return found
