@@ -19,7 +19,7 @@ DOCUMENT = ROOT / "docs/doctor.md"
 PARTS = {"usual": USUAL, "short": SHORT}
 TROUBLES = {sign.name for sign in SIGNS}
 FAILING = "made to fail (wrong: called healthy at the end)"
-SEEDS = (0, 1, 2)  # the thresholds were chosen on runs of seed 100
+SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
 
 
 class Case(NamedTuple):

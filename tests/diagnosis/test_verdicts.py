@@ -138,6 +138,7 @@ def test_a_learning_rate_far_too_high_is_not_healthy_however_good_the_samples() 
         (verdict,) = diagnose(facts, story())
         told = f"optimizer.{network}.lr=0.02 is far above what GANs train with (up to 0.001)"
         assert (verdict.name, verdict.evidence) == ("unclear", told)
+        assert verdict.remedies == (f"optimizer.{network}.lr=0.0002",)
     for usual in (
         Facts(generator_lr=5e-3),
         Facts(generator_lr=0.02, discriminator_lr=0.02, usual_lr=0.02, betas=False),
@@ -148,5 +149,6 @@ def test_a_learning_rate_far_too_high_is_not_healthy_however_good_the_samples() 
 def test_a_critic_that_nothing_bounds_is_not_healthy_however_good_the_samples() -> None:
     (verdict,) = diagnose(Facts(loss="Wasserstein"), story())
     assert verdict.name == "unclear" and "nothing bounds the critic" in verdict.evidence
+    assert verdict.remedies == ("penalty=wgan_gp loss.clip=null",)
     for bounded in (Facts(loss="Wasserstein", penalty="R1"), Facts(loss="Wasserstein", spectral_norm=True)):
         assert [one.name for one in diagnose(bounded, story())] == ["healthy"]

@@ -39,6 +39,11 @@ class Facts:
         """Something keeps D's logits from growing without end."""
         return bool(self.penalty or self.spectral_norm or self.clip)
 
+    @property
+    def unbounded_critic(self) -> bool:
+        """The Wasserstein loss means a distance only of a critic whose slope is bounded."""
+        return self.loss == "Wasserstein" and not self.bounded
+
 
 def facts_of(config: Mapping[str, Any]) -> Facts:
     """From a configuration as plain values; what an old or a foreign one lacks is taken as the default."""

@@ -58,7 +58,7 @@ def _of_the_settings(facts: Facts) -> list[str]:
         for network, rate in rates.items()
         if rate > facts.large_lr
     ]
-    if facts.loss == "Wasserstein" and not facts.bounded:
+    if facts.unbounded_critic:
         found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would)")
     return found
 

@@ -21,7 +21,7 @@ def idle(facts: Facts) -> tuple[str, ...]:
     elif facts.generator_lr > 10 * facts.discriminator_lr:
         found.append(f"optimizer.generator.lr={facts.discriminator_lr:g}")
     found += usual_lr(facts)
-    if facts.loss == "Wasserstein" and not facts.bounded:
+    if facts.unbounded_critic:
         found.append("penalty=r1")
     if facts.n_critic == 1:
         found.append("n_critic=2")
@@ -88,6 +88,14 @@ def ripe(facts: Facts) -> tuple[str, ...]:
     """Nothing gets better any more."""
     found = [] if facts.scheduled else ["schedule=cosine"]
     return _first([*found, slower(facts)])
+
+
+def doubtful(facts: Facts) -> tuple[str, ...]:
+    """Settings that can't last, whatever they have led to so far; nothing where there are none."""
+    found = list(usual_lr(facts))
+    if facts.unbounded_critic:
+        found.append("penalty=wgan_gp loss.clip=null")
+    return _first(found)
 
 
 def usual_lr(facts: Facts) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from gan_exp.diagnosis.divergence import DIVERGED, likely_cause
 from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.health import evidence, too_early, unhealthy
 from gan_exp.diagnosis.history import History, Record
+from gan_exp.diagnosis.remedies import doubtful
 from gan_exp.diagnosis.signs import DIVERGING, EARLY, HEALTHY, MEANINGS, SIGNS, UNCLEAR, Sign
 from gan_exp.diagnosis.symptoms import Symptom
 
@@ -117,7 +118,9 @@ class Doctor:
         healthy = not lacking or (before.name == HEALTHY and self._lacking < self._patience)
         name = HEALTHY if healthy else UNCLEAR
         since = before.since if before.name == name else self.history.step
-        return Verdict(name, since, evidence(self.history) if healthy else "; ".join(lacking), MEANINGS[name])
+        if healthy:
+            return Verdict(name, since, evidence(self.history), MEANINGS[name])
+        return Verdict(name, since, "; ".join(lacking), MEANINGS[name], doubtful(self._facts))
 
 
 def _early(missing: list[str]) -> Verdict:
