@@ -342,6 +342,21 @@ def test_the_pipeline_is_adas_with_a_given_p() -> None:
     assert torch.equal(Pipeline(p=1.0, **given)(original, random()), ada()(original, random()))
 
 
+def test_the_pipeline_recolours_less_often_and_cuts_out_where_asked() -> None:
+    """As R3GAN has it: colours change with half the probability, a half of each side is cut out with all of it."""
+    moved = {"flip": False, "rotate": False}
+    original = images(2000, 1, 8, 8).mean(dim=(2, 3), keepdim=True).expand(-1, -1, 8, 8)  # even: only colours show
+    for share in (0.0, 0.5, 1.0):
+        recolored = Pipeline(p=0.6, color_share=share, **moved)(original, random())
+        changed = ((recolored - original).abs().amax(dim=(1, 2, 3)) > 1e-5).float().mean().item()
+        p = 0.6 * share
+        # Brightness, contrast, and a luma flip, which turns one in two over.
+        assert changed == pytest.approx(1 - (1 - p) ** 2 * (1 - p / 2), abs=0.04)
+    cut = Pipeline(p=0.6, color=False, cutout=0.5, **moved)(original + 2, random())
+    assert (cut == 0).any(dim=(1, 2, 3)).float().mean().item() == pytest.approx(0.6, abs=0.04)
+    assert (cut == 0).float().mean(dim=(1, 2, 3)).max().item() == 0.25
+
+
 @pytest.mark.parametrize("kind", [Pipeline, DiffAugment])
 def test_a_given_p_can_be_scheduled_and_is_in_no_checkpoint(kind: type[Pipeline | DiffAugment]) -> None:
     augmentation, original = kind(p=0.6), images(16, 3, 8, 8)

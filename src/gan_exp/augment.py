@@ -55,7 +55,7 @@ class DiffAugment(GivenP):
         if self.translation > 0:
             images = self._translate(images, draw)
         if self.cutout > 0:
-            images = self._cut_out(images, draw)
+            images = _cut_out(images, draw, self.cutout)
         return images
 
     @staticmethod
@@ -81,23 +81,13 @@ class DiffAugment(GivenP):
         moved = _gather_pixels(images, index.long().flatten(1)).view_as(images)
         return torch.where(inside, moved, 0.0)
 
-    def _cut_out(self, images: Tensor, draw: "_Draw") -> Tensor:
-        """A rectangle of `cutout` times each side, set to mid-gray."""
-        height, width = images.shape[2:]
-        tall, wide = round(height * self.cutout), round(width * self.cutout)
-        top = (draw.uniform(0, 1) * (height + 1 - tall % 2)).floor() - tall // 2
-        left = (draw.uniform(0, 1) * (width + 1 - wide % 2)).floor() - wide // 2
-        rows = torch.arange(height, device=images.device).view(1, 1, -1, 1) - top
-        columns = torch.arange(width, device=images.device).view(1, 1, 1, -1) - left
-        inside = (rows >= 0) & (rows < tall) & (columns >= 0) & (columns < wide)
-        return torch.where(inside & draw.chosen(), 0.0, images)
-
 
 class Pipeline(GivenP):
     """The augmentation pipeline of Karras et al. 2020 ("Training GANs with Limited Data") with bilinear warps.
 
-    Flips, quarter turns, shifts, scaling, rotation and colour, each with probability `p`, which stays as it is or
-    follows `schedule.augment` (R3GAN).
+    Flips, quarter turns, shifts, scaling and rotation, each with probability `p`, which stays as it is or follows
+    `schedule.augment` (R3GAN); each change of colour with `color_share` times p. `cutout` is the part of each side that
+    a gray rectangle takes, with probability p too; R3GAN has 0.5.
     """
 
     def __init__(
@@ -106,13 +96,20 @@ class Pipeline(GivenP):
         flip: bool = True,
         rotate: bool = True,
         color: bool = True,
+        color_share: Probability = 1.0,
+        cutout: Fraction = 0.0,
     ) -> None:
         super().__init__(p)
         self.flip, self.rotate, self.color = flip, rotate, color
+        self.color_share, self.cutout = color_share, cutout
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""
-        return _transform(images, _Draw(images, random, self.p), self.flip, self.rotate, self.color)
+        draw = _Draw(images, random, self.p)
+        images = _warp(images, _geometry(images, draw, self.flip, self.rotate))
+        if self.color:
+            images = _recolor(images, _Draw(images, random, self.p * self.color_share))
+        return _cut_out(images, draw, self.cutout) if self.cutout > 0 else images
 
 
 class ADA(nn.Module):
@@ -154,12 +151,9 @@ class ADA(nn.Module):
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""
-        return _transform(images, _Draw(images, random, self.p), self.flip, self.rotate, self.color)
-
-
-def _transform(images: Tensor, draw: "_Draw", flip: bool, rotate: bool, color: bool) -> Tensor:
-    images = _warp(images, _geometry(images, draw, flip, rotate))
-    return _recolor(images, draw) if color else images
+        draw = _Draw(images, random, self.p)
+        images = _warp(images, _geometry(images, draw, self.flip, self.rotate))
+        return _recolor(images, draw) if self.color else images
 
 
 def _geometry(images: Tensor, draw: "_Draw", flip: bool, rotate: bool) -> Tensor:
@@ -199,6 +193,18 @@ def _recolor(images: Tensor, draw: "_Draw") -> Tensor:
         gray = color.mean(dim=1, keepdim=True)
         color = color + (color - gray) * draw.where(torch.exp2(draw.normal()) - 1, 0.0)
     return torch.cat([color, rest], dim=1)
+
+
+def _cut_out(images: Tensor, draw: "_Draw", part: float) -> Tensor:
+    """A rectangle of `part` times each side, set to mid-gray."""
+    height, width = images.shape[2:]
+    tall, wide = round(height * part), round(width * part)
+    top = (draw.uniform(0, 1) * (height + 1 - tall % 2)).floor() - tall // 2
+    left = (draw.uniform(0, 1) * (width + 1 - wide % 2)).floor() - wide // 2
+    rows = torch.arange(height, device=images.device).view(1, 1, -1, 1) - top
+    columns = torch.arange(width, device=images.device).view(1, 1, 1, -1) - left
+    inside = (rows >= 0) & (rows < tall) & (columns >= 0) & (columns < wide)
+    return torch.where(inside & draw.chosen(), 0.0, images)
 
 
 class _Draw:

@@ -173,7 +173,7 @@ def test_the_recipe_for_cifar10_is_the_papers() -> None:
         assert schedule(0.0) == pytest.approx(starts[name])
         assert schedule(0.390625 / 2) == pytest.approx((starts[name] + end) / 2)
         assert schedule(0.390625) == schedule(0.7) == schedule(1.0) == pytest.approx(end)
-    assert config.augment["p"] == 0.55
+    assert [config.augment[key] for key in ("p", "color_share", "cutout")] == [0.55, 0.5, 0.5]
     assert config.optimizer.generator["betas"] == config.optimizer.discriminator["betas"] == [0.0, 0.9]
     blocks = [layer for layer in discriminator.modules() if isinstance(layer, nn.Conv2d) and layer.groups > 1]
     assert {layer.in_channels // layer.groups for layer in blocks[:-1]} == {16} and len(blocks) == 4 * 2 + 1
