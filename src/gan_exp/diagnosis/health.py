@@ -4,7 +4,7 @@ from statistics import fmean
 
 from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import History
-from gan_exp.diagnosis.measures import BLIND, in_words, lacking, rights
+from gan_exp.diagnosis.measures import in_words, lacking, rights
 
 FIRST_STEP = 500  # before it the networks are hardly more than their first weights
 FIRST_GRIDS = 2  # with the one of step 0
@@ -34,8 +34,6 @@ def _of_the_discriminator(history: History) -> list[str]:
     accuracies = rights(history)
     if accuracies is None:
         return ["nothing of D has been logged yet (log_every_steps)"]
-    if min(accuracies) <= BLIND:
-        return [f"{in_words(accuracies)}, and sees no difference"]
     if fmean(accuracies) < WORSE_THAN_CHANCE:
         return [f"{in_words(accuracies)}, less often than by chance"]
     return []

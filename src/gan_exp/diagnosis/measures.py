@@ -17,7 +17,9 @@ HARDLY = 0.7  # of an earlier distance: above it, samples are hardly nearer than
 STEADY = 0.03  # a change of a measure between grids that means nothing
 SURE = 0.95  # D's accuracy on reals and on fakes, each, from which on it leaves G little to learn
 FOOLED = 0.6  # D's accuracy on both together, up to which it hardly tells them apart
-BLIND = 0.05  # D's accuracy on reals or fakes, up to which it sees no difference at all
+BLIND = (
+    0.05  # D's accuracy on reals or fakes; hinge D's with small logits may be so and see the difference all the same
+)
 ALIKE = 0.4  # spread or classes
 FEW = 0.1  # variety
 REPEATED = 0.25  # share of samples with a near-duplicate

@@ -70,7 +70,8 @@ def idle(history: History) -> Symptom | None:
     accuracies = rights(history, history.trend - 1)
     if not history.has_trend or accuracies is None or not measures.is_fooled(history):
         return None
-    excused = min(accuracies) > BLIND
+    hardly = history.sampled("distance", 1)[-1] > HARDLY * history.grids[1]["samples/distance"]
+    excused = min(accuracies) > BLIND or not hardly
     bad = measures.lacking(history, ("distance",), excused)
     if not bad and not measures.lacking(history, ("spread", "variety", "classes", "duplicates"), excused):
         bad = measures.lacking(history, ("texture",), excused)  # a collapse changes it too
