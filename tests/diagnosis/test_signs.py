@@ -167,7 +167,7 @@ def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
         ({"samples__change": 0.4, "samples__distance": to_and_fro(0.4, 0.5)}, "0.50 spreads"),
         # near to the data, and as varied, but made of dots
         ({"samples__texture": 1.6}, "1.6 octaves off"),
-        ({"samples__variety": 0.2}, "at 20% of as many training images"),
+        ({"samples__variety": 0.12}, "at 12% of as many training images"),
         ({"samples__classes": lambda k: 0.5 if k < 10 else 0.3}, "30% of the classes"),
         ({"accuracy__real": 0.3, "accuracy__fake": 0.3}, "30% of the fakes, less often than by chance"),
         ({"gradient_norm__generator": 320.0}, "the generator's gradients have a norm of 320 (good: up to 100)"),

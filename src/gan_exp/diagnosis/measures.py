@@ -40,7 +40,7 @@ MEASURES = (
     Measure("texture", float, 1.0, "structure of some size is {:.1f} octaves off the data's (good: up to 1)"),
     Measure("spread", lambda v: abs(1 - v), 0.5, "samples are {:.0%} as varied as the data (good: 50 to 150 %)"),
     Measure(
-        "variety", lambda v: 1 - v, 0.7, "samples lie at {:.0%} of as many training images as the data (good: 30 %)"
+        "variety", lambda v: 1 - v, 0.85, "samples lie at {:.0%} of as many training images as the data (good: 15 %)"
     ),
     Measure("classes", lambda v: 1 - v, 0.6, "samples fall to {:.0%} of the classes (good: from 40 %)"),
     Measure("duplicates", float, REPEATED, "{:.0%} of the samples have a near-duplicate (good: up to 25 %)"),
