@@ -37,7 +37,7 @@ class Measure(NamedTuple):
 
 MEASURES = (
     Measure("distance", float, FAR, f"samples are {{:.2f}} spreads from the data (good: up to {FAR})"),
-    Measure("texture", float, 1.0, "structure of some size is {:.1f} octaves off the data's (good: up to 1)"),
+    Measure("texture", float, 0.6, "structure of some size is {:.1f} octaves off the data's (good: up to 0.6)"),
     Measure("spread", lambda v: abs(1 - v), 0.5, "samples are {:.0%} as varied as the data (good: 50 to 150 %)"),
     Measure(
         "variety", lambda v: 1 - v, 0.85, "samples lie at {:.0%} of as many training images as the data (good: 15 %)"
