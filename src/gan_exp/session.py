@@ -60,7 +60,7 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
                 _describe_networks(display, config, state, data, device)
             for line in [*choices(config), *([why_threads] if why_threads else [])]:
                 display.say(line)
-            display.say(f"run directory: {run.path}")
+            display.say(f"run directory: {shlex.quote(str(run.path))}")
             _finish(run, lambda: Trainer(config, run, state, data, device, display), display, in_sweep)
 
 
@@ -106,7 +106,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
         for sentence in passed_over:
             display.say(f"passed over: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
-        display.say(f"{begun} {run.path} at step {state.step}")
+        display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
         _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint), display, in_sweep)
 
 

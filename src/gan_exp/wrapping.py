@@ -5,8 +5,9 @@ import shutil
 import sys
 from typing import TextIO
 
-# A command up to the end of its clause, so that it can be copied in one piece; or a word. With the spaces before it.
-PIECE = re.compile(r"(\s*)(\S*\bgan-exp (?:(?![;`)]|, |\. |\s\s).)*[;`),.]*\S*|\S+)")
+# A command up to the end of its clause or what is quoted, so that it can be copied in one piece; or a word. With the
+# spaces before it.
+PIECE = re.compile(r"(\s*)(\S*\bgan-exp (?:(?![;`)]|, |\. |\s\s).)*[;`),.]*\S*|'[^']+'(?!\w)\S*|\S+)")
 
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:

@@ -134,6 +134,9 @@ def test_runs(command: str, in_tmp: Path) -> None:
     assert candidates(f"gan-exp {command} ") == ["latest", "outputs/"]
     assert candidates(f"gan-exp {command} outputs/") == ["outputs/2026-01-02/"]
     assert candidates(f"gan-exp {command} nowhere/") == []
+    for name in ("Bücher", "it's", "my run", "b[1]"):  # a shell would read the others as something else
+        Path(name).mkdir()
+    assert candidates(f"gan-exp {command} ") == ["Bücher/", "latest", "outputs/"]
 
 
 def test_names_of_runs(in_tmp: Path) -> None:

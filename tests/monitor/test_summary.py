@@ -94,11 +94,11 @@ def test_the_closing_table(in_tmp: Path) -> None:
         ["losses", "D 0.5123, G 1.0000"],
         ["accuracy", "D is right on 90.0% of the reals and 70.0% of the fakes"],
         ["time", "20.0 s for 3,000 steps (150.0 steps/s)"],
-        ["samples", "outputs/[bold]run/samples/step-00000500.png"],
-        ["run", "outputs/[bold]run"],
+        ["samples", "'outputs/[bold]run/samples/step-00000500.png'"],
+        ["run", "'outputs/[bold]run'"],
     ]
     run.animation.touch()
-    assert ["animation", "outputs/[bold]run/samples/animation.gif"] in rows(closing_table(run, {}, 0.0, 0), width=200)
+    assert ["animation", "'outputs/[bold]run/samples/animation.gif'"] in rows(closing_table(run, {}, 0.0, 0), width=200)
 
 
 def test_paths_are_told_from_where_the_user_stands(in_tmp: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -133,8 +133,9 @@ def test_a_run_that_is_not_the_latest_is_named(in_tmp: Path) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_path_is_told_in_one_piece(in_tmp: Path, width: int) -> None:
-    run = RunDir.create("outputs/2026-11-26/10-10-39-mlp-digits", {}, {})
-    run.sample_grid(4000).touch()
-    written = io.StringIO()
-    Console(file=written, width=width).print(closing_table(run, {}, 1.0, 1), crop=False)
-    assert "outputs/2026-11-26/10-10-39-mlp-digits/samples/step-00004000.png" in written.getvalue()
+    for name in ("10-10-39-mlp-digits", "Zahlen (mit Breite 512), dritter Versuch"):
+        run = RunDir.create(f"outputs/2026-11-26/{name}", {}, {})
+        run.sample_grid(4000).touch()
+        written = io.StringIO()
+        Console(file=written, width=width).print(closing_table(run, {}, 1.0, 1), crop=False)
+        assert f"outputs/2026-11-26/{name}/samples/step-00004000.png" in written.getvalue()

@@ -1,6 +1,6 @@
 """`gan-exp completion SHELL`: TAB for commands, groups, options, keys and runs (no torch, no Hydra)."""
 
-import shlex
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from gan_exp.commands.arguments import Parser
 from gan_exp.overrides import MAY_CHANGE
 from gan_exp.run_names import RUN_FILE, list_directories, short_names
 
+PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
 OF_RUNS = ("resume", "sample", "evaluate", "doctor", "export", "dashboard")
 
 SCRIPTS = {
@@ -98,5 +99,5 @@ def _runs(word: str, sweeps: bool) -> list[str]:
     folder = Path(word[: word.rfind("/") + 1] or ".")
     inside = [f"{path}/" for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     places = [place for place in list_directories() if sweeps or (place / RUN_FILE).is_file()]
-    names = [name for name in short_names(places) if shlex.quote(name) == name]  # others can't be completed plainly
-    return ["latest", *names, *(name for name in inside if not Path(name).name.startswith("."))]
+    visible = [name for name in inside if not Path(name).name.startswith(".")]
+    return ["latest", *(name for name in (*short_names(places), *visible) if PLAIN.fullmatch(name))]

@@ -10,7 +10,7 @@ from typing import Any
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.run_names import OUTPUTS, find
-from gan_exp.signals import stop_if_asked
+from gan_exp.signals import Interrupted, asked_to_stop
 from gan_exp.wrapping import say
 
 EVENTS = "events.out.tfevents."
@@ -53,10 +53,16 @@ def run(arguments: list[str]) -> int:
     if not find_runs(directory):
         say(f"no runs found below {directory} yet: one that begins there will appear")
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
-    while server.is_alive():
-        stop_if_asked()
-        server.join(timeout=0.2)
+    wait_for(server)
     raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are as they were, so call it again")
+
+
+def wait_for(server: threading.Thread) -> None:
+    """Until it ends, or a signal ends the command: there is nothing to save then, nor to say."""
+    while server.is_alive():
+        if (number := asked_to_stop()) is not None:
+            raise Interrupted(number, told=True)
+        server.join(timeout=0.2)
 
 
 def _find_directory(name: str) -> Path:

@@ -1,6 +1,7 @@
 """`gan-exp evaluate RUN`: how good a generator is, over several seeds, with the protocol beside the numbers."""
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -101,7 +102,7 @@ class Evaluator:
         count = options.count or default_count(loaded.data)
         say(
             f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
-            f"{options.seeds} seeds against images of {loaded.config.dataset['name']}"
+            f"{options.seeds} seed{'s' * (options.seeds > 1)} against images of {loaded.config.dataset['name']}"
         )
         judge = self._judge(loaded)
         measurements = _measure(judge, loaded.generator, count, options.seeds)
@@ -253,9 +254,9 @@ def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
         say(yardstick_line(report))
     say(protocol_line(report))
     step, features = report["step"], report["protocol"]["features"]["name"]
-    say(f"written: {path_from_here(run_dir.evaluation(step, features))}")
+    say(f"written: {shlex.quote(path_from_here(run_dir.evaluation(step, features)))}")
     if "neighbours" in report:
-        say(f"samples beside their nearest: {path_from_here(run_dir.neighbours(step, features))}")
+        say(f"samples beside their nearest: {shlex.quote(path_from_here(run_dir.neighbours(step, features)))}")
 
 
 def _compare(reports: dict[Path, dict[str, Any]]) -> None:

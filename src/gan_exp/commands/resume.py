@@ -56,7 +56,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
         finished = status.get("state") == "finished" and config.steps == status.get("step")
         if finished and not differing_keys(saved, config.model_dump(mode="json")):
             again = f"gan-exp resume {shlex.quote(name)} steps={2 * config.steps}"
-            say(f"{run_dir.path} is finished ({config.steps} steps); to go on: {again}")
+            say(f"{shlex.quote(str(run_dir.path))} is finished ({config.steps} steps); to go on: {again}")
             return 0
 
         from gan_exp.session import continue_run

@@ -176,7 +176,7 @@ def go_on(config: "Config", run: RunDir) -> None:
     with run.locked():
         status = run.read_status()
         if status.get("state") == "finished" and status.get("step") == own.steps:
-            say(f"{run.path} is finished ({own.steps} steps)")
+            say(f"{shlex.quote(str(run.path))} is finished ({own.steps} steps)")
         else:
             continue_run(own, run, in_sweep=True)
 

@@ -106,6 +106,8 @@ def _default(text: str) -> str:
     """As a user reads it who doesn't know Hydra's ${...}."""
     if text == "???":
         return "(needed)"
+    if text.startswith("${gan_exp."):
+        return "(depends)"  # on other keys, as the comment says
     variable = re.fullmatch(r'\$\{oc\.env:(\w+),"?([^"}]*)"?\}', text)
     return f"{variable[2]} or ${variable[1]}" if variable else re.sub(r"\$\{([\w.]+)\}", r"<\1>", text)
 

@@ -110,8 +110,9 @@ def protocol_line(report: Mapping[str, Any]) -> str:
     features = protocol["features"]
     right = f", {features['accuracy']:.2%} right" if "accuracy" in features else ""
     average = "averaged generator" if protocol["averaged_generator"] else "generator without average"
+    seeds = len(protocol["seeds"])
     return (
         f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "
-        f"{protocol['dataset']} ({protocol['split']}), {len(protocol['seeds'])} seeds, features {features['name']} "
+        f"{protocol['dataset']} ({protocol['split']}), {seeds} seed{'s' * (seeds > 1)}, features {features['name']} "
         f"{features['digest']}{right}"
     )

@@ -66,10 +66,10 @@ def closing_table(
         table.add("doctor", verdict.line())
     grids = run.list_sample_grids()
     if grids:
-        table.add("samples", path_from_here(grids[-1][1]))
+        table.add("samples", shlex.quote(path_from_here(grids[-1][1])))
     if run.animation.exists():
-        table.add("animation", path_from_here(run.animation))
-    table.add("run", path_from_here(run.path))
+        table.add("animation", shlex.quote(path_from_here(run.animation)))
+    table.add("run", shlex.quote(path_from_here(run.path)))
     return table
 
 
