@@ -206,6 +206,14 @@ def test_a_cutout_is_a_rectangle_of_gray(monkeypatch: pytest.MonkeyPatch) -> Non
     assert torch.equal(cut, expected)
 
 
+@pytest.mark.parametrize(("side", "cut"), [(28, 14), (32, 16), (9, 5), (33, 17)])
+def test_half_of_an_odd_side_is_cut_out_rounded_up(side: int, cut: int) -> None:
+    """As the paper's code, int(side * 0.5 + 0.5); Python's round takes 4 of 9 and 16 of 33."""
+    holes = only("cutout")(torch.ones(64, 1, side, side), random()) == 0
+    assert holes.any(3).sum(2).max() == cut
+    assert holes.any(2).sum(2).max() == cut
+
+
 def test_brightness_saturation_and_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
     original = images(2, 3, 4, 4)
     brighter = scripted(monkeypatch, only("color"), (0.3, 0.0, 0.0), original)

@@ -198,7 +198,7 @@ def _recolor(images: Tensor, draw: "_Draw") -> Tensor:
 def _cut_out(images: Tensor, draw: "_Draw", part: float) -> Tensor:
     """A rectangle of `part` times each side, set to mid-gray."""
     height, width = images.shape[2:]
-    tall, wide = round(height * part), round(width * part)
+    tall, wide = int(height * part + 0.5), int(width * part + 0.5)  # a half upwards, as in the paper's code
     top = (draw.uniform(0, 1) * (height + 1 - tall % 2)).floor() - tall // 2
     left = (draw.uniform(0, 1) * (width + 1 - wide % 2)).floor() - wide // 2
     rows = torch.arange(height, device=images.device).view(1, 1, -1, 1) - top
