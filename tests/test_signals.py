@@ -46,6 +46,14 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     yield codes
 
 
+@pytest.fixture(autouse=True)
+def no_nohup() -> Iterator[None]:
+    """Also where the suite itself was started by nohup, which has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", STOPPING)
 def test_nothing_happens_until_it_is_safe(number: signal.Signals) -> None:
     before = signal.getsignal(number)

@@ -3,10 +3,12 @@
 import copy
 import dataclasses
 import itertools
+from typing import Any, cast
 
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from builders import assert_same, small_config
@@ -208,7 +210,7 @@ def combined(model: str, *words: str) -> Config:
         plain[key] = yaml.safe_load(option.read_text() if option.exists() else value)
     if plain["augment"]["_target_"] == "gan_exp.augment.ADA":
         plain["augment"]["start_p"] = 0.7
-    return check(plain)
+    return check(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(plain), resolve=True)))
 
 
 @pytest.mark.slow
