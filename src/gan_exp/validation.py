@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gan_exp.catalog import groups
 from gan_exp.errors import UserError, did_you_mean
 from gan_exp.hints import unknown_key
 
@@ -76,8 +77,19 @@ def _sentence(error: ValidationError, schema: type[BaseModel], plain: Node, path
         return f"{key}: is missing"
     if fault["type"] == "extra_forbidden":
         return unknown_key(key, _known_keys(schema, path, location), [f"{key}={_shown(fault['input'])}"])
+    if fault["type"] in ("dict_type", "model_type"):
+        return f"{key}={_shown(fault['input'])}: {_has_keys(key, fault['input'])}"
     wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
     return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
+
+
+def _has_keys(key: str, value: object) -> str:
+    """Where a value stands in the place of keys: an option of the group is chosen by the group's name."""
+    group = key.partition(".")[0]
+    options = groups().get(group, {})
+    if value in options:
+        return f"{key} has keys of its own; to choose {value}: {group}={value}"
+    return f"has keys of its own; set those, or choose an option: {group}={'|'.join(options)}"
 
 
 def _place(fault: Any, plain: Node) -> tuple[str | int, ...]:

@@ -50,6 +50,9 @@ def run(arguments: list[str]) -> int:
         print(help_text(*_topics(arguments)))
         return 0
     words, ours = _split(arguments)
+    for word in words:
+        if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
+            raise UserError(f"{word}: is empty; name a directory, or leave it out")
     trust(ours["--trust"])
     refuse_several()
     if ours["--again"]:
