@@ -1,7 +1,6 @@
 """Inception with random weights: the standard ones are not to be had without a network, their arithmetic is."""
 
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,9 @@ class Images(torch.utils.data.Dataset[torch.Tensor]):
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Path]:
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(tmp_path))
-    yield tmp_path / "checkpoints"
-    torch.hub.set_dir(before)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))  # set_dir has no way back to "nothing was set"
+    return tmp_path / "checkpoints"
 
 
 @pytest.fixture
