@@ -27,6 +27,7 @@ SPEC = DataSpec((1, 8, 8), num_classes=10)
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditional", ["true", "false"])
 @pytest.mark.parametrize("model", SMALL)
 def test_spectral_norm_holds_every_layer_of_the_discriminator_at_1(model: str, conditional: str) -> None:

@@ -506,6 +506,7 @@ def test_a_run_that_exists_takes_any_override_or_refuses_it(pairs: list[tuple[st
         assert check(config.model_dump()) == config
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -41,6 +41,7 @@ def test_weights_are_clipped_where_nothing_else_bounds_a_wasserstein_d(words: st
     assert len(told) == any(other in words for other in ("wgan_gp", "dragan", "spectral_norm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "words", "sentence"),
     [

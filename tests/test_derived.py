@@ -55,6 +55,7 @@ def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Streams, "latents", lambda *given, latents=Streams.latents: latents(*given).double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", GAMES, ids=" ".join)
 def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: None) -> None:
     config = small_config("mlp", *overrides)

@@ -52,6 +52,7 @@ def forget_peak() -> None:
 linux = pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux to measure the memory")
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 def test_packed_texts_and_profiles_in_an_image(kind: bytes, tmp_path: Path) -> None:
@@ -133,6 +134,7 @@ def test_a_checkpoint_whose_parts_lie_over_each_other(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -152,6 +152,7 @@ def sentence(words: list[str]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "piece", "never"), MISTAKES, ids=lambda value: value[:40].replace("/", "_"))
 def test_mistakes_of_train(words: str, piece: str, never: str) -> None:
     told = sentence(words.split())

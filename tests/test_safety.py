@@ -126,6 +126,7 @@ OWN_FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", OWN_FILES)
 @pytest.mark.parametrize("sweep", [False, True])
 def test_yaml_from_elsewhere_runs_nothing(

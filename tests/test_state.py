@@ -127,6 +127,7 @@ def test_learning_rate_factors_are_of_the_initial_rate() -> None:
     assert other.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "keras_adam"])
 def test_a_state_comes_back_whole(model: str, optimizer: str) -> None:

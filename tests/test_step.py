@@ -291,6 +291,7 @@ def test_packed_images_are_neighbours_side_by_side_in_channels() -> None:
     assert seen[1].shape == (8, 2, 8, 8) and report.real_logits.shape == (8,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", ["r1", "r1_r2", "wgan_gp", "dragan"])
 def test_penalties_are_of_the_images_as_they_came(penalty: str) -> None:
     """Through augmentation and packing, by finite differences of all that lies between the images and the logits."""

@@ -126,6 +126,7 @@ def test_real_steps_of_any_game_are_timed(model_and_rules: list[str]) -> None:
     assert config.device.threads in (1, 2, 4) and line is not None and line.count(" ms") == 3
 
 
+@pytest.mark.slow
 def test_the_runs_own_game_is_as_its_seed_says() -> None:
     config = small_config("mlp")
     spec = build_data(config, CPU).spec

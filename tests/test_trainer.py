@@ -534,6 +534,7 @@ def test_a_lazy_penalty_is_in_the_gradients_norms(in_tmp: Path) -> None:
         assert largest > 4 * norm and norm > 1.5 * line["gradient_norm/generator"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_every_steps", [4, 5])
 def test_the_last_checkpoint_is_from_before_the_divergence(
     sample_every_steps: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
@@ -559,6 +560,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
     assert run.read_status()["state"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 @pytest.mark.parametrize("seen_by", ["log", "sample", "checkpoint"])
@@ -662,6 +664,7 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert run.list_checkpoints()[-1][0] == 3 and run.read_status()["reason"] == "SIGTERM"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "step"), [("encode_png", 0), ("generate_all", 3), ("save_animation", 11)])
 def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first step, while samples are drawn, after the last step: the state is saved, and it goes on."""

@@ -16,6 +16,7 @@ from gan_exp.diagnosis.signs import HEALTHY, SIGNS
 RUNS = [*USUAL, *SHORT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_every_run_can_be_played(run: Run) -> None:
     config = make_config(*(word.format(photographs="/photographs") for word in overrides(run)))

@@ -134,6 +134,7 @@ def check_mnist(data: PackedImages) -> None:
     assert len(data.classes) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("load", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST"), (kmnist, "KMNIST")])
 def test_downloads_once(
     load: Callable[[str], PackedImages], folder: str, mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]

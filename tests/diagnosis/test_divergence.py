@@ -7,6 +7,7 @@ from gan_exp.diagnosis.divergence import DIVERGED, describe_divergence, likely_c
 from gan_exp.diagnosis.facts import Facts, facts_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "metrics", "cause", "remedies"),
     [

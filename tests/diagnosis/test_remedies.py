@@ -34,6 +34,7 @@ GAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("game", "remedy"), list(itertools.product(GAMES, ALL)), ids=str)
 def test_a_remedy_can_be_added_to_the_command_line(game: tuple[str, ...], remedy: str) -> None:
     config = make_config(*game)
