@@ -72,9 +72,14 @@ def _refuse_two_bounds(config: Config) -> None:
     )
 
 
+def _batch_norm_of(network: nn.Module) -> str | None:
+    """The name of its first BatchNorm, where it has one."""
+    return next((name for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)), None)
+
+
 def _refuse_mixed_gradients(config: Config, discriminator: nn.Module) -> None:
     """WGAN-GP's penalty is on the gradient of each image on its own (Gulrajani et al. 2017, section 4)."""
-    name = next((name for name, layer in discriminator.named_modules() if isinstance(layer, _BatchNorm)), None)
+    name = _batch_norm_of(discriminator)
     if name is None or not _names(config, "penalty", WGANGP):
         return
     remedy = "model.discriminator.batch_norm=false, " if "batch_norm" in config.model.discriminator else ""
@@ -87,8 +92,7 @@ def _refuse_mixed_gradients(config: Config, discriminator: nn.Module) -> None:
 def _refuse_single_samples(config: Config, state: TrainingState) -> None:
     """BatchNorm of a batch of one makes of each unit its bias, whatever came in."""
     for network, rows in (("generator", config.batch_size), ("discriminator", config.batch_size // config.pac)):
-        layers = state.networks[network].named_modules()
-        name = next((name for name, layer in layers if isinstance(layer, _BatchNorm)), None)
+        name = _batch_norm_of(state.networks[network])
         if name is not None and rows == 1:
             packed = f" and pac={config.pac}" if network == "discriminator" and config.pac > 1 else ""
             raise UserError(

@@ -272,6 +272,6 @@ def sync_directory(path: Path) -> None:
 
 
 def path_from_here(path: Path) -> str:
-    """Relative to where the user stands, where it lies below: short enough for one line, which can be copied."""
+    """Relative to where the user stands, where it lies below: short enough for one line; quoted, to be pasted."""
     here, path = Path.cwd(), path.resolve()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -1,7 +1,6 @@
 """`gan-exp evaluate RUN`: how good a generator is, over several seeds, with the protocol beside the numbers."""
 
 import argparse
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -254,9 +253,9 @@ def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
         say(yardstick_line(report))
     say(protocol_line(report))
     step, features = report["step"], report["protocol"]["features"]["name"]
-    say(f"written: {shlex.quote(path_from_here(run_dir.evaluation(step, features)))}")
+    say(f"written: {path_from_here(run_dir.evaluation(step, features))}")
     if "neighbours" in report:
-        say(f"samples beside their nearest: {shlex.quote(path_from_here(run_dir.neighbours(step, features)))}")
+        say(f"samples beside their nearest: {path_from_here(run_dir.neighbours(step, features))}")
 
 
 def _compare(reports: dict[Path, dict[str, Any]]) -> None:

@@ -76,7 +76,7 @@ class Outcomes:
             parts.append(f"{not_begun} not begun")
         if stopped_by is not None:
             parts[0] = f"stopped by {stopped_by.name}: {parts[0]}"
-        place = shlex.quote(path_from_here(Path(self.directory)))
+        place = path_from_here(Path(self.directory))
         can_go_on = not_begun > 0 or any(run.can_go_on for run in self.runs)
         again = f"; for the rest: gan-exp resume {place}" if can_go_on and is_sweep(Path(self.directory)) else ""
         say(f"sweep: {', '.join(parts)}{again}")

@@ -1,7 +1,6 @@
 """The networks layer by layer, and how a run ended, as tables."""
 
 import copy
-import shlex
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -66,16 +65,16 @@ def closing_table(
         table.add("doctor", verdict.line())
     grids = run.list_sample_grids()
     if grids:
-        table.add("samples", shlex.quote(path_from_here(grids[-1][1])))
+        table.add("samples", path_from_here(grids[-1][1]))
     if run.animation.exists():
-        table.add("animation", shlex.quote(path_from_here(run.animation)))
-    table.add("run", shlex.quote(path_from_here(run.path)))
+        table.add("animation", path_from_here(run.animation))
+    table.add("run", path_from_here(run.path))
     return table
 
 
 def next_commands(run: RunDir, steps: int) -> str:
     """One to a line, as they can be pasted; `latest` is another one where an older run was resumed."""
-    path = shlex.quote(path_from_here(run.path))
+    path = path_from_here(run.path)
     name = "latest" if run.is_latest() else path
     directory = "" if run.path.resolve().is_relative_to(OUTPUTS.resolve()) else f" {path}"
     return "\n".join((

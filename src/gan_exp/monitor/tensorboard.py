@@ -86,14 +86,15 @@ class TensorBoardLog:
         self._add(0, *hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)))
 
     def add_scalars(self, metrics: Mapping[str, float], step: int) -> None:
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()]
-        for value in values:
-            balance = self._balance.get(value.tag)
-            if balance is not None:
-                value.metadata.plugin_data.plugin_name = "scalars"
-                value.metadata.summary_description = BALANCE.format(balance)
-                values.append(Summary.Value(tag=value.tag.replace("loss/", "loss_balance/"), simple_value=balance))
-        self._add(step, Summary(value=values))
+        values = {tag: Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()}
+        for tag, balance in self._balance.items():
+            if tag not in values:
+                continue
+            beside = tag.replace("loss/", "loss_balance/")
+            values[tag].metadata.plugin_data.plugin_name = "scalars"
+            values[tag].metadata.summary_description = BALANCE.format(balance)
+            values[beside] = Summary.Value(tag=beside, simple_value=balance)
+        self._add(step, Summary(value=values.values()))
 
     def add_histogram(self, tag: str, values: Tensor, step: int) -> None:
         """In float64, where there is room for the bins between any two neighbouring numbers of float32."""
