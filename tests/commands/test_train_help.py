@@ -44,7 +44,7 @@ def test_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["lr"], "  lr                      2e-4        learning rate of both networks"),
         (["steps=20"], "  steps                   4000        generator updates"),
-        (["model=points", "model.generator.scale"], "\n\n  model.generator.scale   1.0         what the networks take"),
+        (["model=points", "model.generator.scale"], "\n\n  model.generator.scale   1.0         unit of length inside"),
         (["experiment=ring"], "  chooses  dataset=ring model=points loss=non_saturating penalty=r1_r2"),
     ],
 )
