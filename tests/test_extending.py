@@ -86,8 +86,8 @@ def test_the_bars_are_what_their_labels_say(example: Path, monkeypatch: pytest.M
     from my_gan import bars
 
     data = bars(count=50)
-    assert data.labels is not None and data.classes == ("lying", "upright")
+    assert data.labels is not None and data.classes == ("horizontal", "vertical")
     for image, label in zip(data.images[:, 0], data.labels.tolist(), strict=True):
         assert int(image.sum()) == 8 * 255
-        # A whole row is white where it lies, a whole column where it is upright.
+        # A horizontal bar fills a row, a vertical one a column.
         assert torch.equal((image == 255).all(dim=1 - label).sum(), torch.tensor(1))

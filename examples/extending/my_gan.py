@@ -1,4 +1,4 @@
-"""A loss, a generator and a data set of one's own, outside the package."""
+"""A custom loss, generator and data set, outside the package."""
 
 import math
 
@@ -11,9 +11,9 @@ from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
 
 class SoftplusMargin:
-    """The hinge loss with its corners rounded: D: s(m - D(x)) + s(m + D(x~)), G: -D(x~), s = softplus."""
+    """A smooth hinge loss: D: s(m - D(x)) + s(m + D(x~)), G: -D(x~), with s = softplus."""
 
-    needs_reals = False  # true: G's loss compares with real logits
+    needs_reals = False  # True would pass the real logits to `generator`
 
     def __init__(self, margin: NonNegativeFloat = 1.0) -> None:
         self.margin = margin
@@ -26,7 +26,7 @@ class SoftplusMargin:
 
 
 class SmallGenerator(nn.Module):
-    """One hidden layer."""
+    """A multi-layer perceptron with one hidden layer."""
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, width: PositiveInt = 64) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class SmallGenerator(nn.Module):
 
 
 def bars(count: PositiveInt = 1000, size: PositiveInt = 8) -> PackedImages:
-    """White bars on black, upright or lying: two classes."""
-    random = torch.Generator().manual_seed(0)
-    where = torch.randint(size, (count,), generator=random)
-    labels = torch.randint(2, (count,), generator=random)
+    """One white bar on black in each image, horizontal or vertical: two classes."""
+    rng = torch.Generator().manual_seed(0)
+    positions = torch.randint(size, (count,), generator=rng)
+    labels = torch.randint(2, (count,), generator=rng)
     images = torch.zeros(count, 1, size, size, dtype=torch.uint8)
-    for image, place, label in zip(images, where, labels, strict=True):
-        image[0].select(int(label), int(place)).fill_(255)
-    return PackedImages(images, labels, ("lying", "upright"))
+    for image, position, label in zip(images, positions, labels, strict=True):
+        image[0].select(int(label), int(position)).fill_(255)
+    return PackedImages(images, labels, ("horizontal", "vertical"))
