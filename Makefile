@@ -17,7 +17,7 @@ help:  ## what there is to make
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
 	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (three quarters of an hour on a quiet machine)"
 	@echo "make bench-quality  train the recipes over seeds and write docs/results.md (hours; ARGS='ring --seeds 3' for a part)"
-	@echo "make bench-doctor  hold the doctor's verdicts against runs made to fail, into docs/doctor.md (ARGS='--data FOLDER' for MNIST; an hour)"
+	@echo "make bench-doctor  train runs of known outcome and compare the doctor's verdicts, into docs/doctor.md (ARGS='--data FOLDER' for MNIST; an hour)"
 	@echo "make dashboard   TensorBoard over all runs in outputs/"
 	@echo "make format      put the source into the form that lint wants"
 	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"

@@ -1,1 +1,4 @@
-"""Runs whose truth is known by their construction, and what the doctor says of them: `python -m benchmarks.doctor`."""
+"""How often the doctor is right: runs whose outcome is known from their settings, and the verdicts on them.
+
+python -m benchmarks.doctor
+"""

@@ -1,12 +1,12 @@
-"""`python -m benchmarks.doctor [--docs]`: play the runs, and hold the verdicts against the truth."""
+"""`python -m benchmarks.doctor [--docs]`: train the runs, and compare the verdicts with the expected ones."""
 
 import argparse
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.doctor.play import directory, is_played, play
 from benchmarks.doctor.runs import SHORT, Run
+from benchmarks.doctor.training import directory, has_ended, train
 from benchmarks.doctor.usual import USUAL
 from benchmarks.tables import ROOT, as_markdown, write_section
 from gan_exp.commands.doctor import examine
@@ -18,7 +18,6 @@ from gan_exp.run_dir import RunDir
 DOCUMENT = ROOT / "docs/doctor.md"
 PARTS = {"usual": USUAL, "short": SHORT}
 TROUBLES = {sign.name for sign in SIGNS}
-FAILING = "made to fail (wrong: called healthy at the end)"
 SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
 
 
@@ -27,30 +26,30 @@ class Case(NamedTuple):
     seed: int
     verdict: str  # the gravest at the end
     since: int
-    told: tuple[str, ...]  # whatever else was told on the way
+    others: tuple[str, ...]  # that were reported earlier
 
     @property
     def is_healthy(self) -> bool:
-        """By its truth."""
-        return self.run.truth == (HEALTHY,)
+        """Whether it is expected to be."""
+        return self.run.expected == (HEALTHY,)
 
     @property
     def right(self) -> bool:
-        return self.verdict in self.run.truth and not self.alarms
+        return self.verdict in self.run.expected and not self.alarms
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What a healthy run may never be told at any time."""
-        return tuple(name for name in (self.verdict, *self.told) if name in TROUBLES) if self.is_healthy else ()
+        """Troubles reported for a healthy run at any time: there should be none."""
+        return tuple(name for name in (self.verdict, *self.others) if name in TROUBLES) if self.is_healthy else ()
 
     @property
     def wrong(self) -> bool:
-        """A healthy run's false alarm; a failing one that is called healthy at the end."""
+        """A false alarm on a healthy run, or a failing run that is called healthy at the end."""
         return bool(self.alarms) or (not self.is_healthy and self.verdict == HEALTHY)
 
     @property
     def cell(self) -> str:
-        """What is wrong is bold, also what was told of a healthy run on the way; italic is what is neither."""
+        """Wrong verdicts are bold, also those of a healthy run on the way; those neither right nor wrong are italic."""
         if self.right:
             return f"{self.verdict}, {self.since:,}"
         if self.wrong:
@@ -58,34 +57,34 @@ class Case(NamedTuple):
         return f"*{self.verdict}*"
 
 
-def judge(folder: Path, run: Run, seed: int) -> Case:
+def assess(folder: Path, run: Run, seed: int) -> Case:
     place = RunDir(directory(folder, run, seed))
     records, verdicts = examine(place)
     doctor = Doctor(facts_of(place.read_config()))
-    told = []
+    reported: list[str] = []
     for record in records:
         doctor.add(record)
-        told += [verdict.name for verdict in doctor.verdicts]
+        reported += [verdict.name for verdict in doctor.verdicts]
     name, since = verdicts[0].name, verdicts[0].since
-    return Case(run, seed, name, since, tuple(dict.fromkeys(other for other in told if other != name)))
+    return Case(run, seed, name, since, tuple(dict.fromkeys(other for other in reported if other != name)))
 
 
 def table(cases: list[Case]) -> str:
-    """A row a run, a column a seed."""
+    """A row for each run, a column for each seed."""
     seeds = sorted({case.seed for case in cases})
-    rows = [["run", "made so by", "truth", *(f"seed {seed}" for seed in seeds)]]
+    rows = [["run", "setting", "expected verdict", *(f"seed {seed}" for seed in seeds)]]
     for run in dict.fromkeys(case.run for case in cases):
         cells = {case.seed: case.cell for case in cases if case.run == run}
-        rows.append([run.name, run.made, " or ".join(run.truth), *(cells.get(seed, "") for seed in seeds)])
+        rows.append([run.name, run.setting, " or ".join(run.expected), *(cells.get(seed, "") for seed in seeds)])
     return as_markdown(rows)
 
 
 def summary(cases: list[Case]) -> str:
-    """The outcomes counted: what is right, what is wrong, and what is neither."""
-    rows = [["runs", "played", "called what they are", "unclear, or other trouble", "wrong"]]
+    """How many verdicts are right, wrong, and neither."""
+    rows = [["runs", "number", "right", "unclear, or another trouble", "wrong"]]
     healthy = [case for case in cases if case.is_healthy]
     failing = [case for case in cases if not case.is_healthy]
-    for name, part in (("healthy (wrong: a false alarm at any time)", healthy), (FAILING, failing)):
+    for name, part in (("healthy", healthy), ("made to fail", failing)):
         right, wrong = sum(case.right for case in part), sum(case.wrong for case in part)
         rows.append([name, *map(str, (len(part), right, len(part) - right - wrong, wrong))])
     return as_markdown(rows)
@@ -93,23 +92,23 @@ def summary(cases: list[Case]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.doctor", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("outputs/doctor"), help="where runs lie, or will")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/doctor"), help="the folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--part", nargs="+", choices=PARTS, help="of the two tables one")
-    parser.add_argument("--only", default="", help="runs whose name holds this")
-    parser.add_argument("--played", action="store_true", help="play no more: judge the runs that lie in --folder")
+    parser.add_argument("--part", nargs="+", choices=PARTS, help="only one of the two tables")
+    parser.add_argument("--only", default="", help="only runs whose name contains this")
+    parser.add_argument("--existing", action="store_true", help="train nothing: assess the runs in --folder")
     parser.add_argument("--data", help="the folder that holds MNIST/raw")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/doctor.md")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/doctor.md")
     options = parser.parse_args()
     if options.data:
         os.environ["GAN_EXP_DATA"] = options.data
     runs = [run for name in options.part or PARTS for run in PARTS[name] if options.only in run.name]
     chosen = [(run, seed) for seed in options.seeds for run in runs]
-    if options.played:
-        chosen = [(run, seed) for run, seed in chosen if is_played(options.folder, run, seed)]
+    if options.existing:
+        chosen = [(run, seed) for run, seed in chosen if has_ended(options.folder, run, seed)]
     for run, seed in chosen:
-        play(options.folder, run, seed)
-    cases = [judge(options.folder, run, seed) for run, seed in chosen]
+        train(options.folder, run, seed)
+    cases = [assess(options.folder, run, seed) for run, seed in chosen]
     for name, runs in PARTS.items():
         of_part = [case for case in cases if case.run in runs]
         if of_part:

@@ -1,4 +1,4 @@
-"""A folder of one's own photographs: crops of the two that scikit-learn carries, a class each."""
+"""A folder of photographs: crops of the two in scikit-learn, one class for each."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ STRIDE = 20
 
 
 def write_photographs(folder: Path, stride: int = STRIDE) -> Path:
-    """Some thousand PNG files in two folders below `folder`, where they aren't there yet."""
+    """Write the PNG files that don't exist yet, about a thousand in two folders below `folder`."""
     from sklearn.datasets import load_sample_images
 
     images = load_sample_images().images

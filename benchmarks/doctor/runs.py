@@ -1,17 +1,17 @@
-"""The runs: healthy ones, and ones made to fail in each way. The truth was written down before any verdict was seen."""
+"""Healthy runs, and runs made to fail in each way. Expected verdicts were written down before any was seen."""
 
 from typing import NamedTuple
 
 
 class Run(NamedTuple):
     name: str
-    truth: tuple[str, ...]  # verdicts that are right; more than one where the construction leads to either
-    made: str  # what makes it so
+    expected: tuple[str, ...]  # the verdicts that are right
+    setting: str  # the reason for them, in words
     overrides: tuple[str, ...]
-    short: bool = True  # with a grid each 100 steps; else at the default intervals
+    short: bool = True  # with INTERVALS, else with the default intervals
 
 
-RHYTHM = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000")
+INTERVALS = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000")
 MLP = ("model.generator.widths=[128,256]", "model.discriminator.widths=[256,128]", "steps=1500")
 DCGAN = ("model=dcgan", "model.generator.width=8", "model.discriminator.width=8", "steps=1000", "batch_size=32")
 POINTS = (
@@ -32,7 +32,7 @@ SMOOTH = (
 )
 CRITIC = ("loss=wgan", "loss.clip=null", "penalty=wgan_gp", "n_critic=3")
 MNIST = ("dataset=mnist", "dataset.resize=16")
-FEW = "dataset.held_out=0.97"  # leaves about 50 digits to train on
+FEW = "dataset.held_out=0.97"  # leaves about 50 training images
 STARVED = "optimizer.generator.lr=1e-8"
 
 
@@ -86,7 +86,7 @@ def _of_the_generator() -> list[Run]:
         Run(
             "conditional mlp",
             collapse,
-            "D, told the classes, is too much for an MLP on few images",
+            "a conditional D is too strong for an MLP on few images",
             (*MLP, "conditional=true"),
         ),
     ]
@@ -94,10 +94,11 @@ def _of_the_generator() -> list[Run]:
 
 def _of_the_discriminator() -> list[Run]:
     wins, memorising = ("discriminator wins",), ("memorising",)
-    sure, slow = "D learns 20 times as fast, 5 times a step, with the saturating loss", "D learns 100 times as fast"
+    sure = "saturating loss; D has 20 times G's learning rate and five updates a step"
+    slow = "D has 100 times G's learning rate and five updates a step"
     ahead = ("optimizer.discriminator.lr=2e-3", "optimizer.generator.lr=1e-4", "n_critic=5", "loss=minimax")
     far_ahead = ("optimizer.discriminator.lr=2e-3", "optimizer.generator.lr=2e-5", "n_critic=5")
-    few = "50 images to train on"
+    few = "only 50 training images"
     return [
         Run("sure D, mlp", wins, sure, (*MLP, *ahead)),
         Run("sure D, mnist mlp", wins, sure, (*MLP, *MNIST, *ahead)),
@@ -115,10 +116,10 @@ def _of_the_discriminator() -> list[Run]:
 
 def _of_both() -> list[Run]:
     swings, diverged, stalled = ("oscillation",), ("diverged",), ("stalled",)
-    loose = "a critic that is hardly bounded, a high learning rate, momentum, no average"
-    hasty = "25 times the usual learning rate, momentum, no average"
-    fast = "learning rates far too high"
-    noise = "D sees so much noise that G has soon learned all that shows through it"
+    loose = "a loosely bounded critic, a high learning rate, momentum, no averaged generator"
+    hasty = "25 times the usual learning rate, momentum, no averaged generator"
+    fast = "learning rates that are far too high"
+    noise = "so much instance noise that G has soon learned all that D can see"
     betas = ("optimizer.generator.betas=[0.9,0.999]", "optimizer.discriminator.betas=[0.9,0.999]")
     swing = (*betas, "ema_halflife_kimg=0")
     critic = ("loss=wgan", "loss.clip=0.3")

@@ -1,7 +1,7 @@
-"""Runs as a user starts them: networks, lengths and intervals as they are by default, and what breaks them.
+"""Runs as a user starts them, with the default networks and intervals, and runs with one mistake that breaks them.
 
-The truth was written down before any verdict was seen. A run made to fail may never be called healthy; whether it was
-called what it is counts apart.
+The expected verdicts were written down before any was seen. A run made to fail must never be called healthy; a verdict
+other than the expected one is counted separately.
 """
 
 from benchmarks.doctor.runs import CRITIC, Run
@@ -9,7 +9,7 @@ from benchmarks.doctor.runs import CRITIC, Run
 STUCK, COLLAPSE, WINS = "generator not learning", "generator collapse", "discriminator wins"
 IDLE, SWINGS, MEMORISING, DIVERGED = "discriminator not learning", "oscillation", "memorising", "diverged"
 PHOTOGRAPHS = ("dataset=folder", "dataset.root={photographs}", "dataset.cache={photographs}-packed", "dataset.size=32")
-FEW = ("augment=diffaugment", "penalty=r1", "penalty.every=8", "batch_size=32")  # as the recipe for few images
+FEW = ("augment=diffaugment", "penalty=r1", "penalty.every=8", "batch_size=32")  # as in the recipe for few images
 NARROW = ("model=dcgan", "model.generator.width=16", "model.discriminator.width=16")
 
 
@@ -31,14 +31,14 @@ def _healthy() -> list[Run]:
 
 
 def _failing() -> list[Run]:
-    still = "no learning rate to speak of for G"
-    idle = "no learning rate to speak of for D"
-    fast = "a learning rate far too high"
-    few = "20 images to train on"
+    still = "G's learning rate is next to zero"
+    idle = "D's learning rate is next to zero"
+    fast = "a learning rate that is far too high"
+    few = "only 20 training images"
     g, d = "optimizer.generator.lr", "optimizer.discriminator.lr"
 
-    def run(name: str, truth: str | tuple[str, ...], made: str, *overrides: str) -> Run:
-        return Run(name, (truth,) if isinstance(truth, str) else truth, made, overrides, short=False)
+    def run(name: str, expected: str | tuple[str, ...], setting: str, *overrides: str) -> Run:
+        return Run(name, (expected,) if isinstance(expected, str) else expected, setting, overrides, short=False)
 
     return [
         run("G at 1e-12", STUCK, still, f"{g}=1e-12", "steps=1500"),
@@ -47,11 +47,11 @@ def _failing() -> list[Run]:
         run("D at 1e-6", IDLE, idle, f"{d}=1e-6", "steps=1500"),
         run("D at 1e-8, dcgan", IDLE, idle, f"{d}=1e-8", "model=dcgan", "steps=1500"),
         run("D at 1e-8, ring", IDLE, idle, f"{d}=1e-8", "experiment=ring", "steps=1000"),
-        run("both at 1e-9", (STUCK, IDLE), "no learning rate to speak of for either", "lr=1e-9", "steps=1500"),
+        run("both at 1e-9", (STUCK, IDLE), "both learning rates are next to zero", "lr=1e-9", "steps=1500"),
         run(
             "SGD at Adam's rate",
             (STUCK, IDLE),
-            "a rate of 2e-4 for plain SGD",
+            "plain SGD with Adam's learning rate of 2e-4",
             "optimizer=sgd",
             "lr=2e-4",
             "steps=1500",
@@ -63,7 +63,7 @@ def _failing() -> list[Run]:
         run(
             "batches of 2",
             (COLLAPSE, SWINGS, WINS),
-            "too few images a batch for BatchNorm",
+            "batches too small for BatchNorm",
             "batch_size=2",
             "steps=3000",
         ),
@@ -80,7 +80,7 @@ def _failing() -> list[Run]:
         run(
             "minimax, D ahead",
             WINS,
-            "the saturating loss, D learns ten times as fast and five times a step",
+            "saturating loss; D has ten times G's learning rate and five updates a step",
             "loss=minimax",
             "n_critic=5",
             f"{d}=2e-3",
@@ -89,7 +89,7 @@ def _failing() -> list[Run]:
         run(
             "photographs, conditional",
             (COLLAPSE, IDLE, SWINGS, WINS),
-            "too few updates for photographs: a mush of dots",
+            "too few training steps for photographs: the samples are dots",
             *PHOTOGRAPHS,
             *NARROW,
             "conditional=true",

@@ -1,4 +1,4 @@
-"""The doctor's labelled runs are games that can be played, and the verdicts are counted as the page says."""
+"""The doctor's labelled runs can be trained, and the verdicts are counted as the page says."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from benchmarks.doctor.__main__ import Case, summary, table
 from benchmarks.doctor.photographs import write_photographs
-from benchmarks.doctor.play import directory, is_played, overrides
 from benchmarks.doctor.runs import SHORT, Run
+from benchmarks.doctor.training import directory, has_ended, overrides
 from benchmarks.doctor.usual import USUAL
 
 from builders import make_config
@@ -18,9 +18,9 @@ RUNS = [*USUAL, *SHORT]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
-def test_every_run_can_be_played(run: Run) -> None:
+def test_every_run_can_be_trained(run: Run) -> None:
     config = make_config(*(word.format(photographs="/photographs") for word in overrides(run)))
-    assert config.steps // config.sample_every_steps >= (8 if run.short else 2)  # it takes so many grids to tell
+    assert config.steps // config.sample_every_steps >= (8 if run.short else 2)  # a verdict needs so many grids
 
 
 def test_usual_runs_have_the_default_intervals() -> None:
@@ -31,14 +31,14 @@ def test_usual_runs_have_the_default_intervals() -> None:
 
 
 def test_each_verdict_has_its_runs() -> None:
-    truths = [name for run in RUNS for name in run.truth]
-    assert set(truths) == {HEALTHY, *(sign.name for sign in SIGNS)}
+    expected = [name for run in RUNS for name in run.expected]
+    assert set(expected) == {HEALTHY, *(sign.name for sign in SIGNS)}
     assert len({directory(Path(), run, 0) for run in RUNS}) == len(RUNS) >= 60
-    assert all(truths.count(name) >= 3 for name in truths)
+    assert all(expected.count(name) >= 3 for name in expected)
 
 
 def test_what_is_right_what_is_wrong_and_what_is_neither() -> None:
-    """A healthy run may never be told of trouble, and no run made to fail may be called healthy."""
+    """No trouble may be reported for a healthy run, and no run made to fail may be called healthy."""
     healthy, other = Run("a", ("healthy",), "", ()), Run("b", ("stalled", "oscillation"), "", ())
     cases = [
         Case(healthy, 0, "healthy", 500, ("too early to say", "unclear")),
@@ -53,7 +53,7 @@ def test_what_is_right_what_is_wrong_and_what_is_neither() -> None:
     counts = [row.split(" | ")[1:] for row in summary(cases).splitlines()[2:]]
     assert counts == [["3", "1", "1", "1 |"], ["3", "1", "1", "1 |"]]
     head, _, *rows = table(cases).splitlines()
-    assert head == "| run | made so by | truth | seed 0 | seed 1 | seed 2 |"
+    assert head == "| run | setting | expected verdict | seed 0 | seed 1 | seed 2 |"
     assert rows == [
         "| a |  | healthy | healthy, 500 | **stalled** | *too early to say* |",
         "| b |  | stalled or oscillation | oscillation, 700 | **healthy** | *memorising* |",
@@ -65,11 +65,11 @@ def test_photographs_are_a_folder_of_two_classes(tmp_path: Path) -> None:
     assert places == {"china", "flower"}
 
 
-def test_only_a_run_that_has_ended_is_played(tmp_path: Path) -> None:
+def test_only_a_finished_or_failed_run_has_ended(tmp_path: Path) -> None:
     run = RUNS[0]
     place = directory(tmp_path, run, 3)
     place.mkdir()
-    assert not is_played(tmp_path, run, 3)
+    assert not has_ended(tmp_path, run, 3)
     for state, ended in (("running", False), ("interrupted", False), ("failed", True), ("finished", True)):
         (place / "status.json").write_text(json.dumps({"state": state}))
-        assert is_played(tmp_path, run, 3) == ended
+        assert has_ended(tmp_path, run, 3) == ended

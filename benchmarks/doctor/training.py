@@ -1,4 +1,4 @@
-"""Plays the runs one after the other, each in a directory of its own below `folder`."""
+"""Trains the runs one after the other, each in its own directory below `folder`."""
 
 import contextlib
 import io
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.doctor.photographs import write_photographs
-from benchmarks.doctor.runs import RHYTHM, Run
+from benchmarks.doctor.runs import INTERVALS, Run
 from gan_exp.cli import main
 from gan_exp.run_dir import RunDir
 
@@ -15,18 +15,18 @@ def directory(folder: Path, run: Run, seed: int) -> Path:
     return folder / f"{run.name.replace(' ', '-').replace(',', '')}-{seed}"
 
 
-def is_played(folder: Path, run: Run, seed: int) -> bool:
-    """To its end, a failure included."""
+def has_ended(folder: Path, run: Run, seed: int) -> bool:
+    """Whether the run finished or failed."""
     return RunDir(directory(folder, run, seed)).read_status().get("state") in ("finished", "failed")
 
 
 def overrides(run: Run) -> tuple[str, ...]:
-    """With {photographs} where that folder belongs."""
-    return (*RHYTHM, *run.overrides) if run.short else run.overrides
+    """With the placeholder {photographs} for that folder."""
+    return (*INTERVALS, *run.overrides) if run.short else run.overrides
 
 
-def play(folder: Path, run: Run, seed: int) -> None:
-    """Train it where it was not, on the threads that OMP_NUM_THREADS says. Seeds differ between trials only."""
+def train(folder: Path, run: Run, seed: int) -> None:
+    """Train the run unless its directory exists, with as many threads as OMP_NUM_THREADS says."""
     place = directory(folder, run, seed)
     if (place / "status.json").exists():
         return
@@ -36,9 +36,10 @@ def play(folder: Path, run: Run, seed: int) -> None:
     if words != overrides(run):
         write_photographs(photographs)
     words += [f"seed={seed}", "display=quiet", "device=cpu", f"hydra.run.dir={place}"]
-    told = io.StringIO()
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
         code = main(["train", *words])
-    print(f"{run.name}: exit code {code}, {time.process_time() - began:.1f} CPU s {told.getvalue()[-300:]}", flush=True)
+    seconds = time.process_time() - began
+    print(f"{run.name}: exit code {code}, {seconds:.1f} CPU s {printed.getvalue()[-300:]}", flush=True)
     if code not in (0, 1):
-        raise SystemExit(f"{run.name}: {told.getvalue()}")
+        raise SystemExit(f"{run.name}: {printed.getvalue()}")
