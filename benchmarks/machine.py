@@ -1,4 +1,4 @@
-"""What the figures were taken on, and how busy it was."""
+"""The machine of a measurement, and its load."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import torch
 
 
 def busy_seconds() -> float:
-    """CPU time that all processes together have had since the start of the machine, the hypervisor's steal with it."""
+    """CPU time of all processes since the machine started, including time that the hypervisor took."""
     user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
@@ -36,10 +36,11 @@ def describe_machine(threads: int, keras_python: Path | None = None) -> dict[str
 
 
 def sentence(machine: dict[str, Any]) -> str:
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}"
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
         f"{machine['date']}, {machine['cpu']} ({machine['widest_simd']}), {machine['cores']} cores, "
-        f"{machine['memory_gib']:.0f} GiB, {machine['system']}, {machine['threads']} threads, "
+        f"{machine['memory_gib']:.0f} GiB, {machine['system']}, {threads}, "
         f"load {machine['load_before']} before the start; {versions}"
     )
 

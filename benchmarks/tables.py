@@ -1,4 +1,4 @@
-"""Tables for the terminal and for the documentation, where what was measured stands between two comments."""
+"""Tables for the terminal and for the documentation, where each generated part stands between two comments."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ def as_markdown(rows: Table) -> str:
 
 
 def write_section(document: Path, name: str, text: str, writer: str, introduction: str = "") -> None:
-    """Replace what stands between the two comments of `name`, or append them with it; a new document is introduced.
+    """Replace the text between the two comments of `name`, or append both; a new document starts with `introduction`.
 
-    `writer` is the program that writes there, for those who would change it by hand.
+    The comment names `writer`, the program that writes there, for readers who would change it by hand.
     """
     begin, end = f"<!-- begin: {name} (written by {writer}) -->", f"<!-- end: {name} -->"
     content = document.read_text(encoding="utf-8") if document.exists() else introduction

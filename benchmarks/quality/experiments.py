@@ -1,6 +1,6 @@
-"""What is measured: which recipes, on how many seeds, and the published figures to stand beside.
+"""The recipes to measure, their numbers of seeds, and the published figures for comparison.
 
-To add a row, add an `Experiment`; to add a table, a `Contest`.
+To add a row, add an `Experiment`; to add a table, a `Comparison`.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ class Column:
     score: str  # its name in evaluation.json
     heading: str
     digits: int
-    factor: float = 1.0
+    factor: float = 1.0  # 100 for %
 
 
 @dataclass(frozen=True)
-class Contest:
-    """One table. `evaluation` are words for `gan-exp evaluate`; `published` rows are a name and a cell a column.
+class Comparison:
+    """One table. `evaluation` are arguments of `gan-exp evaluate`; a `published` row is a name and a cell per column.
 
-    What a run costs is told in CPU seconds, which other work on the machine hardly changes, or `by_the_clock`.
+    The cost of a run is given in CPU seconds, which other work on the machine hardly changes, or as `wall_clock` time.
     """
 
     name: str
@@ -29,45 +29,46 @@ class Contest:
     protocol: str
     seeds: int = 10
     needs_data: bool = False  # files that are not in the package
-    by_the_clock: bool = False
+    wall_clock: bool = False
     published: Sequence[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row: a name, the contest it takes part in, and the words for `gan-exp train`."""
+    """One row: its name, the comparison it belongs to, and the arguments of `gan-exp train`."""
 
     name: str
-    contest: str
+    comparison: str
     words: Sequence[str]
     threads: int = 1
 
 
 MODES, KL = Column("modes", "modes", 1), Column("mode_kl", "KL", 3)
-HIGH_QUALITY = Column("high_quality", "high quality, %", 1, 100.0)
-# One evaluation a trained network: what is averaged over is the training.
+HIGH_QUALITY = Column("high_quality", "high quality (%)", 1, 100.0)
+# One evaluation of each trained network: the mean is over trainings.
 POINTS = ("--metrics", "modes", "--count", "2500", "--seeds", "1")
 POINTS_PROTOCOL = (
-    "2,500 samples of each trained network. A sample within 3 sigma of a mode is of high quality, and a mode counts "
-    "when one falls to it; KL is that of all samples' distribution over nearest modes from the uniform one. Of the "
-    "data itself 98.9 % are of high quality. Published: GAN and PacGAN4 by PacGAN (Lin et al. 2018, table 1: 10 "
-    "trials, 400,000 steps of batch 100), the others by VEEGAN (Srivastava et al. 2017, 5 runs)"
+    "2,500 samples of each trained network. A sample is of high quality if it lies within 3 sigma of a mode; a mode is "
+    "found if it has such a sample. KL is the divergence of the samples' distribution over their nearest modes from "
+    "the uniform one. Of the data itself, 98.9 % are of high quality. Published figures: GAN and PacGAN4 from PacGAN "
+    "(Lin et al. 2018, table 1: 10 trials, 400,000 steps of batch 100), the others from VEEGAN (Srivastava et al. "
+    "2017, 5 runs)"
 )
 MNIST_COLUMNS = (
     Column("fid_cnn", "fid_cnn", 3),
     Column("precision_cnn", "precision", 3),
     Column("recall_cnn", "recall", 3),
     Column("coverage_cnn", "coverage", 3),
-    Column("class_kl_cnn", "KL of classes", 4),
+    Column("class_kl_cnn", "class KL", 4),
 )
 MNIST = ("--metrics", "fid,manifolds,classes", "--split", "held_out", "--count", "10000", "--seeds", "1")
 MNIST_PROTOCOL = (
     "10,000 samples of each trained network against the 10,000 test images, in the features of the tool's own "
-    "classifier: fid_cnn is not the FID of papers, and no published figure can stand beside it. 10,000 training images "
-    "have 0.02"
+    "classifier: fid_cnn is not the FID of papers and can't be compared with published figures. 10,000 training images "
+    "have a fid_cnn of 0.02"
 )
-CONTESTS = [
-    Contest(
+COMPARISONS = [
+    Comparison(
         "ring",
         "Ring: 8 Gaussians, radius 1, sigma 0.01",
         (MODES, HIGH_QUALITY, KL),
@@ -80,7 +81,7 @@ CONTESTS = [
             ("unrolled GAN", "7.6", "35.6", ""),
         ),
     ),
-    Contest(
+    Comparison(
         "grid",
         "Grid: 25 Gaussians, 2 apart, sigma 0.05",
         (MODES, HIGH_QUALITY, KL),
@@ -93,15 +94,15 @@ CONTESTS = [
             ("unrolled GAN", "23.6", "16", ""),
         ),
     ),
-    Contest(
+    Comparison(
         "stacked_mnist",
         "Stacked MNIST: 1,000 modes",
         (MODES, KL),
         ("--metrics", "modes", "--count", "26000", "--seeds", "1"),
-        "26,000 samples of each trained network, digit triples by the tool's own classifier; KL from the uniform "
-        "distribution. Published: DCGAN and VEEGAN (Srivastava et al. 2017), PacDCGAN2 and the second DCGAN (Lin et "
-        "al. 2018), StyleGAN2 and R3GAN (Huang et al. 2024), each with a classifier of its own. The first four train "
-        "50 epochs of 128,000 images at batch 64: 100,000 steps",
+        "26,000 samples of each trained network; the tool's own classifier recognises the digits. KL is the divergence "
+        "from the uniform distribution over 1,000 modes. Published figures: DCGAN and VEEGAN (Srivastava et al. 2017), "
+        "PacDCGAN2 and the second DCGAN (Lin et al. 2018), StyleGAN2 and R3GAN (Huang et al. 2024), each with its own "
+        "classifier. The first four trained for 50 epochs of 128,000 images at batch 64, which is 100,000 steps",
         seeds=5,
         needs_data=True,
         published=(
@@ -113,25 +114,25 @@ CONTESTS = [
             ("R3GAN", "1000", "0.029"),
         ),
     ),
-    Contest(
+    Comparison(
         "mnist",
         "MNIST",
         MNIST_COLUMNS,
         MNIST,
-        f"{MNIST_PROTOCOL}. `cdcgan_mnist` is told the labels, the article's GAN is not",
+        f"{MNIST_PROTOCOL}. `cdcgan_mnist` is conditional on the labels, the article's GAN is not",
         seeds=5,
         needs_data=True,
     ),
-    Contest(
+    Comparison(
         "speedrun",
         "MNIST speedrun",
         MNIST_COLUMNS,
         MNIST,
-        f"{MNIST_PROTOCOL}. Seconds of the whole command on the clock, from start to exit, on 2 threads with nothing "
-        "else on the machine",
+        f"{MNIST_PROTOCOL}. Seconds are the wall-clock time of the whole command, from start to exit, on 2 threads "
+        "with nothing else running on the machine",
         seeds=5,
         needs_data=True,
-        by_the_clock=True,
+        wall_clock=True,
     ),
 ]
 EXPERIMENTS = [
@@ -144,14 +145,14 @@ EXPERIMENTS = [
 ]
 
 
-def contest_of(experiment: Experiment) -> Contest:
-    return next(contest for contest in CONTESTS if contest.name == experiment.contest)
+def comparison_of(experiment: Experiment) -> Comparison:
+    return next(comparison for comparison in COMPARISONS if comparison.name == experiment.comparison)
 
 
 def choose(names: Sequence[str]) -> list[Experiment]:
-    """Those that are named, by themselves or with their contest; all without names. Raises ValueError for others."""
+    """The experiments with these names or in comparisons with these names; all if there are none. Raises ValueError."""
     for name in names:
-        if not any(name in (experiment.name, experiment.contest) for experiment in EXPERIMENTS):
-            known = dict.fromkeys(word for one in EXPERIMENTS for word in (one.contest, one.name))
-            raise ValueError(f"{name}: is no experiment; known are {', '.join(known)}")
-    return [one for one in EXPERIMENTS if not names or one.name in names or one.contest in names]
+        if not any(name in (experiment.name, experiment.comparison) for experiment in EXPERIMENTS):
+            known = dict.fromkeys(word for one in EXPERIMENTS for word in (one.comparison, one.name))
+            raise ValueError(f"{name}: is not an experiment; choose from {', '.join(known)}")
+    return [one for one in EXPERIMENTS if not names or one.name in names or one.comparison in names]

@@ -1,4 +1,4 @@
-"""One run of one experiment: trained, evaluated, and kept as JSON, so that no finished run is ever made again."""
+"""One run of one experiment: trained, evaluated, and kept as JSON, so that no finished run is repeated."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from benchmarks.quality.experiments import Experiment, contest_of
+from benchmarks.quality.experiments import Experiment, comparison_of
 from gan_exp.catalog import conf_dir
 from gan_exp.config import check
 from gan_exp.finite_json import json_text
 from gan_exp.hydra_support import register_resolvers
 
-CURVE = "evaluation/"  # what metrics.jsonl calls the scores of an evaluation during training
+CURVE = "evaluation/"  # prefix of the scores of evaluations during training in metrics.jsonl
 
 
 class RunFailed(Exception):
-    """A command of a run failed; the message says which, and where its words are."""
+    """A command failed; the message names it and its log file."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spent:
 
 
 def load_config(words: list[str]) -> dict[str, Any]:
-    """The checked configuration that `gan-exp train` makes of `words`, plain."""
+    """The checked configuration that `gan-exp train` would make from `words`, as plain values."""
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", words), resolve=True)
@@ -43,19 +43,19 @@ def load_config(words: list[str]) -> dict[str, Any]:
 
 
 def digest(config: dict[str, Any], experiment: Experiment) -> str:
-    """Of all that the figures depend on, but for the seed, the place of the data and the version of the code."""
+    """Of everything that the figures depend on, except for the seed, the data's location and the code's version."""
     settings = {key: value for key, value in config.items() if key not in ("seed", "display")}
     settings["dataset"] = {key: value for key, value in config["dataset"].items() if key != "root"}
-    named = [settings, list(contest_of(experiment).evaluation), experiment.threads]
+    named = [settings, list(comparison_of(experiment).evaluation), experiment.threads]
     return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def measured(experiment: Experiment, seed: int, out: Path, data: str | None) -> dict[str, Any]:
-    """The result of `seed`: from `out` where it is there, else trained and evaluated now. Raises RunFailed.
+    """The result of `seed`: read from `out` if it exists, otherwise trained and evaluated. Raises RunFailed.
 
-    A run that was interrupted begins anew: its seconds are counted from one process.
+    An interrupted run starts anew, because its seconds are counted for one process.
     """
-    contest = contest_of(experiment)
+    comparison = comparison_of(experiment)
     words = [*experiment.words, f"seed={seed}", "device=cpu", f"device.threads={experiment.threads}", "display=quiet"]
     config = load_config(words)
     place = out / f"{experiment.name}-{digest(config, experiment)}-{seed}"
@@ -70,7 +70,7 @@ def measured(experiment: Experiment, seed: int, out: Path, data: str | None) -> 
         environment["GAN_EXP_DATA"] = data
     run = place / "run"
     trained = _call(["train", *words, f"hydra.run.dir={run}"], place / "train.log", environment)
-    evaluated = _call(["evaluate", str(run), *contest.evaluation], place / "evaluate.log", environment)
+    evaluated = _call(["evaluate", str(run), *comparison.evaluation], place / "evaluate.log", environment)
     (report_path,) = (run / "checkpoints").glob(f"step-{config['steps']:08d}-*.evaluation.json")
     report = json.loads(report_path.read_text(encoding="utf-8"))
     result = {
@@ -102,14 +102,14 @@ def read_curve(metrics: Path) -> list[dict[str, float]]:
 
 
 def _call(words: list[str], log: Path, environment: dict[str, str]) -> Spent:
-    """A command of gan-exp to its end, what it says into `log`."""
+    """Run a command of gan-exp with its output in `log`."""
     began = time.perf_counter()
     with log.open("wb") as told:
         process = subprocess.Popen(
             [sys.executable, "-m", "gan_exp", *words], stdout=told, stderr=subprocess.STDOUT, env=environment
         )
         try:
-            _, status, usage = os.wait4(process.pid, 0)  # what this process alone took, others may run beside it
+            _, status, usage = os.wait4(process.pid, 0)  # of this process alone: others may run beside it
         except BaseException:
             process.kill()
             process.wait()

@@ -8,7 +8,9 @@ from benchmarks.doctor.__main__ import summary
 from benchmarks.doctor.__main__ import table as verdict_table
 from benchmarks.doctor.runs import SHORT, Run
 from benchmarks.doctor.usual import USUAL
-from benchmarks.tables import ROOT
+from benchmarks.quality.experiments import COMPARISONS, Comparison
+from benchmarks.quality.report import table as score_table
+from benchmarks.tables import ROOT, as_markdown
 
 
 def section(page: str, name: str) -> str:
@@ -27,3 +29,24 @@ def test_verdicts(name: str, runs: Sequence[Run]) -> None:
     assert verdicts.startswith(verdict_table([]).splitlines()[0].removesuffix(" |"))
     known = {f"| {run.name} | {run.setting} | {' or '.join(run.expected)} |" for run in runs}
     assert all("|".join(row.split("|")[:4]) + "|" in known for row in verdicts.splitlines()[2:])
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda comparison: comparison.name)
+def test_scores(comparison: Comparison) -> None:
+    text = section("results.md", f"quality {comparison.name}")
+    head, line, *published = as_markdown(score_table(comparison, {})).splitlines()
+    assert text.startswith(f"{head}\n{line}\n| `experiment=")
+    assert all(row in text for row in published)
+    assert f" {comparison.protocol}." in text
+
+
+def test_the_overview_of_results_repeats_the_tables() -> None:
+    """Each mean +- deviation of the page's first table stands in the table below it."""
+    overview, _, rest = (ROOT / "docs/results.md").read_text(encoding="utf-8").partition("\n## ")
+    below = rest.splitlines()
+    rows = [row for row in overview.splitlines() if row.startswith("| [`experiment=")]
+    for row in rows:
+        recipe = row.split("`")[1]
+        (measured, *_) = [line for line in below if line.startswith(f"| `{recipe}` |") and " +- " in line]
+        assert all(value in measured for value in re.findall(r"[\d.,]+ \+- [\d.,]*\d", row)), recipe
+    assert len(rows) == 6

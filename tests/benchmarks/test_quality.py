@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from benchmarks.quality.__main__ import seed_range
-from benchmarks.quality.experiments import CONTESTS, EXPERIMENTS, Experiment, choose, contest_of
-from benchmarks.quality.report import course, extremes, mean_and_spread, table
+from benchmarks.quality.experiments import COMPARISONS, EXPERIMENTS, Experiment, choose, comparison_of
+from benchmarks.quality.report import extremes, mean_and_spread, progress, table
 from benchmarks.quality.runs import RunFailed, digest, load_config, measured
 from benchmarks.tables import as_markdown, write_section
 
 pytestmark = pytest.mark.slow
 
-RING = CONTESTS[0]
+RING = COMPARISONS[0]
 TINY = Experiment("ring", "ring", ("experiment=ring", "model.generator.widths=[8]", "model.discriminator.widths=[8]",
                                    "dataset.count=500", "sample_every_steps=100", "steps=3", "evaluate_every_steps=2",
                                    "evaluate_count=100", "best_metric=modes"))  # fmt: skip
@@ -29,9 +29,9 @@ def _result(seed: int, modes: float, high_quality: float) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
-def test_each_experiment_composes_and_names_scores_of_its_contest(experiment: Experiment) -> None:
+def test_each_experiment_composes_and_names_scores_of_its_comparison(experiment: Experiment) -> None:
     assert load_config([*experiment.words])["steps"] > 0
-    assert contest_of(experiment).columns
+    assert comparison_of(experiment).columns
 
 
 def test_mean_and_sample_standard_deviation() -> None:
@@ -54,15 +54,15 @@ def test_table_has_ours_and_the_published_rows() -> None:
     assert {len(row) for row in rows} == {7}
 
 
-def test_a_race_is_told_by_the_clock() -> None:
-    rows = table(replace(RING, by_the_clock=True), {"ring": [_result(0, 8, 0.97)]})
-    assert rows[0][-1] == "seconds a run" and rows[1][-1] == "31.5"
+def test_a_speedrun_has_its_wall_clock_time() -> None:
+    rows = table(replace(RING, wall_clock=True), {"ring": [_result(0, 8, 0.97)]})
+    assert rows[0][-1] == "seconds per run" and rows[1][-1] == "31.5"
 
 
 def test_the_course_over_the_seeds() -> None:
-    (_, row) = course(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
+    (_, row) = progress(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
     assert row == ["`experiment=ring`", "1,000", "7.5 +- 0.7", "98.0 +- 1.4", "0.500 +- 0.000", "30"]
-    assert course(RING, {"ring": [{**_result(1, 7, 0.99), "curve": []}]}) == []
+    assert progress(RING, {"ring": [{**_result(1, 7, 0.99), "curve": []}]}) == []
 
 
 def test_the_worst_seed_is_told() -> None:
@@ -82,10 +82,10 @@ def test_another_setting_is_another_run_and_another_seed_or_place_is_not() -> No
     assert digest(places[0], stacked) == digest(places[1], stacked)
 
 
-def test_names_choose_experiments_and_contests() -> None:
-    assert {one.contest for one in choose(["mnist"])} == {"mnist"}
+def test_names_choose_experiments_and_comparisons() -> None:
+    assert {one.comparison for one in choose(["mnist"])} == {"mnist"}
     assert choose([]) == EXPERIMENTS
-    with pytest.raises(ValueError, match="rings: is no experiment; known are ring"):
+    with pytest.raises(ValueError, match="rings: is not an experiment; choose from ring"):
         choose(["rings"])
 
 
