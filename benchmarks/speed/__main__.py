@@ -1,4 +1,4 @@
-"""`make bench`: all comparisons, or those that --only names."""
+"""`make bench`: measure all comparisons, or those that --only names."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ def main() -> int:
         if not wanted or any(name in comparison.name for name in wanted)
     ]
     if not chosen:
-        tell(f"--only {options.only}: must name some of {', '.join(c.name for c in comparisons(None, None))}")
+        tell(f"--only {options.only}: must be part of one of {', '.join(c.name for c in comparisons(None, None))}")
         return 2
     machine = describe_machine(options.threads, keras)
     rounds, tries = (3, 1) if options.quick else (options.rounds, options.tries)
@@ -40,7 +40,7 @@ def main() -> int:
         tell(as_text(rows) + f"\n  {disturbed(results)}")
         report["comparisons"][comparison.name] = plain(results)
         if options.docs:
-            text = f"**{comparison.title}**\n\n{as_markdown(rows)}\n\nMedian (quartiles). {sentence(machine)}; "
+            text = f"**{comparison.title}**\n\n{as_markdown(rows)}\n\nMedians (quartiles). {sentence(machine)}; "
             write_section(f"speed {comparison.name}", f"{text}{disturbed(results)}.")
     tell(f"\nraw results: {os.path.relpath(save_results('speed', report))}")
     return 0
@@ -54,15 +54,15 @@ def _ignore(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     add = parser.add_argument
-    add("--only", metavar="NAME,...", help="article, floor, mlp-32, mlp-64, dcgan-64, dcgan-128 or parts of these")
-    add("--quick", action="store_true", help="three short rounds: to see that it runs, not for figures")
-    add("--threads", type=int, default=2, help="of every loop, each pinned to as many cores (default 2)")
-    add("--rounds", type=int, default=9, help="more for a steadier median (default 9)")
-    add("--tries", type=int, default=TRIES, help=f"at most, for a chunk that others disturb (default {TRIES})")
-    add("--data", type=mnist_folder, help="the folder that holds MNIST/raw; drawn strokes without it")
-    add("--without-keras", action="store_true", help="leave out the article's own code")
+    add("--only", metavar="NAME,...", help="parts of article, floor, mlp-32, mlp-64, dcgan-64, dcgan-128")
+    add("--quick", action="store_true", help="three short rounds, to test that it runs")
+    add("--threads", type=int, default=2, help="threads and cores of every loop (default 2)")
+    add("--rounds", type=int, default=9, help="measured rounds (default 9)")
+    add("--tries", type=int, default=TRIES, help=f"attempts at a disturbed chunk (default {TRIES})")
+    add("--data", type=mnist_folder, help="the folder that holds MNIST/raw (default: drawn strokes)")
+    add("--without-keras", action="store_true", help="leave out the article's own code, which needs Keras")
     add("--docs", action="store_true", help="write the tables into docs/performance.md")
-    add("--verbose", action="store_true", help="tell each round")
+    add("--verbose", action="store_true", help="print each round")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Which loops are measured beside which. To add one, name its function here (see `worker.py` for what it must be)."""
+"""The loops of each comparison. To add one, name its function here; `worker.py` says how it is called."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ GRID_EVERY, CHECKPOINT_EVERY = 200, 1000
 
 @dataclass(frozen=True)
 class Comparison:
-    """`reference` is the loop that ratios are taken to; `floor`, those whose sum is the least that a step can take."""
+    """Speedups are relative to `reference`; the sum of the loops in `floor` is the least that a step can take."""
 
     name: str
     title: str
@@ -20,7 +20,7 @@ class Comparison:
     floor: tuple[str, ...] = ()
 
     def quick(self) -> "Comparison":
-        """A twentieth of the iterations: to see that everything runs."""
+        """The same with a twentieth of the iterations, to test that everything runs."""
         loops = [replace(loop, count=None if loop.count is None else max(2, loop.count // 20)) for loop in self.loops]
         return replace(self, loops=loops)
 
@@ -71,7 +71,7 @@ def _article(root: str | None, keras: Path | None) -> Comparison:
         if keras is not None
     ]
     overrides = article_overrides(root)
-    ours = [_whole("gan-exp train", overrides), _bare("gan-exp, bare step", overrides)]
+    ours = [_whole("gan-exp train", overrides), _bare("gan-exp, training step alone", overrides)]
     reference = peers[0].name if peers else ours[0].name
     return Comparison("article", "The article's recipe, MLP at 28x28, batch 32", [*peers, *ours], reference)
 
@@ -80,15 +80,15 @@ def _floor(root: str | None) -> Comparison:
     overrides = article_overrides(root)
     flop = sum(product.flop for product in floor.products(32))
     floors = (
-        Loop("its matrix products", "benchmarks.speed.floor:matrix_products", work=(flop / 1e9, "GFLOP")),
-        Loop("its fused Adam", "benchmarks.speed.floor:adam", work=(floor.adam_bytes() / 1e9, "GB")),
+        Loop("the step's matrix products", "benchmarks.speed.floor:matrix_products", work=(flop / 1e9, "GFLOP")),
+        Loop("the step's fused Adam", "benchmarks.speed.floor:adam", work=(floor.adam_bytes() / 1e9, "GB")),
     )
     machine = (
         Loop("large matrix products", "benchmarks.speed.floor:large_products", work=(2e-9 * floor.LARGE**3, "GFLOP")),
-        Loop("triad", "benchmarks.speed.floor:triad", work=(12e-9 * floor.TRIAD_LENGTH, "GB")),
+        Loop("triad (memory bandwidth)", "benchmarks.speed.floor:triad", work=(12e-9 * floor.TRIAD_LENGTH, "GB")),
     )
-    ours = [_whole("gan-exp train", overrides), _bare("gan-exp, bare step", overrides)]
-    title = "The article's step against its arithmetic"
+    ours = [_whole("gan-exp train", overrides), _bare("gan-exp, training step alone", overrides)]
+    title = "The article's training step and its arithmetic"
     return Comparison("floor", title, [*ours, *floors, *machine], ours[1].name, tuple(loop.name for loop in floors))
 
 
@@ -98,7 +98,7 @@ def _peer(script: str, batch_size: int, size: int, root: str | None, count: int)
 
 
 def _recipe(batch_size: int, root: str | None, *overrides: str) -> list[str]:
-    """The peers': Adam 2e-4, one update of D on reals and fakes together, no average, one forward of G a step."""
+    """As the peers: Adam 2e-4, one D update on reals and fakes together, no EMA, one forward pass of G per step."""
     common = [f"batch_size={batch_size}", "optimizer=adam", "lr=2e-4", "ema_halflife_kimg=0", "reuse_fakes=true"]
     return [*_data(root), *common, *overrides]
 
@@ -107,19 +107,19 @@ def _mlp(batch_size: int, root: str | None) -> Comparison:
     often = [f"sample_every_steps={GRID_EVERY}", f"checkpoint_every_steps={CHECKPOINT_EVERY}"]
     same = _recipe(batch_size, root, "model=peer_mlp", *often)
     own = _recipe(batch_size, root, "model=mlp", "model.generator.widths=[128,256,512,1024]", *often)
-    peer = _peer("gan.py", batch_size, 28, root, count=400)  # as often as it writes a grid
+    peer = _peer("gan.py", batch_size, 28, root, count=400)  # the period of its grids
     ours = [
         _whole("gan-exp train, the same networks", same),
-        _bare("gan-exp, the same networks, bare step", same),
+        _bare("gan-exp, the same networks, training step alone", same),
         _whole("gan-exp train, model=mlp of these widths", own),
-        _bare("gan-exp, model=mlp of these widths, bare step", own),
+        _bare("gan-exp, model=mlp of these widths, training step alone", own),
     ]
     title = f"PyTorch-GAN's gan.py, MLP at 28x28, batch {batch_size}"
     return Comparison(f"mlp-{batch_size}", title, [peer, *ours], peer.name)
 
 
 def _dcgan(batch_size: int, count: int, root: str | None) -> Comparison:
-    """Ours logs, draws a grid and saves once in each chunk: 10 to 50 times as often as it would by itself."""
+    """Our run logs, draws a grid and saves once per chunk: 10 to 50 times as often as it would by default."""
     often = [f"{what}_every_steps={2 * count}" for what in ("log", "sample", "checkpoint")]
     plain = _recipe(batch_size, root, "model=peer_dcgan", "dataset.resize=32", *often)
     folded = [*plain, "model.generator.folded=true"]
@@ -127,7 +127,7 @@ def _dcgan(batch_size: int, count: int, root: str | None) -> Comparison:
     ours = [
         _whole("gan-exp train, the same layers", plain, 2 * count),
         _whole("gan-exp train, upsampling folded into the convolutions", folded, 2 * count),
-        _bare("gan-exp, folded, bare step", folded, count),
+        _bare("gan-exp, folded, training step alone", folded, count),
     ]
     title = f"PyTorch-GAN's dcgan.py at 32x32, batch {batch_size}"
     return Comparison(f"dcgan-{batch_size}", title, [peer, *ours], peer.name)

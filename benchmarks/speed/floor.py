@@ -1,7 +1,7 @@
-"""What the article's step costs at least: its matrix products and its Adam updates, alone, at the same shapes.
+"""The least time of the article's step: its matrix products and its Adam updates alone, at the same shapes.
 
-The practical floor is the time of both. What the machine could do at best is told by two more figures: the rate of
-large matrix products (as near as the library comes to the peak of the multipliers) and the bandwidth of a triad.
+The practical floor is the sum of both. Two more figures give the machine's best rates: the rate of large matrix
+products, which is as near as the library comes to the peak of the multipliers, and the bandwidth of a triad.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Interleaved measurement: each loop in its own process and terminal, one at work at a time, disturbed chunks again."""
+"""Interleaved measurement: each loop in its own process and terminal, one at a time; disturbed chunks are repeated."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class Worker:
         self._channel = ours.makefile("rw", buffering=1)
         self._ask(None)
 
-    def play(self, count: int) -> Chunk:
+    def run(self, count: int) -> Chunk:
         others = busy_seconds() - time.process_time()
         reply = self._ask(count)
         others = busy_seconds() - time.process_time() - others - reply["cpu_seconds"]
@@ -108,7 +108,7 @@ class Worker:
         return reply
 
     def _drain(self, terminal: int) -> None:
-        """The person who looks at the terminal."""
+        """Read the terminal as a person would, so that the process never waits."""
         try:
             while printed := os.read(terminal, 65536):
                 self._printed.append(printed)
@@ -120,7 +120,7 @@ TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """What the libraries of all loops read at their start."""
+    """The variables that the libraries of the loops read when they start."""
     names = (
         "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC",  # XLA takes NPROC for the size of its pool
@@ -132,7 +132,7 @@ def thread_variables(threads: int) -> dict[str, str]:
 def measure(
     loops: list[Loop], threads: int, rounds: int, tries: int = TRIES, tell: Callable[[str], None] = print
 ) -> dict[str, list[Chunk]]:
-    """The chunks of each loop, one a round. A loop that fails is told and left out."""
+    """The chunks of each loop, one per round. A loop that fails is reported and left out."""
     results: dict[str, list[Chunk]] = {}
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory(prefix="gan-exp-bench-") as folder:
@@ -155,19 +155,19 @@ def measure(
 
 
 def _warm_up(worker: Worker) -> int:
-    """A chunk that nobody counts: compilers compile, caches fill. Returns the iterations of the chunks to come."""
+    """An unmeasured chunk, for compilation and caches. Returns the iterations of each chunk to come."""
     if worker.loop.count is not None:
-        worker.play(worker.loop.count)
+        worker.run(worker.loop.count)
         return worker.loop.count
-    worker.play(3)
-    return max(2, round(CHUNK_SECONDS * 1000 / worker.play(5).ms))
+    worker.run(3)
+    return max(2, round(CHUNK_SECONDS * 1000 / worker.run(5).ms))
 
 
 def _undisturbed(worker: Worker, count: int, tries: int) -> Chunk:
     """The first chunk without foreign load, or else the least disturbed of all tries."""
     chunks = []
     while len(chunks) < tries:
-        chunks.append(worker.play(count))
+        chunks.append(worker.run(count))
         if chunks[-1].foreign_load <= TOLERATED_LOAD:
             break
     best = min(chunks, key=lambda chunk: chunk.foreign_load)

@@ -14,13 +14,6 @@ from gan_exp.finite_json import json_text
 
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = ROOT / "docs/performance.md"
-INTRODUCTION = """# Performance
-
-What is between comments here was written by `make bench-docs`; `benchmarks/speed` has the code. Each loop ran in a
-process and a terminal of its own, pinned to the same cores with the same number of threads, one at a time while the
-others were stopped, in rounds A B C A B C after one round of warming up. Chunks that other processes disturbed were
-repeated. Ratios are taken within a round: the machine drifts, and figures of different tables can't be compared.
-"""
 Results = dict[str, list[Chunk]]
 
 
@@ -38,18 +31,18 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 
 def table(comparison: Comparison, results: Results) -> Table:
-    """A row each loop; `x reference` is how many times faster it is than the reference, paired within the rounds."""
+    """A row for each loop; its speedup over the reference is the ratio of times within a round."""
     times = {name: [chunk.ms for chunk in chunks] for name, chunks in results.items()}
     floors = [times[name] for name in comparison.floor if name in times]
     least = [sum(parts) for parts in zip(*floors, strict=True)] if len(floors) == len(comparison.floor) else []
     rated = {loop.name: loop.work for loop in comparison.loops if loop.work is not None}
     if least:
-        times["practical floor: both"] = least
-    rows = [["loop", "ms an iteration", "iterations/s", "times as fast"]]
+        times["practical floor: products and Adam"] = least
+    rows = [["training loop", "ms per iteration", "iterations/s", "speedup"]]
     if rated:
         rows[0].append("rate")
     if least:
-        rows[0].append("times the floor")
+        rows[0].append("relative to the floor")
     reference = times.get(comparison.reference)
     for name, values in times.items():
         per_second = 1000 / statistics.median(values)
@@ -68,24 +61,24 @@ def table(comparison: Comparison, results: Results) -> Table:
 
 
 def _ideal(comparison: Comparison, times: dict[str, list[float]]) -> list[str]:
-    """The same arithmetic at the rate of large matrix products, the same traffic at that of the triad."""
+    """The time of the products at the rate of large ones, and of Adam at the bandwidth of the triad."""
     work = {loop.name: loop.work[0] for loop in comparison.loops if loop.work is not None}
     products, adam, large, triad = work
     per_ms = {name: work[name] / statistics.median(times[name]) for name in (large, triad)}
     ideal = work[products] / per_ms[large] + work[adam] / per_ms[triad]
-    return ["both at the machine's best rates", f"{ideal:.2f}", f"{1000 / ideal:,.0f}", "", "", ""]
+    return ["products and Adam at the machine's best rates", f"{ideal:.2f}", f"{1000 / ideal:,.0f}", "", "", ""]
 
 
 def disturbed(results: Results) -> str:
-    """How quiet it was, in a sentence."""
+    """How much other processes disturbed the measurement, in a sentence."""
     chunks = [chunk for values in results.values() for chunk in values]
     again = sum(chunk.tries - 1 for chunk in chunks)
     loud = sum(chunk.foreign_load > TOLERATED_LOAD for chunk in chunks)
     load = statistics.median(chunk.foreign_load for chunk in chunks)
     rounds = max(len(values) for values in results.values())
     return (
-        f"{rounds} rounds; other processes kept {load:.2f} cores busy (median); "
-        f"{again} disturbed chunks repeated, {loud} of {len(chunks)} kept although disturbed"
+        f"{rounds} rounds; other processes used {load:.2f} cores (median); "
+        f"{again} disturbed chunks were repeated, {loud} of {len(chunks)} were kept although disturbed"
     )
 
 
@@ -102,4 +95,4 @@ def plain(results: Results) -> dict[str, list[dict[str, float]]]:
 
 def write_section(name: str, text: str) -> None:
     """Into docs/performance.md."""
-    tables.write_section(DOCUMENT, name, text, "benchmarks.speed", INTRODUCTION)
+    tables.write_section(DOCUMENT, name, text, "benchmarks.speed")

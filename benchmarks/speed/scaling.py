@@ -1,7 +1,7 @@
-"""`python -m benchmarks.speed.scaling`: the bare step against batch, image size, width and number of images.
+"""`python -m benchmarks.speed.scaling`: step time by batch size, image size, width and number of images.
 
-One picture, docs/images/scaling.png, log-log, each curve beside what its arithmetic would take at the machine's best
-rates: the step's FLOPs at the rate of large matrix products, its Adam traffic at the bandwidth of a triad.
+It draws docs/images/scaling.png. Beside each curve is the time of its arithmetic at the machine's best rates: the
+step's FLOPs at the rate of large matrix products, and its Adam traffic at the bandwidth of a triad.
 """
 
 import argparse
@@ -38,8 +38,8 @@ MACHINE = [
 @dataclass(frozen=True)
 class Curve:
     label: str
-    points: Sequence[tuple[float, list[str]]]  # the place on the axis, and the words of the configuration
-    data_counts: bool = False  # whether the points differ in the data, which the arithmetic knows nothing of
+    points: Sequence[tuple[float, list[str]]]  # the position on the axis, and the overrides
+    data_counts: bool = False  # whether only the data differs, which doesn't change the arithmetic
 
 
 def panels() -> dict[str, list[Curve]]:
@@ -85,7 +85,7 @@ def arithmetic(overrides: list[str]) -> tuple[float, float]:
 
 
 def measure_panel(curves: list[Curve], options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
-    """What the picture needs of each curve, and how quiet it was."""
+    """The data of each curve for the picture, and how much the measurement was disturbed."""
     count = 2 if options.quick else None
     loops = [
         Loop(f"{curve.label}: {place}", "benchmarks.speed.ours:bare_step", {"overrides": overrides}, count)
@@ -123,9 +123,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--only", default="", metavar="WORD", help="panels whose axis holds it: batch, side, width, data"
+        "--only", default="", metavar="WORD", help="only panels whose axis contains it: batch, side, width, data"
     )
-    parser.add_argument("--quick", action="store_true", help="two tiny rounds: to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two tiny rounds, to test that it runs")
     parser.add_argument(
         "--docs", action="store_true", help=f"write {PICTURE.relative_to(ROOT)} and docs/performance.md"
     )
@@ -149,10 +149,11 @@ def main() -> int:
     subprocess.run([python, "-m", "benchmarks.speed.plot", results, picture], cwd=ROOT, check=True)
     print(picture.relative_to(ROOT))
     if options.docs:
-        text = "![the cost of a step](images/scaling.png)\n\nThe bare step; medians, and the quartiles as bars. "
-        write_section(
-            "scaling", f"{text}Dashed: the step's arithmetic at the machine's best rates. {sentence(machine)}."
+        caption = (
+            "The training step alone: medians, with the quartiles as bars. "
+            f"Dashed lines: the step's arithmetic at the machine's best rates. {sentence(machine)}."
         )
+        write_section("scaling", f"![the cost of a step](images/scaling.png)\n\n{caption}")
     return 0
 
 

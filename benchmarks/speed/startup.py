@@ -1,7 +1,7 @@
-"""`python -m benchmarks.speed.startup`: how long commands take to begin, and how much memory the article's run takes.
+"""`python -m benchmarks.speed.startup`: start-up times of commands, and the memory of the article's run.
 
-Each command is a process of its own, as a user starts it; the commands take turns, so that a drift of the machine
-reaches all of them. The first step is seen in what the command prints.
+Each command is its own process, as a user starts it. The commands are run alternately, so that a drift of the machine
+affects all of them. The output of the command shows when the first step is done.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def seconds_to_end(words: list[str], folder: Path, environment: dict[str, str]) 
 
 
 def seconds_to_first_step(words: list[str], folder: Path, environment: dict[str, str]) -> float:
-    """Until the line of the first step is there; the run is not needed any more then."""
+    """Until the line of the first step is printed; then the run is ended."""
     began = time.perf_counter()
     words = [*words, "log_every_steps=1", "display=plain"]
     with subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -66,9 +66,9 @@ def write_mnist(root: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=9, help="of each command, a first one not counted")
-    parser.add_argument("--data", type=mnist_folder, help="the folder that holds MNIST/raw; drawn strokes without it")
-    parser.add_argument("--quick", action="store_true", help="each once: to see that it runs")
+    parser.add_argument("--repeats", type=int, default=9, help="runs of each command after a warm-up (default 9)")
+    parser.add_argument("--data", type=mnist_folder, help="the folder that holds MNIST/raw (default: drawn strokes)")
+    parser.add_argument("--quick", action="store_true", help="one run of each, to test that it runs")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/performance.md")
     options = parser.parse_args()
     repeats = 1 if options.quick else options.repeats
@@ -81,22 +81,24 @@ def main() -> int:
             write_mnist(root)
         environment = {**os.environ, **thread_variables(options.threads), "GAN_EXP_DATA": str(root)}
         threads = f"device.threads={options.threads}"
+        plain = [GAN_EXP, "train", "device=cpu", threads]
         article = [GAN_EXP, "train", "experiment=article", "device=cpu", threads]
+        memory = "gan-exp train experiment=article, peak memory"
         commands: dict[str, tuple[Callable[..., float], list[str], str]] = {
-            "python -c pass, for comparison": (seconds_to_end, [sys.executable, "-c", "pass"], "s"),
+            "python -c pass (for comparison)": (seconds_to_end, [sys.executable, "-c", "pass"], "s"),
             "gan-exp --help": (seconds_to_end, [GAN_EXP, "--help"], "s"),
             "gan-exp train --help": (seconds_to_end, [GAN_EXP, "train", "--help"], "s"),
-            "gan-exp train, to its first step": (seconds_to_first_step, [GAN_EXP, "train", "device=cpu", threads], "s"),
-            "gan-exp train experiment=article, to its first step": (seconds_to_first_step, article, "s"),
-            "gan-exp train experiment=article, memory at most": (peak_mebibytes, [*article, "steps=1000"], "MiB"),
+            "gan-exp train, until the first step": (seconds_to_first_step, plain, "s"),
+            "gan-exp train experiment=article, until the first step": (seconds_to_first_step, article, "s"),
+            memory: (peak_mebibytes, [*article, "steps=1000"], "MiB"),
         }
         found: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(repeats + 1):
             for name, (take, words, _) in commands.items():
                 if take is peak_mebibytes and number % 3 != 1:
-                    continue  # it takes long and hardly varies
+                    continue  # a third of the runs: it takes long and hardly varies
                 value = take(words, folder, environment)
-                if number > 0:  # before that the files were perhaps not in memory
+                if number > 0:  # the first one may read files from the disk
                     found[name].append(value)
     rows = [["command", "median (quartiles)"]]
     for name, (_, _, unit) in commands.items():
@@ -104,7 +106,8 @@ def main() -> int:
     print(as_text(rows))
     save_results("startup", {"machine": machine, "found": found, "medians": _medians(found)})
     if options.docs:
-        write_section("start-up", f"{as_markdown(rows)}\n\n{repeats} of each. {sentence(machine)}.")
+        counts = f"{repeats} runs of each command ({len(found[memory])} for memory)"
+        write_section("start-up", f"{as_markdown(rows)}\n\n{counts}. {sentence(machine)}.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The process of one loop. Imports nothing but the standard library, so that any environment's Python can run it.
 
-A loop is a function `loop(serve, threads, **arguments)` that gets ready and then calls `serve(run)`, where `run(count)`
-plays so many iterations. `serve` answers the measuring process and does not return.
+A loop is a function `loop(serve, threads, **arguments)` that prepares itself and calls `serve(run)`, where `run(count)`
+runs so many iterations. `serve` answers the measuring process and does not return.
 """
 
 import ctypes

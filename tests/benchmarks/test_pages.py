@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from benchmarks.doctor.__main__ import summary
@@ -10,6 +11,10 @@ from benchmarks.doctor.runs import SHORT, Run
 from benchmarks.doctor.usual import USUAL
 from benchmarks.quality.experiments import COMPARISONS, Comparison
 from benchmarks.quality.report import table as score_table
+from benchmarks.speed.comparisons import Comparison as Race
+from benchmarks.speed.comparisons import comparisons
+from benchmarks.speed.measure import Chunk
+from benchmarks.speed.report import table as time_table
 from benchmarks.tables import ROOT, as_markdown
 
 
@@ -50,3 +55,11 @@ def test_the_overview_of_results_repeats_the_tables() -> None:
         (measured, *_) = [line for line in below if line.startswith(f"| `{recipe}` |") and " +- " in line]
         assert all(value in measured for value in re.findall(r"[\d.,]+ \+- [\d.,]*\d", row)), recipe
     assert len(rows) == 6
+
+
+@pytest.mark.parametrize("race", comparisons(None, Path("python")), ids=lambda race: race.name)
+def test_speeds(race: Race) -> None:
+    text = section("performance.md", f"speed {race.name}")
+    rows = time_table(race, {loop.name: [Chunk(1, 1.0, 1.0, 0.0, 1)] for loop in race.loops})
+    assert text.startswith(f"**{race.title}**\n\n{as_markdown(rows[:1])}\n")
+    assert all(f"\n| {row[0]} | " in text for row in rows[1:])
