@@ -104,9 +104,9 @@ def read_curve(metrics: Path) -> list[dict[str, float]]:
 def _call(words: list[str], log: Path, environment: dict[str, str]) -> Spent:
     """Run a command of gan-exp with its output in `log`."""
     began = time.perf_counter()
-    with log.open("wb") as told:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gan_exp", *words], stdout=told, stderr=subprocess.STDOUT, env=environment
+            [sys.executable, "-m", "gan_exp", *words], stdout=output, stderr=subprocess.STDOUT, env=environment
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)  # of this process alone: others may run beside it

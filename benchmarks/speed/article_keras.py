@@ -1,4 +1,4 @@
-"""The article's own code (Keras, 2019), written afresh in Keras 3 after its description; runs in the Keras environment.
+"""The article's own code (Keras, 2019), rewritten in Keras 3 from its description; runs in the Keras environment.
 
 `train_on_batch` on reals, then on fakes that the generator predicts, then on the combined model in which D stands
 still; losses printed each iteration, a 5x5 grid of samples by matplotlib every 200.
@@ -47,7 +47,7 @@ def build_discriminator() -> keras.Model:
 
 class ArticleGAN:
     def __init__(self, images: np.ndarray, batch_size: int, predict: str) -> None:
-        """`predict`: the article's "predict", or "predict_on_batch", which spares its set-up of a data pipeline."""
+        """`predict`: the article's "predict", or "predict_on_batch", which avoids the set-up of a data pipeline."""
         self.images = np.expand_dims(images.astype(np.float32) / 127.5 - 1.0, axis=3)
         self.batch_size = batch_size
         self.iteration = 0

@@ -1,4 +1,4 @@
-"""Images for all loops alike: MNIST's where its files are given, else strokes drawn at random. NumPy only."""
+"""The images of all loops: MNIST's if its files are given, else strokes drawn at random. NumPy only."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ POINTS = np.linspace(0, 1, 24)[:, None]  # along a stroke
 
 
 def load_images(count: int = 60_000, size: int = 28, root: str | None = None) -> NDArray[np.uint8]:
-    """uint8 [N, size, size]; `root` is the folder that holds MNIST/raw, whose images are 60,000 of 28."""
+    """uint8 [N, size, size]; `root` is the folder that holds MNIST/raw, with 60,000 images of size 28."""
     if root is not None:
         content = (Path(root) / "MNIST/raw/train-images-idx3-ubyte").read_bytes()
         return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28).copy()

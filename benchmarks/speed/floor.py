@@ -62,7 +62,7 @@ def products(batch: int) -> list[Product]:
 
 
 def parameter_counts() -> tuple[int, int]:
-    """Of the discriminator and the generator, BatchNorm's gains and shifts with it."""
+    """Of the discriminator and the generator, including BatchNorm's gains and shifts."""
     count = lambda widths: sum(inputs * outputs + outputs for inputs, outputs in pairwise(widths))  # noqa: E731
     return count(DISCRIMINATOR), count(GENERATOR) + 2 * sum(GENERATOR[1:-1])
 
@@ -88,7 +88,7 @@ def matrix_products(serve: Serve, threads: int, batch_size: int = 32) -> None:
 
 
 def _call(product: Product, weight: torch.Tensor) -> Callable[[], object]:
-    """The product as autograd asks for it, into memory that is there already."""
+    """The product as autograd asks for it, into memory that is already allocated."""
     kind, batch, inputs, outputs = product
     x, dy = torch.randn(batch, inputs), torch.randn(batch, outputs)
     if kind == "forward":

@@ -12,7 +12,7 @@ PYTHON = ENVIRONMENT / "bin/python"
 
 
 def ensure(tell: Callable[[str], None] = print) -> Path | None:
-    """Its Python, made where it is missing or older than the requirements; None, and why is told, where it can't be."""
+    """Its Python, installed if missing or older than the requirements; None, after a message, if that fails."""
     stamp = ENVIRONMENT / "installed"
     if stamp.exists() and stamp.stat().st_mtime >= REQUIREMENTS.stat().st_mtime:
         return PYTHON
@@ -22,14 +22,14 @@ def ensure(tell: Callable[[str], None] = print) -> Path | None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            tell(f"no rows for Keras: its environment can't be made ({''.join(reason)})")
+            tell(f"Keras is left out: its environment can't be installed ({''.join(reason)})")
             return None
     stamp.touch()
     return PYTHON
 
 
 def variables(backend: str) -> dict[str, str]:
-    """Of a process that runs Keras on `backend`, on the CPU, without what a user may have set in ~/.keras."""
+    """Environment of a process that runs Keras on `backend` and the CPU, without the settings in ~/.keras."""
     home = ENVIRONMENT / "keras-home"
     return {
         "KERAS_BACKEND": backend,

@@ -17,7 +17,7 @@ PEERS_EPS = 0.8  # the peers hand BatchNorm what was meant as a momentum; it is 
 
 
 def digits(count: PositiveInt = 60_000, size: PositiveInt = 28, root: str | None = None) -> PackedImages:
-    """What every loop of the benchmark trains on."""
+    """The data set of every loop in the benchmark."""
     return PackedImages(torch.from_numpy(load_images(count, size, root)).unsqueeze(1))
 
 

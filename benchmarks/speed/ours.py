@@ -1,4 +1,4 @@
-"""This project's loops: the whole `gan-exp train` as a user starts it, and the bare step."""
+"""This project's loops: the whole `gan-exp train` as a user starts it, and the training step alone."""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,7 @@ ENDLESS = "steps=100000000"
 
 
 def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
-    """The command itself, from its words to its checkpoints, live in a terminal; its steps are asked for in chunks.
+    """The command itself with its live display and checkpoints; the measurement asks for its steps in chunks.
 
     TensorBoard, metrics.jsonl, log, status, display, grids and checkpoints are what the configuration makes of them.
     """
@@ -43,7 +43,7 @@ def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
 
 
 def bare_step(serve: Serve, threads: int, overrides: list[str]) -> None:
-    """Draws and a step's updates as a run plays them, nothing else: no trainer, no windows, no numbers read."""
+    """Batches, latents and updates as in a run, and nothing else: no trainer, no running means, no numbers read."""
     config = load_config([*overrides, "device=cpu", f"device.threads={threads}"])
     serve(bare_steps(config))
 
@@ -66,7 +66,7 @@ def bare_steps(config: Config) -> Iterations:
 
 
 def load_config(overrides: list[str]) -> Config:
-    """What `gan-exp train` would make of the same words."""
+    """The configuration of `gan-exp train` with the same overrides."""
     register_resolvers()
     trust(["benchmarks"])
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""Plain PyTorch GAN loops as widely copied collections have them: PyTorch-GAN's gan.py and dcgan.py, by description.
+"""Plain PyTorch GAN loops like those of widely copied collections: PyTorch-GAN's gan.py and dcgan.py, by description.
 
 DataLoader over PIL images with transforms, BCELoss on a sigmoid, Adam without fusing, one forward of G, G's step before
 D's, two `.item()` and a print each iteration, a 5x5 grid every 400.
@@ -23,7 +23,7 @@ NETWORKS = {"gan.py": (MLPGenerator, MLPDiscriminator), "dcgan.py": (DCGANGenera
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):
-    """As torchvision's MNIST hands its images out: one at a time, through PIL."""
+    """Images one at a time, through PIL, as torchvision's MNIST returns them."""
 
     def __init__(self, images: Tensor, size: int) -> None:
         self.images = images
@@ -57,7 +57,7 @@ def peer_loop(serve: Serve, threads: int, script: str, batch_size: int, size: in
 def iterations(
     generator: nn.Module, discriminator: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
-    """Endless: one iteration of the loop each time it is asked."""
+    """An endless loop that makes one iteration for each `next`."""
     loss = nn.BCELoss()
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))

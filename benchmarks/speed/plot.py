@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed.plot RESULTS.json PICTURE.png`: what scaling.py measured; in the Keras environment."""
+"""`python -m benchmarks.speed.plot RESULTS.json PICTURE.png`: draw scaling.py's results, in the Keras environment."""
 
 import json
 import statistics
@@ -30,7 +30,7 @@ def main(results: str, picture: str) -> None:
         axis.set(xscale="log", yscale="log", xlabel=name, ylabel="ms a step")
         axis.set_xticks(curves[0]["places"], [f"{place:,}" for place in curves[0]["places"]])
         low, high = axis.get_ylim()
-        axis.set_ylim(min(low, high / 30), high * 2)  # a flat curve shall look flat, the legend needs room
+        axis.set_ylim(min(low, high / 30), high * 2)  # a flat curve should look flat, and the legend needs room
         axis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.plot([], [], color="gray", linestyle="--", linewidth=1, label="arithmetic")

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def serve(channel: IO[str], run: Iterations) -> NoReturn:
-    """One line in, the number of iterations; one line out, what they took. The end of the input ends the process."""
+    """Read a number of iterations from each line and answer with their time. The end of the input ends the process."""
     _tell(channel, {"ready": True})
     for line in channel:
         began, cpu_began = time.perf_counter(), time.process_time()
