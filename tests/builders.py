@@ -12,13 +12,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from gan_exp.catalog import conf_dir
 from gan_exp.cli import main
-from gan_exp.config import Config, check
-from gan_exp.hydra_support import register_resolvers
-from gan_exp.state import TrainingState
-from gan_exp.step import Turn
-from gan_exp.trainer import Trainer
+from gan_exp.config.catalog import conf_dir
+from gan_exp.config.check import check
+from gan_exp.config.hydra_support import register_resolvers
+from gan_exp.config.schema import Config
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import Turn
+from gan_exp.training.trainer import Trainer
 
 SMALL = {
     "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),

@@ -86,9 +86,9 @@ def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
     import torch
 
-    from gan_exp.evaluation import features
-    from gan_exp.features import cnn
-    from gan_exp.features.network import FeatureNetwork
+    from gan_exp.evaluation.features import choice as features
+    from gan_exp.evaluation.features import cnn
+    from gan_exp.evaluation.features.network import FeatureNetwork
 
     def build(data: Any, held_out: Any, device: torch.device, tell: Any) -> FeatureNetwork:
         return cnn.cnn_features(data, held_out, device, tell, images=500)

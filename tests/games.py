@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from builders import small_config
-from gan_exp.build import build_data, build_state
-from gan_exp.cuda_graphs import CapturedPlayer
-from gan_exp.cuda_recorder import Recorder
-from gan_exp.device import prepare_device
-from gan_exp.monitor.display import Display
-from gan_exp.run_dir import RunDir
-from gan_exp.state import TrainingState
-from gan_exp.step import StepReport
-from gan_exp.trainer import Trainer
+from gan_exp.display.live import Display
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.device import prepare_device
+from gan_exp.training.acceleration.captured import CapturedPlayer
+from gan_exp.training.acceleration.cuda_recorder import Recorder
+from gan_exp.training.build import build_data, build_state
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import StepReport
+from gan_exp.training.trainer import Trainer
 
 
 class Game:

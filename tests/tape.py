@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from gan_exp.cuda_recorder import CaptureFailed, Result
+from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, Result
 
 
 class Tape(TorchDispatchMode):

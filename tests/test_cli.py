@@ -12,7 +12,7 @@ from builders import logged_lines
 from gan_exp import __version__, cli
 from gan_exp.commands import dashboard, train
 from gan_exp.errors import TrainingFault, UserError
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
 HEAVY = ("torch", "torchvision", "hydra", "omegaconf", "pydantic", "numpy", "rich", "yaml")

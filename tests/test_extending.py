@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gan_exp.cli import main
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "extending"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from builders import SMALL
-from gan_exp.catalog import groups, known_keys
 from gan_exp.cli import main
-from gan_exp.trainer import Trainer
+from gan_exp.config.catalog import groups, known_keys
+from gan_exp.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 

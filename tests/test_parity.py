@@ -14,14 +14,14 @@ from scipy import stats
 from torch import Tensor, nn
 
 from builders import count_parameters, make_config
-from gan_exp.build import build_batches, build_rules, build_state
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import DataSpec, normalise
 from gan_exp.models.mlp import KerasBatchNorm1d
-from gan_exp.monitor.window import Window
-from gan_exp.state import TrainingState
-from gan_exp.step import StepReport, discriminator_step, generator_step
-from gan_exp.streams import Streams
+from gan_exp.runtime.randomness import Streams
+from gan_exp.training.build import build_batches, build_rules, build_state
+from gan_exp.training.running_means import Window
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import StepReport, discriminator_step, generator_step
 
 # Keras hands torch tensors to numpy in a way that numpy 2 is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")

@@ -10,7 +10,7 @@ import yaml
 
 from builders import refused
 from gan_exp.cli import main
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 RUN_COMMANDS = (["resume", "run", "steps=6"], ["sample", "run"], ["train", "--again", "run"])
 command = pytest.mark.parametrize("command", RUN_COMMANDS, ids=lambda words: words[0] + words[1].replace("run", ""))

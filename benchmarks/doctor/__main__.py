@@ -13,7 +13,7 @@ from gan_exp.commands.doctor import examine
 from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.signs import HEALTHY, SIGNS
 from gan_exp.diagnosis.verdicts import Doctor
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 DOCUMENT = ROOT / "docs/doctor.md"
 PARTS = {"usual": USUAL, "short": SHORT}

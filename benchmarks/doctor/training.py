@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.doctor.photographs import write_photographs
 from benchmarks.doctor.runs import INTERVALS, Run
 from gan_exp.cli import main
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 
 def directory(folder: Path, run: Run, seed: int) -> Path:

@@ -15,10 +15,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from benchmarks.quality.experiments import Experiment, comparison_of
-from gan_exp.catalog import conf_dir
-from gan_exp.config import check
-from gan_exp.finite_json import json_text
-from gan_exp.hydra_support import register_resolvers
+from gan_exp.config.catalog import conf_dir
+from gan_exp.config.check import check
+from gan_exp.config.hydra_support import register_resolvers
+from gan_exp.runtime.files import json_text
 
 CURVE = "evaluation/"  # prefix of the scores of evaluations during training in metrics.jsonl
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.speed.worker import Serve
-from gan_exp.config import DeviceConfig
-from gan_exp.device import prepare_device
+from gan_exp.config.schema import DeviceConfig
+from gan_exp.runtime.device import prepare_device
 
 GENERATOR = (100, 256, 512, 1024, 784)
 DISCRIMINATOR = (784, 512, 256, 1)

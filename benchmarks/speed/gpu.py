@@ -21,14 +21,14 @@ from benchmarks.speed.ours import load_config
 from benchmarks.speed.report import save_results, spread, write_section
 from benchmarks.speed.startup import GAN_EXP, write_mnist
 from benchmarks.tables import Table, as_markdown, as_text
-from gan_exp.build import build_state
-from gan_exp.config import Config
-from gan_exp.cuda_graphs import CapturedPlayer, unfit
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.device import prepare_device
-from gan_exp.monitor.display import Display
-from gan_exp.run_dir import RunDir
-from gan_exp.trainer import Trainer
+from gan_exp.display.live import Display
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.device import prepare_device
+from gan_exp.training.acceleration.captured import CapturedPlayer, unfit
+from gan_exp.training.build import build_state
+from gan_exp.training.trainer import Trainer
 
 IMAGES = 20_000
 R3GAN = ("model=r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "optimizer.generator.betas=[0.0,0.9]")

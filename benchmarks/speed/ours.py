@@ -10,16 +10,17 @@ from omegaconf import OmegaConf
 from benchmarks.speed.networks import check_folding
 from benchmarks.speed.worker import Iterations, Serve
 from gan_exp import cli
-from gan_exp.build import build_batches, build_data, build_rules, build_state
-from gan_exp.catalog import conf_dir
 from gan_exp.commands.train import trust
-from gan_exp.config import Config, check
-from gan_exp.device import prepare_device
-from gan_exp.fast_path import choose_player
-from gan_exp.hydra_support import register_resolvers
-from gan_exp.step import Turn
-from gan_exp.streams import Streams
-from gan_exp.trainer import Trainer
+from gan_exp.config.catalog import conf_dir
+from gan_exp.config.check import check
+from gan_exp.config.hydra_support import register_resolvers
+from gan_exp.config.schema import Config
+from gan_exp.runtime.device import prepare_device
+from gan_exp.runtime.randomness import Streams
+from gan_exp.training.acceleration.choice import choose_player
+from gan_exp.training.build import build_batches, build_data, build_rules, build_state
+from gan_exp.training.step import Turn
+from gan_exp.training.trainer import Trainer
 
 CONF = Path(__file__).with_name("conf")
 ENDLESS = "steps=100000000"

@@ -10,7 +10,7 @@ from benchmarks import tables
 from benchmarks.speed.comparisons import Comparison
 from benchmarks.speed.measure import TOLERATED_LOAD, Chunk
 from benchmarks.tables import ROOT, Table
-from gan_exp.finite_json import json_text
+from gan_exp.runtime.files import json_text
 
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = ROOT / "docs/performance.md"

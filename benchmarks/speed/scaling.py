@@ -22,8 +22,8 @@ from benchmarks.speed.measure import TRIES, Chunk, Loop, measure
 from benchmarks.speed.ours import bare_steps, load_config
 from benchmarks.speed.report import RESULTS, disturbed, save_results, write_section
 from benchmarks.tables import ROOT
-from gan_exp.build import build_state
 from gan_exp.data.packed import DataSpec
+from gan_exp.training.build import build_state
 
 PICTURE = ROOT / "docs/images/scaling.png"
 FEW = "dataset.count=2000"

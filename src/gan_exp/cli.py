@@ -6,10 +6,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from gan_exp import __version__, synonyms
+from gan_exp import __version__
 from gan_exp.commands import COMMANDS
-from gan_exp.errors import TrainingFault, UserError, did_you_mean, tell
-from gan_exp.signals import Interrupted, noting, stop_if_asked
+from gan_exp.config import synonyms
+from gan_exp.errors import TrainingFault, UserError, did_you_mean
+from gan_exp.runtime.signals import Interrupted, noting, stop_if_asked
+from gan_exp.runtime.terminal import tell
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 

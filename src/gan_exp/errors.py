@@ -1,10 +1,7 @@
 """The faults that a user can mend, each told in one sentence that names the key, the value and the remedy."""
 
 import difflib
-import sys
 from collections.abc import Iterable, Sequence
-
-from gan_exp.wrapping import say
 
 LISTABLE = 20  # names that a sentence can hold
 NEAR = 0.75  # how alike two words must be for one to be meant by the other: gpu is not cpu
@@ -39,10 +36,3 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 def or_list(names: Sequence[str]) -> str:
     """a, b or c."""
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def tell(sentence: str) -> None:
-    """One sentence on stderr, whatever the values in it hold: no break of theirs, no control character."""
-    line = " ".join(sentence.split())
-    shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
-    say(f"gan-exp: {''.join(shown)}", sys.stderr)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gan_exp.catalog import groups
 from gan_exp.cli import main
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.completion import SCRIPTS, candidates
-from gan_exp.run_names import find
+from gan_exp.config.catalog import groups
+from gan_exp.runs.run_names import find
 
 BASH = """
 source ./script

@@ -15,9 +15,9 @@ import pytest
 from gan_exp.cli import main
 from gan_exp.commands import dashboard
 from gan_exp.commands.dashboard import find_runs
-from gan_exp.monitor.tensorboard import TensorBoardLog
-from gan_exp.run_dir import RunDir
-from gan_exp.signals import Interrupted
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.tensorboard import TensorBoardLog
+from gan_exp.runtime.signals import Interrupted
 from waiting import LONGEST_WAIT_S
 
 pytestmark = pytest.mark.slow

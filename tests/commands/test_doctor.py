@@ -11,7 +11,7 @@ import pytest
 from builders import refused
 from gan_exp.cli import main
 from gan_exp.commands.doctor import examine, with_override
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 from stories import Value, story
 
 

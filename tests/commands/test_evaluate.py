@@ -15,11 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fake_sets import mnist_files, place
 from gan_exp.cli import main
 from gan_exp.data.digits import digits
-from gan_exp.evaluation import judge
-from gan_exp.features.network import Embedding
+from gan_exp.display.pairs import neighbour_grid
+from gan_exp.evaluation import evaluator as judge
+from gan_exp.evaluation.features.network import Embedding
 from gan_exp.metrics.distances import frechet_distance
-from gan_exp.monitor.pairs import neighbour_grid
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
 WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
-from gan_exp.export import load_generator, read_metadata
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.checkpoint import load_checkpoint
+from gan_exp.runs.export import load_generator, read_metadata
+from gan_exp.runs.run_dir import RunDir
 
 
 def test_the_average_is_what_is_exported(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +35,7 @@ def test_it_needs_neither_run_nor_data(run: Path) -> None:
     import numpy as np
 
     from gan_exp.data.packed import to_uint8
-    from gan_exp.streams import Streams
+    from gan_exp.runtime.randomness import Streams
 
     assert main(["sample", "run", "--count", "3", "--output", "some.npy"]) == 0
     assert main(["export", "run"]) == 0

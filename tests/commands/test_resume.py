@@ -6,7 +6,7 @@ import yaml
 
 from builders import logged_lines, read_lines
 from gan_exp.cli import main
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 STEPS = 4  # of `run`
 

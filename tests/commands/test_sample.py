@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from gan_exp.cli import main
-from gan_exp.monitor.images import image_grid, scatter_plot
-from gan_exp.run_dir import RunDir
+from gan_exp.display.images import image_grid, scatter_plot
+from gan_exp.runs.run_dir import RunDir
 
 
 def sampled(*words: str) -> np.ndarray:

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from builders import assert_same
-from gan_exp import threads
-from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
 from gan_exp.commands import train
-from gan_exp.run_dir import RunDir
-from gan_exp.signals import asked_to_stop
-from gan_exp.trainer import Trainer
+from gan_exp.runs.checkpoint import load_checkpoint
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime import threads
+from gan_exp.runtime.signals import asked_to_stop
+from gan_exp.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -140,7 +140,7 @@ def test_the_summary_names_those_that_failed(in_tmp: Path, capsys: pytest.Captur
 def test_what_had_not_begun_leaves_nothing_to_resume(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gan_exp.session.build_data", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("gan_exp.training.session.build_data", lambda *_: signal.raise_signal(signal.SIGTERM))
     assert main(["train", "-m", *WORDS, *SMALL]) == 143
     told = capsys.readouterr()
     expected = "sweep: stopped by SIGTERM: 0 of 3 runs finished, 3 not begun"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan_exp.cli import main
 from gan_exp.commands import train
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 MODEL = """
 from torch import nn

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from gan_exp.catalog import groups, settings_of
 from gan_exp.cli import main
 from gan_exp.commands.train_help import help_text
+from gan_exp.config.catalog import groups, settings_of
 from gan_exp.errors import UserError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from builders import assert_same
-from gan_exp.checkpoint import load_checkpoint
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.checkpoint import load_checkpoint
+from gan_exp.runs.run_dir import RunDir
 
 TIMING = "progress/images_per_sec"  # the one tag that says how fast, not what
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builders import SMALL
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
 TESTS = Path(__file__).parent.parent

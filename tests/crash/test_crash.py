@@ -8,7 +8,7 @@ import pytest
 
 from crash.disk import Disk, Node
 from crash.processes import ended, explore, start, wait_for, words_for
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from crash.processes import (
     wait_for,
     words_for,
 )
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.crash_long
 CONFIGURATIONS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crash.processes import ended, finish, start, stop, wait_for, wait_until_it_notes, words_for
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.run_dir import RunDir
 
 ENDLESS = ("steps=10000000", "sample_every_steps=10000000", "checkpoint_every_steps=10000000")
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.data.toys import ring
-from gan_exp.diagnosis.evidence import SampleEvidence, features, overfitting
+from gan_exp.diagnosis.evidence import SampleEvidence, features
+from gan_exp.metrics.overfitting import overfitting
 
 COUNT = 128
 DIGITS = digits()

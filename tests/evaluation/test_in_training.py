@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from builders import assert_same, read_lines
-from gan_exp.checkpoint import load_checkpoint
 from gan_exp.cli import main
+from gan_exp.evaluation.evaluator import Judge
 from gan_exp.evaluation.in_training import TrainingEvaluation
-from gan_exp.evaluation.judge import Judge
-from gan_exp.run_dir import RunDir
+from gan_exp.runs.checkpoint import load_checkpoint
+from gan_exp.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.slow
 

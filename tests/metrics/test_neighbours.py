@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_exp.data.packed import DataSpec
-from gan_exp.features.pixels import pixel_features
+from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.metrics.neighbours import compare_manifolds, compare_with_held_out, find_nearest
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from builders import make_config
-from gan_exp.build import build, build_discriminator, build_generator
 from gan_exp.data.packed import DataSpec
 from gan_exp.models.parts import stage_sizes
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
+from gan_exp.training.build import build, build_discriminator, build_generator
 
 GAIN = math.sqrt(2 / 1.04)  # of LeakyReLU with slope 0.2
 SHAPE = (3, 32, 32)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from builders import make_config
-from gan_exp.build import build_discriminator, build_generator
 from gan_exp.data.packed import DataSpec
 from gan_exp.models.parts import stage_sizes
 from gan_exp.models.resnet import ResNetDiscriminator, ResNetGenerator
+from gan_exp.training.build import build_discriminator, build_generator
 
 SIZES = [(8, 8), (28, 28), (48, 80), (45, 37)]
 

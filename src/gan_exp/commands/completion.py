@@ -4,11 +4,11 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from gan_exp.catalog import groups, known_keys, settings
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.arguments import Parser
-from gan_exp.overrides import MAY_CHANGE
-from gan_exp.run_names import RUN_FILE, list_directories, short_names
+from gan_exp.config.catalog import groups, known_keys, settings
+from gan_exp.config.overrides import MAY_CHANGE
+from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
 PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
 OF_RUNS = ("resume", "sample", "evaluate", "doctor", "export", "dashboard")

@@ -9,9 +9,9 @@ from typing import Any
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
-from gan_exp.run_names import OUTPUTS, find
-from gan_exp.signals import Interrupted, asked_to_stop
-from gan_exp.wrapping import say
+from gan_exp.runs.run_names import OUTPUTS, find
+from gan_exp.runtime.signals import Interrupted, asked_to_stop
+from gan_exp.runtime.terminal import say
 
 EVENTS = "events.out.tfevents."
 DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that runs lie in

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gan_exp.run_names import OUTPUTS, SWEEP_FILE
+from gan_exp.runs.run_names import OUTPUTS, SWEEP_FILE
 
 
 class NewDirectories:

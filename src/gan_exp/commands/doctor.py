@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
-from gan_exp.overrides import as_written
-from gan_exp.run_dir import RunDir
+from gan_exp.config.overrides import as_written
+from gan_exp.runs.run_dir import RunDir
 
 if TYPE_CHECKING:
     from gan_exp.diagnosis.history import Record
@@ -40,7 +40,7 @@ def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
 
 def _records(run_dir: RunDir) -> "list[Record]":
     """What the run wrote, and what `gan-exp evaluate` measured of it, in the order of the steps."""
-    from gan_exp.monitor.metrics_log import read_metrics
+    from gan_exp.runs.metrics_log import read_metrics
 
     lines = read_metrics(run_dir.metrics) if run_dir.metrics.exists() else []
     records: list[Record] = [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
@@ -60,9 +60,9 @@ def _records(run_dir: RunDir) -> "list[Record]":
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
     from gan_exp.diagnosis.signs import EARLY
-    from gan_exp.monitor.console import make_console
-    from gan_exp.monitor.diagnosis import verdict_table
-    from gan_exp.wrapping import say
+    from gan_exp.display.console import make_console
+    from gan_exp.display.verdicts import verdict_table
+    from gan_exp.runtime.terminal import say
 
     console = make_console()
     grids = sum("samples/spread" in record for record in records)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError, did_you_mean
-from gan_exp.run_dir import RunDir, path_from_here
-from gan_exp.run_names import short_name
-from gan_exp.wrapping import say
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import short_name
+from gan_exp.runtime.paths import path_from_here
+from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from gan_exp.config import Config
+    from gan_exp.config.schema import Config
     from gan_exp.data.packed import PackedImages
-    from gan_exp.evaluation.judge import Judge, Measurement
+    from gan_exp.evaluation.evaluator import Judge, Measurement
 
 
 SECONDS_A_SEED = 2.0  # roughly, beside making samples and their features
@@ -94,7 +95,7 @@ class Evaluator:
 
     def evaluate(self, run_dir: RunDir) -> dict[str, Any]:
         """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
-        from gan_exp.evaluation.judge import default_count
+        from gan_exp.evaluation.evaluator import default_count
         from gan_exp.evaluation.report import summarise
 
         options, loaded = self._options, _load(run_dir, self._options.checkpoint)
@@ -118,7 +119,7 @@ class Evaluator:
 
     def _report(self, loaded: Loaded, judge: "Judge", count: int, scores: dict[str, Any]) -> dict[str, Any]:
         """The scores by their full names, beside the data's own, and the protocol."""
-        from gan_exp.evaluation.judge import tag
+        from gan_exp.evaluation.evaluator import tag
         from gan_exp.evaluation.report import add_yardstick, describe_protocol
         from gan_exp.evaluation.yardstick import kept
 
@@ -135,8 +136,8 @@ class Evaluator:
 
     def _judge(self, loaded: Loaded) -> "Judge":
         """For what was asked, or all that the data allows; what it doesn't allow is told, with the remedy."""
-        from gan_exp.evaluation.features import build_features, usual_features
-        from gan_exp.evaluation.judge import Judge, missing_for
+        from gan_exp.evaluation.evaluator import Judge, missing_for
+        from gan_exp.evaluation.features.choice import build_features, usual_features
 
         options, data, held_out = self._options, loaded.data, loaded.held_out
         reals = data if options.split == "train" else held_out
@@ -159,10 +160,10 @@ class Evaluator:
 
 def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
     """The run's generator (the averaged one, where there is one) and the data it was trained on."""
-    from gan_exp.build import build_data, build_generator, build_held_out
-    from gan_exp.checkpoint import data_spec
     from gan_exp.commands.sample import load_content, load_weights
-    from gan_exp.device import prepare_device
+    from gan_exp.runs.checkpoint import data_spec
+    from gan_exp.runtime.device import prepare_device
+    from gan_exp.training.build import build_data, build_generator, build_held_out
 
     config, content = load_content(run_dir, checkpoint)
     device = prepare_device(config.device)
@@ -192,10 +193,10 @@ def _span(seconds: float) -> str:
 
 
 def _judge_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> dict[str, float]:
-    from gan_exp.build import build_discriminator
-    from gan_exp.checkpoint import data_spec
     from gan_exp.commands.sample import load_weights
     from gan_exp.evaluation.discriminator import judge_discriminator
+    from gan_exp.runs.checkpoint import data_spec
+    from gan_exp.training.build import build_discriminator
 
     discriminator = build_discriminator(loaded.config, data_spec(loaded.content))
     load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
@@ -219,11 +220,10 @@ def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measureme
 
 def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "PackedImages") -> None:
     """In the run's directory: what was measured, samples beside their neighbours, and points in TensorBoard."""
-    from gan_exp.finite_json import json_text
-    from gan_exp.monitor.images import encode_png
-    from gan_exp.monitor.pairs import neighbour_grid
-    from gan_exp.monitor.tensorboard import TensorBoardLog
-    from gan_exp.run_dir import write_atomically
+    from gan_exp.display.images import encode_png
+    from gan_exp.display.pairs import neighbour_grid
+    from gan_exp.runs.tensorboard import TensorBoardLog
+    from gan_exp.runtime.files import json_text, write_atomically
 
     step, features = report["step"], report["protocol"]["features"]["name"]
     try:
@@ -242,8 +242,8 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
 
 
 def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
-    from gan_exp.monitor.console import make_console
-    from gan_exp.monitor.evaluation_table import class_table, protocol_line, score_table, yardstick_line
+    from gan_exp.display.console import make_console
+    from gan_exp.display.evaluation_table import class_table, protocol_line, score_table, yardstick_line
 
     console = make_console()
     console.print(score_table(report, f"{short_name(run_dir.path)} at step {report['step']:,}"))
@@ -259,8 +259,8 @@ def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
 
 
 def _compare(reports: dict[Path, dict[str, Any]]) -> None:
-    from gan_exp.monitor.console import make_console
-    from gan_exp.monitor.evaluation_table import comparison_tables
+    from gan_exp.display.console import make_console
+    from gan_exp.display.evaluation_table import comparison_tables
 
     console = make_console()
     named = {short_name(path): report for path, report in reports.items()}

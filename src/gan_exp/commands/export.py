@@ -2,16 +2,16 @@
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
-from gan_exp.places import expanded
-from gan_exp.run_dir import RunDir
-from gan_exp.wrapping import say
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
     parser = Parser("export", "Write a run's generator (the averaged one, where the run keeps an average) as one file.")
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
-        "default generator.safetensors; gan_exp.export.load_generator reads it"
+        "default generator.safetensors; gan_exp.runs.export.load_generator reads it"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_trust()
@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
 
     from gan_exp.commands.sample import load_trained
     from gan_exp.commands.train import trust
-    from gan_exp.export import save_generator
+    from gan_exp.runs.export import save_generator
 
     trust(options.trust)
     generator, config, spec, step = load_trained(run_dir, options.checkpoint)

@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from gan_exp import catalog
-from gan_exp.catalog import is_text
+from gan_exp.config import catalog
+from gan_exp.config.catalog import is_text
+from gan_exp.config.hints import alike
+from gan_exp.config.synonyms import FLAGS, KEYS, plain_word
 from gan_exp.errors import NEAR, likeness
-from gan_exp.hints import alike
-from gan_exp.synonyms import FLAGS, KEYS, plain_word
 
 
 def no_override(word: str, before: str = "") -> str:

@@ -5,12 +5,12 @@ import shlex
 from gan_exp.commands import sweep
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
-from gan_exp.places import expanded
-from gan_exp.processes import refuse_several
-from gan_exp.run_dir import RunDir
-from gan_exp.run_names import find, is_run_or_sweep
-from gan_exp.signals import stop_if_asked
-from gan_exp.wrapping import say
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import find, is_run_or_sweep
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.processes import refuse_several
+from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
@@ -44,8 +44,8 @@ def run(arguments: list[str]) -> int:
 def _resume_run(name: str, overrides: list[str]) -> int:
     run_dir = RunDir.open(name)
 
-    from gan_exp.config import check
-    from gan_exp.overrides import apply_overrides, differing_keys
+    from gan_exp.config.check import check
+    from gan_exp.config.overrides import apply_overrides, differing_keys
 
     saved = run_dir.read_config()
     check(saved)
@@ -59,7 +59,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
             say(f"{shlex.quote(str(run_dir.path))} is finished ({config.steps} steps); to go on: {again}")
             return 0
 
-        from gan_exp.session import continue_run
+        from gan_exp.training.session import continue_run
 
         continue_run(config, run_dir)
     return 0

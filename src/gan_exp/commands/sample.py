@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
-from gan_exp.places import expanded
-from gan_exp.run_dir import RunDir
-from gan_exp.signals import stop_if_asked
-from gan_exp.wrapping import say
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from gan_exp.config import Config
+    from gan_exp.config.schema import Config
     from gan_exp.data.packed import DataSpec
 
 
@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
 
     from gan_exp.commands.train import trust
-    from gan_exp.sampling import draw
+    from gan_exp.evaluation.sampling import draw
 
     trust(options.trust)
     generator, config, spec, _ = load_trained(run_dir, options.checkpoint)
@@ -60,8 +60,8 @@ def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Mo
 
     No data set is needed. Says which checkpoints it passes over because they are damaged.
     """
-    from gan_exp.build import build_generator
-    from gan_exp.checkpoint import data_spec
+    from gan_exp.runs.checkpoint import data_spec
+    from gan_exp.training.build import build_generator
 
     config, content = load_content(run_dir, checkpoint)
     spec = data_spec(content)
@@ -72,8 +72,8 @@ def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Mo
 
 def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dict[str, Any]]:
     """The run's configuration, and what is in its newest checkpoint or in the one named."""
-    from gan_exp.checkpoint import load_checkpoint, load_newest
-    from gan_exp.config import check
+    from gan_exp.config.check import check
+    from gan_exp.runs.checkpoint import load_checkpoint, load_newest
 
     config = check(run_dir.read_config())
     if checkpoint is None:
@@ -127,7 +127,7 @@ def write(images: "Tensor", output: Path, spec: "DataSpec") -> None:
     import numpy as np
     import torch
 
-    from gan_exp.monitor.images import encode_png, image_grid, scatter_plot
+    from gan_exp.display.images import encode_png, image_grid, scatter_plot
 
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix in (".npy", ".npz"):

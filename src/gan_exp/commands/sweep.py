@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_exp.config.overrides import differing_keys, for_hydra, leaves, quoted
+from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.errors import LISTABLE, UserError
-from gan_exp.overrides import differing_keys, for_hydra, leaves, quoted
-from gan_exp.plain_yaml import read_yaml
-from gan_exp.run_dir import RunDir, path_from_here
-from gan_exp.run_names import SWEEP_FILE
-from gan_exp.wrapping import say
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import SWEEP_FILE
+from gan_exp.runtime.paths import path_from_here
+from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
-    from gan_exp.config import Config
+    from gan_exp.config.schema import Config
 
 RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a parallel sweep see it too
 
@@ -166,8 +167,8 @@ def with_threads(config: "Config", place: Path) -> "Config":
 
 def go_on(config: "Config", run: RunDir) -> None:
     """Finish a run of the sweep that is resumed. Raises UserError where `config` would be another experiment."""
-    from gan_exp.config import check
-    from gan_exp.session import continue_run
+    from gan_exp.config.check import check
+    from gan_exp.training.session import continue_run
 
     own = check(run.read_config())  # it may have been resumed with more steps
     differing = differing_keys(own.model_dump(mode="json"), config.model_dump(mode="json"))

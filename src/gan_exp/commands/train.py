@@ -7,16 +7,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from gan_exp.catalog import conf_dir, defaults, groups
 from gan_exp.commands.arguments import value_behind
 from gan_exp.commands.directories import NewDirectories, given_places
 from gan_exp.commands.mistakes import is_directory, no_override, unknown_flag
 from gan_exp.commands.sweep import RESUMING, Outcome, Outcomes, find_begun, go_on, with_threads
 from gan_exp.commands.train_help import help_text
-from gan_exp.config import TRUST_VARIABLE, check
-from gan_exp.errors import TrainingFault, UserError, tell
-from gan_exp.hints import unknown_option
-from gan_exp.hydra_support import (
+from gan_exp.config.catalog import conf_dir, defaults, groups
+from gan_exp.config.check import check
+from gan_exp.config.hints import unknown_option
+from gan_exp.config.hydra_support import (
     constant_keys,
     explain,
     guard_python_3_14,
@@ -25,13 +24,16 @@ from gan_exp.hydra_support import (
     option_values,
     register_resolvers,
 )
-from gan_exp.overrides import apply_overrides, for_hydra
-from gan_exp.places import expanded
-from gan_exp.processes import refuse_several
-from gan_exp.run_dir import RunDir, cannot_write, make_unique_directory
-from gan_exp.run_names import OUTPUTS
-from gan_exp.signals import Interrupted, asked_to_stop, noting, stop_if_asked
-from gan_exp.wrapping import say
+from gan_exp.config.overrides import apply_overrides, for_hydra
+from gan_exp.config.targets import TRUST_VARIABLE
+from gan_exp.errors import TrainingFault, UserError
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import OUTPUTS
+from gan_exp.runtime.files import cannot_write, make_unique_directory
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.processes import refuse_several
+from gan_exp.runtime.signals import Interrupted, asked_to_stop, noting, stop_if_asked
+from gan_exp.runtime.terminal import say, tell
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -141,7 +143,7 @@ def _run_again(path: str, overrides: list[str]) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
 
-    from gan_exp.session import start_run
+    from gan_exp.training.session import start_run
 
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
@@ -159,7 +161,7 @@ def run_hydra(words: list[str]) -> int:
     """0, or the worst of what the runs came to."""
     import hydra
 
-    from gan_exp.hydra_guard import guard_hydra
+    from gan_exp.config.hydra_guard import guard_hydra
 
     stop_if_asked()
     outcomes = Outcomes([word for word in words if "=" in word and not word.startswith(("-", "hydra"))])
@@ -293,6 +295,6 @@ def _train(config: Any, directory: str, words: list[str], sweep: Path | None, el
     if sweep is not None and not elsewhere:
         checked = with_threads(checked, sweep)
 
-    from gan_exp.session import start_run
+    from gan_exp.training.session import start_run
 
     return start_run(checked, directory, in_sweep=sweep is not None, command=words)

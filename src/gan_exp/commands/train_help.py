@@ -7,9 +7,19 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_exp.catalog import Setting, chosen_by, defaults, describe, groups, known_keys, root_keys, settings, settings_of
+from gan_exp.config.catalog import (
+    Setting,
+    chosen_by,
+    defaults,
+    describe,
+    groups,
+    known_keys,
+    root_keys,
+    settings,
+    settings_of,
+)
+from gan_exp.config.hints import unknown_key, unknown_option
 from gan_exp.errors import UserError
-from gan_exp.hints import unknown_key, unknown_option
 
 EXAMPLES = (
     ("gan-exp train model=mlp lr=2e-4", "one run"),

@@ -19,12 +19,12 @@ from gan_exp.data.brightness import BYTES, LITTLE, Kind, Scale, checked, choose_
 from gan_exp.data.decode import BrokenImage, Fit, Head, Recipe, decode, read_extrema, read_head
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.finite_json import json_text
-from gan_exp.places import expanded
-from gan_exp.processes import alone_with
 from gan_exp.ranges import PositiveFloat, PositiveInt
-from gan_exp.signals import stop_if_asked
-from gan_exp.wrapping import say
+from gan_exp.runtime.files import json_text
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.processes import alone_with
+from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.terminal import say
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FORMAT = 3  # of the packed file; another number packs anew

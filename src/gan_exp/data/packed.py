@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gan_exp.ranges import ImageShape
-from gan_exp.streams import Streams
+from gan_exp.runtime.randomness import Streams
 
 Sampling = Literal["with_replacement", "shuffled"]
 Part = Literal["train", "held_out"]  # of a data set that comes in two: what is trained on, and what only judges

@@ -5,7 +5,7 @@ import torch
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.torchvision_sets import mnist
 from gan_exp.ranges import NonNegativeInt, PositiveInt
-from gan_exp.streams import Streams
+from gan_exp.runtime.randomness import Streams
 
 
 def stacked_mnist(

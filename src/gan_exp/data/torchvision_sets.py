@@ -15,11 +15,11 @@ import torch
 
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
-from gan_exp.places import expanded
-from gan_exp.processes import alone_with
 from gan_exp.ranges import PositiveInt
-from gan_exp.signals import waiting
-from gan_exp.wrapping import say
+from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.processes import alone_with
+from gan_exp.runtime.signals import waiting
+from gan_exp.runtime.terminal import say
 
 DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
 

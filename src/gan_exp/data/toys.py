@@ -4,7 +4,7 @@ import torch
 
 from gan_exp.data.packed import Mixture, PackedImages, Part
 from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
-from gan_exp.streams import Streams
+from gan_exp.runtime.randomness import Streams
 
 
 def ring(

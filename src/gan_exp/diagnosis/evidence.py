@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.metrics.pairwise import squared_distances
-from gan_exp.streams import Streams
+from gan_exp.runtime.randomness import Streams
 
 SIDE = 16  # pixels: larger images are averaged down to it
 MOST_REFERENCES = 2048  # training images that samples are compared with
@@ -131,10 +131,3 @@ def _evenness(labels: Tensor) -> float:
     """The number of equally frequent classes of the same entropy."""
     shares = torch.bincount(labels).double() / len(labels)
     return float(torch.special.entr(shares).sum().exp())
-
-
-def overfitting(train_logits: Tensor, held_out_logits: Tensor) -> float:
-    """The probability that D puts a training image above a held-out one: 0.5 where it has learned none by heart."""
-    others = held_out_logits.sort().values
-    below, up_to = (torch.searchsorted(others, train_logits, right=right).double() for right in (False, True))
-    return float((below + up_to).mean() / (2 * len(others)))

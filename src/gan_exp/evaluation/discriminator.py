@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from gan_exp.config import Config
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages, normalise
-from gan_exp.diagnosis.evidence import overfitting
-from gan_exp.evaluation.judge import choose
+from gan_exp.evaluation.evaluator import choose
+from gan_exp.metrics.overfitting import overfitting
 
 MOST_LOGITS = 5_000
 CHUNK = 256  # a multiple of any usual pac

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from gan_exp.build import build_held_out
-from gan_exp.config import Config
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features import build_features, usual_features
-from gan_exp.evaluation.judge import LOWER_IS_BETTER, METRICS, Judge, missing_for, tag
-from gan_exp.features.cnn import cache_folder
+from gan_exp.evaluation.evaluator import LOWER_IS_BETTER, METRICS, Judge, missing_for, tag
+from gan_exp.evaluation.features.choice import build_features, usual_features
+from gan_exp.evaluation.features.cnn import cache_folder
+from gan_exp.training.build import build_held_out
 
 SEED = 0  # every evaluation's samples come from the same latents: what changes between them is the generator
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_exp.data.packed import PackedImages
-from gan_exp.features.network import Embedding
+from gan_exp.evaluation.features.network import Embedding
 from gan_exp.metrics.distances import KernelReference, class_score, frechet_distance
 from gan_exp.metrics.modes import count_labels, cover_labels, cover_mixture, divergence, join_digits
 from gan_exp.metrics.neighbours import NEIGHBOURS, compare_manifolds, squared_radii

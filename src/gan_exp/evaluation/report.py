@@ -7,12 +7,12 @@ from importlib.metadata import version
 from typing import Any
 
 from gan_exp import __version__
-from gan_exp.config import Config
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.evaluation.judge import MOST_NEIGHBOURS, Judge, tag
+from gan_exp.evaluation.evaluator import MOST_NEIGHBOURS, Judge, tag
+from gan_exp.evaluation.features.network import FeatureNetwork
 from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
 from gan_exp.evaluation.yardstick import Yardstick
-from gan_exp.features.network import FeatureNetwork
 from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, score_splits
 from gan_exp.metrics.neighbours import NEIGHBOURS
 

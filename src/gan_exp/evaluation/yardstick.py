@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from gan_exp import __version__
 from gan_exp.errors import UserError
-from gan_exp.features.cnn import cache_folder
-from gan_exp.finite_json import json_text
-from gan_exp.run_dir import write_atomically
+from gan_exp.evaluation.features.cnn import cache_folder
+from gan_exp.runtime.files import json_text, write_atomically
 
 
 class Yardstick(NamedTuple):

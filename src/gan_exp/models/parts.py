@@ -45,3 +45,11 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
         return inputs if self.embed is None else torch.cat([inputs, self.embed(labels)], dim=1)
+
+
+def with_layout(network: nn.Module) -> nn.Module:
+    """Channels last, where convolutions are up to 1.4 times faster; matrix products don't mind.
+
+    The same wherever a network is built: another layout would sum in another order, and round differently.
+    """
+    return network.to(memory_format=torch.channels_last)

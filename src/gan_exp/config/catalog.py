@@ -1,0 +1,120 @@
+"""What there is to configure, read from the YAML files alone: no torch, no Hydra."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+PACKAGE = Path(__file__).resolve().parents[1]
+NOT_SET_BY_HAND = ("defaults", "hydra")  # the keys of a file that are Hydra's
+OVERRIDE = "override /"  # what stands before a group in a recipe's list of defaults
+TEXTS = ("name", "root", "cache", "dir", "subdir", "path", "folder", "directory", "file")  # the last parts of keys
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, several times faster
+
+
+class Setting(NamedTuple):
+    key: str  # dotted, below the group
+    default: str  # as it stands in the file
+    comment: str
+
+
+def conf_dir() -> Path:
+    """The configuration that comes with the tool: in the wheel inside the package, in a checkout two levels up."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parents[1] / "conf"
+
+
+def groups(extra: Sequence[Path] = ()) -> dict[str, dict[str, Path]]:
+    """Each group's options and their files; `extra` are directories of the user's own."""
+    found: dict[str, dict[str, Path]] = {group: {} for group in defaults()}
+    for directory in (conf_dir(), *extra):
+        for path in sorted(directory.glob("*/*.yaml")):
+            found.setdefault(path.parent.name, {})[path.stem] = path
+    return found
+
+
+def describe(path: Path) -> str:
+    """The first comment of an option's file."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#") and "@package" not in line:
+            return line.lstrip("# ")
+    return ""
+
+
+def defaults() -> dict[str, str | None]:
+    """Which option each group has where none is chosen."""
+    return {group: option for group, option in _listed(conf_dir() / "config.yaml") if not group.startswith("override ")}
+
+
+def chosen_by(path: Path) -> dict[str, str]:
+    """Which options a recipe chooses."""
+    return {group.removeprefix(OVERRIDE): str(option) for group, option in _listed(path) if group.startswith(OVERRIDE)}
+
+
+def _listed(path: Path) -> Iterator[tuple[str, str | None]]:
+    listed = _read(path).get("defaults")
+    for item in listed if isinstance(listed, list) else ():
+        if isinstance(item, Mapping):
+            yield from ((str(group), option) for group, option in item.items())
+
+
+def root_keys() -> list[Setting]:
+    """Each key of the flat root."""
+    return settings_of(conf_dir() / "config.yaml")
+
+
+def settings_of(path: Path) -> list[Setting]:
+    """Each key of a file with its default and the comment behind it; none of a file that can't be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, LOADER)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return []
+    return list(_settings(root, text, "")) if isinstance(root, yaml.MappingNode) else []
+
+
+def _settings(node: yaml.MappingNode, text: str, prefix: str) -> Iterator[Setting]:
+    for name, value in node.value:
+        if not isinstance(name, yaml.ScalarNode) or name.value == "_target_":
+            continue
+        if not prefix and name.value in NOT_SET_BY_HAND:
+            continue
+        if isinstance(value, yaml.MappingNode) and value.start_mark.line > name.start_mark.line:
+            yield from _settings(value, text, f"{prefix}{name.value}.")
+            continue
+        default = " ".join(text[value.start_mark.index : value.end_mark.index].split())
+        behind = text[value.end_mark.index :].partition("\n")[0]
+        yield Setting(f"{prefix}{name.value}", default, behind.partition("# ")[2].strip())
+
+
+def is_text(key: str) -> bool:
+    """Whether a key holds a path or a name, which is taken as it stands."""
+    return key.lstrip("+").rpartition(".")[2] in TEXTS
+
+
+def known_keys(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> list[str]:
+    """All dotted keys that can be set, given the options chosen in `overrides`, and the groups."""
+    return [key for key, _ in settings(overrides, extra)] + list(groups(extra))
+
+
+def settings(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> Iterator[tuple[str, Setting]]:
+    """All dotted keys that can be set, given the options chosen in `overrides`, with their defaults and comments."""
+    available = groups(extra)
+    words = dict(override.partition("=")[::2] for override in overrides)
+    recipe = available["experiment"].get(words.get("experiment", ""))
+    chosen: dict[str, str | None] = {**defaults(), **(chosen_by(recipe) if recipe is not None else {}), **words}
+    yield from ((setting.key, setting) for setting in root_keys())
+    for group, options in available.items():
+        path = options.get(chosen.get(group) or "")
+        if path is not None and group != "experiment":
+            yield from ((f"{group}.{setting.key}", setting) for setting in settings_of(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of the user's own that can't be read has no keys: whoever trains with it is told what is wrong."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+    except Exception:  # what constructs a value trusts its tag: KeyError, AttributeError, ...
+        return {}
+    return content if isinstance(content, dict) else {}

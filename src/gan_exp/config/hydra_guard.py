@@ -1,0 +1,96 @@
+"""Hydra trusts what it reads: it builds what its own node names, and fails in any way at what is malformed."""
+
+import os
+from typing import Any
+
+from hydra._internal import hydra as hydra_internal
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_exp.config.catalog import conf_dir
+from gan_exp.config.targets import TRUST_VARIABLE
+from gan_exp.errors import UserError
+
+Hydra = hydra_internal.Hydra  # as it was before `guard_hydra`
+TELLING = (UserError, HydraException, OmegaConfBaseException)  # what is wrong
+
+
+class GuardedRepository(ConfigRepository):
+    """Names the file that can't be read."""
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        try:
+            return super().load_config(config_path)
+        except TELLING:
+            raise
+        except Exception as error:  # of YAML, of Unicode, of files, of OmegaConf's and Hydra's expectations
+            raise UserError(f"{config_path}: can't be read as YAML of a configuration ({one_line(error)})") from error
+
+
+class GuardedLoader(ConfigLoaderImpl):
+    """Refuses what a file outside this project's own folder and Hydra's packages would put into the node `hydra`.
+
+    A class of a module, so that it travels to the processes of a parallel sweep. Raises UserError; of Hydra's and
+    OmegaConf's own errors those that say what is wrong, and nothing else.
+    """
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path=config_search_path)
+        self.repository = GuardedRepository(config_search_path)
+        self.trusting = "hydra" in os.environ.get(TRUST_VARIABLE, "").split(",")
+
+    def load_configuration(self, config_name: str | None, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
+        try:
+            return super().load_configuration(config_name, overrides, *rest, **named)
+        except TELLING:
+            raise
+        except Exception as error:
+            raise UserError(f"{', '.join(overrides)}: makes no configuration ({one_line(error)})") from error
+
+    def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:
+        found = None if config_name is None else repo.load_config(config_path=config_name)
+        if found is not None:
+            self._check(config_name, found)  # before its search path, whose packages would be imported
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+    def _load_single_config(self, default: Any, repo: Any) -> ConfigResult:
+        loaded = super()._load_single_config(default, repo)  # at the place that its package gives it
+        self._check(default.config_path, loaded)
+        return loaded
+
+    def _check(self, name: str | None, loaded: ConfigResult) -> None:
+        ours = loaded.path.startswith(("structured://", "pkg://hydra")) or loaded.path == f"file://{conf_dir()}"
+        if ours or self.trusting or not OmegaConf.is_dict(loaded.config) or "hydra" not in loaded.config:
+            return
+        raise UserError(
+            f"{name}: sets keys of hydra.*, which can run code; set them on the command line, "
+            f"or allow it with --trust hydra"
+        )
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def guard_hydra() -> list[Any]:
+    """Let `hydra.main` load configurations through the guard, in this process.
+
+    Returns the list that the jobs of a sweep will be in, as Hydra's JobReturn, which `hydra.main` drops.
+    """
+    hydra_internal.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
+    returned: list[Any] = []
+
+    class KeepingHydra(Hydra):
+        def multirun(self, *arguments: Any, **named: Any) -> Any:
+            batches = super().multirun(*arguments, **named)
+            if isinstance(batches, list):  # Hydra's own sweeper
+                returned.extend(job for batch in batches for job in batch)
+            return batches
+
+    hydra_internal.Hydra = KeepingHydra  # type: ignore[misc]
+    return returned

@@ -1,0 +1,127 @@
+"""`key=value` words: those of a new run as Hydra's grammar wants them, and those of a run that exists applied to it."""
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan_exp.config.catalog import is_text
+from gan_exp.config.hints import unknown_key
+from gan_exp.config.plain_yaml import read_yaml
+from gan_exp.errors import UserError
+from gan_exp.runtime.paths import expanded
+
+# What may change in the middle of a run without making another experiment of it.
+MAY_CHANGE = (
+    "steps",
+    "log_every_steps",
+    "sample_every_steps",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "evaluate_every_steps",
+    "evaluate_count",
+    "best_metric",
+    "display",
+    "fast_path",
+)
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # the whole value: Hydra's own way
+SWEEPS = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL)  # functions of several values
+
+
+def for_hydra(word: str, sweeping: bool) -> str:
+    """`word` so that Hydra takes the value of a key that holds a path or a name as it stands.
+
+    What stays Hydra's: null, a value that the user quoted, `${...}`, and in a sweep the comma between values (not
+    within brackets) and functions such as choice().
+    """
+    key, separator, value = word.partition("=")
+    if not separator or key.startswith("~") or not is_text(key) or value in ("", "null"):
+        return word
+    if sweeping and SWEEPS.fullmatch(value):
+        return word
+    if key.startswith("hydra.") and value.startswith("~"):  # where runs go; whoever reads data expands its own paths
+        value = str(expanded(value, key))
+    values = _values(value) if sweeping and not key.startswith("hydra.") else [value]
+    return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
+
+
+def as_written(word: str) -> str:
+    """The word that `for_hydra` made this one of, where that is plain."""
+    key, _, value = word.partition("=")
+    plain = is_text(key) and QUOTED.fullmatch(value) and not set(value[1:-1]) & set("\\'$,")
+    return f"{key}={value[1:-1]}" if plain else word
+
+
+def quoted(text: str) -> str:
+    """A string of Hydra's grammar, and of OmegaConf's: `${...}` stays an interpolation where it is one."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+    from omegaconf import grammar_parser
+    from omegaconf.errors import GrammarParseError
+
+    try:
+        grammar_parser.parse(text)
+    except GrammarParseError:
+        text = re.sub(r"(\\*)\$\{", lambda found: rf"{found[1] * 2}\${{", text)
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _values(text: str) -> list[str]:
+    """What commas part, but for those between brackets, and in values that begin with a quote up to the next one."""
+    values, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote or (letter in "'\"" and not values[-1]):
+            quote = "" if letter == quote else quote or letter
+        depth = max(0, depth + (letter in "([{") - (letter in ")]}"))
+        if letter == "," and depth == 0 and not quote:
+            values.append("")
+        else:
+            values[-1] += letter
+    return values
+
+
+def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of `config` with each `dotted.key=value` set. Raises UserError for keys that it doesn't have."""
+    changed = copy.deepcopy(dict(config))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise UserError(f"{override}: must be written key=value, such as steps=20000")
+        *parents, last = key.split(".")
+        node: Any = changed
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, Mapping) else None
+        if not isinstance(node, dict) or last not in node:
+            raise UserError(unknown_key(key, leaf_keys(changed), overrides, anew=False))
+        if isinstance(node[last], Mapping):
+            raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
+        try:
+            as_it_stands = is_text(key) and text not in ("", "null") and not QUOTED.fullmatch(text)
+            node[last] = text if as_it_stands else read_yaml(text)
+            json.dumps(node[last])  # a value that holds itself, or one of YAML's stranger types, fails here
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error
+    return changed
+
+
+def leaf_keys(node: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of all values that are no mappings themselves."""
+    return list(leaves(node, prefix))
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """All values that are no mappings themselves, by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found.update(leaves(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value  # a key of YAML can be a number
+    return found
+
+
+def differing_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The dotted keys whose values make another experiment of it; keys that only one has are of another version."""
+    old, new = leaves(before), leaves(after)
+    same_everywhere = (key for key in new if key in old and key not in MAY_CHANGE and not key.startswith("device."))
+    return [key for key in same_everywhere if old[key] != new[key]]

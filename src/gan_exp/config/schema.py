@@ -1,0 +1,144 @@
+"""The configuration's types and ranges: one flat root, and groups that name a class with `_target_`.
+
+A group's arguments are checked against the signature of the class that it names (`targets.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field
+
+from gan_exp.config.validation import Node
+from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+_STRICT = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()
+)
+
+
+class Checked(BaseModel):
+    model_config = _STRICT
+
+
+class DatasetConfig(Checked):
+    """What every data set has beside its `_target_`'s arguments.
+
+    `resize` is a side or [height, width] in pixels. `held_out` is the share of the images that is not trained on and
+    only judges, for sets that have no such part of their own.
+    """
+
+    name: str
+    held_out: Fraction = 0.0
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+
+
+class ModelConfig(Checked):
+    name: str
+    generator: Node
+    discriminator: Node
+
+
+class OptimizerConfig(Checked):
+    generator: Node
+    discriminator: Node
+
+
+class PenaltyConfig(Checked):
+    """Beside the arguments of `_target_`: `every` k-th D update has the penalty, k times as strong (lazily)."""
+
+    every: PositiveInt = 1
+
+
+class ScheduleConfig(Checked):
+    """Factors on the configured value as functions of progress; None leaves it as it is."""
+
+    lr: Node
+    penalty: Node | None = None
+    beta2: Node | None = None
+    ema: Node | None = None
+    augment: Node | None = None
+
+
+class DeviceConfig(Checked):
+    name: Literal["auto", "cpu", "cuda", "mps"]
+    index: NonNegativeInt
+    threads: PositiveInt | None
+    deterministic: bool
+    tf32: bool = False
+
+
+BestMetric = Literal[
+    "fid",
+    "kid",
+    "score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "class_kl",
+    "modes",
+    "high_quality",
+    "mode_kl",
+]
+
+
+class Config(Checked):
+    """See `conf/config.yaml` for what each key does and when to change it."""
+
+    name: str = Field(pattern=r"^[^\W_][\w .,=+()'~-]*$", max_length=100)
+    steps: PositiveInt
+    batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # more is a slip of the finger
+    lr: PositiveFloat
+    seed: NonNegativeInt
+    n_critic: PositiveInt
+    latent_dim: PositiveInt
+    ema_halflife_kimg: NonNegativeFloat
+    ema_ramp_up: PositiveFloat | None = 0.05  # what runs had that were begun before there was a key for it
+    sampling: Literal["with_replacement", "shuffled"]
+    conditional: bool
+    pac: PositiveInt
+    spectral_norm: bool
+    instance_noise: NonNegativeFloat
+    split_updates: bool
+    inference_fakes: bool
+    reuse_fakes: bool = False
+    fast_path: Literal["auto", "plain", "graph"] = "plain"  # what runs had that were begun before there was another
+    log_every_steps: PositiveInt
+    sample_every_steps: PositiveInt
+    checkpoint_every_steps: PositiveInt
+    keep_checkpoints: PositiveInt
+    evaluate_every_steps: NonNegativeInt = 0  # these three have defaults for runs from before there were evaluations
+    evaluate_count: Annotated[int, Ge(10)] = 5000
+    best_metric: BestMetric = "fid"
+    grid_rows: PositiveInt
+    grid_columns: PositiveInt
+    display: Literal["auto", "live", "plain", "quiet"]
+    dataset: Node
+    model: ModelConfig
+    loss: Node
+    penalty: Node
+    augment: Node
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    device: DeviceConfig
+
+    def nodes(self) -> Iterator[tuple[str, Node]]:
+        """Each node that names a class, with its path in the configuration."""
+        yield "dataset", {k: v for k, v in self.dataset.items() if k not in DatasetConfig.model_fields}
+        yield "model.generator", self.model.generator
+        yield "model.discriminator", self.model.discriminator
+        yield "loss", self.loss
+        if self.penalty.get("_target_") is not None:
+            yield "penalty", {k: v for k, v in self.penalty.items() if k not in PenaltyConfig.model_fields}
+        if self.augment.get("_target_") is not None:
+            yield "augment", self.augment
+        yield "optimizer.generator", self.optimizer.generator
+        yield "optimizer.discriminator", self.optimizer.discriminator
+        for name in ScheduleConfig.model_fields:
+            schedule = getattr(self.schedule, name)
+            if schedule is not None:
+                yield f"schedule.{name}", schedule
+
+    def node(self, path: str) -> Node | None:
+        return dict(self.nodes()).get(path)

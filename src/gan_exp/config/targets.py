@@ -1,0 +1,141 @@
+"""The classes that a configuration may name with `_target_`: which, with which arguments, and how they are made.
+
+The signature is the schema: annotations are types and ranges, and a key that isn't a parameter is refused.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from pydantic import create_model
+
+from gan_exp.config.schema import Checked, Config, DatasetConfig, PenaltyConfig
+from gan_exp.config.validation import Node, as_meant, validated
+from gan_exp.errors import UserError
+from gan_exp.ranges import Fraction, NonNegativeFloat, PositiveFloat
+
+TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` may name; set by `--trust`
+
+
+# Where each group's `_target_` may point.
+ALLOWED_TARGETS = {
+    "dataset": ("gan_exp.data",),
+    "model": ("gan_exp.models",),
+    "loss": ("gan_exp.losses",),
+    "penalty": ("gan_exp.penalties",),
+    "augment": ("gan_exp.augment",),
+    "optimizer": ("torch.optim", "gan_exp.optimizers"),
+    "schedule": ("gan_exp.schedules",),
+}
+
+
+# torch.optim annotates its arguments too widely to check them (Tensors, no ranges).
+OPTIMIZER_ARGUMENTS: dict[str, Any] = {
+    "lr": PositiveFloat,
+    "betas": tuple[Fraction, Fraction],
+    "eps": PositiveFloat,
+    "weight_decay": NonNegativeFloat,
+    "momentum": Fraction,
+    "dampening": Fraction,
+    "alpha": Fraction,
+    "nesterov": bool,
+    "amsgrad": bool,
+    "centered": bool,
+    "foreach": bool | None,
+    "fused": bool | None,
+    "maximize": Literal[False],
+    "differentiable": Literal[False],
+    "capturable": bool,
+}
+
+
+def check_node(path: str, node: Node) -> None:
+    """Compare a node's keys and values with the signature of what it names, whose types it gets (1e4 as a count)."""
+    target = resolve_target(path, node.get("_target_"))
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    except NameError:  # code of the user's own whose annotations are for type checkers only
+        hints = {}
+    fields: dict[str, Any] = {}
+    takes_any = False
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in INJECTED.get(path.split(".")[0], ()):
+            continue
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            takes_any = True
+            continue
+        annotation = hints.get(name, Any)
+        if path.startswith("optimizer"):
+            annotation = OPTIMIZER_ARGUMENTS.get(name, annotation)
+        required = parameter.default is inspect.Parameter.empty
+        fields[name] = (annotation, ... if required else None)
+    schema = create_model("Node", __base__=RESERVED.get(path, Checked), **fields)
+    known = node if not takes_any else schema.model_fields
+    given = {key: value for key, value in node.items() if key != "_target_" and key in known}
+    node.update(as_meant(schema, given, path))
+    validated(schema, {key: node[key] for key in given}, path)
+
+
+# The groups whose nodes have keys that are not arguments of what they name.
+RESERVED: dict[str, type[Checked]] = {"dataset": DatasetConfig, "penalty": PenaltyConfig}
+
+
+# What the project passes itself, and a YAML therefore can't.
+INJECTED = {
+    "dataset": ("part",),
+    "augment": ("boundary",),
+    "model": ("latent_dim", "image_shape", "num_classes"),
+    "optimizer": ("params",),
+}
+
+
+def resolve_target(path: str, target: object) -> Callable[..., Any]:
+    """The class or function that `target` names, where it is one that this group may name.
+
+    Nothing is imported before the prefix is known to be allowed. Raises UserError otherwise.
+    """
+    if not isinstance(target, str) or "." not in target:
+        raise UserError(f"{path}._target_={target}: must be the dotted name of a class, such as gan_exp.losses.Hinge")
+    group = path.split(".")[0]
+    trusted = tuple(filter(None, os.environ.get(TRUST_VARIABLE, "").split(",")))
+    prefixes = ALLOWED_TARGETS[group] + trusted
+    if not _inside(target, prefixes):
+        raise UserError(
+            f"{path}._target_={target}: only {' and '.join(ALLOWED_TARGETS[group])} may be named there; "
+            f"if this is code of your own, allow it with --trust {target.split('.')[0]}"
+        )
+    module, _, name = target.rpartition(".")
+    if trusted and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a module of the user's beside their configuration
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}._target_={target}: can't be imported ({error}); check the spelling") from error
+    # What a module merely imported (`gan_exp.data.x.os`) is not part of it.
+    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", prefixes):
+        raise UserError(f"{path}._target_={target}: is not a class or function of {module}")
+    return found  # type: ignore[no-any-return]
+
+
+def _inside(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def build_node(path: str, node: Node, **injected: Any) -> Any:
+    """Call what a checked node names; `path` is where it stands in the configuration."""
+    target = resolve_target(path, node["_target_"])
+    arguments = {key: value for key, value in node.items() if key != "_target_"}
+    try:
+        return target(**injected, **arguments)
+    except (ValueError, TypeError, RuntimeError) as error:  # torch's RuntimeError: no memory for such sizes
+        raise UserError(f"{path}: {error}") from error
+
+
+def augment_adapts(config: Config) -> bool:
+    """Whether the augmentation steers itself by D's logits: its class takes the loss's `boundary`."""
+    target = config.augment.get("_target_")
+    return target is not None and "boundary" in inspect.signature(resolve_target("augment", target)).parameters

@@ -1,0 +1,211 @@
+"""What a run shows in the terminal, and writes to log.txt: live with colours, plain lines in a pipe, or nothing."""
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+from torch import Tensor
+
+from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.display.console import make_console
+from gan_exp.display.preview import Preview
+from gan_exp.display.scores import Scores
+from gan_exp.display.verdicts import verdict_line
+from gan_exp.losses import Balance
+from gan_exp.runtime.terminal import first_words, wrap
+
+REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
+
+
+class Display:
+    """Set `step` as often as you like: it is drawn a few times a second at most.
+
+    `mode` is auto, live, plain or quiet; auto is live in a terminal that can redraw, outside of parallel sweeps.
+    """
+
+    def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
+        self.console = make_console(quiet=mode == "quiet")
+        redraws = self.console.is_terminal and not self.console.is_dumb_terminal
+        alone = multiprocessing.current_process().name == "MainProcess"
+        self.live = mode == "live" or (mode == "auto" and redraws and alone)
+        self._step = 0
+        self._drawn_at = 0.0
+        self._title = title
+        self._total_steps = total_steps
+        self._scores = Scores()
+        self._preview: Preview | None = None
+        self._verdicts: Sequence[Verdict] = ()
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            expand=True,
+        )
+        self._live: Live | None = None
+        self._log = _open_log(log)
+
+    @property
+    def step(self) -> int:
+        return self._step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        """Redraws between two steps, not in rich's thread: it would take turns with the training at every operation."""
+        self._step = step
+        if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
+            self._reach(self._live.refresh)
+            self._drawn_at = time.perf_counter()
+
+    def start(self, step: int) -> None:
+        self._started = (time.perf_counter(), step)
+        self._step = step
+        if self.live:
+            self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
+            self._running = True
+            self._live = Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
+            self._reach(self._live.start)
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        for handler in list(self._log.handlers):
+            self._log.removeHandler(handler)
+            with suppress(OSError):  # a full disk
+                handler.close()
+
+    def stop(self) -> None:
+        """Leave the last picture of the live display standing."""
+        if self._live is not None:
+            self._running = False
+            self._reach(self._live.stop)
+            self._live = None
+
+    def say(self, text: str) -> None:
+        """A line above the live display and in the log."""
+        self._log.info(text)
+        self._print_line(text)
+
+    def introduce(self) -> None:
+        """Say the title, which the live display has above the scores anyway."""
+        self._log.info(self._title)
+        if not self.live:
+            self._print_line(self._title)
+
+    def leave_out(self, seconds: float) -> None:
+        """Of the time that the rate and what is left of the run are reckoned from."""
+        began, step = self._started
+        self._started = (began + seconds, step)
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table or a picture; the log has no use for it."""
+        self._print(renderable, crop=False)
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """The numbers of a window of steps."""
+        self.step = step
+        self._scores.update(metrics)
+        line = _plain_line(step, self._total_steps, metrics, self._rate())
+        self._log.info(line)
+        if not self.live:
+            self._print_line(line)
+
+    def compare_with(self, balance: Balance) -> None:
+        """What the losses are to be read against: a line at the beginning, and a column of the live display."""
+        self._scores.balance = balance
+        known = zip(("D's loss", "G's"), balance, strict=True)
+        losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
+        if losses:
+            self.say(f"balance, where D can't tell fakes from reals: {losses}")
+
+    def diagnose(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
+        """What holds now; with a `step`, what is new among it has a line of its own."""
+        before = {verdict.name for verdict in self._verdicts}
+        self._verdicts = verdicts
+        for verdict in verdicts:
+            if step is not None and verdict.name not in before:
+                self.say(f"doctor at step {step}: {verdict.line()}")
+
+    def preview(self, images: Tensor) -> None:
+        """Samples, uint8 [N, C, H, W]."""
+        self._preview = Preview(images)
+
+    def show_preview(self) -> None:
+        """Below all else, where the live display has not left it standing."""
+        if self._preview is not None and not self.live:
+            self._print(self._preview)
+
+    def _print_line(self, text: str) -> None:
+        self._print("\n".join(wrap(text, self.console.width)), soft_wrap=True, markup=False)
+
+    def _print(self, renderable: RenderableType, **options: bool) -> None:
+        self._reach(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
+
+    def _reach(self, show: Callable[[], None]) -> None:
+        """A terminal that was closed, or a pipe that nobody reads any more, must not end a run."""
+        try:
+            show()
+        except OSError as error:
+            self._log.info(f"nothing more can be shown: {error}")
+            self.console.quiet = True
+            self._live = None
+            self.live = False
+
+    def _rate(self) -> float:
+        began, step = self._started
+        return (self.step - step) / max(1e-9, time.perf_counter() - began)
+
+    def _draw(self) -> RenderableType:
+        rate = self._rate()
+        text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
+        self._progress.update(self._task, completed=self.step, rate=text)
+        width = self.console.width
+        parts: list[RenderableType] = [Text(first_words(self._title, width), style="bold"), self._scores.table(width)]
+        if self._verdicts:
+            parts.append(verdict_line(self._verdicts, width))
+        parts.append(self._progress)
+        if self._preview is not None:
+            parts.append(self._preview)
+        if self._running:
+            # A short line at the end: the terminal's own ^C behind a full one would begin another, and the picture that
+            # is drawn over this one would leave its first line standing.
+            parts.append(Text("Ctrl-C saves and stops", style="dim"))
+        return Group(*parts)
+
+
+def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float) -> str:
+    return (
+        f"step {step}/{total}  D loss {metrics['loss/discriminator']:.4f}, "
+        f"accuracy {metrics['accuracy/discriminator']:.1%} "
+        f"(real {metrics['accuracy/real']:.1%}, fake {metrics['accuracy/fake']:.1%})  "
+        f"G loss {metrics['loss/generator']:.4f}  {rate:,.1f} steps/s, {_time_left(total - step, rate)} left"
+    )
+
+
+def _time_left(steps: int, rate: float) -> str:
+    """h:mm:ss at the run's mean rate; a day is no place to stop counting."""
+    if rate <= 0:
+        return "-:--:--"
+    minutes, seconds = divmod(round(steps / rate), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+def _open_log(path: Path) -> logging.Logger:
+    log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # not registered: nothing of Hydra's or the user's reaches it
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: logging would print a traceback
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(handler)
+    return log

@@ -1,0 +1,87 @@
+"""The networks layer by layer, and how a run ended, as tables."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.display.console import NamedRows
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import OUTPUTS
+from gan_exp.runtime.paths import path_from_here
+
+
+def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
+    """Each layer's output shape and parameters, as `example` (latents or images, labels) passes through a copy."""
+    copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
+    rows: list[tuple[str, str, int]] = []
+
+    def note(layer: nn.Module, inputs: tuple[object, ...], output: Tensor) -> None:
+        if output is inputs[0] and not getattr(layer, "inplace", False):
+            return  # it hands on what it was given, as the label's embedding where there are no labels
+        shape = " x ".join(map(str, output.shape[1:])) or "1"
+        kind = type(layer).__name__.removeprefix("Keras").removeprefix("Parametrized")  # the latter: spectral_norm
+        rows.append((kind, shape, _count(layer)))
+
+    for path, layer in copied.named_modules():
+        if "parametrizations" not in path and all(name == "parametrizations" for name, _ in layer.named_children()):
+            layer.register_forward_hook(note)
+    with torch.no_grad():
+        copied(*example)
+    table = Table(title=name, title_justify="left", title_style="bold", box=None, padding=(0, 3, 0, 0))
+    table.add_column("layer")
+    table.add_column("output")
+    table.add_column("parameters", justify="right")
+    for kind, shape, parameters in rows:
+        table.add_row(kind, shape, f"{parameters:,}" if parameters else "")
+    table.add_row("[bold]all", "", f"[bold]{_count(copied):,}")
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    if trained != _count(copied):
+        table.add_row("of these trained", "", f"{trained:,}")
+    return table
+
+
+def _count(network: nn.Module) -> int:
+    """As Keras counts: BatchNorm's moving averages are parameters too, if not trained ones."""
+    norms = (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
+    averages = (buffer for layer in norms for buffer in layer.buffers() if buffer.is_floating_point())
+    return sum(tensor.numel() for tensor in (*network.parameters(), *averages))
+
+
+def closing_table(
+    run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int, verdicts: Sequence[Verdict] = ()
+) -> NamedRows:
+    """How it ended, and where everything lies."""
+    table = NamedRows()
+    if metrics:
+        table.add("losses", f"D {metrics['loss/discriminator']:.4f}, G {metrics['loss/generator']:.4f}")
+        real, fake = metrics["accuracy/real"], metrics["accuracy/fake"]
+        table.add("accuracy", f"D is right on {real:.1%} of the reals and {fake:.1%} of the fakes")
+    table.add("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
+    for verdict in verdicts:
+        table.add("doctor", verdict.line())
+    grids = run.list_sample_grids()
+    if grids:
+        table.add("samples", path_from_here(grids[-1][1]))
+    if run.animation.exists():
+        table.add("animation", path_from_here(run.animation))
+    table.add("run", path_from_here(run.path))
+    return table
+
+
+def next_commands(run: RunDir, steps: int) -> str:
+    """One to a line, as they can be pasted; `latest` is another one where an older run was resumed."""
+    path = path_from_here(run.path)
+    name = "latest" if run.is_latest() else path
+    directory = "" if run.path.resolve().is_relative_to(OUTPUTS.resolve()) else f" {path}"
+    return "\n".join((
+        "next:",
+        f"  gan-exp sample {name} --output samples.png",
+        f"  gan-exp evaluate {name}",
+        f"  gan-exp dashboard{directory}",
+        f"  gan-exp resume {name} steps={steps}",
+    ))  # fmt: skip

@@ -1,1 +1,0 @@
-"""What a run shows: numbers over a window of steps, TensorBoard, the terminal, pictures."""

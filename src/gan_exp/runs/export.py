@@ -1,0 +1,110 @@
+"""A trained generator as one safetensors file that needs neither its run nor its data: written here, and loaded."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Len
+from pydantic import BaseModel, ConfigDict, Json, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from gan_exp import __version__
+from gan_exp.config.schema import Config
+from gan_exp.config.targets import build_node, check_node
+from gan_exp.data.packed import DataSpec
+from gan_exp.errors import UserError
+from gan_exp.models.parts import with_layout
+from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
+from gan_exp.runtime.files import json_text, write_atomically
+
+FORMAT = "gan-exp generator 1"
+
+
+class Metadata(BaseModel):
+    """What the file says beside its tensors, each value as JSON; safetensors holds strings only."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+    format: Json[Literal["gan-exp generator 1"]]
+    model: Json[dict[str, Any]]  # the node model.generator of the configuration
+    latent_dim: Json[PositiveInt]
+    image_shape: Json[Annotated[list[PositiveInt], Len(3, 3)]]  # channels, height, width
+    num_classes: Json[NonNegativeInt]  # 0: called with latents alone, else with (latents, labels)
+    extent: Json[PositiveFloat | None]  # of points; None: images in [-1, 1]
+    step: Json[NonNegativeInt]
+    name: Json[str]
+    version: Json[str]
+
+
+def save_generator(path: Path, generator: nn.Module, config: Config, spec: DataSpec, step: int) -> None:
+    """Write the file; it is whole or not there. Raises OSError where it can't be written."""
+    metadata = {
+        "format": FORMAT,
+        "model": config.model.generator,
+        "latent_dim": config.latent_dim,
+        "image_shape": list(spec.image_shape),
+        "num_classes": spec.num_classes if config.conditional else 0,
+        "extent": spec.extent,
+        "step": step,
+        "name": config.name,
+        "version": __version__,
+    }
+    # Clones: weights may be channels last or share their memory, which the format has no way to say.
+    tensors = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in generator.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, save(tensors, {key: json_text(value) for key, value in metadata.items()}))
+
+
+def read_metadata(path: Path | str) -> Metadata:
+    """What the file says of its generator. Raises UserError where it is none of `gan-exp export`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Metadata.model_validate(file.metadata() or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise UserError(f"{path}: is not a generator of `gan-exp export` ({what})") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: can't be read as safetensors ({error})") from error
+
+
+def load_generator(path: Path | str) -> nn.Module:
+    """The generator of a file that `gan-exp export` wrote, on the CPU, in eval mode and without gradients.
+
+    It is called with latents [N, latent_dim], and labels [N] where `read_metadata(path).num_classes` is not 0. Nothing
+    in the file runs: it names a class as a configuration does, from this project or from what the environment variable
+    GAN_EXP_TRUST lists. Raises UserError with one sentence otherwise.
+    """
+    metadata = read_metadata(path)
+    try:
+        check_node("model.generator", metadata.model)
+        generator = _build(metadata, path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (it is no mapping)
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        fault = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path}: the weights don't fit the model that the file names ({fault})") from error
+    return generator.eval().requires_grad_(False)
+
+
+def _build(metadata: Metadata, path: Path | str) -> nn.Module:
+    given: dict[str, Any] = {"latent_dim": metadata.latent_dim, "image_shape": tuple(metadata.image_shape)}
+    if metadata.num_classes:
+        given["num_classes"] = metadata.num_classes
+    if metadata.model["_target_"].startswith("gan_exp."):  # first without memory, of which a forged file could want any
+        with torch.device("meta"):
+            layers: nn.Module = build_node("model.generator", metadata.model, **given)
+        with safe_open(path, framework="pt") as file:
+            sizes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        if sizes != {key: tuple(value.shape) for key, value in layers.state_dict().items()}:
+            raise UserError("the weights don't fit the model that the file names")
+    return with_layout(build_node("model.generator", metadata.model, **given))

@@ -1,0 +1,195 @@
+"""A run's directory: this class alone knows what its files are called, and no file of it is ever half there."""
+
+import json
+import os
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gan_exp.config.plain_yaml import read_yaml, yaml_text
+from gan_exp.errors import UserError
+from gan_exp.runs.run_names import LATEST, OUTPUTS, RUN_FILE, find, list_directories, listed
+from gan_exp.runtime.files import PARTIAL, cannot_write, json_text, sync_directory, write_atomically
+
+
+class RunDir:
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.lock = self.path / ".lock"
+        self.config = self.path / RUN_FILE
+        self.environment = self.path / "environment.json"
+        self.status = self.path / "status.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.log = self.path / "log.txt"
+        self.tensorboard = self.path / "tensorboard"
+        self.samples = self.path / "samples"
+        self.animation = self.samples / "animation.gif"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.pt"  # by the evaluations in training; not one of the numbered ones
+
+    @classmethod
+    def create(cls, path: Path | str, config: dict[str, Any], environment: dict[str, Any]) -> "RunDir":
+        """A new run's directory with its configuration in it. Raises UserError where there is a run already."""
+        run = cls(path)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            try:
+                # The one exclusive act: whoever makes this file owns the directory.
+                write_atomically(run.config, yaml_text(config), exclusive=True)
+            except FileExistsError:
+                go_on = f"gan-exp resume {shlex.quote(str(path))}"
+                raise UserError(
+                    f"{path}: holds a run already; go on with `{go_on}`, or choose another directory"
+                ) from None
+            run.make_folders()
+            run.write_environment(environment)
+            sync_directory(run.path.parent)
+            sync_directory(run.path.parent.parent)
+        except OSError as error:
+            raise cannot_write(run.path, error) from error
+        run.point_latest_here()
+        return run
+
+    @classmethod
+    def open(cls, name: str) -> "RunDir":
+        """The run of that path or short name; `latest` is the newest one made here. Raises UserError without one."""
+        place = find(name)
+        if not (place / RUN_FILE).is_file():
+            raise UserError(f"{name}: is a sweep; name one of its runs: {listed(list_directories(place)[1:])}")
+        return cls(place.resolve())
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        write_atomically(self.environment, json_text(environment, indent=2) + "\n")
+
+    def make_folders(self) -> None:
+        """Those that a crash, or a user, may have left out."""
+        self.samples.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time trains here. The system frees the lock of a process that dies.
+
+        Raises UserError where another one holds it, or where it would write elsewhere.
+        """
+        from filelock import FileLock, Timeout
+
+        self._refuse_links_out()
+        lock = FileLock(self.lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            status = self.read_status()
+            who = f"process {status['pid']} on {status['host']}" if "pid" in status else "another process"
+            raise UserError(f"{self.path}: {who} is at work on it; wait for its end, or stop it first") from None
+        except NotImplementedError:  # a file system that knows no locks
+            yield
+            return
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _refuse_links_out(self) -> None:
+        """Of what is written into; the other files are replaced, links or not."""
+        inside = self.path.resolve()
+        written = (self.lock, self.log, self.metrics, self.samples, self.checkpoints, self.tensorboard)
+        for path in written:
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"{path}: is a link out of the run, which could write or remove what isn't the run's; "
+                    f"put a file or folder of its own there"
+                )
+
+    def forget_beginning(self) -> None:
+        """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
+        self.metrics.unlink(missing_ok=True)
+        for path in self.tensorboard.glob("events.out.tfevents.*"):
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """What a killed process had not finished writing."""
+        for folder in (self.path, self.samples, self.checkpoints):
+            for path in folder.glob(f".*-[0-9a-f]*{PARTIAL}"):
+                path.unlink(missing_ok=True)
+
+    def read_config(self) -> dict[str, Any]:
+        try:
+            plain = read_yaml(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.config}: can't be read ({error})") from error
+        if not isinstance(plain, dict):
+            raise UserError(f"{self.config}: must hold keys and values")
+        return plain
+
+    def read_status(self) -> dict[str, Any]:
+        """How the run stands, as its last process told it; empty where it didn't, or a power cut took it."""
+        try:
+            status = json.loads(self.status.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def write_status(self, state: str, step: int, reason: str | None = None, **details: Any) -> None:
+        """`state` is running, finished, failed or interrupted."""
+        status = {"state": state, "step": step, "reason": reason, **details}
+        if state == "running":
+            status |= {"pid": os.getpid(), "host": socket.gethostname()}
+        # What is true for a moment only need not outlive a power cut: waiting for the disk would take the loop's time.
+        write_atomically(self.status, json_text(status, indent=2) + "\n", durable=state != "running")
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:08d}.pt"
+
+    def list_checkpoints(self) -> list[tuple[int, Path]]:
+        """(step, file) of each checkpoint, oldest first."""
+        return list(_numbered(self.checkpoints, "pt"))
+
+    def evaluation(self, step: int, features: str) -> Path:
+        """What was measured of a checkpoint in the space of a feature network, beside it."""
+        return self.checkpoints / f"step-{step:08d}-{features}.evaluation.json"
+
+    def neighbours(self, step: int, features: str) -> Path:
+        """Samples beside their nearest training images."""
+        return self.checkpoints / f"step-{step:08d}-{features}.neighbours.png"
+
+    def sample_grid(self, step: int) -> Path:
+        return self.samples / f"step-{step:08d}.png"
+
+    def list_sample_grids(self) -> list[tuple[int, Path]]:
+        """(step, file) of each grid, oldest first."""
+        return list(_numbered(self.samples, "png"))
+
+    def is_latest(self) -> bool:
+        """Whether `latest` means this run to a command that is given here."""
+        try:
+            return RunDir.open("latest").path == self.path.resolve()
+        except UserError:
+            return False
+
+    def point_latest_here(self) -> None:
+        """Let outputs/latest lead to this run, wherever it is. Only a convenience: it must not end a run."""
+        target = os.path.relpath(self.path.resolve(), OUTPUTS.resolve())
+        spare = LATEST.with_name(f".latest-{os.getpid()}")
+        try:
+            OUTPUTS.mkdir(exist_ok=True)
+            spare.unlink(missing_ok=True)
+            try:
+                spare.symlink_to(target, target_is_directory=True)
+            except OSError:  # a file system or a system without symbolic links
+                spare.write_text(target)
+            os.replace(spare, LATEST)
+        except OSError:
+            return
+
+
+def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:
+    for path in sorted(folder.glob(f"step-*.{ending}")):
+        number = path.stem.removeprefix("step-")
+        if number.isdecimal() and number == f"{int(number):08d}":  # another's step-7.pt is nobody's to remove
+            yield int(number), path

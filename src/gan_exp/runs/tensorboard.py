@@ -1,0 +1,152 @@
+"""A run's TensorBoard: scalars, sparse histograms, pictures, the configuration, hparams, a dashboard of the game."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import Tensor
+from torch.utils.tensorboard.summary import custom_scalars, histogram, hparams
+from torch.utils.tensorboard.summary import text as summary_text
+
+from gan_exp.losses import Balance
+from gan_exp.runtime.files import sync_directory
+
+# G beside D, as the game is read: https://github.com/tensorflow/tensorboard, custom scalars plugin.
+# It gives each run one colour, so that two curves of a run in one chart differ by their marks alone: the losses, which
+# are looked at most, have a chart each. The same for all runs, or charts of one title would be there twice.
+LAYOUT = {
+    "loss of D": ["loss/discriminator", "loss_balance/discriminator"],
+    "loss of G": ["loss/generator", "loss_balance/generator"],
+    "accuracy of D": ["accuracy/real", "accuracy/fake", "accuracy/discriminator"],
+    "gradient norms": ["gradient_norm/discriminator", "gradient_norm/generator"],
+    "largest gradient norms": ["gradient_norm_max/discriminator", "gradient_norm_max/generator"],
+    "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
+}
+HPARAM_METRICS = (  # as they stand at the end
+    "loss/discriminator",
+    "loss/generator",
+    "accuracy/discriminator",
+    "evaluation/fid_cnn",
+    "evaluation/modes",
+)
+HISTOGRAM_BINS = 30
+NO_BALANCE = Balance()
+BALANCE = "{:.4f} is where D can't tell fakes from reals: nearer to it, neither network wins."
+HOUSEKEEPING = (
+    "name",
+    "display",
+    "keep_checkpoints",
+    "evaluate_count",
+    "best_metric",
+    "grid_rows",
+    "grid_columns",
+    "device",
+    "dataset.root",
+)
+
+
+class TensorBoardLog:
+    """Writes a file of events into `path`; `resumed_at` hides what earlier files hold of later steps than that.
+
+    Beside each loss stands its `balance`. Every `add_...` is an event of its own: one that can't be written leaves the
+    others alone. Not torch's SummaryWriter: it writes in a thread of its own, where a full disk can be told to nobody.
+    """
+
+    def __init__(self, path: Path, resumed_at: int | None = None, balance: Balance = NO_BALANCE) -> None:
+        self._path = path
+        named = balance._asdict().items()
+        self._balance = {f"loss/{network}": value for network, value in named if value is not None}
+        path.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads a directory's files in the order of their names, which must be that of their writing also
+        # within a second, and where the clock was set back.
+        earlier = [int(file.name.split(".")[3]) for file in path.glob("events.out.tfevents.[0-9]*")]
+        second = max(int(time.time()), 1 + max(earlier, default=0))
+        name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{id(self)}"
+        self._file = (path / name).open("wb")
+        self._records = RecordWriter(self._file)
+        try:
+            self._write(Event(file_version="brain.Event:2"))
+            if resumed_at is not None:
+                self._write(Event(step=resumed_at + 1, session_log=SessionLog(status=SessionLog.START)))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def add_layout(self) -> None:
+        charts = {title: ["Multiline", tags] for title, tags in LAYOUT.items()}
+        self._add(0, custom_scalars({"the game": charts}))
+
+    def add_hyperparameters(self, config: Mapping[str, Any]) -> None:
+        self._add(0, *hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)))
+
+    def add_scalars(self, metrics: Mapping[str, float], step: int) -> None:
+        values = {tag: Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()}
+        for tag, balance in self._balance.items():
+            if tag not in values:
+                continue
+            beside = tag.replace("loss/", "loss_balance/")
+            values[tag].metadata.plugin_data.plugin_name = "scalars"
+            values[tag].metadata.summary_description = BALANCE.format(balance)
+            values[beside] = Summary.Value(tag=beside, simple_value=balance)
+        self._add(step, Summary(value=values.values()))
+
+    def add_histogram(self, tag: str, values: Tensor, step: int) -> None:
+        """In float64, where there is room for the bins between any two neighbouring numbers of float32."""
+        self._add(step, histogram(tag, values.double().cpu().numpy(), HISTOGRAM_BINS))
+
+    def add_text(self, tag: str, markdown: str, step: int) -> None:
+        self._add(step, summary_text(tag, markdown))
+
+    def add_png(self, tag: str, png: bytes, shape: Sequence[int], step: int) -> None:
+        """A picture [channels, height, width] that is encoded already: encoding it anew costs 39 ms."""
+        channels, height, width = shape
+        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
+        self._add(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def sync(self) -> None:
+        """Let what was added outlive a power cut."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        sync_directory(self._path)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, step: int, *summaries: Summary) -> None:
+        for summary in summaries:
+            self._write(Event(step=step, summary=summary))
+        self._file.flush()  # whole events at a time: who watches the run sees them at once
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """What may explain a difference between two runs: dotted keys and values that the hparams plugin takes.
+
+    No None and no lists (it refuses them), no housekeeping, and the name of a class where a group has nothing else. An
+    optimizer's learning rate only where it isn't that of the run: of those that differ it shows five.
+    """
+    found: dict[str, bool | int | float | str] = {}
+    for key, value in config.items():
+        if prefix + key in HOUSEKEEPING or key.endswith("_every_steps"):
+            continue
+        if isinstance(value, Mapping):
+            found.update(hyperparameters(value, f"{prefix}{key}."))
+        elif key == "_target_" and value is not None:
+            found[prefix.rstrip(".")] = str(value).rpartition(".")[2]
+        elif isinstance(value, bool | int | float | str):
+            found[prefix + key] = value
+        elif value is not None:
+            found[prefix + key] = str(value)
+    for key in ("optimizer.discriminator.lr", "optimizer.generator.lr"):
+        if found.get(key) == found.get("lr"):
+            found.pop(key, None)
+    return found

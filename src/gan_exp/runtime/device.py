@@ -1,0 +1,80 @@
+"""The device a run computes on."""
+
+import ctypes
+import os
+from contextlib import suppress
+
+import torch
+
+from gan_exp.config.schema import DeviceConfig
+from gan_exp.errors import UserError
+
+
+def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.device:
+    """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent.
+
+    `threads` are those of the process that a run is resumed from: another number adds up in another order, and the last
+    bits would differ.
+    """
+    device = _find(config)
+    _keep_freed_memory()
+    # The moments of weights that no longer learn decay into numbers too small for full precision, which a CPU computes
+    # a hundred times slower. New threads take the setting over from this one, so it must be made before torch has any.
+    torch.set_flush_denormal(True)
+    threads = config.threads or threads
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if torch.are_deterministic_algorithms_enabled() != config.deterministic:  # setting it imports the compiler: 1.5 s
+        torch.use_deterministic_algorithms(config.deterministic)
+    if device.type == "cuda":
+        _set_arithmetic(config)
+    return device
+
+
+def _set_arithmetic(config: DeviceConfig) -> None:
+    """How CUDA's libraries round, and whether they may choose another algorithm each time."""
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = config.tf32  # torch's default is true
+    if config.deterministic:  # cuBLAS reads it when it starts, and adds up in a changing order without
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def _find(config: DeviceConfig) -> torch.device:
+    name = config.name
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError("device=cuda: no CUDA GPU can be used here; use device=cpu or device=auto")
+        if config.index >= torch.cuda.device_count():
+            raise UserError(
+                f"device.index={config.index}: there are {torch.cuda.device_count()} CUDA GPUs here, numbered from 0"
+            )
+        return torch.device("cuda", config.index)
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: no Apple GPU can be used here; use device=cpu or device=auto")
+    return torch.device(name)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse large blocks instead of giving them back to the kernel at each free.
+
+    Activations and gradients are freed and asked for again every step; the page faults of fresh memory were nearly half
+    of the article's step. Elsewhere (musl, macOS, Windows) nothing is done.
+    """
+    mmap_threshold, trim_threshold, gibibyte = -3, -1, 1 << 30  # malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_threshold, gibibyte)
+        libc.mallopt(trim_threshold, gibibyte)
+
+
+def describe_device(device: torch.device) -> str:
+    """What a person calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"CPU, {threads} thread{'s' * (threads != 1)}"
+    return device.type.upper()

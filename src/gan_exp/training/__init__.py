@@ -1,0 +1,1 @@
+"""A run, its loop and the training step."""

@@ -1,0 +1,75 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gan_exp.config import catalog
+
+
+def test_configuration_is_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = catalog.conf_dir()
+    assert (shipped / "config.yaml").is_file()
+    package = tmp_path / "src" / "gan_exp"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(catalog, "PACKAGE", package)
+    shutil.copytree(shipped, tmp_path / "conf")
+    assert catalog.conf_dir() == tmp_path / "conf"
+    shutil.copytree(shipped, package / "conf")
+    assert catalog.conf_dir() == package / "conf"
+
+
+def test_groups_and_their_defaults() -> None:
+    groups, defaults = catalog.groups(), catalog.defaults()
+    expected = "dataset model loss penalty augment optimizer schedule device experiment"
+    assert set(groups) == set(defaults) == set(expected.split())
+    toys = ["grid", "ring", "stacked_mnist"]
+    photographs = ["celeba", "cifar10", "folder", "svhn"]
+    gray = ["digits", "emnist", "fashion_mnist", "kmnist", "mnist"]
+    assert list(groups["dataset"]) == sorted(toys + photographs + gray)
+    assert list(groups["augment"]) == ["ada", "diffaugment", "none", "pipeline"] and defaults["augment"] == "none"
+    assert defaults["dataset"] == "digits"  # which needs no download
+    assert defaults["experiment"] is None
+    assert all(option in groups[group] for group, option in defaults.items() if option is not None)
+
+
+def test_yaml_of_ones_own_joins(tmp_path: Path) -> None:
+    for name in ("model/own", "model/mlp", "gloss/flip"):
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("# mine\n")
+    groups = catalog.groups([tmp_path])
+    assert list(groups["model"]) == ["dcgan", "mlp", "points", "r3gan", "resnet", "own"]
+    assert groups["model"]["mlp"] == tmp_path / "model/mlp.yaml"  # Hydra looks there first too
+    assert list(groups["gloss"]) == ["flip"]
+
+
+def test_describe(tmp_path: Path) -> None:
+    path = tmp_path / "option.yaml"
+    path.write_text("# @package _global_\n# what it is\nlr: 1  # why\n")
+    assert catalog.describe(path) == "what it is"
+    path.write_text("lr: 1\n")
+    assert catalog.describe(path) == ""
+
+
+def test_root_keys() -> None:
+    keys = {key: (default, comment) for key, default, comment in catalog.root_keys()}
+    assert keys["steps"][0] == "4000"
+    assert keys["steps"][1].startswith("generator updates")
+    assert "defaults" not in keys
+    assert "hydra" not in keys
+
+
+def test_known_keys_follow_the_chosen_options() -> None:
+    assert "model.generator.widths" in catalog.known_keys()
+    dcgan = catalog.known_keys(["model=dcgan", "lr=1", "noise"])
+    assert "model.generator.width" in dcgan
+    assert "model.generator.widths" not in dcgan
+    assert {"lr", "model", "device.threads", "optimizer.generator.betas"} <= set(dcgan)
+
+
+@pytest.mark.parametrize("content", [b"[", b"\xff", b"just words", b"5", b"!!python/name:os.system"])
+def test_files_that_cannot_be_read_have_no_keys(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/odd.yaml").write_bytes(content)
+    assert not [key for key in catalog.known_keys(["model=odd"], [tmp_path]) if key.startswith("model.")]
+    assert catalog.describe(tmp_path / "model/odd.yaml") == ""

@@ -1,0 +1,119 @@
+"""Settings that make no game together: refused before anything is written, or set by default and told."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from builders import small_config
+from gan_exp.config.contradictions import choices, refuse_contradictions
+from gan_exp.config.schema import Config
+from gan_exp.data.packed import DataSpec
+from gan_exp.errors import UserError
+from gan_exp.training.build import build_state
+from gan_exp.training.session import start_run
+
+CPU = torch.device("cpu")
+
+
+def judge(config: Config) -> None:
+    refuse_contradictions(config, build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU), CPU)
+
+
+@pytest.mark.parametrize(
+    ("words", "clip"),
+    [
+        ("loss=wgan", 0.01),
+        ("loss=wgan penalty=r1", 0.01),
+        ("loss=wgan penalty=wgan_gp", None),
+        ("loss=wgan penalty=dragan", None),
+        ("loss=wgan spectral_norm=true", None),
+        ("loss=wgan loss.clip=0.05", 0.05),
+        ("loss=wgan loss.clip=null", None),
+    ],
+)
+def test_weights_are_clipped_where_nothing_else_bounds_a_wasserstein_d(words: str, clip: float | None) -> None:
+    config = small_config("mlp", *words.split())
+    assert config.loss["clip"] == clip
+    judge(config)
+    told = [line for line in choices(config) if line.startswith("loss.clip=null: ")]
+    assert len(told) == any(other in words for other in ("wgan_gp", "dragan", "spectral_norm"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "words", "sentence"),
+    [
+        ("mlp", "loss=wgan loss.clip=0.01 penalty=wgan_gp", "loss.clip=0.01: .*penalty=wgan_gp.*set loss.clip=null"),
+        ("mlp", "loss=wgan loss.clip=0.01 penalty=dragan", "loss.clip=0.01: .*penalty=dragan"),
+        ("mlp", "loss=wgan loss.clip=0.01 spectral_norm=true", "loss.clip=0.01: .*spectral_norm=true"),
+        ("dcgan", "penalty=wgan_gp model.discriminator.batch_norm=true", r"BatchNorm \(stages.3\).*batch_norm=false"),
+        ("mlp", "batch_size=1", r"batch_size=1: the generator's BatchNorm \(layers.2\).*set batch_size=2 or more"),
+        ("dcgan", "batch_size=1", "batch_size=1: the generator's BatchNorm"),
+        ("dcgan", "batch_size=4 pac=4", "batch_size=4 and pac=4: the discriminator's BatchNorm.*batch_size=8 or more"),
+        ("mlp", "+optimizer.generator.capturable=true", "optimizer.generator.capturable=true: is for CUDA"),
+        ("mlp", "optimizer=sgd schedule=r3gan", "schedule.beta2: SGD has no betas"),
+    ],
+)
+def test_refused(model: str, words: str, sentence: str) -> None:
+    config = small_config(model, *words.split())
+    with pytest.raises(UserError, match=sentence):
+        judge(config)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("r3gan", "batch_size=1"),  # nothing normalises
+        ("mlp", "batch_size=4 pac=4"),  # D has no BatchNorm
+        ("dcgan", "batch_size=2"),
+        ("mlp", "spectral_norm=true penalty=r1"),
+        ("dcgan", "penalty=r1"),
+    ],
+)
+def test_not_refused(model: str, words: str) -> None:
+    judge(small_config(model, *words.split()))
+
+
+class OwnGenerator(nn.Module):
+    """Of a user's; its normalisation is found wherever it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleList([nn.Linear(8, 64), nn.Sequential(nn.BatchNorm1d(64))])
+
+    def forward(self, latents: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def test_a_batch_norm_of_the_users_own_is_found() -> None:
+    config = small_config("mlp", "batch_size=1")
+    state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
+    state.generator = OwnGenerator()
+    with pytest.raises(UserError, match=r"the generator's BatchNorm \(inner\.1\.0\)"):
+        refuse_contradictions(config, state, CPU)
+
+
+def test_wgan_gp_gives_dcgans_d_no_batch_norm_and_tells() -> None:
+    config = small_config("dcgan", "loss=wgan", "penalty=wgan_gp")
+    judge(config)
+    state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
+    convolutions = [layer for layer in state.discriminator.modules() if isinstance(layer, nn.Conv2d)]
+    assert all(layer.bias is not None for layer in convolutions)
+    assert [line.partition(":")[0] for line in choices(config)] == [
+        "loss.clip=null",
+        "model.discriminator.batch_norm=false",
+    ]
+    assert small_config("dcgan").model.discriminator["batch_norm"] is True
+
+
+def test_schedules_of_nothing_are_told() -> None:
+    config = small_config("mlp", "schedule=r3gan", "ema_halflife_kimg=0")
+    assert [line.partition(":")[0] for line in choices(config)] == ["schedule.penalty", "schedule.ema"]
+
+
+def test_nothing_is_written_before(in_tmp: Path) -> None:
+    with pytest.raises(UserError, match="batch_size=1: "):
+        start_run(small_config("mlp", "batch_size=1"), "run")
+    assert list(in_tmp.iterdir()) == []

@@ -1,0 +1,141 @@
+"""The classifier that makes features: what it learns, and that its cache is trained once, whole and the right one."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_exp.data.digits import digits
+from gan_exp.data.packed import PackedImages
+from gan_exp.errors import UserError
+from gan_exp.evaluation.features.classifier import Classifier, accuracy, shift, train_classifier
+from gan_exp.evaluation.features.cnn import cnn_features
+from gan_exp.evaluation.features.network import FeatureNetwork
+from waiting import LONGEST_WAIT_S
+
+CPU = torch.device("cpu")
+IMAGES = 8000
+
+
+@pytest.fixture(autouse=True)
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@cache
+def few() -> PackedImages:
+    data = digits()
+    assert data.labels is not None
+    return replace(data, images=data.images[:300], labels=data.labels[:300], known_digest=None)
+
+
+def features(data: PackedImages, images: int = 200) -> tuple[FeatureNetwork, list[str]]:
+    told: list[str] = []
+    return cnn_features(data, None, CPU, told.append, images), told
+
+
+def test_learns_the_embedded_digits() -> None:
+    """In a twentieth of the usual time far more than chance; the accuracy told is that of the images held out."""
+    network, told = features(digits(), IMAGES)
+    assert network.about["accuracy"] > 0.9
+    assert told[1].startswith(f"feature network: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}")
+    held_out = digits().divided(0.1)[1]
+    assert network.about["accuracy_is_of"] == len(held_out.images)
+    assert (network.embed(held_out.images).labels == held_out.labels).double().mean() == network.about["accuracy"]
+
+
+def test_trained_once(cached: Path) -> None:
+    first, told = features(few())
+    again, told_again = features(few())
+    assert len(told) == 2 and told_again == []
+    assert first.digest == again.digest
+    assert torch.equal(first.embed(few().images).features, again.embed(few().images).features)
+    next(cached.glob("*.safetensors")).unlink()
+    assert features(few())[0].digest == first.digest  # trained anew, to the same weights
+    other = replace(few(), images=few().images.flip(0), known_digest=None)
+    assert features(other)[0].digest != first.digest
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another"])
+def test_a_damaged_file_is_trained_anew(damage: str, cached: Path) -> None:
+    first, _ = features(few())
+    path = next(cached.glob("*.safetensors"))
+    whole = path.read_bytes()
+    content = {"cut": whole[:-5], "flipped": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "empty": b""}
+    path.write_bytes(content.get(damage, b"\x08\0\0\0\0\0\0\0{}      "))
+    again, told = features(few())
+    assert len(told) == 2 and again.digest == first.digest and path.read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_two_at_once(cached: Path) -> None:
+    """One trains, the other waits for it; both have the same."""
+    code = (
+        "import torch; from gan_exp.data.digits import digits\n"
+        "from gan_exp.evaluation.features.cnn import cnn_features\n"
+        "print(cnn_features(digits(), None, torch.device('cpu'), images=500).digest)"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate(timeout=LONGEST_WAIT_S)[0].splitlines() for process in processes]
+    assert printed[0][-1] == printed[1][-1]
+    assert sum(line.startswith("training") for lines in printed for line in lines) >= 1
+    assert len(list(cached.glob("*.safetensors"))) == 1
+
+
+def test_batched_equals_whole() -> None:
+    network, _ = features(few())
+    whole, parts = network.embed(few().images, chunk=1000), network.embed(few().images, chunk=7)
+    torch.testing.assert_close(parts.features, whole.features)
+    torch.testing.assert_close(parts.logits, whole.logits)
+
+
+def test_channels_that_are_images_of_their_own() -> None:
+    """As stacked_mnist: each channel by the classifier of one."""
+    single, _ = features(few())
+    stacked = PackedImages(few().images[:30, 0].view(10, 3, 8, 8), channel_data=few())
+    network, told = features(stacked)
+    assert told == [] and network.digest == single.digest
+    found, expected = network.embed(stacked.images), single.embed(few().images[:30])
+    assert found.logits is not None and found.logits.shape == (10, 3, 10)
+    assert torch.equal(found.labels.flatten(), expected.labels)
+    torch.testing.assert_close(found.features, expected.features.view(10, -1))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28), (4, 9, 40), (2, 3, 5), (3, 64, 64), (1, 100, 70)])
+def test_any_shape(shape: tuple[int, int, int]) -> None:
+    network = Classifier(shape, 7).eval()
+    found = network(torch.randn(2, *shape))
+    assert found.features.shape[0] == 2 and 64 <= found.features.shape[1] <= 128
+    assert found.logits is not None and found.logits.shape == (2, 7)
+
+
+def test_training_moves_images_by_whole_pixels() -> None:
+    images = torch.arange(28.0 * 28).view(1, 1, 28, 28).expand(200, 1, 28, 28)
+    moved = shift(images, torch.Generator().manual_seed(0))
+    offsets = (moved[:, 0, 14, 14] - images[:, 0, 14, 14]).unique()
+    assert sorted(offsets.tolist()) == sorted(28 * y + x for y in range(-2, 3) for x in range(-2, 3))
+    assert torch.equal(moved[0, 0, 3, 4:24] - moved[0, 0, 3, 4], torch.arange(20.0))
+
+
+def test_training_leaves_the_global_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    network = train_classifier(few(), CPU, images=100)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not network.training and 0 <= accuracy(network, few(), CPU) <= 1
+
+
+def test_data_without_labels() -> None:
+    with pytest.raises(UserError, match="the data has no labels to learn from; use --features pixels"):
+        features(PackedImages(few().images))
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(UserError, match=r"^GAN_EXP_CACHE=.*: can't be written \("):
+        features(few())

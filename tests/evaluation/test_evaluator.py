@@ -1,0 +1,186 @@
+"""What is compared with what: scores of generators whose samples are known."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from builders import small_config
+from gan_exp.data.digits import digits
+from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.data.toys import ring
+from gan_exp.errors import UserError
+from gan_exp.evaluation import evaluator as module
+from gan_exp.evaluation import reference
+from gan_exp.evaluation.evaluator import METRICS, Judge, choose, default_count, missing_for, tag
+from gan_exp.evaluation.features.pixels import pixel_features
+from gan_exp.metrics.distances import frechet_distance
+
+
+class Replay(nn.Module):
+    """Makes the images it was given, chosen by the latents; `noise` on them."""
+
+    def __init__(self, images: Tensor, noise: float = 0.0) -> None:
+        super().__init__()
+        self.images, self.noise = nn.Parameter(normalise(images), requires_grad=False), noise
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        chosen = (latents[:, 0].abs() * 1e6).long() % len(self.images)
+        return self.images[chosen] + self.noise * torch.randn_like(self.images[chosen])
+
+
+CONFIG = small_config("mlp")
+
+
+def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Judge:
+    reals = data if split == "train" or held_out is None else held_out
+    return Judge(CONFIG, data, held_out, reals, pixel_features(data.spec), metrics)
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+@pytest.mark.parametrize("most", [50_000, 300])
+def test_neighbours_point_into_the_training_images(split: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator that copies them is found out, and each copy beside its original."""
+    monkeypatch.setattr(module, "MOST_REALS", most)
+    train, held_out = digits().divided(0.2)
+    found = make(train, held_out, "fid", "neighbours", split=split).measure(Replay(train.images), 100, seed=0)
+    assert found.nearest is not None
+    assert torch.equal(train.images[found.nearest.indices], found.samples)
+    assert found.scores["nearer"] == 1 and found.scores["nearest"] == 0
+    honest = make(train, held_out, "neighbours").measure(Replay(held_out.images), 400, seed=0)
+    assert honest.scores["nearer"] < 0.05
+    assert honest.scores["nearest"] == pytest.approx(honest.scores["nearest_held_out"], rel=0.1)
+
+
+def test_split_says_what_samples_are_compared_with() -> None:
+    train, held_out = digits().divided(0.3)
+    dark = PackedImages(held_out.images // 2)
+    generator = Replay(dark.images)
+    against_train = make(train, dark, "fid").measure(generator, 500, seed=0).scores["fid"]
+    against_itself = make(train, dark, "fid", split="held_out").measure(generator, 500, seed=0).scores["fid"]
+    assert against_itself < 0.1 * against_train
+
+
+def test_fewer_reals_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_REALS", 200)
+    data = digits()
+    judge = make(data, None, "fid")
+    assert judge.real_count == 200
+    found = judge.measure(Replay(data.images), 300, seed=1)
+    reals, fakes = (normalise(images).flatten(1) for images in (data.images[choose(1797, 200)], found.samples))
+    assert found.scores["fid"] == pytest.approx(frechet_distance(reals, fakes), rel=1e-6)
+
+
+class Recall(nn.Module):
+    """Makes images of the class it is told, chosen by the latents."""
+
+    def __init__(self, data: PackedImages) -> None:
+        super().__init__()
+        assert data.labels is not None
+        images = [normalise(data.images[data.labels == label]) for label in range(data.spec.num_classes)]
+        self.images = nn.ParameterList(nn.Parameter(one, requires_grad=False) for one in images)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        chosen = (latents[:, 0].abs() * 1e6).long().tolist()
+        return torch.stack([self.images[k][c % len(self.images[k])] for c, k in zip(chosen, labels, strict=True)])
+
+
+def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reference, "MOST_IN_MANIFOLDS", 400)
+    data, config = digits(), CONFIG.model_copy(update={"conditional": True})
+    judge = Judge(config, data, None, data, pixel_features(data.spec), ("manifolds",))
+    samples, labels = judge.sample(Recall(data), 1797, seed=0)
+    assert labels is not None and len(samples) == 1797
+    assert torch.bincount(labels).tolist() == judge.data_histogram()
+    assert (torch.bincount(labels[:400], minlength=10) > 20).all()
+    assert judge.measure(Recall(data), 1797, seed=0).scores["recall"] > 0.9
+
+
+def test_the_mixture_itself_covers_its_modes() -> None:
+    data = ring(count=5000)
+    found = make(data, None, "modes", "manifolds").measure(Replay(data.images), default_count(data), seed=0)
+    assert len(found.samples) == 2500
+    assert found.scores["modes"] == 8 and found.scores["high_quality"] == pytest.approx(0.989, abs=0.01)
+    assert found.scores["mode_kl"] < 0.01 and found.scores["precision"] > 0.99
+    lost = data.images[data.labels != 3]  # type: ignore[index]
+    assert make(data, None, "modes").measure(Replay(lost), 2500, seed=0).scores["modes"] == 7
+
+
+def test_names() -> None:
+    assert tag("fid", "cnn") == "fid_cnn" and tag("modes", "cnn") == "modes" and tag("logit_fake", "x") == "logit_fake"
+    scores = [score for found in METRICS.values() for score in found]
+    assert len(scores) == len(set(scores))
+
+
+def test_what_there_cannot_be() -> None:
+    points, images = ring(count=50), digits()
+    assert missing_for("modes", points, None, "points") is None
+    assert missing_for("modes", images, None, "cnn") is not None
+    assert missing_for("score", images, None, "cnn") is None
+    assert missing_for("classes", images, None, "inception") is not None
+    assert missing_for("neighbours", images, images, "pixels") is None
+
+
+def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
+    """Not the number of samples, which can't help."""
+    train, held_out = (digits().chosen(torch.arange(*part)) for part in ((3, 1797), (0, 3)))
+    with pytest.raises(UserError, match=r"--metrics manifolds: needs at least 6 .* there are 3 held-out images: train"):
+        make(train, held_out, "manifolds", split="held_out")
+    assert missing_for("manifolds", train, held_out, "pixels", held_out) is not None
+    assert missing_for("fid", train, held_out, "pixels", held_out) is None
+    assert missing_for("manifolds", held_out, None, "pixels") == (
+        "needs at least 6 images to compare with, and there are 3 training images: train on more"
+    )
+    found = make(train, held_out, "fid", "neighbours").measure(Replay(train.images), 20, seed=0)
+    assert found.scores["nearer"] == 1
+
+
+def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
+    points = ring(count=50)
+    judge = make(points, None, "fid")
+    with pytest.raises(
+        UserError, match=r"the samples can't be measured: fake features: holds values .* an earlier one"
+    ):
+        judge.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
+
+
+def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
+    train, held_out = digits().divided(0.2)
+    judge = make(train, held_out, "fid", "manifolds", "neighbours")
+    found = judge.yardstick(200)
+    assert found.images == 200 and found.what == "200 held-out images" and found.scores["nearer"] == 0.01
+    features = [
+        judge.network.embed(images).features
+        for images in (
+            train.images[choose(len(train.images), 50_000)],
+            held_out.images[choose(len(held_out.images), 200)],
+        )
+    ]
+    assert found.scores["fid"] == pytest.approx(frechet_distance(*features))
+    assert 0.8 < found.scores["precision"] <= 1 and found.scores["nearest"] == found.scores["nearest_held_out"]
+    other_way = make(train, held_out, "fid", split="held_out").yardstick(10_000)
+    assert other_way.what == f"{len(train.images):,} training images"
+
+
+def test_without_held_out_images_the_yardstick_is_one_half_against_the_other() -> None:
+    found = make(digits(), None, "fid", "manifolds").yardstick(10_000)
+    assert found.what == "898 of the training images against 899 others" and found.images == 898
+    assert found.scores["coverage"] > 0.8
+    tiny = make(digits().chosen(torch.arange(9)), None, "fid", "manifolds").yardstick(100)
+    assert set(tiny.scores) == {"fid"}  # of four images there are no manifolds
+
+
+def test_images_of_one_pixel() -> None:
+    """Features of one dimension have scores too."""
+    data = PackedImages(torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1))
+    found = make(data, None, "fid", "kid", "manifolds").measure(Replay(data.images), 50, seed=0)
+    assert found.scores["precision"] == 1 and found.scores["fid"] < 0.1
+
+
+def test_one_judge_for_several_runs() -> None:
+    data = digits()
+    judge = make(data, None, "fid")
+    other = judge.for_run(CONFIG.model_copy(update={"conditional": True}))
+    assert other.sample(Recall(data), 10, seed=0)[1] is not None and judge.sample(Replay(data.images), 10, 0)[1] is None
+    assert other.network is judge.network

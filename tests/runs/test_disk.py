@@ -1,0 +1,158 @@
+"""Disks that are full, read-only or gone in mid-run: one sentence, exit code 1, and nothing promised lost."""
+
+import errno
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders import assert_same, in_each_step
+from gan_exp.cli import main
+from gan_exp.runs.checkpoint import find_fault, load_checkpoint
+from gan_exp.runs.run_dir import RunDir
+from waiting import LONGEST_WAIT_S
+
+pytestmark = pytest.mark.slow
+
+STEPS = 20
+WORDS = ["display=quiet", "device=cpu", "model.generator.widths=[8]", "model.discriminator.widths=[8]", "batch_size=4"]
+RHYTHM = ["log_every_steps=5", "sample_every_steps=500", "checkpoint_every_steps=1", "keep_checkpoints=100"]
+TRAIN = ["train", *WORDS, *RHYTHM, f"steps={STEPS}", "hydra.run.dir=run"]
+
+
+def at_step(step: int, happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let something happen in the middle of a step. Returns what undoes it."""
+    return in_each_step(monkeypatch, lambda state: happens() if state.step == step else None)
+
+
+def fails(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence with which the run ends."""
+    capsys.readouterr()
+    assert main(TRAIN) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("gan-exp: ") and told.count("\n") == 1 and "gan-exp resume" in told
+    return told
+
+
+def newest_whole(run: RunDir) -> int:
+    step, path = run.list_checkpoints()[-1]
+    assert find_fault(path) is None and not list(run.path.rglob("*.partial"))
+    return step
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="a file system of one's own needs Linux")
+def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
+    """A real one. With room again the run goes on, and is the one that never met the end of its disk."""
+    Path("small").mkdir()
+    script = (
+        "mount -t tmpfs -o size=600k none small || exit 77\n"
+        "cd small; head -c 300000 /dev/zero > ballast\n"
+        f'"$0" -m gan_exp {shlex.join(TRAIN)}; echo "code $?"\n'
+        "df . | tail -1 >&2; cp -r run ../full; rm ballast\n"
+        '"$0" -m gan_exp resume run keep_checkpoints=2; echo "code $?"; cp -r run ../resumed\n'
+    )
+    words = ["unshare", "-rm", "sh", "-c", script, sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_WAIT_S, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+    assert [line for line in done.stdout.splitlines() if line.startswith("code ")] == ["code 1", "code 0"], done
+    told, disk = done.stderr.splitlines()[:2]
+    assert "the disk is full" in told and "No space left on device" in told and "make room" in told
+    assert disk.split()[3] == "0" or int(disk.split()[3]) < 100  # kB
+    reached = newest_whole(RunDir("full"))
+    assert 0 < reached < STEPS
+    assert main([*TRAIN[:-1], "hydra.run.dir=whole"]) == 0
+    changed = {"config": None}  # keep_checkpoints
+    whole, resumed = (load_checkpoint(RunDir(name).checkpoint(STEPS)) | changed for name in ("whole", "resumed"))
+    assert_same(whole, resumed)
+
+
+def test_a_file_that_may_not_grow(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system's limit of a file's size, as quotas are."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    undo = at_step(6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1])), monkeypatch)
+    try:
+        assert "the disk is full or the file too large: File too large" in fails(capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    run = RunDir("run")
+    assert newest_whole(run) == 6 and run.read_status()["state"] == "failed"
+    undo()
+    assert main(["resume", "run"]) == 0
+
+
+def test_a_directory_that_vanishes(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undo = at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
+    assert "the run directory vanished" in (told := fails(capsys)) and "bring it back" in told
+    assert not Path("run").exists()  # nor is a part of it made anew
+    Path("moved").rename("run")
+    assert newest_whole(RunDir("run")) == 6
+    undo()
+    assert main(["resume", "run"]) == 0
+
+
+def test_a_part_that_vanishes(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_step(6, lambda: shutil.rmtree("run/checkpoints"), monkeypatch)
+    assert "a part of the run directory vanished" in fails(capsys)
+    capsys.readouterr()
+    assert main(["resume", "run"]) == 2  # it began: it must not begin again in silence
+    assert "it holds none yet" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written_any_more(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_step(6, lambda: Path("run/checkpoints").chmod(0o500), monkeypatch)
+    try:
+        assert "can't be written any more" in fails(capsys)
+    finally:
+        Path("run/checkpoints").chmod(0o700)
+    assert newest_whole(RunDir("run")) == 6
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EROFS, "can't be written any more: Read-only file system"),
+        (errno.EDQUOT, "the disk is full or the file too large: Disk quota exceeded"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_whatever_the_disk_says(
+    number: int, sentence: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all writing from a step on, the closing words' too."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    at_step(6, lambda: monkeypatch.setattr(os, "fsync", refuse), monkeypatch)
+    assert sentence in fails(capsys)
+    monkeypatch.undo()
+    os.chdir(in_tmp)
+    assert newest_whole(RunDir("run")) == 6
+    assert main(["resume", "run"]) == 0
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="a file system of one's own needs Linux")
+def test_a_read_only_run_is_refused(run: Path) -> None:
+    script = 'mount --bind run run && mount -o remount,ro,bind run run || exit 77; "$0" -m gan_exp resume run steps=9'
+    words = ["unshare", "-rm", "sh", "-c", script, sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_WAIT_S, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+    assert done.returncode == 2 and "can't be written (Read-only file system)" in done.stderr, done
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,73 @@
+"""Several processes: started as parts of one, or after the same file."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from gan_exp.cli import main
+from gan_exp.errors import UserError
+from gan_exp.runtime.processes import alone_with, refuse_several
+from gan_exp.runtime.signals import Interrupted, noting
+
+BATCH_SCRIPT = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_NTASKS": "4",
+    "SLURM_NPROCS": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+}
+STEP = {**BATCH_SCRIPT, "SLURM_STEP_ID": "0"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"WORLD_SIZE": "1", "RANK": "0"},
+        {"WORLD_SIZE": ""},
+        BATCH_SCRIPT,  # of sbatch --ntasks=4: one process
+        {**STEP, "SLURM_STEP_NUM_TASKS": "1"},  # srun --ntasks=1, and salloc's own shell
+        {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_ID": "0"},  # submitted from within a step
+        {"SLURM_ARRAY_TASK_COUNT": "8", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"},
+        {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_NTASKS": "1", "SUBMITIT_LOCAL_LOCALID": "0"},
+    ],
+)
+def test_one_process(environ: dict[str, str]) -> None:
+    refuse_several(environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"WORLD_SIZE": "2", "RANK": "1"}, "WORLD_SIZE=2: "),  # torchrun
+        ({**STEP, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}, "SLURM_STEP_NUM_TASKS=4: "),
+        ({"SUBMITIT_LOCAL_NTASKS": "2"}, "SUBMITIT_LOCAL_NTASKS=2: "),
+        ({"OMPI_COMM_WORLD_SIZE": "8"}, "OMPI_COMM_WORLD_SIZE=8: "),
+        ({"PMI_SIZE": "8"}, "PMI_SIZE=8: "),
+    ],
+)
+def test_one_of_several(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError, match=f"^{sentence}this is one of several processes"):
+        refuse_several(environ)
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "-m", "seed=1,2"], ["resume", "run"]])
+def test_nothing_is_written(
+    words: list[str], in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("gan-exp: WORLD_SIZE=2: ") and told.count("\n") == 1
+    assert list(in_tmp.iterdir()) == []
+    assert main([words[0], "--help"]) == 0 if words[0] == "train" else True
+
+
+def test_a_signal_ends_the_waiting_for_another_process(tmp_path: Path) -> None:
+    with alone_with(tmp_path / "lock"), noting():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted), alone_with(tmp_path / "lock"):
+            pytest.fail("the lock was taken")
+    with alone_with(tmp_path / "lock"):
+        pass

@@ -1,0 +1,67 @@
+"""Random numbers are functions of (seed, step, stream), whatever was drawn before."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_exp.runtime.randomness import Streams
+
+NAMES = st.tuples(st.integers(0, 10**6), st.sampled_from(["batch", "epoch", "generator", "discriminator/0"]))
+
+
+@given(st.integers(0, 2**63), st.lists(NAMES, min_size=1, max_size=6))
+def test_numbers_do_not_depend_on_what_was_drawn_before(seed: int, names: list[tuple[int, str]]) -> None:
+    streams = Streams(seed)
+    for step, stream in names:
+        drawn = streams.latents(step, stream, 3, 4)
+        assert torch.equal(drawn, Streams(seed).latents(step, stream, 3, 4))
+
+
+def test_seeds_steps_and_streams_differ() -> None:
+    drawn = {
+        tuple(Streams(seed).latents(step, stream, 1, 4).flatten().tolist())
+        for seed in (0, 1, 2)
+        for step in (0, 1, 11)
+        for stream in ("generator", "discriminator/0", "discriminator/1")
+    }
+    assert len(drawn) == 27
+
+
+def test_names_do_not_run_into_each_other() -> None:
+    """Seed 1 at step 12 is not seed 11 at step 2."""
+    assert not torch.equal(Streams(1).latents(12, "a", 1, 4), Streams(11).latents(2, "a", 1, 4))
+
+
+def test_latents_are_standard_normal() -> None:
+    latents = torch.cat([Streams(0).latents(step, "generator", 64, 100) for step in range(50)])
+    assert latents.shape == (3200, 100) and latents.dtype == torch.float32
+    assert abs(latents.mean()) < 0.01 and abs(latents.std() - 1) < 0.01
+    # Neither rows nor neighbouring steps know of each other.
+    assert torch.corrcoef(latents[::64, :20]).fill_diagonal_(0).abs().max() < 0.95
+    assert abs((latents[:-64] * latents[64:]).mean()) < 0.01
+
+
+def test_each_request_has_a_generator_of_its_own() -> None:
+    """What draws, lets others draw, and draws on gets no numbers twice, and disturbs nobody."""
+    streams = Streams(0)
+    expected = torch.rand(6, generator=Streams(0).at(3, "penalty"))
+    mine = streams.at(3, "penalty")
+    first = torch.rand(4, generator=mine)
+    torch.rand(5, generator=streams.at(3, "augment"))
+    streams.latents(3, "generator", 2, 2)
+    assert torch.equal(torch.cat([first, torch.rand(2, generator=mine)]), expected)
+
+
+def test_latents_are_drawn_on_the_cpu_for_any_device() -> None:
+    assert Streams(0, "meta").latents(3, "generator", 2, 4).device.type == "meta"  # which draws nothing itself
+
+
+def test_the_global_random_numbers_are_left_alone() -> None:
+    before = torch.get_rng_state()
+    Streams(3).latents(4, "generator", 2, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_numbers_stay_what_they_are() -> None:
+    """A new version must not change them: runs of an old one would resume differently."""
+    assert Streams(0).at(7, "batch").initial_seed() == 6946204658591651000

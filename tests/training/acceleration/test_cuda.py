@@ -1,0 +1,127 @@
+"""What only a GPU can show: captured steps against plain ones, and whole runs resumed to the last bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from builders import assert_same
+from games import Game
+from gan_exp.data.packed import Batches, PackedImages, Sampling
+from gan_exp.runs.checkpoint import load_checkpoint
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.randomness import Streams
+from gan_exp.training.acceleration.captured import WARM_UPS, CapturedPlayer
+from gan_exp.training.state import gradient_norm
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: nothing else has its graphs")
+
+RECIPES = [
+    ("mlp", "optimizer=keras_adam", "split_updates=true", "inference_fakes=true", "sampling=with_replacement"),
+    ("dcgan", "conditional=true", "ema_halflife_kimg=0.05", "schedule=cosine"),
+    ("dcgan", "augment=diffaugment", "penalty=r1", "penalty.every=4", "instance_noise=0.1"),
+    ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "n_critic=3"),
+    ("mlp", "loss=wgan", "loss.clip=null", "penalty=wgan_gp", "n_critic=5", "optimizer.generator.betas=[0.0,0.9]"),
+    ("mlp", "loss=wgan", "loss.clip=0.05", "optimizer=rmsprop", "n_critic=2"),
+    ("mlp", "optimizer=sgd", "optimizer.generator.momentum=0.9", "penalty=dragan"),
+    ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true"),
+    ("resnet", "spectral_norm=true", "loss=hinge", "optimizer=adamw"),
+    ("points", "dataset=ring", "dataset.count=500", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
+]
+
+
+def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None) -> Game:
+    exact = ("device.name=cuda", "device.deterministic=true", "steps=40", f"lr={2**-11}")  # that lr is one in float32
+    return Game((*overrides, *exact), folder, captured, state=state)
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was() -> Any:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "with_replacement"])
+def test_batches_and_latents_are_those_of_a_cpu(sampling: Sampling) -> None:
+    """Wherever the data lies."""
+    images = torch.arange(100).byte().view(100, 1, 1, 1)
+    for number in range(20):
+        here, there = (
+            Batches(PackedImages(images.to(where)), 16, sampling, 0).draw(number) for where in ("cpu", "cuda")
+        )
+        assert there.images.device.type == "cuda" and torch.equal(here.images, there.images.cpu())
+        latents = Streams(0, "cuda").latents(number, "generator", 16, 8)
+        assert torch.equal(latents.cpu(), Streams(0).latents(number, "generator", 16, 8))
+
+
+@pytest.mark.parametrize("overrides", RECIPES, ids="-".join)
+def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    plain = play(overrides, tmp_path / "plain", captured=False).play(25)
+    captured = play(overrides, tmp_path / "captured", captured=True).play(25)
+    assert captured.told == [] and isinstance(captured._player, CapturedPlayer) and captured._player._recordings
+    for network in ("generator", "discriminator"):
+        ours, theirs = (getattr(game.state, network).state_dict() for game in (captured, plain))
+        for name, value in ours.items():
+            torch.testing.assert_close(
+                value, theirs[name], rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
+            )
+        norms = [gradient_norm(getattr(game.state, network).parameters()).item() for game in (captured, plain)]
+        assert norms[0] == pytest.approx(norms[1], rel=1e-2)
+    means = [game.trainer.window.read() for game in (captured, plain)]
+    assert means[0] == pytest.approx(means[1], rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.parametrize("overrides", RECIPES, ids="-".join)
+def test_a_replay_is_the_warm_up_to_the_last_bit(
+    overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a resumed run, which warms up anew, equals one never stopped."""
+    captured = play(overrides, tmp_path / "captured", captured=True).play(20)
+    monkeypatch.setattr("gan_exp.training.acceleration.captured.WARM_UPS", 1000)
+    eager = play(overrides, tmp_path / "eager", captured=True).play(20)
+    assert_same(captured.outcome, eager.outcome)
+
+
+def test_a_resumed_game_is_one_never_stopped(tmp_path: Path) -> None:
+    whole = play(RECIPES[0], tmp_path / "whole", captured=True).play(20)
+    first = play(RECIPES[0], tmp_path / "first", captured=True).play(WARM_UPS + 4)
+    second = play(RECIPES[0], tmp_path / "second", captured=True, state=first.state.state_dict())
+    assert_same(second.play(20 - WARM_UPS - 4).state.state_dict(), whole.state.state_dict())
+
+
+def test_a_step_that_reads_its_data_is_played_without_a_graph(tmp_path: Path) -> None:
+    game = play(("mlp",), tmp_path / "run", captured=True)
+    game.state.discriminator.register_forward_hook(lambda module, inputs, logits: logits + 0 * logits.sum().item())
+    game.play(8)
+    assert game.told == ["the step waits for the GPU, which no graph can"]
+
+
+def test_a_broken_capture_leaves_the_game_as_it_was(tmp_path: Path) -> None:
+    """A hook that only a capture dislikes, so that the recording itself fails."""
+
+    def upset(module: Any, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+        if torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()
+        return logits
+
+    reference = play(RECIPES[0], tmp_path / "reference", captured=True).play(12)
+    game = play(RECIPES[0], tmp_path / "run", captured=True)
+    game.state.discriminator.register_forward_hook(upset)
+    game.play(12)
+    assert len(game.told) == 1
+    assert_same(game.state.state_dict(), reference.state.state_dict())
+
+
+@pytest.mark.parametrize("first", ["cpu", "cuda"])
+def test_checkpoints_pass_between_cpu_and_gpu(first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the command line: what one device saved, the other goes on from."""
+    from gan_exp.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    second = "cpu" if first == "cuda" else "cuda"
+    words = ["experiment=article", "dataset=digits", "steps=6", "display=quiet", "hydra.run.dir=run"]
+    assert main(["train", *words, f"device={first}"]) == 0
+    assert main(["resume", "run", "steps=12", f"device.name={second}", "display=quiet"]) == 0
+    run = RunDir.open("run")
+    assert load_checkpoint(run.list_checkpoints()[-1][1])["step"] == 12

@@ -1,0 +1,176 @@
+"""Means over a window of updates."""
+
+import copy
+
+import pytest
+import torch
+
+from builders import assert_same
+from gan_exp.diagnosis.finite import LARGEST
+from gan_exp.training.running_means import BLOCK, Window
+from gan_exp.training.step import DiscriminatorReport, StepReport
+
+CPU = torch.device("cpu")
+
+
+def update(
+    loss: float,
+    real: list[float],
+    fake: list[float],
+    penalty: float | None = None,
+    norms: list[float] | None = None,
+) -> DiscriminatorReport:
+    return DiscriminatorReport(
+        torch.tensor(loss),
+        None if penalty is None else torch.tensor(penalty),
+        torch.tensor(real),
+        torch.tensor(fake),
+        None if norms is None else torch.tensor(norms),
+    )
+
+
+def step(generator_loss: float, *updates: DiscriminatorReport, norm: float | None = None) -> StepReport:
+    return StepReport(list(updates), torch.tensor(generator_loss), None if norm is None else torch.tensor(norm))
+
+
+def test_means_over_all_updates() -> None:
+    window = Window(CPU, "r1")
+    reals, fakes = [1.0, -1.0, 2.0, 3.0], [1.0, -1.0, -2.0, -3.0]
+    window.add(step(2.0, update(1.0, reals, fakes, 0.5), update(4.0, [-1.0] * 4, [1.0] * 4, 1.5)))
+    window.add(step(5.0, update(1.0, [1.0] * 4, [-1.0] * 4, 1.0), update(2.0, [1.0] * 4, [-1.0] * 4)))
+    assert window.read() == pytest.approx(
+        {
+            "loss/discriminator": 2.0,
+            "accuracy/real": (0.75 + 0 + 1 + 1) / 4,
+            "accuracy/fake": (0.75 + 0 + 1 + 1) / 4,
+            "penalty/r1": 1.0,
+            "loss/generator": 3.5,
+            "accuracy/discriminator": (0.75 + 0 + 1 + 1) / 4,
+        }
+    )
+
+
+def test_a_logit_of_zero_is_not_taken_for_real() -> None:
+    """A probability of exactly one half: Keras' threshold is above, not at."""
+    window = Window(CPU, None)
+    window.add(step(0.0, update(0.0, [0.0], [0.0])))
+    metrics = window.read()
+    assert (metrics["accuracy/real"], metrics["accuracy/fake"], metrics["accuracy/discriminator"]) == (0, 1, 0.5)
+
+
+def test_reading_begins_a_new_window() -> None:
+    window = Window(CPU, None)
+    window.add(step(8.0, update(8.0, [1.0], [1.0])))
+    window.read()
+    window.add(step(3.0, update(2.0, [1.0], [1.0])))
+    metrics = window.read()
+    assert metrics["loss/discriminator"] == 2 and metrics["loss/generator"] == 3 and "penalty/r1" not in metrics
+
+
+def random_step(random: torch.Generator, number: int) -> StepReport:
+    """Two updates of D, a penalty in each third."""
+    updates = []
+    measured = number % 4 == 0
+    for k in range(2):
+        loss, penalty = (torch.rand((), generator=random) for _ in range(2))
+        logits, norms = torch.randn(2, 5, generator=random), torch.rand(1, generator=random)
+        lazy = penalty if (2 * number + k) % 3 == 0 else None
+        updates.append(DiscriminatorReport(loss, lazy, *logits, norms if measured else None))
+    loss, norm = (torch.rand((), generator=random) for _ in range(2))
+    return StepReport(updates, loss, norm if measured else None)
+
+
+@pytest.mark.parametrize("saved_at", [1, BLOCK - 1, BLOCK, BLOCK + 7, 2 * BLOCK + 3])
+def test_a_window_goes_on_from_its_state_to_the_last_bit(saved_at: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    reports = [random_step(random, number) for number in range(2 * BLOCK + 20)]
+    whole, first, second = (Window(CPU, "r1") for _ in range(3))
+    for report in reports[:saved_at]:
+        first.add(report)
+    saved = copy.deepcopy(first.state_dict())
+    first.add(reports[0])
+    second.load_state_dict(saved)
+    for report in reports[saved_at:]:
+        second.add(report)
+    for report in reports:
+        whole.add(report)
+    assert second.broken_steps == 0
+    assert whole.read() == second.read()
+
+
+def test_the_running_sums_are_copied() -> None:
+    window = Window(CPU, None)
+    for _ in range(BLOCK):
+        window.add(step(1.0, update(1.0, [1.0], [1.0])))
+    saved = window.state_dict()
+    window.read()
+    assert saved["generator"] == BLOCK and saved["generator_updates"] == BLOCK
+
+
+def test_a_state_of_before_there_were_blocks() -> None:
+    old = Window(CPU, None).state_dict()
+    del old["waiting"], old["gradient_norms"]
+    window = Window(CPU, None)
+    window.load_state_dict(old)
+    window.add(step(3.0, update(2.0, [1.0], [1.0])))
+    assert window.read()["loss/generator"] == 3
+
+
+@pytest.mark.parametrize("broken_at", [0, 3, BLOCK - 1, BLOCK, BLOCK + 5])
+@pytest.mark.parametrize("whose", ["discriminator", "generator"])
+def test_it_tells_since_when_a_loss_is_not_finite(broken_at: int, whose: str) -> None:
+    window = Window(CPU, None)
+    for number in range(BLOCK + 10):
+        bad = float("nan") if number == broken_at else 1.0
+        losses = (bad, 1.0) if whose == "discriminator" else (1.0, bad)
+        window.add(step(losses[1], update(losses[0], [1.0], [1.0])))
+    assert window.broken_steps == BLOCK + 10 - broken_at
+
+
+@pytest.mark.parametrize("absurd", [2 * LARGEST, -1e24, float("inf"), float("nan")])
+@pytest.mark.parametrize("where", ["discriminator", "generator", "penalty", "norm of D", "norm of G"])
+def test_it_tells_since_when_a_number_is_absurd(where: str, absurd: float) -> None:
+    """Also where the mean over the steps is not, and also if it was that of one step only."""
+    if absurd < 0 and where not in ("discriminator", "generator"):
+        return  # norms and penalties are never
+
+    def played(number: int) -> StepReport:
+        values = {
+            name: absurd if number == 7 and name == where else 0.9 * LARGEST
+            for name in ("discriminator", "generator", "penalty", "norm of D", "norm of G")
+        }
+        other = update(1.0, [1.0], [1.0])
+        broken = update(values["discriminator"], [1.0], [1.0], values["penalty"], [1.0, values["norm of D"]])
+        return step(values["generator"], other, broken, norm=values["norm of G"])
+
+    window = Window(CPU, "r1")
+    for number in range(BLOCK + 10):
+        window.add(played(number))
+        assert window.broken_steps == max(number - 6, 0)
+    window.read()
+    window.add(played(0))
+    assert window.broken_steps == 0
+
+
+def test_looking_for_broken_steps_adds_nothing_up() -> None:
+    looked, whole = Window(CPU, "r1"), Window(CPU, "r1")
+    random = torch.Generator().manual_seed(0)
+    for number in range(BLOCK + 20):
+        report = random_step(random, number)
+        for window in (looked, whole):
+            window.add(report)
+        assert looked.broken_steps == 0
+    assert_same(looked.state_dict(), whole.state_dict())
+
+
+def test_accuracy_is_counted_at_the_losss_boundary() -> None:
+    """LSGAN's targets are 0 and 1; a relativistic logit has no zero, only more and less."""
+    at_half, relative = Window(CPU, None, 0.5), Window(CPU, None, None)
+    at_half.add(step(0.0, update(0.0, [0.6, 0.4], [0.4, 0.5])))
+    other = update(0.0, [1.0, -1.0, 2.0, 3.0], [0.0, 0.1, 0.2, 0.3])  # its middle is another: all its own
+    relative.add(step(0.0, update(0.0, [11.0, 9.0, 13.0, 11.5], [9.0, 7.0, 10.5, 8.0]), other))
+    metrics = at_half.read()
+    assert (metrics["accuracy/real"], metrics["accuracy/fake"]) == (0.5, 1.0)
+    metrics = relative.read()
+    # The middles are 9.875 and 0.7.
+    assert (metrics["accuracy/real"], metrics["accuracy/fake"]) == ((0.75 + 0.75) / 2, (0.75 + 1) / 2)
