@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from gan_exp.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
-from gan_exp.training.step import Rules
+from gan_exp.training.step import StepConfig
 
 LOGITS = [-30.0, -3.0, -1.5, -0.25, 0.0, 0.5, 2.0, 7.0, 30.0]
 
@@ -148,15 +148,15 @@ def test_the_balance_is_where_one_answer_to_all_images_costs_least(loss: NonSatu
 
 def test_the_balance_of_the_losses_as_they_are_reported() -> None:
     """Split updates report the mean of D's terms, others their sum; a loss of the user's need not say any."""
-    assert Rules(NonSaturating()).balance.discriminator == 2 * math.log(2)
-    split = Rules(NonSaturating(), split_updates=True).balance
+    assert StepConfig(NonSaturating()).balance.discriminator == 2 * math.log(2)
+    split = StepConfig(NonSaturating(), split_updates=True).balance
     assert split == pytest.approx((math.log(2), math.log(2)))
 
     class Own:
         needs_reals = False
         discriminator = generator = NonSaturating.discriminator
 
-    assert Rules(Own(), split_updates=True).balance == (None, None)  # type: ignore[arg-type]
+    assert StepConfig(Own(), split_updates=True).balance == (None, None)  # type: ignore[arg-type]
 
 
 def test_minimax_is_its_formula_and_saturates() -> None:
@@ -214,9 +214,9 @@ def test_relativistic_losses_against_autograd() -> None:
 @pytest.mark.parametrize("loss", [NonSaturating(), NonSaturating(label_smoothing=0.3), Minimax()])
 def test_slopes_are_the_derivatives(loss: NonSaturating) -> None:
     for value_of, slope_of in (
-        (loss.real, loss.real_slope),
-        (loss.fake, loss.fake_slope),
-        (partial(loss.generator, None), loss.generator_slope),
+        (loss.real, loss.real_gradient),
+        (loss.fake, loss.fake_gradient),
+        (partial(loss.generator, None), loss.generator_gradient),
     ):
         logits = torch.tensor(LOGITS, dtype=torch.double, requires_grad=True)
         (derivative,) = torch.autograd.grad(value_of(logits).sum(), logits)

@@ -18,10 +18,11 @@ from gan_exp.data.digits import digits
 from gan_exp.data.packed import DataSpec, normalise
 from gan_exp.models.mlp import KerasBatchNorm1d
 from gan_exp.runtime.randomness import Streams
-from gan_exp.training.build import build_batches, build_rules, build_state
-from gan_exp.training.running_means import Window
+from gan_exp.training.build import build_batches, build_state, build_step_config
+from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepReport, discriminator_step, generator_step
+from gan_exp.training.step import StepReport
+from setups import discriminator_step, generator_step
 
 # Keras hands torch tensors to numpy in a way that numpy 2 is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -137,11 +138,11 @@ def to_double(state: TrainingState) -> None:
 @pytest.mark.slow
 def test_the_article_trains_as_in_keras(precision: str) -> None:
     tolerance, config = TOLERANCES[precision], make_config("experiment=article")
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     if precision == "float64":
         to_double(state)
     batches = build_batches(config, digits().resized(28, 28))
-    streams, window = Streams(config.seed), Window(CPU, None)
+    streams, running_means = Streams(config.seed), RunningMeans(CPU, None)
     article = KerasArticle()
     article.generator.set_weights(keras_arrays(state.generator))
     article.discriminator.set_weights(keras_arrays(state.discriminator))
@@ -152,9 +153,9 @@ def test_the_article_trains_as_in_keras(precision: str) -> None:
         batch = batches.draw(step)
         d_latents = streams.latents(step, "discriminator/0", config.batch_size, config.latent_dim)
         g_latents = streams.latents(step, "generator", config.batch_size, config.latent_dim)
-        report = discriminator_step(state, rules, batch, d_latents)
-        window.add(StepReport([report], *generator_step(state, rules, g_latents)))
-        ours = window.read()
+        report = discriminator_step(state, step_config, batch, d_latents)
+        running_means.add(StepReport([report], *generator_step(state, step_config, g_latents)))
+        ours = running_means.read()
         real_images = normalise(batch.images).permute(0, 2, 3, 1).numpy()
         d_loss, accuracy, g_loss = article.iterate(real_images, d_latents.numpy(), g_latents.numpy())
         allowed = tolerance.early_loss if step < 10 else tolerance.loss

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from gan_exp.penalties import DRAGAN, R1, R1R2, WGANGP, Critique
+from gan_exp.penalties import DRAGAN, R1, R1R2, WGANGP, PenaltyInputs
 
 PENALTIES = [R1(gamma=0.3), R1R2(gamma=0.3), WGANGP(weight=0.3), DRAGAN(weight=0.3)]
 
@@ -26,8 +26,8 @@ def refuse(purpose: str) -> torch.Generator:
     raise AssertionError(f"drew random numbers for {purpose}")
 
 
-def critique(critic: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor) -> Critique:
-    return Critique(critic, real_images, fake_images, critic(real_images), critic(fake_images))
+def inputs(critic: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor) -> PenaltyInputs:
+    return PenaltyInputs(critic, real_images, fake_images, critic(real_images), critic(fake_images))
 
 
 def small_network() -> nn.Module:
@@ -49,7 +49,7 @@ def slopes(critic: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
 def test_a_linear_discriminator_pays_for_its_weights() -> None:
     """D(x) = <w, x> has the gradient w everywhere: of reals, of fakes, between them and near them."""
     weight = images(3, 4, 2, seed=1)
-    look = critique(lambda x: (x * weight).sum(dim=(1, 2, 3)), images(5, 3, 4, 2), images(5, 3, 4, 2, seed=2))
+    look = inputs(lambda x: (x * weight).sum(dim=(1, 2, 3)), images(5, 3, 4, 2), images(5, 3, 4, 2, seed=2))
     norm = weight.square().sum().sqrt()
     torch.testing.assert_close(R1(gamma=0.7)(look, refuse), (0.7 / 2 * norm**2).expand(5))
     torch.testing.assert_close(R1R2(gamma=0.7)(look, refuse), (0.7 * norm**2).expand(5))
@@ -60,7 +60,7 @@ def test_a_linear_discriminator_pays_for_its_weights() -> None:
 def test_each_sample_pays_for_its_own_gradient() -> None:
     """D(x) = ||x||^2 / 2 has the gradient x, so that the penalty tells where it was taken."""
     real_images, fake_images = images(4, 1, 3, 3), images(4, 1, 3, 3, seed=1)
-    look = critique(lambda x: x.square().sum(dim=(1, 2, 3)) / 2, real_images, fake_images)
+    look = inputs(lambda x: x.square().sum(dim=(1, 2, 3)) / 2, real_images, fake_images)
 
     def squares(places: Tensor) -> Tensor:
         return places.square().sum(dim=(1, 2, 3))
@@ -78,7 +78,7 @@ def test_each_sample_pays_for_its_own_gradient() -> None:
 
 def test_the_penalties_are_those_of_finite_differences() -> None:
     network, real_images, fake_images = small_network(), images(3, 2, 2, 2), images(3, 2, 2, 2, seed=1)
-    look = critique(network, real_images, fake_images)
+    look = inputs(network, real_images, fake_images)
     at_reals, at_fakes = slopes(network, real_images), slopes(network, fake_images)
     torch.testing.assert_close(R1(gamma=0.1)(look, refuse), 0.05 * at_reals, rtol=1e-7, atol=1e-10)
     torch.testing.assert_close(R1R2(gamma=0.1)(look, refuse), 0.05 * (at_reals + at_fakes), rtol=1e-7, atol=1e-10)
@@ -96,7 +96,7 @@ def test_the_penalty_trains_the_discriminator(penalty: Callable[..., Tensor]) ->
     real_images, fake_images = images(3, 1, 2, 2), images(3, 1, 2, 2, seed=3)
 
     def mean_penalty(first: Tensor, second: Tensor) -> Tensor:
-        look = critique(lambda x: torch.tanh(x.flatten(1) @ first) @ second, real_images, fake_images)
+        look = inputs(lambda x: torch.tanh(x.flatten(1) @ first) @ second, real_images, fake_images)
         return penalty(look, draw).mean()
 
     assert gradcheck(mean_penalty, (images(4, 5, seed=1), images(5, seed=2)))
@@ -106,7 +106,7 @@ def test_the_penalty_trains_the_discriminator(penalty: Callable[..., Tensor]) ->
 def test_a_flat_discriminator_has_finite_gradients(penalty: Callable[..., Tensor]) -> None:
     """The norm's root has no slope at zero, and no update must come out as nan."""
     weight = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    look = critique(lambda x: x.flatten(1) @ weight, images(3, 1, 2, 2), images(3, 1, 2, 2, seed=1))
+    look = inputs(lambda x: x.flatten(1) @ weight, images(3, 1, 2, 2), images(3, 1, 2, 2, seed=1))
     (gradient,) = torch.autograd.grad(penalty(look, draw).mean(), weight)
     assert gradient.isfinite().all()
 
@@ -124,7 +124,7 @@ def test_which_images_must_require_grad() -> None:
         real_images, fake_images = images(3, 2, 2, 2).detach(), images(3, 2, 2, 2, seed=1).detach()
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
-        assert penalty(critique(network, real_images, fake_images), draw).requires_grad
+        assert penalty(inputs(network, real_images, fake_images), draw).requires_grad
         assert real_images.grad is None and fake_images.grad is None
 
 
@@ -132,8 +132,8 @@ def test_images_that_are_packed_pay_together() -> None:
     """Two images to a logit: the penalty is that of the logit by both."""
     real_images, fake_images = images(6, 1, 2, 2), images(6, 1, 2, 2, seed=1)
     network = small_network()
-    look = critique(lambda x: network(x.reshape(3, 2, 2, 2)), real_images, fake_images)
-    packed = critique(network, real_images.reshape(3, 2, 2, 2), fake_images.reshape(3, 2, 2, 2))
+    look = inputs(lambda x: network(x.reshape(3, 2, 2, 2)), real_images, fake_images)
+    packed = inputs(network, real_images.reshape(3, 2, 2, 2), fake_images.reshape(3, 2, 2, 2))
     torch.testing.assert_close(R1()(look, refuse), R1()(packed, refuse))
     torch.testing.assert_close(R1R2()(look, refuse), R1R2()(packed, refuse))
     for penalty in (WGANGP(), DRAGAN()):

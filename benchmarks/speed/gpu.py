@@ -26,7 +26,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.display.live import Display
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import prepare_device
-from gan_exp.training.acceleration.captured import CapturedPlayer, unfit
+from gan_exp.training.acceleration.captured import CapturedStep, unfit
 from gan_exp.training.build import build_state
 from gan_exp.training.trainer import Trainer
 
@@ -55,7 +55,7 @@ def trainer_of(shape: tuple[int, int, int], config: Config, folder: Path, captur
         reason = unfit(state, device, scheduled)
         if reason is not None:
             raise ValueError(reason)
-        trainer.play_step = CapturedPlayer(state, trainer.rules, device, scheduled, _refuse)
+        trainer.train_step = CapturedStep(state, trainer.step_config, device, scheduled, _refuse)
     return trainer
 
 
@@ -67,13 +67,13 @@ def per_second(trainer: Trainer, steps: int) -> float:
     torch.cuda.synchronize()
     began = time.perf_counter()
     for _ in range(steps):
-        trainer._play_step()
+        trainer._train_step()
     torch.cuda.synchronize()
     return steps / (time.perf_counter() - began)
 
 
 def measure_recipe(name: str, rounds: int, seconds: float, words: list[str]) -> dict[str, list[float]]:
-    """Steps a second of each round, by player; interleaved."""
+    """Steps a second of each round, by step_fn; interleaved."""
     shape, overrides = RECIPES[name]
     config = load_config([*overrides, "fast_path=plain", *words])
     with tempfile.TemporaryDirectory(prefix="gan-exp-bench-") as place:

@@ -17,9 +17,9 @@ from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
 from gan_exp.runtime.device import prepare_device
 from gan_exp.runtime.randomness import Streams
-from gan_exp.training.acceleration.choice import choose_player
-from gan_exp.training.build import build_batches, build_data, build_rules, build_state
-from gan_exp.training.step import Turn
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.build import build_batches, build_data, build_state, build_step_config
+from gan_exp.training.step import UpdateInputs
 from gan_exp.training.trainer import Trainer
 
 CONF = Path(__file__).with_name("conf")
@@ -52,16 +52,18 @@ def bare_step(serve: Serve, threads: int, overrides: list[str]) -> None:
 def bare_steps(config: Config) -> Iterations:
     device = prepare_device(config.device)
     data = build_data(config, device)
-    state, rules = build_state(config, data.spec, device), build_rules(config)
+    state, step_config = build_state(config, data.spec, device), build_step_config(config)
     batches, streams = build_batches(config, data), Streams(config.seed, device)
-    play, _ = choose_player(config, state, rules, device, print)
+    play, _ = choose_step(config, state, step_config, device, print)
 
     def latents(stream: str) -> torch.Tensor:
         return streams.latents(state.step, stream, config.batch_size, config.latent_dim)
 
     def run(count: int) -> None:
         for _ in range(count):
-            play([Turn(latents("discriminator/0"), batches.draw(state.step))], Turn(latents("generator")))
+            play(
+                [UpdateInputs(latents("discriminator/0"), batches.draw(state.step))], UpdateInputs(latents("generator"))
+            )
 
     return run
 

@@ -5,11 +5,25 @@ has no second derivative.
 """
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gan_exp.ranges import Fraction, PositiveFloat, PositiveInt, Probability
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """An augmentation that steers its `p` by D's logits on augmented reals; nothing is read back from the device."""
+
+    p: Tensor
+
+    def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
+        """Learn from the logits [N / pac] of D's `update`-th update (from 0)."""
+
+    def moves_at(self, update: int) -> bool:
+        """Whether `p` is changed after that update: a captured step must know."""
 
 
 class GivenP(nn.Module):
@@ -142,12 +156,14 @@ class ADA(nn.Module):
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
-        """Learn from D's logits on augmented reals in its `update`-th update; nothing is read back from the device."""
         self.sign_sum += (real_logits - self.boundary).sign().mean()
-        if (update + 1) % self.every == 0:
+        if self.moves_at(update):
             direction = (self.sign_sum / self.every - self.target).sign()
             self.p.add_(direction * self.every * batch_size / self.images_to_one).clamp_(0, 1)
             self.sign_sum.zero_()
+
+    def moves_at(self, update: int) -> bool:
+        return (update + 1) % self.every == 0
 
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
         """images [N, C, H, W] in [-1, 1]."""

@@ -1,20 +1,23 @@
-"""Every loss of the game, one beside the other: comparing the formulas is the documentation.
+"""Every loss, one beside the other: comparing the formulas is the documentation.
 
 With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
 step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
 fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
 accuracy is counted at and ADA steers by: D's answer where reals and fakes are equally likely, None where only the
 difference of logits means something. `balance` is what both losses are where D can't tell fakes from reals: the value
-to compare a curve with.
+to compare a curve with. A loss that bounds D by its weights has `constrain_weights`, which the step calls after each of
+D's updates.
 
-The loss that most games are played with also says its derivatives with respect to the logits, per sample, which spares
-the fast path autograd (`derived.py`); others need not.
+The most common loss also gives its derivatives with respect to the logits, per sample, which the manual backward pass
+uses (`training/acceleration/manual.py`); others need not.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from gan_exp.ranges import Fraction, PositiveFloat
@@ -61,13 +64,13 @@ class NonSaturating:
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return softplus(-fake_logits)
 
-    def real_slope(self, real_logits: Tensor) -> Tensor:
+    def real_gradient(self, real_logits: Tensor) -> Tensor:
         return real_logits.sigmoid().sub_(1 - self.label_smoothing)
 
-    def fake_slope(self, fake_logits: Tensor) -> Tensor:
+    def fake_gradient(self, fake_logits: Tensor) -> Tensor:
         return fake_logits.sigmoid()
 
-    def generator_slope(self, fake_logits: Tensor) -> Tensor:
+    def generator_gradient(self, fake_logits: Tensor) -> Tensor:
         return fake_logits.sigmoid().sub_(1)
 
 
@@ -84,7 +87,7 @@ class Minimax(NonSaturating):
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits)
 
-    def generator_slope(self, fake_logits: Tensor) -> Tensor:
+    def generator_gradient(self, fake_logits: Tensor) -> Tensor:
         return fake_logits.sigmoid().neg_()
 
 
@@ -155,6 +158,13 @@ class Wasserstein:
 
     def __init__(self, clip: PositiveFloat | None = 0.01) -> None:
         self.clip = clip
+
+    @torch.no_grad()
+    def constrain_weights(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Clamp D's parameters; the step calls it after each of D's updates."""
+        if self.clip is not None:
+            for parameter in parameters:
+                parameter.clamp_(-self.clip, self.clip)
 
     def real(self, real_logits: Tensor) -> Tensor:
         return -real_logits

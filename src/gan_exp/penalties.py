@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gan_exp.ranges import PositiveFloat
 
-Draw = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
+RngFor = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
 
 
-class Critique(NamedTuple):
-    """What D made of a batch. `critic` maps images [N, ...] to logits as D's step does, labels and all."""
+class PenaltyInputs(NamedTuple):
+    """A batch and D's logits for it. `score` maps images [N, ...] to logits as D's update does, labels and all."""
 
-    critic: Callable[[Tensor], Tensor]
+    score: Callable[[Tensor], Tensor]
     real_images: Tensor
     fake_images: Tensor
     real_logits: Tensor
@@ -51,8 +51,8 @@ class R1:
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
 
-    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
-        return self.gamma / 2 * _squared_norm(critique.real_images, critique.real_logits)
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        return self.gamma / 2 * _squared_norm(inputs.real_images, inputs.real_logits)
 
 
 class R1R2:
@@ -66,9 +66,9 @@ class R1R2:
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
 
-    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
-        at_reals = _squared_norm(critique.real_images, critique.real_logits)
-        at_fakes = _squared_norm(critique.fake_images, critique.fake_logits)
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        at_reals = _squared_norm(inputs.real_images, inputs.real_logits)
+        at_fakes = _squared_norm(inputs.fake_images, inputs.fake_logits)
         return self.gamma / 2 * (at_reals + at_fakes)
 
 
@@ -83,12 +83,12 @@ class WGANGP:
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
 
-    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
-        real_images, fake_images = critique.real_images, critique.fake_images
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        real_images, fake_images = inputs.real_images, inputs.fake_images
         shape = (len(real_images), *[1] * (real_images.ndim - 1))
-        share = torch.rand(shape, generator=draw("penalty"), device=real_images.device, dtype=real_images.dtype)
+        share = torch.rand(shape, generator=rng_for("penalty"), device=real_images.device, dtype=real_images.dtype)
         between = torch.lerp(real_images, fake_images, share).detach().requires_grad_()
-        return self.weight * (_norm(between, critique.critic(between)) - 1).square()
+        return self.weight * (_norm(between, inputs.score(between)) - 1).square()
 
 
 class DRAGAN:
@@ -102,8 +102,8 @@ class DRAGAN:
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
 
-    def __call__(self, critique: Critique, draw: Draw) -> Tensor:
-        real_images = critique.real_images.detach()
-        noise = torch.rand(real_images.shape, generator=draw("penalty"), device=real_images.device)
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        real_images = inputs.real_images.detach()
+        noise = torch.rand(real_images.shape, generator=rng_for("penalty"), device=real_images.device)
         perturbed = (real_images + 0.5 * real_images.std() * noise).requires_grad_()
-        return self.weight * (_norm(perturbed, critique.critic(perturbed)) - 1).square()
+        return self.weight * (_norm(perturbed, inputs.score(perturbed)) - 1).square()

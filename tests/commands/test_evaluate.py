@@ -16,7 +16,7 @@ from fake_sets import mnist_files, place
 from gan_exp.cli import main
 from gan_exp.data.digits import digits
 from gan_exp.display.pairs import neighbour_grid
-from gan_exp.evaluation import evaluator as judge
+from gan_exp.evaluation import evaluator
 from gan_exp.evaluation.features.network import Embedding
 from gan_exp.metrics.distances import frechet_distance
 from gan_exp.runs.run_dir import RunDir
@@ -85,7 +85,7 @@ def test_several_runs_share_what_they_have_in_common(
     shutil.copytree("run", "outputs/2026-01-01/10-10-39-other")
     alone = evaluated()
     built: list[object] = []
-    monkeypatch.setattr(judge.Judge, "__init__", lambda self, *given, make=judge.Judge.__init__: (
+    monkeypatch.setattr(evaluator.Evaluator, "__init__", lambda self, *given, make=evaluator.Evaluator.__init__: (
         built.append(self), make(self, *given)
     )[1])  # fmt: skip
     capsys.readouterr()
@@ -109,7 +109,7 @@ def test_an_infinite_score_is_null_with_a_reason(in_tmp: Path, capsys: pytest.Ca
     assert main(["train", *QUICK, *WIDTHS, *data]) == 0
     counts = torch.tensor([12, 0])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(judge.Judge, "_histogram", lambda *_: counts)
+        patched.setattr(evaluator.Evaluator, "_histogram", lambda *_: counts)
         patched.setattr(Embedding, "labels", torch.tensor([0, 1]).repeat(20))
         report = evaluated("--metrics", "classes", step=2)
     assert report["metrics"]["class_kl_cnn"] == {

@@ -37,15 +37,15 @@ def runs(directory: str) -> list[RunDir]:
 def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     """Ctrl-C in the second of three runs; what was told."""
 
-    play_step = Trainer._play_step
+    train_step = Trainer._train_step
 
     def interrupted(trainer: Trainer) -> Any:
         if trainer.state.step == 1 and len(runs("swept")) == 2:
             signal.raise_signal(signal.SIGINT)
-        return play_step(trainer)
+        return train_step(trainer)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_play_step", interrupted)
+        patched.setattr(Trainer, "_train_step", interrupted)
         assert sweep("swept") == 130
     assert [run.read_status()["state"] for run in runs("swept")] == ["finished", "interrupted"]
     told = capsys.readouterr()
@@ -157,8 +157,8 @@ def test_threads_are_tuned_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     tuned: list[object] = []
 
-    def measure(play_step: object) -> tuple[dict[int, list[float]], float]:
-        tuned.append(play_step)
+    def measure(train_step: object) -> tuple[dict[int, list[float]], float]:
+        tuned.append(train_step)
         return {1: [1.0] * 3, 2: [1.0] * 3}, 1.0
 
     monkeypatch.setattr(threads, "_measure", measure)

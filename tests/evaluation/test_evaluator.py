@@ -11,7 +11,7 @@ from gan_exp.data.toys import ring
 from gan_exp.errors import UserError
 from gan_exp.evaluation import evaluator as module
 from gan_exp.evaluation import reference
-from gan_exp.evaluation.evaluator import METRICS, Judge, choose, default_count, missing_for, tag
+from gan_exp.evaluation.evaluator import METRICS, Evaluator, choose, default_count, missing_for, tag
 from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.metrics.distances import frechet_distance
 
@@ -31,9 +31,9 @@ class Replay(nn.Module):
 CONFIG = small_config("mlp")
 
 
-def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Judge:
+def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Evaluator:
     reals = data if split == "train" or held_out is None else held_out
-    return Judge(CONFIG, data, held_out, reals, pixel_features(data.spec), metrics)
+    return Evaluator(CONFIG, data, held_out, reals, pixel_features(data.spec), metrics)
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
@@ -63,9 +63,9 @@ def test_split_says_what_samples_are_compared_with() -> None:
 def test_fewer_reals_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_REALS", 200)
     data = digits()
-    judge = make(data, None, "fid")
-    assert judge.real_count == 200
-    found = judge.measure(Replay(data.images), 300, seed=1)
+    evaluator = make(data, None, "fid")
+    assert evaluator.real_count == 200
+    found = evaluator.measure(Replay(data.images), 300, seed=1)
     reals, fakes = (normalise(images).flatten(1) for images in (data.images[choose(1797, 200)], found.samples))
     assert found.scores["fid"] == pytest.approx(frechet_distance(reals, fakes), rel=1e-6)
 
@@ -89,12 +89,12 @@ def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_co
 ) -> None:
     monkeypatch.setattr(reference, "MOST_IN_MANIFOLDS", 400)
     data, config = digits(), CONFIG.model_copy(update={"conditional": True})
-    judge = Judge(config, data, None, data, pixel_features(data.spec), ("manifolds",))
-    samples, labels = judge.sample(Recall(data), 1797, seed=0)
+    evaluator = Evaluator(config, data, None, data, pixel_features(data.spec), ("manifolds",))
+    samples, labels = evaluator.sample(Recall(data), 1797, seed=0)
     assert labels is not None and len(samples) == 1797
-    assert torch.bincount(labels).tolist() == judge.data_histogram()
+    assert torch.bincount(labels).tolist() == evaluator.data_histogram()
     assert (torch.bincount(labels[:400], minlength=10) > 20).all()
-    assert judge.measure(Recall(data), 1797, seed=0).scores["recall"] > 0.9
+    assert evaluator.measure(Recall(data), 1797, seed=0).scores["recall"] > 0.9
 
 
 def test_the_mixture_itself_covers_its_modes() -> None:
@@ -138,20 +138,20 @@ def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
 
 def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
     points = ring(count=50)
-    judge = make(points, None, "fid")
+    evaluator = make(points, None, "fid")
     with pytest.raises(
         UserError, match=r"the samples can't be measured: fake features: holds values .* an earlier one"
     ):
-        judge.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
+        evaluator.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
 
 
 def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
     train, held_out = digits().divided(0.2)
-    judge = make(train, held_out, "fid", "manifolds", "neighbours")
-    found = judge.yardstick(200)
+    evaluator = make(train, held_out, "fid", "manifolds", "neighbours")
+    found = evaluator.yardstick(200)
     assert found.images == 200 and found.what == "200 held-out images" and found.scores["nearer"] == 0.01
     features = [
-        judge.network.embed(images).features
+        evaluator.network.embed(images).features
         for images in (
             train.images[choose(len(train.images), 50_000)],
             held_out.images[choose(len(held_out.images), 200)],
@@ -180,7 +180,10 @@ def test_images_of_one_pixel() -> None:
 
 def test_one_judge_for_several_runs() -> None:
     data = digits()
-    judge = make(data, None, "fid")
-    other = judge.for_run(CONFIG.model_copy(update={"conditional": True}))
-    assert other.sample(Recall(data), 10, seed=0)[1] is not None and judge.sample(Replay(data.images), 10, 0)[1] is None
-    assert other.network is judge.network
+    evaluator = make(data, None, "fid")
+    other = evaluator.for_run(CONFIG.model_copy(update={"conditional": True}))
+    assert (
+        other.sample(Recall(data), 10, seed=0)[1] is not None
+        and evaluator.sample(Replay(data.images), 10, 0)[1] is None
+    )
+    assert other.network is evaluator.network

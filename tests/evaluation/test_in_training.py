@@ -11,7 +11,7 @@ import torch
 
 from builders import assert_same, read_lines
 from gan_exp.cli import main
-from gan_exp.evaluation.evaluator import Judge
+from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
@@ -85,9 +85,9 @@ def test_a_signal_cuts_it_short_and_it_comes_on_resume(
     """In the middle of the run and in its last evaluation: nothing is lost, nothing is there twice."""
     words = (f"steps={steps}", "evaluate_every_steps=2")
     whole = trained("whole", *words)
-    measure = Judge.measure
+    measure = Evaluator.measure
 
-    def interrupted(self: Judge, *given: Any) -> Any:
+    def interrupted(self: Evaluator, *given: Any) -> Any:
         asked = RunDir("stopped").list_checkpoints()[-1][0] == 2
         if asked:
             signal.raise_signal(signal.SIGINT)
@@ -96,7 +96,7 @@ def test_a_signal_cuts_it_short_and_it_comes_on_resume(
         return made
 
     with monkeypatch.context() as patched:
-        patched.setattr(Judge, "measure", interrupted)
+        patched.setattr(Evaluator, "measure", interrupted)
         assert main(["train", *SMALL, *words, "display=quiet", "hydra.run.dir=stopped"]) == 130
     stopped = RunDir("stopped")
     assert [line["step"] for line in scores(stopped)] == [2] and stopped.list_checkpoints()[-1][0] == 4

@@ -99,7 +99,7 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
     """By a clock that each step moves on, and another that moves as long as this thread computes."""
     now = {"wall": 0.0, "computed": 0.0}
 
-    def play_step(seconds: float) -> None:
+    def train_step(seconds: float) -> None:
         now["wall"] += seconds
         now["computed"] += seconds / 4
 
@@ -107,7 +107,7 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(threads_module.time, "thread_time", lambda: now["computed"])
     for seconds, steps in ((0.02, 3), (0.3, 1)):
         before = now["wall"]
-        assert threads_module._play_a_slice(lambda: play_step(seconds)) == pytest.approx((seconds, seconds / 4))  # noqa: B023
+        assert threads_module._play_a_slice(lambda: train_step(seconds)) == pytest.approx((seconds, seconds / 4))  # noqa: B023
         assert now["wall"] - before == pytest.approx(steps * seconds)
 
 

@@ -13,16 +13,17 @@ from gan_exp.config.schema import Config
 from gan_exp.data.packed import Batch, DataSpec, PackedImages
 from gan_exp.errors import UserError
 from gan_exp.training import build
-from gan_exp.training.acceleration.choice import choose_player
+from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.build import (
     build_data,
     build_discriminator,
     build_generator,
     build_held_out,
-    build_rules,
     build_state,
+    build_step_config,
 )
-from gan_exp.training.step import Turn, discriminator_step
+from gan_exp.training.step import UpdateInputs
+from setups import discriminator_step
 
 SPEC = DataSpec((1, 8, 8), num_classes=10)
 CPU = torch.device("cpu")
@@ -33,11 +34,11 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("model", SMALL)
 def test_spectral_norm_holds_every_layer_of_the_discriminator_at_1(model: str, conditional: str) -> None:
     config = small_config(model, "spectral_norm=true", f"conditional={conditional}", "lr=0.01")
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     torch.manual_seed(0)
     for _ in range(10):
         batch = Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), torch.randint(10, (16,)))
-        discriminator_step(state, rules, batch, torch.randn(16, 8))
+        discriminator_step(state, step_config, batch, torch.randn(16, 8))
     with torch.no_grad():
         for _ in range(100):  # the power iteration catches up with the last update
             state.discriminator(torch.randn(2, 1, 8, 8), *([torch.tensor([0, 1])] if conditional == "true" else []))
@@ -105,14 +106,14 @@ def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(build, f"build_{network}", partly_frozen)
     config = small_config("mlp", "optimizer=adamw", "ema_halflife_kimg=0.05", "fast_path=auto")
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
-    player, line = choose_player(config, state, rules, CPU, pytest.fail)
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
+    step_fn, line = choose_step(config, state, step_config, CPU, pytest.fail)
     assert "is frozen in part" in line
     before = copy.deepcopy(dict(getattr(state, network).state_dict()))
     frozen = [name for name, parameter in getattr(state, network).named_parameters() if not parameter.requires_grad]
     for _ in range(3):
-        turn = Turn(torch.randn(16, 8), Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), None))
-        player([turn], turn)
+        turn = UpdateInputs(torch.randn(16, 8), Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), None))
+        step_fn([turn], turn)
         state.update_ema(50, 16)
     after = dict(getattr(state, network).named_parameters())
     assert [name for name, parameter in after.items() if not parameter.requires_grad] == frozen

@@ -7,7 +7,7 @@ import torch
 
 from builders import assert_same
 from gan_exp.diagnosis.finite import LARGEST
-from gan_exp.training.running_means import BLOCK, Window
+from gan_exp.training.running_means import BLOCK, RunningMeans
 from gan_exp.training.step import DiscriminatorReport, StepReport
 
 CPU = torch.device("cpu")
@@ -34,11 +34,11 @@ def step(generator_loss: float, *updates: DiscriminatorReport, norm: float | Non
 
 
 def test_means_over_all_updates() -> None:
-    window = Window(CPU, "r1")
+    running_means = RunningMeans(CPU, "r1")
     reals, fakes = [1.0, -1.0, 2.0, 3.0], [1.0, -1.0, -2.0, -3.0]
-    window.add(step(2.0, update(1.0, reals, fakes, 0.5), update(4.0, [-1.0] * 4, [1.0] * 4, 1.5)))
-    window.add(step(5.0, update(1.0, [1.0] * 4, [-1.0] * 4, 1.0), update(2.0, [1.0] * 4, [-1.0] * 4)))
-    assert window.read() == pytest.approx(
+    running_means.add(step(2.0, update(1.0, reals, fakes, 0.5), update(4.0, [-1.0] * 4, [1.0] * 4, 1.5)))
+    running_means.add(step(5.0, update(1.0, [1.0] * 4, [-1.0] * 4, 1.0), update(2.0, [1.0] * 4, [-1.0] * 4)))
+    assert running_means.read() == pytest.approx(
         {
             "loss/discriminator": 2.0,
             "accuracy/real": (0.75 + 0 + 1 + 1) / 4,
@@ -52,18 +52,18 @@ def test_means_over_all_updates() -> None:
 
 def test_a_logit_of_zero_is_not_taken_for_real() -> None:
     """A probability of exactly one half: Keras' threshold is above, not at."""
-    window = Window(CPU, None)
-    window.add(step(0.0, update(0.0, [0.0], [0.0])))
-    metrics = window.read()
+    running_means = RunningMeans(CPU, None)
+    running_means.add(step(0.0, update(0.0, [0.0], [0.0])))
+    metrics = running_means.read()
     assert (metrics["accuracy/real"], metrics["accuracy/fake"], metrics["accuracy/discriminator"]) == (0, 1, 0.5)
 
 
 def test_reading_begins_a_new_window() -> None:
-    window = Window(CPU, None)
-    window.add(step(8.0, update(8.0, [1.0], [1.0])))
-    window.read()
-    window.add(step(3.0, update(2.0, [1.0], [1.0])))
-    metrics = window.read()
+    running_means = RunningMeans(CPU, None)
+    running_means.add(step(8.0, update(8.0, [1.0], [1.0])))
+    running_means.read()
+    running_means.add(step(3.0, update(2.0, [1.0], [1.0])))
+    metrics = running_means.read()
     assert metrics["loss/discriminator"] == 2 and metrics["loss/generator"] == 3 and "penalty/r1" not in metrics
 
 
@@ -84,7 +84,7 @@ def random_step(random: torch.Generator, number: int) -> StepReport:
 def test_a_window_goes_on_from_its_state_to_the_last_bit(saved_at: int) -> None:
     random = torch.Generator().manual_seed(0)
     reports = [random_step(random, number) for number in range(2 * BLOCK + 20)]
-    whole, first, second = (Window(CPU, "r1") for _ in range(3))
+    whole, first, second = (RunningMeans(CPU, "r1") for _ in range(3))
     for report in reports[:saved_at]:
         first.add(report)
     saved = copy.deepcopy(first.state_dict())
@@ -99,32 +99,32 @@ def test_a_window_goes_on_from_its_state_to_the_last_bit(saved_at: int) -> None:
 
 
 def test_the_running_sums_are_copied() -> None:
-    window = Window(CPU, None)
+    running_means = RunningMeans(CPU, None)
     for _ in range(BLOCK):
-        window.add(step(1.0, update(1.0, [1.0], [1.0])))
-    saved = window.state_dict()
-    window.read()
+        running_means.add(step(1.0, update(1.0, [1.0], [1.0])))
+    saved = running_means.state_dict()
+    running_means.read()
     assert saved["generator"] == BLOCK and saved["generator_updates"] == BLOCK
 
 
 def test_a_state_of_before_there_were_blocks() -> None:
-    old = Window(CPU, None).state_dict()
+    old = RunningMeans(CPU, None).state_dict()
     del old["waiting"], old["gradient_norms"]
-    window = Window(CPU, None)
-    window.load_state_dict(old)
-    window.add(step(3.0, update(2.0, [1.0], [1.0])))
-    assert window.read()["loss/generator"] == 3
+    running_means = RunningMeans(CPU, None)
+    running_means.load_state_dict(old)
+    running_means.add(step(3.0, update(2.0, [1.0], [1.0])))
+    assert running_means.read()["loss/generator"] == 3
 
 
 @pytest.mark.parametrize("broken_at", [0, 3, BLOCK - 1, BLOCK, BLOCK + 5])
 @pytest.mark.parametrize("whose", ["discriminator", "generator"])
 def test_it_tells_since_when_a_loss_is_not_finite(broken_at: int, whose: str) -> None:
-    window = Window(CPU, None)
+    running_means = RunningMeans(CPU, None)
     for number in range(BLOCK + 10):
         bad = float("nan") if number == broken_at else 1.0
         losses = (bad, 1.0) if whose == "discriminator" else (1.0, bad)
-        window.add(step(losses[1], update(losses[0], [1.0], [1.0])))
-    assert window.broken_steps == BLOCK + 10 - broken_at
+        running_means.add(step(losses[1], update(losses[0], [1.0], [1.0])))
+    assert running_means.broken_steps == BLOCK + 10 - broken_at
 
 
 @pytest.mark.parametrize("absurd", [2 * LARGEST, -1e24, float("inf"), float("nan")])
@@ -143,29 +143,29 @@ def test_it_tells_since_when_a_number_is_absurd(where: str, absurd: float) -> No
         broken = update(values["discriminator"], [1.0], [1.0], values["penalty"], [1.0, values["norm of D"]])
         return step(values["generator"], other, broken, norm=values["norm of G"])
 
-    window = Window(CPU, "r1")
+    running_means = RunningMeans(CPU, "r1")
     for number in range(BLOCK + 10):
-        window.add(played(number))
-        assert window.broken_steps == max(number - 6, 0)
-    window.read()
-    window.add(played(0))
-    assert window.broken_steps == 0
+        running_means.add(played(number))
+        assert running_means.broken_steps == max(number - 6, 0)
+    running_means.read()
+    running_means.add(played(0))
+    assert running_means.broken_steps == 0
 
 
 def test_looking_for_broken_steps_adds_nothing_up() -> None:
-    looked, whole = Window(CPU, "r1"), Window(CPU, "r1")
+    looked, whole = RunningMeans(CPU, "r1"), RunningMeans(CPU, "r1")
     random = torch.Generator().manual_seed(0)
     for number in range(BLOCK + 20):
         report = random_step(random, number)
-        for window in (looked, whole):
-            window.add(report)
+        for running_means in (looked, whole):
+            running_means.add(report)
         assert looked.broken_steps == 0
     assert_same(looked.state_dict(), whole.state_dict())
 
 
 def test_accuracy_is_counted_at_the_losss_boundary() -> None:
     """LSGAN's targets are 0 and 1; a relativistic logit has no zero, only more and less."""
-    at_half, relative = Window(CPU, None, 0.5), Window(CPU, None, None)
+    at_half, relative = RunningMeans(CPU, None, 0.5), RunningMeans(CPU, None, None)
     at_half.add(step(0.0, update(0.0, [0.6, 0.4], [0.4, 0.5])))
     other = update(0.0, [1.0, -1.0, 2.0, 3.0], [0.0, 0.1, 0.2, 0.3])  # its middle is another: all its own
     relative.add(step(0.0, update(0.0, [11.0, 9.0, 13.0, 11.5], [9.0, 7.0, 10.5, 8.0]), other))

@@ -8,9 +8,11 @@ from torch import nn
 
 from builders import assert_same, small_config
 from gan_exp.data.packed import Batch, DataSpec
-from gan_exp.training.build import build_rules, build_state
+from gan_exp.losses import Wasserstein
+from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.state import TrainingState, gradient_norm
-from gan_exp.training.step import discriminator_step, generator_step
+from gan_exp.training.step import apply_gradients
+from setups import discriminator_step, generator_step
 
 SHAPE = (1, 8, 8)
 SPEC = DataSpec(SHAPE, num_classes=10)
@@ -90,12 +92,12 @@ def test_what_was_built_frozen_stays_so() -> None:
     backbone = copy.deepcopy(discriminator[0].weight)
     generator = nn.Linear(1, 1)
     optimizer = torch.optim.SGD([*generator.parameters(), *discriminator[1].parameters()], lr=0.1)
-    state = TrainingState(generator, discriminator, generator, optimizer, optimizer, weight_clip=1e-3)
+    state = TrainingState(generator, discriminator, generator, optimizer, optimizer)
     state.freeze_discriminator(True)
     assert not any(parameter.requires_grad for parameter in discriminator.parameters())
     state.freeze_discriminator(False)
     assert [parameter.requires_grad for parameter in discriminator.parameters()] == [False, False, True, True]
-    state.clip_weights()
+    Wasserstein(clip=1e-3).constrain_weights(state.discriminator_parameters)
     assert discriminator[1].weight.abs().max() <= 1e-3
     assert torch.equal(discriminator[0].weight, backbone)
 
@@ -132,10 +134,14 @@ def test_learning_rate_factors_are_of_the_initial_rate() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "keras_adam"])
 def test_a_state_comes_back_whole(model: str, optimizer: str) -> None:
     config = small_config(model, f"optimizer={optimizer}")
-    state, other, rules = build_state(config, SPEC, CPU), build_state(config, SPEC, CPU), build_rules(config)
+    state, other, step_config = (
+        build_state(config, SPEC, CPU),
+        build_state(config, SPEC, CPU),
+        build_step_config(config),
+    )
     batch = Batch(torch.randint(256, (16, *SHAPE), dtype=torch.uint8), None)
-    discriminator_step(state, rules, batch, torch.randn(16, 8))
-    generator_step(state, rules, torch.randn(16, 8))
+    discriminator_step(state, step_config, batch, torch.randn(16, 8))
+    generator_step(state, step_config, torch.randn(16, 8))
     state.step += 1
     state.update_ema(100, 16)
     other.load_state_dict(copy.deepcopy(state.state_dict()))
@@ -169,7 +175,8 @@ def test_the_norm_is_of_the_gradients_that_an_update_moved_by() -> None:
     state = TrainingState(other, network, other, *optimizers)
     before = torch.cat([value.detach().flatten().clone() for value in network.parameters()])
     loss = other(network(torch.ones(1, 3))).square().sum()
-    norm = state.update_discriminator(loss, measured=True)
+    loss.backward()
+    norm = apply_gradients(state.discriminator_optimizer, state.discriminator_parameters, measured=True)
     after = torch.cat([value.detach().flatten() for value in network.parameters()])
     assert norm is not None and norm.item() == pytest.approx((after - before).norm().item() / 0.5, rel=1e-4)
-    assert state.update_generator(other(torch.ones(1, 2)).sum()) is None
+    assert apply_gradients(state.generator_optimizer, state.generator_parameters, measured=False) is None

@@ -38,11 +38,12 @@ from gan_exp.schedules import Cosine
 from gan_exp.training import session as session_module
 from gan_exp.training import step as step_module
 from gan_exp.training import trainer as trainer_module
-from gan_exp.training.build import build_batches, build_data, build_rules, build_state
+from gan_exp.training.build import build_batches, build_data, build_state, build_step_config
 from gan_exp.training.session import continue_run, start_run
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import discriminator_step, generator_step
+from gan_exp.training.step import UpdateInputs, update_discriminator
 from gan_exp.training.trainer import Trainer
+from setups import discriminator_step, generator_step
 
 CPU = torch.device("cpu")
 RHYTHM = ("steps=11", "log_every_steps=4", "sample_every_steps=3", "checkpoint_every_steps=5", "keep_checkpoints=3")
@@ -150,13 +151,13 @@ def test_a_lazy_penalty_comes_at_every_kth_update_k_times_as_strong(
 ) -> None:
     weights = []
 
-    def noted(state: Any, rules: Any, batch: Any, latents: Any, draw: Any, weight: float, *rest: Any) -> Any:
-        report = discriminator_step(state, rules, batch, latents, draw, weight, *rest)
-        assert (report.penalty is None) == (weight == 0)
-        weights.append(weight)
+    def noted(state: Any, step_config: Any, inputs: UpdateInputs, *rest: Any) -> Any:
+        report = update_discriminator(state, step_config, inputs, *rest)
+        assert (report.penalty is None) == (inputs.penalty_weight == 0)
+        weights.append(inputs.penalty_weight)
         return report
 
-    monkeypatch.setattr(step_module, "discriminator_step", noted)
+    monkeypatch.setattr(step_module, "update_discriminator", noted)
     start_run(small_config("mlp", "steps=5", "n_critic=2", "penalty=r1", "penalty.every=4"), "run")
     assert weights == [4.0, 0, 0, 0, 4.0, 0, 0, 0, 4.0, 0]
     weights.clear()
@@ -288,7 +289,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
     )
     run = play(config, "run", (), monkeypatch)
     data = build_data(config, CPU)
-    state, rules = build_state(config, data.spec, CPU), build_rules(config)
+    state, step_config = build_state(config, data.spec, CPU), build_step_config(config)
     batches, streams = build_batches(config, data), Streams(config.seed)
     reports: list[dict[str, list[float]]] = []
     expected = []
@@ -297,7 +298,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
         report: dict[str, list[float]] = {}
         for k in range(2):
             latents = streams.latents(step, f"discriminator/{k}", 16, 8)
-            found = discriminator_step(state, rules, batches.draw(2 * step + k), latents, measured=True)
+            found = discriminator_step(state, step_config, batches.draw(2 * step + k), latents, measured=True)
             assert found.penalty is not None
             report.setdefault("loss/discriminator", []).append(found.loss.item())
             report.setdefault("penalty/r1", []).append(found.penalty.item())
@@ -305,7 +306,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
             report.setdefault("accuracy/fake", []).append(float(np.mean(found.fake_logits.numpy() <= 0)))
             assert found.gradient_norms is not None
             report.setdefault("gradient_norm/discriminator", []).append(found.gradient_norms.item())
-        loss, norm = generator_step(state, rules, streams.latents(step, "generator", 16, 8), measured=True)
+        loss, norm = generator_step(state, step_config, streams.latents(step, "generator", 16, 8), measured=True)
         assert norm is not None
         report["loss/generator"], report["gradient_norm/generator"] = [loss.item()], [norm.item()]
         state.step += 1
@@ -515,8 +516,8 @@ def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
 
 def test_losses_that_are_finite_and_absurd_are_a_divergence(in_tmp: Path) -> None:
     """Before the first checkpoint that would hold them, in the step in which they showed."""
-    rules = ("loss=wgan", "loss.clip=null", "lr=1e7")  # Adam brings each weight to 1e7 in the first step
-    config = small_config("mlp", *rules, "steps=30", "log_every_steps=30", "checkpoint_every_steps=1")
+    step_config = ("loss=wgan", "loss.clip=null", "lr=1e7")  # Adam brings each weight to 1e7 in the first step
+    config = small_config("mlp", *step_config, "steps=30", "log_every_steps=30", "checkpoint_every_steps=1")
     with pytest.raises(TrainingFault, match=r"step \d+: .*beyond 1.8e\+19: the game has diverged \(last"):
         start_run(config, "run")
     run = RunDir.open("run")
@@ -571,22 +572,22 @@ def test_a_broken_gradient_is_named(
 ) -> None:
     """By the first that looks, in its step, while losses and weights are finite still."""
 
-    play_step = Trainer._play_step
+    train_step = Trainer._train_step
 
     def poisoned(trainer: Trainer) -> Any:
-        report = play_step(trainer)
+        report = train_step(trainer)
         if trainer.state.step == 3:
             getattr(trainer.state, f"{network}_parameters")[2].grad[0] = value
             if seen_by == "log":  # where the norm was measured, too
-                measured = trainer.window._waiting[-1]
+                measured = trainer.running_means._waiting[-1]
                 if network == "generator":
-                    trainer.window._waiting[-1] = measured._replace(generator_gradient_norm=torch.tensor(value))
+                    trainer.running_means._waiting[-1] = measured._replace(generator_gradient_norm=torch.tensor(value))
                 else:
                     broken = report._replace(gradient_norms=torch.tensor([value]))
-                    trainer.window._waiting[-1] = measured._replace(discriminator=[broken])
+                    trainer.running_means._waiting[-1] = measured._replace(discriminator=[broken])
         return report
 
-    monkeypatch.setattr(Trainer, "_play_step", poisoned)
+    monkeypatch.setattr(Trainer, "_train_step", poisoned)
     rhythm = [f"{what}_every_steps={3 if what == seen_by else 50}" for what in ("log", "sample", "checkpoint")]
     tensor = rf"the gradient of {network}\.layers\.\d\.weight"
     with pytest.raises(
@@ -598,9 +599,9 @@ def test_a_broken_gradient_is_named(
 
 def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["steps=4", "log_every_steps=1", "batch_size=4", "display=quiet", "device=cpu", "hydra.run.dir=run"]
-    rules = ["optimizer=sgd", "loss=lsgan", "lr=1e25"]
+    step_config = ["optimizer=sgd", "loss=lsgan", "lr=1e25"]
     widths = ["model.generator.widths=[4]", "model.discriminator.widths=[4]"]
-    assert main(["train", *run, *rules, *widths]) == 1
+    assert main(["train", *run, *step_config, *widths]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "the game has diverged" in error
     assert json.loads(Path("run/status.json").read_text())["state"] == "failed"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gan_exp.config.schema import Config
     from gan_exp.data.packed import PackedImages
-    from gan_exp.evaluation.evaluator import Judge, Measurement
+    from gan_exp.evaluation.evaluator import Evaluator, Measurement
 
 
 SECONDS_A_SEED = 2.0  # roughly, beside making samples and their features
@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     from gan_exp.commands.train import trust
 
     trust(options.trust)
-    evaluator = Evaluator(options)
+    evaluator = RunEvaluator(options)
     reports = {}
     for run_dir in dict.fromkeys(run.path for run in runs):
         reports[run_dir] = evaluator.evaluate(RunDir(run_dir))
@@ -86,12 +86,12 @@ class Loaded(NamedTuple):
     held_out: "PackedImages | None"
 
 
-class Evaluator:
+class RunEvaluator:
     """Measures one run after another; what runs on the same data have in common is done once."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._judges: dict[tuple[Any, ...], Judge] = {}
+        self._evaluators: dict[tuple[Any, ...], Evaluator] = {}
 
     def evaluate(self, run_dir: RunDir) -> dict[str, Any]:
         """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
@@ -104,39 +104,39 @@ class Evaluator:
             f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
             f"{options.seeds} seed{'s' * (options.seeds > 1)} against images of {loaded.config.dataset['name']}"
         )
-        judge = self._judge(loaded)
-        measurements = _measure(judge, loaded.generator, count, options.seeds)
+        evaluator = self._evaluator(loaded)
+        measurements = _measure(evaluator, loaded.generator, count, options.seeds)
         scores = summarise([one.scores for one in measurements])
         if options.metrics is None or "discriminator" in options.metrics:
-            logits = _judge_logits(run_dir, loaded, options.checkpoint, measurements[0].samples)
+            logits = _discriminator_logits(run_dir, loaded, options.checkpoint, measurements[0].samples)
             scores |= {name: {"mean": value, "sd": None, "values": [value]} for name, value in logits.items()}
-        report = self._report(loaded, judge, count, scores)
-        if judge.network.knows_classes and loaded.data.channel_data is None:
-            report["classes"] = _classes(loaded.data, judge, measurements)
+        report = self._report(loaded, evaluator, count, scores)
+        if evaluator.network.knows_classes and loaded.data.channel_data is None:
+            report["classes"] = _classes(loaded.data, evaluator, measurements)
         _keep(run_dir, report, measurements[0], loaded.data)
         _show(run_dir, report)
         return report
 
-    def _report(self, loaded: Loaded, judge: "Judge", count: int, scores: dict[str, Any]) -> dict[str, Any]:
+    def _report(self, loaded: Loaded, evaluator: "Evaluator", count: int, scores: dict[str, Any]) -> dict[str, Any]:
         """The scores by their full names, beside the data's own, and the protocol."""
         from gan_exp.evaluation.evaluator import tag
         from gan_exp.evaluation.report import add_yardstick, describe_protocol
         from gan_exp.evaluation.yardstick import kept
 
-        data, held_out, network, split = loaded.data, loaded.held_out, judge.network, self._options.split
+        data, held_out, network, split = loaded.data, loaded.held_out, evaluator.network, self._options.split
         seeds = range(self._options.seeds)
-        protocol = describe_protocol(loaded.config, data, held_out, split, network, judge, count, seeds)
+        protocol = describe_protocol(loaded.config, data, held_out, split, network, evaluator, count, seeds)
         metrics = {tag(name, network.name): value for name, value in scores.items()}
-        if judge.metrics:
+        if evaluator.metrics:
             what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
-            yardstick = kept((what, split, count, judge.metrics), lambda: judge.yardstick(count))
+            yardstick = kept((what, split, count, evaluator.metrics), lambda: evaluator.yardstick(count))
             add_yardstick(metrics, yardstick, network.name)
             protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
         return {"format": 1, "step": loaded.content["step"], "metrics": metrics, "protocol": protocol}
 
-    def _judge(self, loaded: Loaded) -> "Judge":
+    def _evaluator(self, loaded: Loaded) -> "Evaluator":
         """For what was asked, or all that the data allows; what it doesn't allow is told, with the remedy."""
-        from gan_exp.evaluation.evaluator import Judge, missing_for
+        from gan_exp.evaluation.evaluator import Evaluator, missing_for
         from gan_exp.evaluation.features.choice import build_features, usual_features
 
         options, data, held_out = self._options, loaded.data, loaded.held_out
@@ -152,10 +152,10 @@ class Evaluator:
                 if reason is not None and (metric == "neighbours" or "images to compare" in reason):
                     say(f"left out: {metric}, which {reason}")
         key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device), options.split)
-        if key not in self._judges:
+        if key not in self._evaluators:
             network = build_features(features, data, held_out, loaded.device, say)
-            self._judges[key] = Judge(loaded.config, data, held_out, reals, network, wanted)
-        return self._judges[key].for_run(loaded.config)
+            self._evaluators[key] = Evaluator(loaded.config, data, held_out, reals, network, wanted)
+        return self._evaluators[key].for_run(loaded.config)
 
 
 def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
@@ -175,14 +175,14 @@ def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
     return Loaded(config, content, device, generator.to(device), data, held_out)
 
 
-def _measure(judge: "Judge", generator: "nn.Module", count: int, seeds: int) -> "list[Measurement]":
+def _measure(evaluator: "Evaluator", generator: "nn.Module", count: int, seeds: int) -> "list[Measurement]":
     """Of each seed, with a line after each one and how long the rest will take."""
     measured: list[Measurement] = []
     began = time.perf_counter()
     for seed in range(seeds):
         if seed == 0:
-            say(f"this takes about {_span(seeds * (judge.seconds_a_sample(generator) * count + SECONDS_A_SEED))}")
-        measured.append(judge.measure(generator, count, seed))
+            say(f"this takes about {_span(seeds * (evaluator.seconds_a_sample(generator) * count + SECONDS_A_SEED))}")
+        measured.append(evaluator.measure(generator, count, seed))
         rest = (time.perf_counter() - began) / (seed + 1) * (seeds - seed - 1)
         say(f"seed {seed + 1} of {seeds} measured" + (f", about {_span(rest)} to go" if rest else ""))
     return measured
@@ -192,19 +192,21 @@ def _span(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} minutes"
 
 
-def _judge_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> dict[str, float]:
+def _discriminator_logits(
+    run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor"
+) -> dict[str, float]:
     from gan_exp.commands.sample import load_weights
-    from gan_exp.evaluation.discriminator import judge_discriminator
+    from gan_exp.evaluation.discriminator import measure_discriminator
     from gan_exp.runs.checkpoint import data_spec
     from gan_exp.training.build import build_discriminator
 
     discriminator = build_discriminator(loaded.config, data_spec(loaded.content))
     load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
     discriminator = discriminator.to(loaded.device)
-    return judge_discriminator(loaded.config, discriminator, loaded.data, loaded.held_out, samples)
+    return measure_discriminator(loaded.config, discriminator, loaded.data, loaded.held_out, samples)
 
 
-def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measurement]") -> dict[str, Any]:
+def _classes(data: "PackedImages", evaluator: "Evaluator", measurements: "list[Measurement]") -> dict[str, Any]:
     """How often each class occurs in the data, and on average among the samples."""
     import torch
 
@@ -213,7 +215,7 @@ def _classes(data: "PackedImages", judge: "Judge", measurements: "list[Measureme
     counts = [count_labels(one.embedding.labels, data.spec.num_classes).double() for one in measurements]
     return {
         "names": list(data.classes),
-        "data": judge.data_histogram(),
+        "data": evaluator.data_histogram(),
         "samples": torch.stack(counts).mean(dim=0).tolist(),
     }
 

@@ -27,7 +27,7 @@ MOST_HELD_OUT = 256  # images that D has not learned from
 SMALL = 20_000  # images: of more D can hardly learn any by heart, and reading those held out takes its time
 
 
-class Checkup:
+class Diagnostics:
     """Of a run that goes on, `saved` is what `state_dict` gave at its checkpoint, and `records` what it had written.
 
     The verdicts follow from the records alone.

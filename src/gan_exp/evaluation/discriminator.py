@@ -12,7 +12,7 @@ MOST_LOGITS = 5_000
 CHUNK = 256  # a multiple of any usual pac
 
 
-def judge_discriminator(
+def measure_discriminator(
     config: Config, discriminator: nn.Module, train: PackedImages, held_out: PackedImages | None, samples: Tensor
 ) -> dict[str, float]:
     """Means of its logits, in inference mode and without augmentation, on each kind of image.

@@ -86,7 +86,7 @@ def default_count(data: PackedImages) -> int:
     return 2_500 if data.mixture is not None else 26_000 if data.channel_data is not None else 10_000
 
 
-class Judge:
+class Evaluator:
     """Holds what is asked of every generator of a run.
 
     `reals` is what samples are compared with: the training images, or those held out. Neighbours are always looked for
@@ -124,7 +124,7 @@ class Judge:
             features = self._embed(self._chosen).features
         self._reference = Reference(data, features, self._histogram())
 
-    def for_run(self, config: Config) -> "Judge":
+    def for_run(self, config: Config) -> "Evaluator":
         """The same for another run on the same data."""
         other = copy.copy(self)
         other._latent_dim, other._conditional = config.latent_dim, config.conditional

@@ -10,7 +10,7 @@ from torch import nn
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.evaluator import LOWER_IS_BETTER, METRICS, Judge, missing_for, tag
+from gan_exp.evaluation.evaluator import LOWER_IS_BETTER, METRICS, Evaluator, missing_for, tag
 from gan_exp.evaluation.features.choice import build_features, usual_features
 from gan_exp.evaluation.features.cnn import cache_folder
 from gan_exp.training.build import build_held_out
@@ -52,7 +52,7 @@ class TrainingEvaluation:
         checkpoint: Mapping[str, Any] | None,
     ) -> None:
         self._config, self._data, self._device, self._tell = config, data, device, tell
-        self._judge: Judge | None = None
+        self._evaluator: Evaluator | None = None
         self._space = "points" if data.extent is not None else usual_features(data)
         self.seconds = 0.0  # spent here, which is no training
         self.best: dict[str, Any] | None = (checkpoint or {}).get("best")
@@ -63,9 +63,9 @@ class TrainingEvaluation:
         """Scores by name. The first call readies the features. May be cut short at any place."""
         began = time.perf_counter()
         try:
-            if self._judge is None:
-                self._judge = self._make_judge()
-            return self._judge.measure(generator, self._config.evaluate_count, SEED).scores
+            if self._evaluator is None:
+                self._evaluator = self._make_evaluator()
+            return self._evaluator.measure(generator, self._config.evaluate_count, SEED).scores
         finally:
             self.seconds += time.perf_counter() - began
 
@@ -80,10 +80,10 @@ class TrainingEvaluation:
         self._tell(f"step {step}: {shown}{' (the best so far)' if is_best else ''}; {spent:.1f} s that don't count")
         return {f"evaluation/{tag(name, self._space)}": value for name, value in scores.items()}, is_best
 
-    def _make_judge(self) -> Judge:
+    def _make_evaluator(self) -> Evaluator:
         data, held_out = self._data, build_held_out(self._config)
         network = build_features(usual_features(data), data, held_out, self._device, self._tell)
-        return Judge(self._config, data, held_out, data, network, _metrics(data))
+        return Evaluator(self._config, data, held_out, data, network, _metrics(data))
 
     def closing_line(self) -> str:
         best = self.best

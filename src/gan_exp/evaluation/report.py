@@ -9,7 +9,7 @@ from typing import Any
 from gan_exp import __version__
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
-from gan_exp.evaluation.evaluator import MOST_NEIGHBOURS, Judge, tag
+from gan_exp.evaluation.evaluator import MOST_NEIGHBOURS, Evaluator, tag
 from gan_exp.evaluation.features.network import FeatureNetwork
 from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
 from gan_exp.evaluation.yardstick import Yardstick
@@ -51,7 +51,7 @@ def describe_protocol(
     held_out: PackedImages | None,
     split: str,
     network: FeatureNetwork,
-    judge: Judge,
+    evaluator: Evaluator,
     count: int,
     seeds: Sequence[int],
 ) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def describe_protocol(
     return {
         "features": {"name": network.name, "digest": network.digest, **network.about},
         "samples": count,
-        "reals": judge.real_count,
+        "reals": evaluator.real_count,
         "split": split,
         "held_out": None if held_out is None else len(held_out.images),
         "seeds": list(seeds),
@@ -69,9 +69,9 @@ def describe_protocol(
         "resize": config.dataset.get("resize"),
         "averaged_generator": config.ema_halflife_kimg > 0,
         "conditional": config.conditional,
-        "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, judge.real_count)},
+        "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, evaluator.real_count)},
         "score": {"splits": score_splits(count)},
-        "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, judge.real_count)},
+        "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, evaluator.real_count)},
         "neighbours": {"samples": min(MOST_NEIGHBOURS, count)},
         "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},
     }

@@ -14,9 +14,9 @@ from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
-from gan_exp.training.acceleration.choice import choose_player
-from gan_exp.training.build import build_batches, build_rules, build_state
-from gan_exp.training.step import Turn
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.build import build_batches, build_state, build_step_config
+from gan_exp.training.step import UpdateInputs
 
 ALL = torch.get_num_threads()  # torch's own choice, before a run has made another
 ROUNDS = 5  # of playing with each number in turn, so that what disturbs the machine for a while disturbs all of them
@@ -55,12 +55,12 @@ def _candidates(most: int) -> list[int]:
     return found
 
 
-def _measure(play_step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
+def _measure(train_step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
     """Seconds that a step takes with each number in each round; the share of them in which a single thread computed."""
     numbers = _candidates(ALL)
     for threads in numbers:
         torch.set_num_threads(threads)
-        play_step()  # the first one makes the optimizers' moments, and others the threads
+        train_step()  # the first one makes the optimizers' moments, and others the threads
     seconds: dict[int, list[float]] = {threads: [] for threads in numbers}
     alone = 0.0
     began = time.perf_counter()
@@ -69,19 +69,19 @@ def _measure(play_step: Callable[[], object]) -> tuple[dict[int, list[float]], f
             break
         for threads in numbers if round_number % 2 == 0 else reversed(numbers):
             torch.set_num_threads(threads)
-            taken, computed = _play_a_slice(play_step)
+            taken, computed = _play_a_slice(train_step)
             seconds[threads].append(taken)
             if threads == 1:
                 alone += computed
     return seconds, alone / sum(seconds[1])
 
 
-def _play_a_slice(play_step: Callable[[], object]) -> tuple[float, float]:
+def _play_a_slice(train_step: Callable[[], object]) -> tuple[float, float]:
     """Seconds of a step by the clock and of this thread's computing, on average: what disturbs it is a part of it."""
     steps, began, computed = 0, time.perf_counter(), time.thread_time()
     while steps == 0 or time.perf_counter() - began < SLICE:
         stop_if_asked()
-        play_step()
+        train_step()
         steps += 1
     return (time.perf_counter() - began) / steps, (time.thread_time() - computed) / steps
 
@@ -100,10 +100,10 @@ def _fewest_worth_it(seconds: dict[int, list[float]]) -> int:
 
 def _game(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
     """One step of a game of its own, always on the same batch: the run's begins where its seed says."""
-    state, rules = build_state(config, data.spec, device), build_rules(config)
-    player, _ = choose_player(config, state, rules, device, lambda _: None)
+    state, step_config = build_state(config, data.spec, device), build_step_config(config)
+    step_fn, _ = choose_step(config, state, step_config, device, lambda _: None)
     streams = Streams(config.seed, device)
     batch = build_batches(config, data).draw(0)
     latents = streams.latents(0, "threads", config.batch_size, config.latent_dim)
-    turn = Turn(latents, batch, lambda purpose: streams.at(0, purpose))
-    return lambda: player([turn] * config.n_critic, turn)
+    turn = UpdateInputs(latents, batch, lambda purpose: streams.at(0, purpose))
+    return lambda: step_fn([turn] * config.n_critic, turn)

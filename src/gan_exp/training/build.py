@@ -15,7 +15,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import Rules
+from gan_exp.training.step import StepConfig
 
 SPARE_GPU_MEMORY = 2.0  # a data set goes to the GPU if it fits this many times in what is free
 
@@ -119,7 +119,6 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
         generator_optimizer=_build_optimizer(config, "optimizer.generator", generator, device),
         discriminator_optimizer=_build_optimizer(config, "optimizer.discriminator", discriminator, device),
         augment=_build_augment(config, spec, device),
-        weight_clip=config.loss.get("clip"),
     )
 
 
@@ -148,8 +147,8 @@ def _build_optimizer(config: Config, path: str, network: nn.Module, device: torc
     return cast(torch.optim.Optimizer, build(config, path, params=trainable, **fused))
 
 
-def build_rules(config: Config) -> Rules:
-    return Rules(
+def build_step_config(config: Config) -> StepConfig:
+    return StepConfig(
         loss=build(config, "loss"),
         penalty=build(config, "penalty"),
         conditional=config.conditional,

@@ -12,7 +12,7 @@ from gan_exp.training.step import DiscriminatorReport, StepReport
 BLOCK = 50  # steps whose numbers are summed together: one by one, the small operations would take 2 % of an MLP's step
 
 
-class Window:
+class RunningMeans:
     """Means over all updates since the last `read`, not the one noisy step at which someone looked."""
 
     def __init__(self, device: torch.device, penalty_name: str | None, boundary: float | None = 0.0) -> None:
@@ -26,7 +26,7 @@ class Window:
         self._discriminator_updates = 0
         self._generator_updates = 0
         self._penalties = 0  # a lazy penalty is not there in each update
-        self._sound_steps = torch.zeros((), device=device)  # before the first that was broken
+        self._finite_steps = torch.zeros((), device=device)  # before the first that was broken
         self._norms = {name: GradientNorms(device) for name in ("discriminator", "generator")}
 
     def add(self, report: StepReport) -> None:
@@ -44,7 +44,7 @@ class Window:
             return
         steps, self._waiting = self._waiting, []
         block = _pack(steps)
-        self._sound_steps = self._sound_with(block)
+        self._finite_steps = self._finite_with(block)
         real_logits, fake_logits = block["real_logits"], block["fake_logits"]
         boundary: float | Tensor | None = self._boundary
         if boundary is None:
@@ -62,10 +62,10 @@ class Window:
         norms = self._norms["generator"]
         norms.add([False] * len(steps), block["generator_measured"], block["generator_norms"])
 
-    def _sound_with(self, block: dict[str, Any]) -> Tensor:
+    def _finite_with(self, block: dict[str, Any]) -> Tensor:
         """How many steps [] came before the first that was broken, those of `block` among them."""
-        new = _sound(block).cumprod(0).sum()
-        return self._sound_steps + new * (self._sound_steps == self._generator_updates)
+        new = _finite(block).cumprod(0).sum()
+        return self._finite_steps + new * (self._finite_steps == self._generator_updates)
 
     @property
     def broken_steps(self) -> int:
@@ -73,7 +73,7 @@ class Window:
 
         That one is counted too. Waits for the device. Nothing is added up, so that it may be asked at any time.
         """
-        sound = self._sound_with(_pack(self._waiting)) if self._waiting else self._sound_steps
+        sound = self._finite_with(_pack(self._waiting)) if self._waiting else self._finite_steps
         return self._generator_updates + len(self._waiting) - int(sound.item())
 
     def read(self) -> dict[str, float]:
@@ -87,7 +87,7 @@ class Window:
             metrics[self._penalty_tag] = (self._penalty / self._penalties).item()
         for name, norms in self._norms.items():
             metrics |= norms.read(name)
-        for total in (self._discriminator, self._generator, self._penalty, self._sound_steps):
+        for total in (self._discriminator, self._generator, self._penalty, self._finite_steps):
             total.zero_()
         self._discriminator_updates = self._generator_updates = self._penalties = 0
         return metrics
@@ -115,10 +115,10 @@ class Window:
         for name, norms in state.get("gradient_norms", {}).items():  # checkpoints of before have none
             self._norms[name].load_state_dict(norms)
         self._waiting = _unpack(state.get("waiting"), self._generator.device)  # nor these
-        self._sound_steps.fill_(self._generator_updates)  # or there would be no checkpoint
+        self._finite_steps.fill_(self._generator_updates)  # or there would be no checkpoint
 
 
-def _sound(block: dict[str, Any]) -> Tensor:
+def _finite(block: dict[str, Any]) -> Tensor:
     """Of which steps [S] losses, penalties and norms are finite and not absurdly large."""
     steps, each = block["losses"].shape
     losses = torch.cat([block["losses"], block["generator_losses"].unsqueeze(1)], dim=1)

@@ -173,18 +173,18 @@ def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, 
             stopped_by = trainer.train()
         step = trainer.state.step
         if stopped_by is not None:
-            run.write_status("interrupted", step, stopped_by.name, **trainer.standing)
+            run.write_status("interrupted", step, stopped_by.name, **trainer.status)
             display.say(f"interrupted at step {step}; go on with: gan-exp resume {shlex.quote(str(run.path))}")
             raise Interrupted(stopped_by, told=True)
         trainer.animate()
         seconds = round(trainer.seconds, 3)
-        run.write_status("finished", step, **trainer.standing, train_seconds=seconds)
+        run.write_status("finished", step, **trainer.status, train_seconds=seconds)
     except Exception as error:
         fault = _explain(error, run, trainer)
         _write_failure(run, trainer, error, fault)
         display.stop()
         raise fault from error
-    display.show(closing_table(run, trainer.metrics, trainer.seconds, step - first_step, trainer.checkup.verdicts))
+    display.show(closing_table(run, trainer.metrics, trainer.seconds, step - first_step, trainer.diagnostics.verdicts))
     display.show_preview()
     if trainer.evaluation is not None:
         display.say(trainer.evaluation.closing_line())

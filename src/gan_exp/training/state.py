@@ -1,4 +1,4 @@
-"""All that a run changes: the two networks, the averaged generator, their optimizers and how far the game is."""
+"""All that a run changes: the two networks, the averaged generator, their optimizers and how far the training is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ class TrainingState:
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
     augment: nn.Module | None = None  # of what D sees: (images, random) -> images; an adaptive one has state
-    weight_clip: float | None = None  # D's weights are clamped to +- this after each update
     step: int = 0
     images_seen: int = 0  # real images shown to the discriminator
 
@@ -47,21 +46,6 @@ class TrainingState:
     @property
     def averages(self) -> bool:
         return self.generator_ema is not self.generator
-
-    def update_discriminator(self, loss: Tensor, measured: bool = False) -> Tensor | None:
-        """The norm [] of the gradients that it moved by, where that is `measured`."""
-        norm = _update(self.discriminator_optimizer, loss, self.discriminator_parameters if measured else None)
-        self.clip_weights()
-        return norm
-
-    @torch.no_grad()
-    def clip_weights(self) -> None:
-        if self.weight_clip is not None:
-            for parameter in self.discriminator_parameters:
-                parameter.clamp_(-self.weight_clip, self.weight_clip)
-
-    def update_generator(self, loss: Tensor, measured: bool = False) -> Tensor | None:
-        return _update(self.generator_optimizer, loss, self.generator_parameters if measured else None)
 
     def freeze_discriminator(self, frozen: bool) -> None:
         """Spare the G step the gradients of D's weights, which nobody would use."""
@@ -131,17 +115,6 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """The Euclidean norm [] of the gradients that the last backward pass left; nobody waits for the device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
-
-
-def _update(
-    optimizer: torch.optim.Optimizer, loss: Tensor, measured: Iterable[nn.Parameter] | None = None
-) -> Tensor | None:
-    """The norm of the gradients of what is `measured`."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = None if measured is None else gradient_norm(measured)
-    optimizer.step()
-    return norm
 
 
 def _buffers(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -1,27 +1,27 @@
-"""One step of the game: the discriminator's update, then the generator's. Tensors in, detached tensors out; no I/O.
+"""One training step: the discriminator's updates, then the generator's. Tensors in, detached tensors out; no I/O.
 
-V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]    (Goodfellow et al. 2014, equation 1; D raises it, G lowers it)
+V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]    (Goodfellow et al. 2014, equation 1; D maximises it, G minimises it)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan_exp.augment import ADA
+from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.losses import Balance
 from gan_exp.models.sampling import generate
-from gan_exp.penalties import Critique, Draw
-from gan_exp.training.state import TrainingState
+from gan_exp.penalties import PenaltyInputs, RngFor
+from gan_exp.training.state import TrainingState, gradient_norm
 
 
-def no_randomness(purpose: str) -> torch.Generator:
-    """For games whose D sees the images as they are, and whose penalty draws nothing."""
-    raise ValueError(f"this game draws random numbers for {purpose}: pass `draw`")
+def no_rng(purpose: str) -> torch.Generator:
+    """For steps in which D sees the images as they are and the penalty draws nothing."""
+    raise ValueError(f"this step draws random numbers for {purpose}: pass `rng_for`")
 
 
 class Loss(Protocol):
@@ -39,21 +39,21 @@ class Penalty(Protocol):
     at_reals: bool
     at_fakes: bool
 
-    def __call__(self, critique: Critique, draw: Draw) -> Tensor: ...
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What stays the same throughout a game."""
+class StepConfig:
+    """What is the same in every step of a run."""
 
     loss: Loss
     penalty: Penalty | None = None
-    conditional: bool = False  # both networks are told the labels
-    pac: int = 1  # images that D judges together, side by side in channels (Lin et al. 2018, "PacGAN")
+    conditional: bool = False  # both networks are given the labels
+    pac: int = 1  # images that D scores together, side by side in channels (Lin et al. 2018, "PacGAN")
     instance_noise: float = 0.0  # standard deviation of noise on all that D sees (Sonderby et al. 2017)
     split_updates: bool = False  # D takes one update on reals and one on fakes, instead of one on their sum
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
-    reuse_fakes: bool = False  # G is judged by the fakes that D was just trained on: one forward of G less
+    reuse_fakes: bool = False  # G is updated on the fakes of D's last update: one forward pass of G less
 
     @property
     def balance(self) -> Balance:
@@ -63,15 +63,26 @@ class Rules:
             return balance._replace(discriminator=balance.discriminator / 2)
         return balance
 
+    @property
+    def generator_needs_batch(self) -> bool:
+        """G's update needs real images to compare with, or labels."""
+        return self.loss.needs_reals or self.conditional
 
-class Turn(NamedTuple):
-    """What one update is given."""
+    def constrain_weights(self, parameters: Iterable[nn.Parameter]) -> None:
+        """After each update of D, where the loss bounds D by its weights (weight clipping)."""
+        constrain = getattr(self.loss, "constrain_weights", None)
+        if constrain is not None:
+            constrain(parameters)
+
+
+class UpdateInputs(NamedTuple):
+    """The data and the random numbers of one update."""
 
     latents: Tensor  # [N, latent_dim]
-    batch: Batch | None = None  # always D's; G's where its loss compares with reals or the game is conditional
-    draw: Draw = no_randomness
+    batch: Batch | None = None  # always for D; for G where `generator_needs_batch`
+    rng_for: RngFor = no_rng
     penalty_weight: float | Tensor = 1.0  # 0: this update has no penalty; on the device ([]) it is above 0
-    measured: bool = False  # the norms of the gradients are reported: 5 % of a step of the article's, were it each one
+    measured: bool = False  # report the gradients' norm: at every step it would take 5 % of the article's time
 
 
 class DiscriminatorReport(NamedTuple):
@@ -88,129 +99,170 @@ class StepReport(NamedTuple):
     generator_gradient_norm: Tensor | None = None  # []
 
 
-Player = Callable[[Sequence[Turn], Turn], StepReport]  # plays one step; `play_step` of a state is the plain one
+# Takes the inputs of D's updates and of G's; `train_step` with a state and a StepConfig is the plain one.
+StepFn = Callable[[Sequence[UpdateInputs], UpdateInputs], StepReport]
 
 
-def play_step(state: TrainingState, rules: Rules, turns: Sequence[Turn], generator_turn: Turn) -> StepReport:
-    """D's updates, one for each of `turns`, then G's."""
-    reports, shared = [], None
-    for number, turn in enumerate(turns, start=1):
-        latents, batch = turn.latents, turn.batch
-        assert batch is not None
-        if rules.reuse_fakes and number == len(turns):
-            state.generator.train()
-            shared = generate(state.generator, latents, batch.labels if rules.conditional else None)
-            generator_turn = generator_turn._replace(batch=batch)
-        made = None if shared is None else shared.detach()
-        reports.append(
-            discriminator_step(state, rules, batch, latents, turn.draw, turn.penalty_weight, made, turn.measured)
-        )
-        if isinstance(state.augment, ADA):
-            update = state.images_seen // len(latents) - 1
-            state.augment.observe(reports[-1].real_logits, len(latents), update)
-    latents, batch, draw, _, measured = generator_turn
-    loss, norm = generator_step(state, rules, latents, draw, batch, shared, measured)
+def train_step(
+    state: TrainingState,
+    config: StepConfig,
+    discriminator_inputs: Sequence[UpdateInputs],
+    generator_inputs: UpdateInputs,
+) -> StepReport:
+    """One update of D for each of `discriminator_inputs`, then one of G."""
+    *earlier, last = discriminator_inputs
+    reports = [update_discriminator(state, config, inputs) for inputs in earlier]
+    fake_images = None
+    if config.reuse_fakes:
+        assert last.batch is not None
+        state.generator.train()
+        fake_images = generate(state.generator, last.latents, _labels(config, last.batch))
+        generator_inputs = generator_inputs._replace(batch=last.batch)
+    reports.append(update_discriminator(state, config, last, None if fake_images is None else fake_images.detach()))
+    loss, norm = update_generator(state, config, generator_inputs, fake_images)
     state.step += 1
     return StepReport(reports, loss, norm)
 
 
-def discriminator_step(
-    state: TrainingState,
-    rules: Rules,
-    batch: Batch,
-    latents: Tensor,
-    draw: Draw = no_randomness,
-    penalty_weight: float | Tensor = 1.0,
-    fake_images: Tensor | None = None,
-    measured: bool = False,
+def update_discriminator(
+    state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None = None
 ) -> DiscriminatorReport:
-    """Train D to tell `batch.images` [N, C, H, W] from what G makes, or has made, of `latents` [N, latent_dim]."""
-    labels = batch.labels if rules.conditional else None
-    real_images = normalise(batch.images)
+    """Train D to tell real images [N, C, H, W] from `fake_images`, or from those that G makes of the latents."""
+    assert inputs.batch is not None
+    labels = _labels(config, inputs.batch)
+    real_images = normalise(inputs.batch.images)
     if fake_images is None:
         with torch.no_grad():
-            state.generator.train(not rules.inference_fakes)
-            fake_images = generate(state.generator, latents, labels)
+            state.generator.train(not config.inference_fakes)
+            fake_images = generate(state.generator, inputs.latents, labels)
+    score = partial(_score, state, config, labels, inputs.rng_for)
+    if config.split_updates:
+        report = _split_update(state, config, inputs, real_images, fake_images, score)
+    else:
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        report = discriminator_gradients(config, inputs, real_images, fake_images, score)
+        norm = _apply_discriminator_gradients(state, config, inputs.measured)
+        report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
     state.images_seen += len(real_images)
-    critic = partial(_score, state, rules, labels, draw)
-    if rules.split_updates:
-        return _split_updates(state, rules, real_images, fake_images, critic, measured)
+    if isinstance(state.augment, Adaptive):
+        update = state.images_seen // len(real_images) - 1
+        state.augment.observe(report.real_logits, len(real_images), update)
+    return report
 
-    penalty = rules.penalty if isinstance(penalty_weight, Tensor) or penalty_weight > 0 else None
+
+def discriminator_gradients(
+    config: StepConfig,
+    inputs: UpdateInputs,
+    real_images: Tensor,
+    fake_images: Tensor,
+    score: Callable[[str, Tensor], Tensor],
+) -> DiscriminatorReport:
+    """Add the gradients of D's loss and penalty on one batch to D's parameters."""
+    weight = inputs.penalty_weight
+    penalty = config.penalty if isinstance(weight, Tensor) or weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
-    real_logits, fake_logits = critic("real", real_images), critic("fake", fake_images)
-    loss = total = rules.loss.discriminator(real_logits, fake_logits).mean()
+    real_logits, fake_logits = score("real", real_images), score("fake", fake_images)
+    loss = total = config.loss.discriminator(real_logits, fake_logits).mean()
     value = None
     if penalty is not None:
-        critique = Critique(partial(critic, "penalty"), real_images, fake_images, real_logits, fake_logits)
-        value = penalty(critique, draw).mean()
-        total = loss + penalty_weight * value
+        given = PenaltyInputs(partial(score, "penalty"), real_images, fake_images, real_logits, fake_logits)
+        value = penalty(given, inputs.rng_for).mean()
+        total = loss + weight * value
         value = value.detach()
-    norm = state.update_discriminator(total, measured)
-    norms = None if norm is None else norm.unsqueeze(0)
-    return DiscriminatorReport(loss.detach(), value, real_logits.detach(), fake_logits.detach(), norms)
+    total.backward()
+    return DiscriminatorReport(loss.detach(), value, real_logits.detach(), fake_logits.detach())
 
 
-def generator_step(
-    state: TrainingState,
-    rules: Rules,
-    latents: Tensor,
-    draw: Draw = no_randomness,
-    batch: Batch | None = None,
-    fake_images: Tensor | None = None,
-    measured: bool = False,
+def update_generator(
+    state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Train G to make D, which stands still, take what it makes of `latents` for real.
+    """Train G so that D, which does not change, scores the images it makes of the latents as real.
 
-    Returns the loss [] detached, and the norm [] of its gradients where that is `measured`.
-    `batch` is needed where the loss compares with reals, and for its labels where the game is conditional.
+    Returns the loss [] detached, and the norm [] of its gradients where that is `measured`. `fake_images` are those
+    that G has made of the latents already.
     """
-    labels = batch.labels if batch is not None and rules.conditional else None
     state.generator.train()
     state.freeze_discriminator(True)
-    if fake_images is None:
-        fake_images = generate(state.generator, latents, labels)
-    fake_logits = _score(state, rules, labels, draw, "fake", fake_images)
-    real_logits = None
-    if rules.loss.needs_reals:
-        assert batch is not None
-        real_logits = _score(state, rules, labels, draw, "real", normalise(batch.images))
-    loss = rules.loss.generator(real_logits, fake_logits).mean()
-    norm = state.update_generator(loss, measured)
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    loss = generator_gradients(state, config, inputs, fake_images)
+    norm = apply_gradients(state.generator_optimizer, state.generator_parameters, inputs.measured)
     state.freeze_discriminator(False)
-    return loss.detach(), norm
+    return loss, norm
 
 
-def _score(state: TrainingState, rules: Rules, labels: Tensor | None, draw: Draw, kind: str, images: Tensor) -> Tensor:
-    """D's logits [N / pac], through augmentation, noise and packing."""
-    if state.augment is not None:
-        images = state.augment(images, draw(f"augment/{kind}"))
-    if rules.instance_noise > 0:
-        noise = torch.randn(images.shape, generator=draw(f"noise/{kind}"), device=images.device)
-        images = images + rules.instance_noise * noise
-    if rules.pac > 1:
-        images = images.reshape(len(images) // rules.pac, -1, *images.shape[2:])
-    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
-    return logits
+def generator_gradients(
+    state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None
+) -> Tensor:
+    """Add the gradients of G's loss on one batch to G's parameters; returns the loss [] detached."""
+    labels = None if inputs.batch is None else _labels(config, inputs.batch)
+    if fake_images is None:
+        fake_images = generate(state.generator, inputs.latents, labels)
+    score = partial(_score, state, config, labels, inputs.rng_for)
+    fake_logits = score("fake", fake_images)
+    real_logits = None
+    if config.loss.needs_reals:
+        assert inputs.batch is not None
+        real_logits = score("real", normalise(inputs.batch.images))
+    loss = config.loss.generator(real_logits, fake_logits).mean()
+    loss.backward()
+    return loss.detach()
 
 
-def _split_updates(
+def apply_gradients(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], measured: bool
+) -> Tensor | None:
+    """The optimizer's step; returns the norm [] of the gradients where it is `measured`."""
+    norm = gradient_norm(parameters) if measured else None
+    optimizer.step()
+    return norm
+
+
+def _apply_discriminator_gradients(state: TrainingState, config: StepConfig, measured: bool) -> Tensor | None:
+    norm = apply_gradients(state.discriminator_optimizer, state.discriminator_parameters, measured)
+    config.constrain_weights(state.discriminator_parameters)
+    return norm
+
+
+def _split_update(
     state: TrainingState,
-    rules: Rules,
+    config: StepConfig,
+    inputs: UpdateInputs,
     real_images: Tensor,
     fake_images: Tensor,
-    critic: Callable[[str, Tensor], Tensor],
-    measured: bool,
+    score: Callable[[str, Tensor], Tensor],
 ) -> DiscriminatorReport:
     """The article's two updates: `train_on_batch` on reals, then on fakes."""
-    real_logits = critic("real", real_images)
-    real_loss = rules.loss.real(real_logits).mean()  # type: ignore[attr-defined]  # checked with the configuration
-    real_norm = state.update_discriminator(real_loss, measured)
-    fake_logits = critic("fake", fake_images)
-    fake_loss = rules.loss.fake(fake_logits).mean()  # type: ignore[attr-defined]
-    fake_norm = state.update_discriminator(fake_loss, measured)
-    loss = (real_loss + fake_loss).detach() / 2
-    norms = None if real_norm is None or fake_norm is None else torch.stack([real_norm, fake_norm])
-    return DiscriminatorReport(loss, None, real_logits.detach(), fake_logits.detach(), norms)
+    losses, logits, norms = [], [], []
+    for kind, images in (("real", real_images), ("fake", fake_images)):
+        scored = score(kind, images)
+        loss = getattr(config.loss, kind)(scored).mean()
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norms.append(_apply_discriminator_gradients(state, config, inputs.measured))
+        losses.append(loss.detach())
+        logits.append(scored.detach())
+    measured = [norm for norm in norms if norm is not None]
+    real_logits, fake_logits = logits
+    loss = (losses[0] + losses[1]) / 2
+    return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(measured) if measured else None)
+
+
+def _labels(config: StepConfig, batch: Batch) -> Tensor | None:
+    return batch.labels if config.conditional else None
+
+
+def _score(
+    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, kind: str, images: Tensor
+) -> Tensor:
+    """D's logits [N / pac], through augmentation, noise and packing."""
+    if state.augment is not None:
+        images = state.augment(images, rng_for(f"augment/{kind}"))
+    if config.instance_noise > 0:
+        noise = torch.randn(images.shape, generator=rng_for(f"noise/{kind}"), device=images.device)
+        images = images + config.instance_noise * noise
+    if config.pac > 1:
+        images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])
+    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
+    return logits

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_exp.augment import ADA
+from gan_exp.augment import Adaptive
 from gan_exp.config.schema import Config, ScheduleConfig
 from gan_exp.data.packed import Batch, DataSpec, PackedImages, to_uint8
-from gan_exp.diagnosis.diagnostics import Checkup
+from gan_exp.diagnosis.diagnostics import Diagnostics
 from gan_exp.diagnosis.divergence import Divergence, describe_divergence
 from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
@@ -30,12 +30,12 @@ from gan_exp.runs.tensorboard import TensorBoardLog
 from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import Abandoned, abandoning, asked_to_stop
-from gan_exp.training.acceleration.choice import choose_player
-from gan_exp.training.build import build, build_batches, build_rules
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.build import build, build_batches, build_step_config
 from gan_exp.training.gradient_norms import norms_wanted
-from gan_exp.training.running_means import Window
+from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import DiscriminatorReport, Turn
+from gan_exp.training.step import DiscriminatorReport, UpdateInputs
 
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
 
@@ -58,32 +58,34 @@ class Trainer:
     ) -> None:
         self.config, self.run, self.state, self.display = config, run, state, display
         self._failing: set[str] = set()  # what could not be written, and was told
-        self.rules = build_rules(config)
+        self.step_config = build_step_config(config)
         self.batches = build_batches(config, data)
         self.data = data
         self.device = device
-        self.play_step, which = choose_player(config, state, self.rules, device, display.say)
+        self.train_step, which = choose_step(config, state, self.step_config, device, display.say)
         display.say(which)
-        display.compare_with(self.rules.balance)
+        display.compare_with(self.step_config.balance)
         # Only a game that needs them draws reals (or their labels) for G's step too.
-        self.generator_needs_batch = self.rules.loss.needs_reals or self.rules.conditional
+        self.generator_needs_batch = self.step_config.loss.needs_reals or self.step_config.conditional
         self.streams = Streams(config.seed, device)
         self.schedules = {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
         self.penalty_every = config.penalty.get("every", 1)
-        penalty = self.rules.penalty
+        penalty = self.step_config.penalty
         penalty_name = None if penalty is None else type(penalty).__name__.lower()
-        self.window = Window(device, penalty_name, getattr(self.rules.loss, "boundary", 0.0))
+        self.running_means = RunningMeans(device, penalty_name, getattr(self.step_config.loss, "boundary", 0.0))
         self.grid_latents, self.grid_labels = self._grid_inputs(data.spec)
         resumed_at = None
         if checkpoint is not None:
-            self.window.load_state_dict(checkpoint["window"])
+            self.running_means.load_state_dict(checkpoint["window"])
             resumed_at = state.step
         self.metrics_log = MetricsLog(run.metrics, resumed_at)
-        self.checkup = Checkup(config, data, device, (checkpoint or {}).get("doctor"), read_metrics(run.metrics))
-        display.diagnose(self.checkup.verdicts)
+        self.diagnostics = Diagnostics(
+            config, data, device, (checkpoint or {}).get("doctor"), read_metrics(run.metrics)
+        )
+        display.diagnose(self.diagnostics.verdicts)
         self.tensorboard: TensorBoardLog | None = None
-        with self._unpromised("TensorBoard's events"):
-            self.tensorboard = TensorBoardLog(run.tensorboard, resumed_at, self.rules.balance)
+        with self._best_effort("TensorBoard's events"):
+            self.tensorboard = TensorBoardLog(run.tensorboard, resumed_at, self.step_config.balance)
         if resumed_at is None:
             self._introduce()
         self.metrics: dict[str, float] = {}
@@ -123,7 +125,7 @@ class Trainer:
                 # In this order: what a run goes on from once there is a checkpoint, the grid of step 0 is a part of.
                 self.sample()
                 self.save()
-            self.run.write_status("running", self.state.step, **self.standing)
+            self.run.write_status("running", self.state.step, **self.status)
             if self.evaluation is not None and self._evaluation_due:
                 self.evaluate(self.evaluation)
                 self.save()
@@ -134,7 +136,7 @@ class Trainer:
             self.seconds = time.perf_counter() - began - (self.evaluation.seconds if self.evaluation else 0.0)
             self.metrics_log.close()
             if self.tensorboard is not None:
-                with self._unpromised("TensorBoard's events"):
+                with self._best_effort("TensorBoard's events"):
                     self.tensorboard.close()
             self.display.stop()
         return asked_to_stop()
@@ -143,7 +145,7 @@ class Trainer:
         """The loop, up to and with step `until`, or until a signal."""
         config, state = self.config, self.state
         while state.step < until and asked_to_stop() is None:
-            report = self._play_step()
+            report = self._train_step()
             step = self.display.step = state.step
             last = step == config.steps
             if step % config.log_every_steps == 0 or last:
@@ -155,39 +157,40 @@ class Trainer:
             if step % config.checkpoint_every_steps == 0 or last:
                 self.save()
 
-    def _play_step(self) -> DiscriminatorReport:
+    def _train_step(self) -> DiscriminatorReport:
         config, state, step = self.config, self.state, self.state.step
         factors = {name: 1.0 if f is None else f(step / config.steps) for name, f in self.schedules.items()}
         state.scale_optimizers(factors["lr"], factors["beta2"])
         if config.schedule.augment is not None:
             state.augment.scale_p(factors["augment"])  # type: ignore[union-attr, operator]  # checked with the config
-        every = None if self.rules.penalty is None else self.penalty_every
+        every = None if self.step_config.penalty is None else self.penalty_every
         logged = (step + 1) % config.log_every_steps == 0 or step + 1 == config.steps
         measured = logged or norms_wanted(step, config.n_critic, every)
         turns = [
-            self._discriminator_turn(k, factors["penalty"])._replace(measured=measured) for k in range(config.n_critic)
+            self._discriminator_inputs(k, factors["penalty"])._replace(measured=measured)
+            for k in range(config.n_critic)
         ]
-        report = self.play_step(turns, self._generator_turn()._replace(measured=measured))
-        self.window.add(report)
+        report = self.train_step(turns, self._generator_inputs()._replace(measured=measured))
+        self.running_means.add(report)
         halflife_images = config.ema_halflife_kimg * 1000 * factors["ema"]
         state.update_ema(halflife_images, config.batch_size, config.ema_ramp_up)
         return report.discriminator[-1]
 
-    def _discriminator_turn(self, k: int, penalty_factor: float) -> Turn:
+    def _discriminator_inputs(self, k: int, penalty_factor: float) -> UpdateInputs:
         step, n_critic = self.state.step, self.config.n_critic
         update, stream = step * n_critic + k, f"discriminator/{k}"
         batch = self._to_device(self.batches.draw(update + step * self.generator_needs_batch))
         weight = penalty_factor * self.penalty_every if update % self.penalty_every == 0 else 0.0
-        return Turn(self._latents(stream), batch, self._draw(stream), weight)
+        return UpdateInputs(self._latents(stream), batch, self._rng_for(stream), weight)
 
-    def _generator_turn(self) -> Turn:
+    def _generator_inputs(self) -> UpdateInputs:
         batch = None
         if self.generator_needs_batch:
             number = (self.state.step + 1) * (self.config.n_critic + 1) - 1
             batch = self._to_device(self.batches.draw(number))
-        return Turn(self._latents("generator"), batch, self._draw("generator"))
+        return UpdateInputs(self._latents("generator"), batch, self._rng_for("generator"))
 
-    def _draw(self, stream: str) -> Callable[[str], torch.Generator]:
+    def _rng_for(self, stream: str) -> Callable[[str], torch.Generator]:
         """The random numbers of this step for a purpose within `stream`."""
         step = self.state.step
         return lambda purpose: self.streams.at(step, f"{stream}/{purpose}")
@@ -213,11 +216,11 @@ class Trainer:
     def log(self) -> None:
         """Read the window and tell everyone."""
         step, state = self.state.step, self.state
-        broken_steps = self.window.broken_steps
-        metrics = self.window.read()
+        broken_steps = self.running_means.broken_steps
+        metrics = self.running_means.read()
         metrics["learning_rate/discriminator"] = state.discriminator_optimizer.param_groups[0]["lr"]
         metrics["learning_rate/generator"] = state.generator_optimizer.param_groups[0]["lr"]
-        if isinstance(state.augment, ADA) or self.config.schedule.augment is not None:
+        if isinstance(state.augment, Adaptive) or self.config.schedule.augment is not None:
             metrics["augment/p"] = state.augment.p.item()  # type: ignore[union-attr, operator]
         metrics["progress/kimg"] = state.images_seen / 1000
         now = time.perf_counter()
@@ -233,12 +236,12 @@ class Trainer:
         self.metrics = metrics
         self._record(metrics)
         self.display.update(step, metrics)
-        self.run.write_status("running", step, **self.standing)
+        self.run.write_status("running", step, **self.status)
 
     @property
-    def standing(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """What status.json says beside the step."""
-        return {"metrics": self.metrics, "doctor": [verdict.plain() for verdict in self.checkup.verdicts]}
+        return {"metrics": self.metrics, "doctor": [verdict.plain() for verdict in self.diagnostics.verdicts]}
 
     def _record(self, values: Mapping[str, float]) -> None:
         """To the log and TensorBoard, and to the doctor, whose verdict is told where it changes."""
@@ -246,13 +249,13 @@ class Trainer:
         self.metrics_log.add(step, values)
         self._tell_tensorboard("scalars", lambda log: log.add_scalars(values, step))
         is_new = False
-        with self._unpromised("the doctor's verdict"):
-            is_new = self.checkup.note(step, values)
+        with self._best_effort("the doctor's verdict"):
+            is_new = self.diagnostics.note(step, values)
         if is_new:
-            verdicts = self.checkup.verdicts
+            verdicts = self.diagnostics.verdicts
             self.display.diagnose(verdicts, step)
             self._tell_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
-            self.run.write_status("running", step, **self.standing)
+            self.run.write_status("running", step, **self.status)
 
     @torch.no_grad()
     def sample(self, report: DiscriminatorReport | None = None) -> None:
@@ -263,18 +266,18 @@ class Trainer:
         images = to_uint8(images) if self.data.extent is None else images
         grid = self._grid(images)
         png = encode_png(grid)
-        with self._unpromised("the grid of samples"):
+        with self._best_effort("the grid of samples"):
             write_atomically(self.run.sample_grid(step), png)
         self._tell_tensorboard("grids", lambda log: log.add_png("samples", png, grid.shape, step))
         evidence: dict[str, float] = {}
-        with self._unpromised("what the doctor looks at"):
-            evidence = self.checkup.gather(self.state)
+        with self._best_effort("what the doctor looks at"):
+            evidence = self.diagnostics.gather(self.state)
         if evidence:
             self._record(evidence)
         if report is not None:
             for tag, logits in (("logits/real", report.real_logits), ("logits/fake", report.fake_logits)):
                 self._tell_tensorboard(tag, partial(TensorBoardLog.add_histogram, tag=tag, values=logits, step=step))
-        with self._unpromised("the preview"):  # of points, the plot itself is what the terminal shows
+        with self._best_effort("the preview"):  # of points, the plot itself is what the terminal shows
             self.display.preview(images if self.data.extent is None else grid.unsqueeze(0))
 
     def _grid(self, images: Tensor) -> Tensor:
@@ -318,8 +321,8 @@ class Trainer:
         """All that a run goes on from."""
         return {
             **self.state.state_dict(),
-            "window": self.window.state_dict(),
-            "doctor": self.checkup.state_dict(),
+            "window": self.running_means.state_dict(),
+            "doctor": self.diagnostics.state_dict(),
             "best": None if self.evaluation is None else self.evaluation.best,
             "evaluation_due": self._evaluation_due,
             "config": self.config.model_dump(mode="json"),
@@ -331,11 +334,11 @@ class Trainer:
         """All grids of the run, one after the other."""
         grids = [path for _, path in self.run.list_sample_grids()]
         if grids:
-            with self._unpromised("the animation"):
+            with self._best_effort("the animation"):
                 save_animation(grids, self.run.animation)
 
     @contextmanager
-    def _unpromised(self, what: str, disk: str | None = None) -> Iterator[None]:
+    def _best_effort(self, what: str, disk: str | None = None) -> Iterator[None]:
         """Training goes on without `what` where it fails, told once; `disk` where the disk is to blame."""
         try:
             yield
@@ -348,12 +351,12 @@ class Trainer:
     def _tell_tensorboard(self, what: str, add: Callable[[TensorBoardLog], None]) -> None:
         """Each part on its own: what can't be drawn leaves the others alone."""
         if self.tensorboard is not None:
-            with self._unpromised(f"TensorBoard's {what}", disk="TensorBoard's events"):
+            with self._best_effort(f"TensorBoard's {what}", disk="TensorBoard's events"):
                 add(self.tensorboard)
 
     def _refuse_divergence(self, *tensors: Tensor) -> None:
         """Nothing that is no longer finite, or absurdly large, gets into a checkpoint, a grid or a histogram."""
-        broken_steps = self.window.broken_steps
+        broken_steps = self.running_means.broken_steps
         if not all_finite(self.state.networks, *tensors):
             raise self._divergence("the networks are no longer finite", broken_steps)
         if broken_steps:

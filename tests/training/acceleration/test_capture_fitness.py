@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 from builders import small_config
 from gan_exp.data.packed import Batch, DataSpec
-from gan_exp.training.acceleration.captured import CapturedPlayer
-from gan_exp.training.build import build_rules, build_state
-from gan_exp.training.step import StepReport, Turn
+from gan_exp.training.acceleration.captured import CapturedStep
+from gan_exp.training.build import build_state, build_step_config
+from gan_exp.training.step import StepReport, UpdateInputs
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ class Watch(TorchDispatchMode):
         return out
 
 
-class Player:
+class StepFn:
     """Plays at once, watched."""
 
     def __init__(self) -> None:
@@ -77,23 +77,23 @@ def a_device_that_captures(monkeypatch: pytest.MonkeyPatch) -> None:
     ids="-".join,
 )
 def test_no_kernel_of_a_step_waits(overrides: tuple[str, ...]) -> None:
-    config, recorder = small_config(*overrides), Player()
-    state, rules = build_state(config, SPEC, META), build_rules(config)
-    player = CapturedPlayer(state, rules, META, config.schedule.beta2 is not None, recorder=recorder)  # type: ignore[arg-type]
+    config, recorder = small_config(*overrides), StepFn()
+    state, step_config = build_state(config, SPEC, META), build_step_config(config)
+    step_fn = CapturedStep(state, step_config, META, config.schedule.beta2 is not None, recorder=recorder)  # type: ignore[arg-type]
     for _ in range(2):
-        reports = play(player, config.n_critic)
+        reports = play(step_fn, config.n_critic)
     assert recorder.watch.kernels > 100
     assert reports.generator_loss.device == META
 
 
-def play(player: CapturedPlayer, n_critic: int) -> StepReport:
+def play(step_fn: CapturedStep, n_critic: int) -> StepReport:
     def draw(purpose: str) -> torch.Generator:
         return torch.Generator()
 
-    def turn() -> Turn:
+    def turn() -> UpdateInputs:
         images = torch.zeros(16, *SPEC.image_shape, dtype=torch.uint8, device=META)
-        return Turn(
+        return UpdateInputs(
             torch.randn(16, 8, device=META), Batch(images, torch.zeros(16, dtype=torch.long, device=META)), draw
         )
 
-    return player([turn() for _ in range(n_critic)], turn())
+    return step_fn([turn() for _ in range(n_critic)], turn())

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from builders import assert_same, small_config
-from games import Game, tensors_of
-from gan_exp.penalties import WGANGP, Critique, Draw
+from gan_exp.penalties import WGANGP, PenaltyInputs, RngFor
 from gan_exp.training import gradient_norms
-from gan_exp.training.acceleration.captured import WARM_UPS, CapturedPlayer, unfit
+from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep, unfit
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.state import TrainingState, gradient_norm
+from setups import Setup, tensors_of
 from tape import TapeRecorder
 
 pytestmark = pytest.mark.slow
@@ -52,8 +52,8 @@ def taped(state: TrainingState) -> TapeRecorder:
     return TapeRecorder(lambda: tensors_of(state))
 
 
-def play_both(overrides: tuple[str, ...], folder: Path) -> tuple[Game, Game]:
-    return Game(overrides, folder / "plain"), Game(overrides, folder / "captured", True, taped)
+def play_both(overrides: tuple[str, ...], folder: Path) -> tuple[Setup, Setup]:
+    return Setup(overrides, folder / "plain"), Setup(overrides, folder / "captured", True, taped)
 
 
 def assert_close(first: Any, second: Any, where: str = "") -> None:
@@ -117,11 +117,11 @@ def test_a_penalty_that_draws_calls_d_and_draws_again(
     """D draws for its own augmentation in between; the numbers of both are the same in a graph."""
     original = WGANGP.__call__
 
-    def drawing(self: WGANGP, critique: Critique, draw: Draw) -> Tensor:
+    def drawing(self: WGANGP, inputs: PenaltyInputs, draw: RngFor) -> Tensor:
         generator = draw("own")
         before = torch.rand((), generator=generator)
-        value = original(self, critique, draw)
-        return value * before + torch.rand(value.shape, generator=generator) * critique.critic(critique.real_images)
+        value = original(self, inputs, draw)
+        return value * before + torch.rand(value.shape, generator=generator) * inputs.score(inputs.real_images)
 
     monkeypatch.setattr(WGANGP, "__call__", drawing)
     overrides = ("mlp", augment, "loss=hinge", "penalty=wgan_gp", EXACT_LR)
@@ -163,18 +163,18 @@ def test_steps_that_are_measured_have_a_graph_of_their_own(tmp_path: Path, monke
 @pytest.mark.parametrize("overrides", [ARTICLE, R3GAN, ("mlp", "optimizer=rmsprop"), ("mlp", "optimizer=sgd")])
 def test_checkpoints_pass_between_the_paths(overrides: tuple[str, ...], tmp_path: Path) -> None:
     """And one that is loaded into a state that was captured is what is played on from."""
-    reference = Game(overrides, tmp_path / "a", True, taped).play(14)
-    first = Game(overrides, tmp_path / "b", True, taped).play(7)
+    reference = Setup(overrides, tmp_path / "a", True, taped).play(14)
+    first = Setup(overrides, tmp_path / "b", True, taped).play(7)
     torch.save(first.state.state_dict(), tmp_path / "state.pt")
     loaded = torch.load(tmp_path / "state.pt", weights_only=True)
-    second = Game(overrides, tmp_path / "c", True, taped).play(6)  # of its own, forgotten now
+    second = Setup(overrides, tmp_path / "c", True, taped).play(6)  # of its own, forgotten now
     second.state.load_state_dict(copy.deepcopy(loaded))
     assert_same(second.play(7).state.state_dict(), reference.state.state_dict())
     assert second.recorder.recordings == 2  # the graphs of what was forgotten are gone
-    plain = Game(overrides, tmp_path / "d")
+    plain = Setup(overrides, tmp_path / "d")
     plain.state.load_state_dict(copy.deepcopy(loaded))
     assert_close(plain.play(7).state.state_dict(), reference.state.state_dict())
-    onward = Game(overrides, tmp_path / "e", True, taped)
+    onward = Setup(overrides, tmp_path / "e", True, taped)
     onward.state.load_state_dict(copy.deepcopy(plain.state.state_dict()))
     assert_close(onward.play(1).state.state_dict(), plain.play(1).state.state_dict())
 
@@ -196,32 +196,32 @@ class Broken(TapeRecorder):
 
 @pytest.mark.parametrize("overrides", [ARTICLE, ("dcgan", "penalty=r1", "instance_noise=0.1")])
 def test_a_failed_capture_changes_nothing(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    game = Game(overrides, tmp_path / "broken", True, lambda state: Broken(lambda: tensors_of(state)))
-    reference = Game(overrides, tmp_path / "whole", True, taped)
+    game = Setup(overrides, tmp_path / "broken", True, lambda state: Broken(lambda: tensors_of(state)))
+    reference = Setup(overrides, tmp_path / "whole", True, taped)
     assert_same(game.play(12).outcome, reference.play(12).outcome)
     assert game.told == ["no memory"] and (game.recorder.recordings, game.recorder.warm_ups) == (1, 12)
     assert all(parameter.requires_grad for parameter in game.state.discriminator.parameters())
 
 
 def test_a_step_that_looks_at_its_data_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = Game(("mlp",), tmp_path / "run", True, taped)
+    game = Setup(("mlp",), tmp_path / "run", True, taped)
     game.state.discriminator.layers.append(Reading())  # type: ignore[operator,union-attr]
     game.play(6)
     assert game.told == ["the step waits for the GPU, which no graph can"] and game.recorder.replays == 0
 
 
 def test_a_step_that_draws_differently_each_time_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = Game(("mlp", "instance_noise=0.1"), tmp_path / "run", True, taped).play(WARM_UPS)
-    assert isinstance(game._player, CapturedPlayer)
-    (seen,) = game._player._seen.values()
+    game = Setup(("mlp", "instance_noise=0.1"), tmp_path / "run", True, taped).play(WARM_UPS)
+    assert isinstance(game._step_fn, CapturedStep)
+    (seen,) = game._step_fn._seen.values()
     seen.requests.reverse()
     game.play(2)
     assert game.told == ["random numbers for noise/real are not drawn in the same order each time"]
 
 
 def test_betas_that_change_unannounced_are_refused(tmp_path: Path) -> None:
-    game = Game(("mlp", "schedule=r3gan"), tmp_path / "run")
-    game._player = CapturedPlayer(game.state, game.trainer.rules, CPU, recorder=taped(game.state))
+    game = Setup(("mlp", "schedule=r3gan"), tmp_path / "run")
+    game._step_fn = CapturedStep(game.state, game.trainer.step_config, CPU, recorder=taped(game.state))
     with pytest.raises(ValueError, match="not announced"):
         game.play(3)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from builders import assert_same
-from games import Game
 from gan_exp.data.packed import Batches, PackedImages, Sampling
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
-from gan_exp.training.acceleration.captured import WARM_UPS, CapturedPlayer
+from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep
 from gan_exp.training.state import gradient_norm
+from setups import Setup
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: nothing else has its graphs")
 
@@ -31,9 +31,9 @@ RECIPES = [
 ]
 
 
-def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None) -> Game:
+def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None) -> Setup:
     exact = ("device.name=cuda", "device.deterministic=true", "steps=40", f"lr={2**-11}")  # that lr is one in float32
-    return Game((*overrides, *exact), folder, captured, state=state)
+    return Setup((*overrides, *exact), folder, captured, state=state)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_batches_and_latents_are_those_of_a_cpu(sampling: Sampling) -> None:
 def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
     plain = play(overrides, tmp_path / "plain", captured=False).play(25)
     captured = play(overrides, tmp_path / "captured", captured=True).play(25)
-    assert captured.told == [] and isinstance(captured._player, CapturedPlayer) and captured._player._recordings
+    assert captured.told == [] and isinstance(captured._player, CapturedStep) and captured._player._recordings
     for network in ("generator", "discriminator"):
         ours, theirs = (getattr(game.state, network).state_dict() for game in (captured, plain))
         for name, value in ours.items():
@@ -68,7 +68,7 @@ def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: 
             )
         norms = [gradient_norm(getattr(game.state, network).parameters()).item() for game in (captured, plain)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-2)
-    means = [game.trainer.window.read() for game in (captured, plain)]
+    means = [game.trainer.running_means.read() for game in (captured, plain)]
     assert means[0] == pytest.approx(means[1], rel=1e-2, abs=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""The derived player against the plain one: the same game to rounding, and the same state at its end."""
+"""The derived step_fn against the plain one: the same game to rounding, and the same state at its end."""
 
 import copy
 from functools import partial
@@ -11,27 +11,27 @@ from gan_exp.data.packed import Batch, DataSpec, normalise
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training import step as step_module
 from gan_exp.training.acceleration import manual as derived_module
-from gan_exp.training.acceleration.choice import choose_player
-from gan_exp.training.acceleration.manual import DerivedPlayer
-from gan_exp.training.build import build_rules, build_state
-from gan_exp.training.step import Player, StepReport, Turn, play_step
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.acceleration.manual import ManualStep
+from gan_exp.training.build import build_state, build_step_config
+from gan_exp.training.step import StepFn, StepReport, UpdateInputs, train_step
 
 SHAPE = (1, 8, 8)
 SPEC = DataSpec(SHAPE, num_classes=10)
 CPU = torch.device("cpu")
 
 
-def turns(step: int, n_critic: int) -> tuple[list[Turn], Turn]:
+def turns(step: int, n_critic: int) -> tuple[list[UpdateInputs], UpdateInputs]:
     streams = Streams(0)
     made = []
     for k in range(n_critic):
         images = torch.randint(256, (16, *SHAPE), dtype=torch.uint8, generator=streams.at(step, f"batch/{k}"))
-        made.append(Turn(streams.latents(step, f"{k}", 16, 8), Batch(images, None), measured=step % 3 == 0))
-    return made, Turn(streams.latents(step, "generator", 16, 8), measured=step % 3 == 0)
+        made.append(UpdateInputs(streams.latents(step, f"{k}", 16, 8), Batch(images, None), measured=step % 3 == 0))
+    return made, UpdateInputs(streams.latents(step, "generator", 16, 8), measured=step % 3 == 0)
 
 
-def play(player: Player, n_critic: int, steps: range) -> list[StepReport]:
-    return [player(*turns(step, n_critic)) for step in steps]
+def play(step_fn: StepFn, n_critic: int, steps: range) -> list[StepReport]:
+    return [step_fn(*turns(step, n_critic)) for step in steps]
 
 
 GAMES = [
@@ -59,16 +59,16 @@ def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("overrides", GAMES, ids=" ".join)
 def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: None) -> None:
     config = small_config("mlp", *overrides)
-    rules = build_rules(config)
+    step_config = build_step_config(config)
     state, other = (build_state(config, SPEC, CPU) for _ in range(2))
     for network in (state.generator, state.discriminator, other.generator, other.discriminator):
         network.double()
-    own = play(DerivedPlayer(state, rules), config.n_critic, range(50))
-    reference = play(partial(play_step, other, rules), config.n_critic, range(50))
+    own = play(ManualStep(state, step_config), config.n_critic, range(50))
+    reference = play(partial(train_step, other, step_config), config.n_critic, range(50))
     assert (state.step, state.images_seen) == (other.step, other.images_seen) == (50, 50 * 16 * config.n_critic)
     torch.testing.assert_close(own, reference, rtol=1e-7, atol=1e-9)  # the gradients' norms are a part of it
     norms = own[3].discriminator[0].gradient_norms
-    assert norms is not None and len(norms) == 1 + rules.split_updates and own[4].generator_gradient_norm is None
+    assert norms is not None and len(norms) == 1 + step_config.split_updates and own[4].generator_gradient_norm is None
     torch.testing.assert_close(state.state_dict(), other.state_dict(), rtol=1e-7, atol=1e-9)
 
 
@@ -76,39 +76,39 @@ def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: N
 def test_the_article_in_full_size() -> None:
     """The promise for its recipe: after 50 iterations at batch 32 the weights are those of the plain step."""
     config = make_config("experiment=article", "dataset=digits")
-    rules, spec = build_rules(config), DataSpec((1, 28, 28))
+    step_config, spec = build_step_config(config), DataSpec((1, 28, 28))
     states = [build_state(config, spec, CPU) for _ in range(2)]
-    players = [DerivedPlayer(states[0], rules), partial(play_step, states[1], rules)]
+    players = [ManualStep(states[0], step_config), partial(train_step, states[1], step_config)]
     streams = Streams(0)
     for step in range(50):
         images = torch.randint(256, (32, 1, 28, 28), dtype=torch.uint8, generator=streams.at(step, "images"))
-        turn = Turn(streams.latents(step, "first", 32, 100), Batch(images, None))
-        for player in players:
-            player([turn], Turn(streams.latents(step, "second", 32, 100)))
+        turn = UpdateInputs(streams.latents(step, "first", 32, 100), Batch(images, None))
+        for step_fn in players:
+            step_fn([turn], UpdateInputs(streams.latents(step, "second", 32, 100)))
     for network in ("generator", "discriminator"):
         own, other = (getattr(state, network).state_dict() for state in states)
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
 
 
 def test_the_players_can_take_turns_in_one_game() -> None:
-    """A checkpoint of the one goes on in the other: nothing of the state is in the player."""
+    """A checkpoint of the one goes on in the other: nothing of the state is in the step_fn."""
     config = small_config("mlp", "optimizer=keras_adam", "split_updates=true")
-    rules = build_rules(config)
+    step_config = build_step_config(config)
     mixed, plain = (build_state(config, SPEC, CPU) for _ in range(2))
-    play(DerivedPlayer(mixed, rules), 1, range(5))
+    play(ManualStep(mixed, step_config), 1, range(5))
     resumed = build_state(config, SPEC, CPU)
     resumed.load_state_dict(copy.deepcopy(mixed.state_dict()))
-    play(partial(play_step, resumed, rules), 1, range(5, 10))
+    play(partial(train_step, resumed, step_config), 1, range(5, 10))
     resumed_again = build_state(config, SPEC, CPU)
     resumed_again.load_state_dict(copy.deepcopy(resumed.state_dict()))
-    play(DerivedPlayer(resumed_again, rules), 1, range(10, 15))
-    play(partial(play_step, plain, rules), 1, range(15))
+    play(ManualStep(resumed_again, step_config), 1, range(10, 15))
+    play(partial(train_step, plain, step_config), 1, range(15))
     torch.testing.assert_close(resumed_again.state_dict(), plain.state_dict(), rtol=1e-3, atol=1e-4)
 
 
 REFUSED = {
     "penalty=r1": "second derivatives",
-    "conditional=true": "told labels",
+    "conditional=true": "given labels",
     "loss=rpgan": "compares with reals",
     "augment=diffaugment": "changed images",
     "instance_noise=0.1": "changed images",
@@ -120,27 +120,27 @@ REFUSED = {
 @pytest.mark.parametrize("override", REFUSED)
 def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
     config = small_config("mlp", override)
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     with pytest.raises(ValueError, match=REFUSED[override]):
-        DerivedPlayer(state, rules)
-    player, line = choose_player(config, state, rules, CPU, pytest.fail)
-    assert not isinstance(player, DerivedPlayer)
+        ManualStep(state, step_config)
+    step_fn, line = choose_step(config, state, step_config, CPU, pytest.fail)
+    assert not isinstance(step_fn, ManualStep)
     assert line.startswith("steps: plain (") and REFUSED[override] in line and "\n" not in line
 
 
 @pytest.mark.parametrize("model", [model for model in SMALL if model != "mlp"])
 def test_other_networks_are_left_to_the_plain_one(model: str) -> None:
     config = small_config(model)
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
-    player, line = choose_player(config, state, rules, CPU, pytest.fail)
-    assert not isinstance(player, DerivedPlayer) and "is no chain of plain layers" in line
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
+    step_fn, line = choose_step(config, state, step_config, CPU, pytest.fail)
+    assert not isinstance(step_fn, ManualStep) and "is no chain of plain layers" in line
 
 
 def test_it_is_chosen_unless_one_says_otherwise() -> None:
     config = small_config("mlp")
-    state, rules = build_state(config, SPEC, CPU), build_rules(config)
-    assert isinstance(choose_player(config, state, rules, CPU, pytest.fail)[0], DerivedPlayer)
+    state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
+    assert isinstance(choose_step(config, state, step_config, CPU, pytest.fail)[0], ManualStep)
     config = small_config("mlp", "fast_path=plain")
-    assert choose_player(config, state, rules, CPU, pytest.fail)[1] == "steps: plain"
+    assert choose_step(config, state, step_config, CPU, pytest.fail)[1] == "steps: plain"
     config = small_config("mlp", "fast_path=graph")
-    assert choose_player(config, state, rules, CPU, pytest.fail)[1] == "steps: plain (CUDA graphs need a CUDA GPU)"
+    assert choose_step(config, state, step_config, CPU, pytest.fail)[1] == "steps: plain (CUDA graphs need a CUDA GPU)"

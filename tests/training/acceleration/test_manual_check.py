@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from builders import assert_same, small_config
 from gan_exp.data.packed import DataSpec
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
-from gan_exp.training.acceleration.choice import choose_player
-from gan_exp.training.acceleration.manual import DerivedPlayer
-from gan_exp.training.acceleration.manual_check import chains_of
-from gan_exp.training.build import build_rules, build_state
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.acceleration.manual import ManualStep
+from gan_exp.training.acceleration.manual_check import manual_networks
+from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.state import TrainingState
 
 SHAPE = (1, 4, 4)
@@ -35,7 +35,7 @@ def test_a_chain_is_taken_and_left_as_it_was() -> None:
         networks = make(generator)
         before = [copy.deepcopy(dict(network.state_dict())) for network in networks]
         random = torch.get_rng_state()
-        chains_of(*networks)
+        manual_networks(*networks)
         assert_same([dict(network.state_dict()) for network in networks], before)
         assert torch.equal(torch.get_rng_state(), random)
         assert all(network.training for network in networks)
@@ -92,38 +92,38 @@ class InFloat32(MLPGenerator):
 def test_a_subclass_that_does_more_is_refused(kind: type[nn.Module]) -> None:
     networks = make(kind) if issubclass(kind, MLPGenerator) else make(discriminator=kind)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"^{kind.__name__} computes something else than its chain$"):
-        chains_of(*networks)
+        manual_networks(*networks)
 
 
 def test_so_is_one_that_can_not_be_compared() -> None:
     with pytest.raises(ValueError, match=r"^InFloat32 can't be compared with its chain: "):
-        chains_of(*make(InFloat32))
+        manual_networks(*make(InFloat32))
 
 
 def test_so_is_another_forward_of_one_instance() -> None:
     generator, discriminator = make()
     generator.forward = lambda latents: torch.zeros(len(latents), *SHAPE) + latents.sum()  # type: ignore[method-assign]
     with pytest.raises(ValueError, match=r"^MLPGenerator computes something else"):
-        chains_of(generator, discriminator)
+        manual_networks(generator, discriminator)
 
 
 def test_parameters_beside_the_chain_and_frozen_ones_are_refused() -> None:
     generator, discriminator = make()
     discriminator.layers[0].weight.requires_grad_(False)  # type: ignore[union-attr]
     with pytest.raises(ValueError, match=r"^MLPDiscriminator is frozen in part$"):
-        chains_of(generator, discriminator)
+        manual_networks(generator, discriminator)
     generator.unused = nn.Linear(2, 2)
     with pytest.raises(ValueError, match=r"^MLPGenerator has parameters that its chain leaves out$"):
-        chains_of(generator, discriminator)
+        manual_networks(generator, discriminator)
 
 
 def test_a_game_with_one_is_played_plainly() -> None:
     config = small_config("mlp")
-    state, rules = build_state(config, DataSpec(SHAPE), torch.device("cpu")), build_rules(config)
-    assert isinstance(choose_player(config, state, rules, torch.device("cpu"), pytest.fail)[0], DerivedPlayer)
+    state, step_config = build_state(config, DataSpec(SHAPE), torch.device("cpu")), build_step_config(config)
+    assert isinstance(choose_step(config, state, step_config, torch.device("cpu"), pytest.fail)[0], ManualStep)
     scaled = Scaled(8, SHAPE)
     optimizers = state.generator_optimizer, state.discriminator_optimizer
     other = TrainingState(scaled, state.discriminator, scaled, *optimizers)
-    player, line = choose_player(config, other, rules, torch.device("cpu"), pytest.fail)
-    assert not isinstance(player, DerivedPlayer)
+    step_fn, line = choose_step(config, other, step_config, torch.device("cpu"), pytest.fail)
+    assert not isinstance(step_fn, ManualStep)
     assert line == "steps: plain (Scaled computes something else than its chain)"

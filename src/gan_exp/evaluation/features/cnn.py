@@ -45,14 +45,14 @@ def cnn_features(
     side [N, C * D], the logits [N, C, K]. Raises UserError where there are no labels.
     """
     part = data.channel_data or data
-    judged = held_out if held_out is None or data.channel_data is None else held_out.channel_data
+    measured = held_out if held_out is None or data.channel_data is None else held_out.channel_data
     if part.spec.num_classes < 2:
         raise UserError("--features cnn: the data has no labels to learn from; use --features pixels")
-    trained = _cached(part, judged, device, tell, images)
+    trained = _cached(part, measured, device, tell, images)
     network = trained.network.to(device)
     by_channel = data.channel_data is not None
 
-    def judge(batch: Tensor) -> Embedding:
+    def extract(batch: Tensor) -> Embedding:
         count, channels, height, width = batch.shape
         single = batch.reshape(count * channels, 1, height, width) if by_channel else batch
         found: Embedding = network(normalise(single))
@@ -66,7 +66,7 @@ def cnn_features(
         "accuracy": trained.accuracy,
         "accuracy_is_of": trained.held_out,
     }
-    return FeatureNetwork("cnn", trained.digest, judge, device, knows_classes=True, about=about)
+    return FeatureNetwork("cnn", trained.digest, extract, device, knows_classes=True, about=about)
 
 
 def cache_folder() -> Path:

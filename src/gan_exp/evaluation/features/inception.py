@@ -35,13 +35,13 @@ def inception_features(spec: DataSpec, device: torch.device) -> FeatureNetwork:
         raise UserError(f"{weights}: are not Inception's weights; remove the file to download it anew") from error
     module = module.to(device)
 
-    def judge(images: Tensor) -> Embedding:
+    def extract(images: Tensor) -> Embedding:
         features, logits = module(images.expand(-1, 3, -1, -1))
         return Embedding(features, logits)
 
     digest = hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
     about = {"what": "InceptionV3 of 2015 by torch-fidelity", "resize": "299x299 inside the network, as TensorFlow 1"}
-    return FeatureNetwork("inception", digest, judge, device, about=about)
+    return FeatureNetwork("inception", digest, extract, device, about=about)
 
 
 def _bring_weights() -> Path:

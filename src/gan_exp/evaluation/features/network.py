@@ -27,11 +27,11 @@ class Embedding(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """`judge` takes uint8 images [N, C, H, W] on `device` (points: floats). `about` goes into the protocol."""
+    """`extract` takes uint8 images [N, C, H, W] on `device` (points: floats). `about` goes into the protocol."""
 
     name: str
     digest: str
-    judge: Callable[[Tensor], Embedding]
+    extract: Callable[[Tensor], Embedding]
     device: torch.device | str = "cpu"
     knows_classes: bool = False  # its logits are of the data's own classes
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class FeatureNetwork:
         parts = []
         for part in images.split(chunk):
             stop_if_asked()
-            parts.append(self.judge(part.to(self.device)))
+            parts.append(self.extract(part.to(self.device)))
         features = torch.cat([part.features.float().cpu() for part in parts])
         logits = [part.logits.float().cpu() for part in parts if part.logits is not None]
         return Embedding(features, torch.cat(logits) if logits else None)

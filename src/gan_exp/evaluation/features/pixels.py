@@ -27,7 +27,7 @@ def pixel_features(spec: DataSpec) -> FeatureNetwork:
         projection = directions / math.sqrt(PROJECTIONS)
         what = f"{size} values on {PROJECTIONS} directions"
 
-    def judge(images: Tensor) -> Embedding:
+    def extract(images: Tensor) -> Embedding:
         flat = normalise(images).flatten(1)
         return Embedding(flat if projection is None else flat @ projection)
 
@@ -35,4 +35,4 @@ def pixel_features(spec: DataSpec) -> FeatureNetwork:
     if projection is not None:
         digest.update(projection.numpy().data)
     name = "pixels" if spec.extent is None else "points"
-    return FeatureNetwork(name, digest.hexdigest(), judge, about={"what": what})
+    return FeatureNetwork(name, digest.hexdigest(), extract, about={"what": what})

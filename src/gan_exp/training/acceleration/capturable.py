@@ -1,6 +1,6 @@
 """Optimizers' updates with all that changes from step to step on the device, as a captured step needs them.
 
-A CUDA graph plays its kernels again with the numbers they were recorded with. So the learning rate, the number of
+A CUDA graph repeats its kernels with the numbers they were recorded with. So the learning rate, the number of
 updates and a scheduled beta2 are read from device memory here; the optimizer itself, its state and its `state_dict`
 stay as they are without a graph.
 """
@@ -15,8 +15,8 @@ from torch import Tensor
 from gan_exp.optimizers import BOOKKEEPING, KerasAdam
 
 # Of a group of Adam's parameters, what the update that is written out here computes with or needs not know.
-DERIVED_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "decoupled_weight_decay"}
-DERIVED_OPTIONS |= {"foreach", "fused", "capturable"}
+WRITTEN_OUT_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "decoupled_weight_decay"}
+WRITTEN_OUT_OPTIONS |= {"foreach", "fused", "capturable"}
 CAPTURABLE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)  # in torch's own form, with `capturable`
 
 
@@ -29,7 +29,7 @@ def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None
         if kind is not KerasAdam and kind not in CAPTURABLE:
             what = "an SGD that is not fused" if kind is torch.optim.SGD else kind.__name__
             return f"{what} reads numbers back from the GPU"
-        others = [key for key, value in group.items() if value and key not in DERIVED_OPTIONS | BOOKKEEPING]
+        others = [key for key, value in group.items() if value and key not in WRITTEN_OUT_OPTIONS | BOOKKEEPING]
         if others and (kind is KerasAdam or (beta2_scheduled and "betas" in group)):
             return f"{others[0]} has no form with a scheduled beta2 on the GPU"
     return None
@@ -53,7 +53,7 @@ class OnDevice:
         for state in optimizer.state.values():
             if "step" in state:  # on the CPU in a checkpoint of a form that is neither fused nor captured
                 state["step"] = state["step"].to(device, torch.float32)
-        # torch would warn of the steps before the capture, which are played in the same form.
+        # torch would warn of the steps before the capture, which are run in the same form.
         optimizer._warned_capturable_if_run_uncaptured = True
 
     @property

@@ -1,9 +1,9 @@
-"""Whole steps captured in CUDA graphs: Python plays a step once, the GPU plays it again without Python.
+"""Whole steps captured in CUDA graphs: Python runs a step once, the GPU repeats it without Python.
 
 The kernels of a graph find their data where it was when they were recorded. Latents and batches are drawn outside, as
 ever, and copied there; random numbers come from generators that get the step's own seeds before each replay; learning
 rates and penalty weights are numbers on the device. What else Python does within a step must be the same each time: a
-network of one's own that counts its calls needs the plain player.
+network of one's own that counts its calls needs the plain step.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +14,15 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from gan_exp.augment import ADA
+from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch
 from gan_exp.optimizers import KerasAdam
-from gan_exp.penalties import Draw
+from gan_exp.penalties import RngFor
 from gan_exp.training.acceleration import capturable
 from gan_exp.training.acceleration.capturable import OnDevice
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, CudaRecorder, Recorder
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import DiscriminatorReport, Rules, StepReport, Turn, play_step
+from gan_exp.training.step import DiscriminatorReport, StepConfig, StepReport, UpdateInputs, train_step
 
 WARM_UPS = 3  # of each pattern before its capture, as torch.cuda.make_graphed_callables has it
 
@@ -36,9 +36,9 @@ class Pattern(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Random numbers that the step draws: in which turn (D's in order, then G's) and for what."""
+    """Random numbers that the step draws: in which update (D's in order, then G's) and for what."""
 
-    turn: int
+    update: int
     purpose: str
 
 
@@ -60,7 +60,7 @@ class Seen:
 
 
 def unfit(state: TrainingState, device: torch.device, beta2_scheduled: bool = False) -> str | None:
-    """Why the steps of a game can't be captured, in half a sentence; None where they can, as far as one can see."""
+    """Why the steps can't be captured, in half a sentence; None where they can, as far as one can see."""
     if device.type != "cuda":
         return "CUDA graphs need a CUDA GPU"
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
@@ -68,41 +68,41 @@ def unfit(state: TrainingState, device: torch.device, beta2_scheduled: bool = Fa
     return next((reason for reason in reasons if reason is not None), None)
 
 
-class CapturedPlayer:
-    """Plays the steps of a game as `play_step` does: the same numbers up to the rounding of a learning rate.
+class CapturedStep:
+    """A StepFn with the numbers of `train_step` up to the rounding of a learning rate.
 
-    The first steps are played kernel by kernel, as a warm-up; they count like all others, and in the same arithmetic.
-    Where a capture fails, `tell` gets the reason, the state is as before, and all steps are played like the first. The
+    The first steps are run kernel by kernel, as a warm-up; they count like all others, and in the same arithmetic.
+    Where a capture fails, `warn` gets the reason, the state is as before, and all steps are run like the first. The
     next step overwrites the tensors of a report.
     """
 
     def __init__(
         self,
         state: TrainingState,
-        rules: Rules,
+        config: StepConfig,
         device: torch.device,
         beta2_scheduled: bool = False,
-        tell: Callable[[str], None] = lambda reason: None,
+        warn: Callable[[str], None] = lambda reason: None,
         recorder: Recorder | None = None,
     ) -> None:
-        self.state, self.rules, self.device = state, rules, device
-        self._beta2_scheduled, self._tell = beta2_scheduled, tell
+        self.state, self.config, self.device = state, config, device
+        self._beta2_scheduled, self._warn = beta2_scheduled, warn
         self._recorder = recorder or CudaRecorder(device)
         self._parameters = [*state.generator_parameters, *state.discriminator_parameters]
-        self._inputs: StaticTurns | None = None
+        self._inputs: StaticInputs | None = None
         self._failed = False
         self._begin()
 
-    def __call__(self, turns: Sequence[Turn], generator_turn: Turn) -> StepReport:
+    def __call__(self, discriminator_inputs: Sequence[UpdateInputs], generator_inputs: UpdateInputs) -> StepReport:
         if any(optimizer.stale for optimizer in self._optimizers):
             self._begin()
         for optimizer in self._optimizers:
             optimizer.refresh()
-        given = [*turns, generator_turn]
+        given = [*discriminator_inputs, generator_inputs]
         if self._inputs is None:
-            self._inputs = StaticTurns(given, self.rules.conditional, self.device)
+            self._inputs = StaticInputs(given, self.config.conditional, self.device)
         self._inputs.fill(given)
-        pattern = self._pattern(turns, generator_turn.measured)
+        pattern = self._pattern(discriminator_inputs, generator_inputs.measured)
         seen = self._seen.setdefault(pattern, Seen())
         if pattern not in self._recordings and seen.count >= WARM_UPS and not self._failed:
             self._capture(pattern, given)
@@ -119,69 +119,71 @@ class CapturedPlayer:
         self._optimizers = [OnDevice(optimizer, self.device, self._beta2_scheduled) for optimizer in optimizers]
         generator, discriminator = (cast(torch.optim.Optimizer, optimizer) for optimizer in self._optimizers)
         # The same networks with counters of its own, which a capture would bring into disorder.
-        self._played = replace(self.state, generator_optimizer=generator, discriminator_optimizer=discriminator)
+        self._replica = replace(self.state, generator_optimizer=generator, discriminator_optimizer=discriminator)
         self._seen: dict[Pattern, Seen] = {}
         self._recordings: dict[Pattern, Recording] = {}
         self._shown: Recording | None = None  # whose gradients the parameters have
 
-    def _pattern(self, turns: Sequence[Turn], measured: bool) -> Pattern:
-        penalised = tuple(self.rules.penalty is not None and bool(turn.penalty_weight > 0) for turn in turns)
+    def _pattern(self, discriminator_inputs: Sequence[UpdateInputs], measured: bool) -> Pattern:
+        penalised = tuple(
+            self.config.penalty is not None and bool(inputs.penalty_weight > 0) for inputs in discriminator_inputs
+        )
         augment, moves = self.state.augment, tuple[bool, ...]()
-        if isinstance(augment, ADA):
-            update = self.state.images_seen // len(turns[0].latents)
-            moves = tuple((update + k + 1) % augment.every == 0 for k in range(len(turns)))
+        if isinstance(augment, Adaptive):
+            update = self.state.images_seen // len(discriminator_inputs[0].latents)
+            moves = tuple(augment.moves_at(update + k) for k in range(len(discriminator_inputs)))
         return Pattern(penalised, moves, measured)
 
-    def _play(self, pattern: Pattern, draws: Sequence[Draw]) -> StepReport:
+    def _run(self, pattern: Pattern, rng_for_each: Sequence[RngFor]) -> StepReport:
         assert self._inputs is not None
-        *turns, generator_turn = self._inputs.turns(draws, pattern.penalised, pattern.measured)
-        self._played.images_seen = self.state.images_seen
+        *discriminator_inputs, generator_inputs = self._inputs.read(rng_for_each, pattern.penalised, pattern.measured)
+        self._replica.images_seen = self.state.images_seen
         for optimizer in self._optimizers:
             optimizer.updates = 0
-        return play_step(self._played, self.rules, turns, generator_turn)
+        return train_step(self._replica, self.config, discriminator_inputs, generator_inputs)
 
-    def _warm_up(self, pattern: Pattern, given: Sequence[Turn]) -> StepReport:
+    def _warm_up(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> StepReport:
         requests: list[Request] = []
 
-        def draw(turn: int, purpose: str) -> torch.Generator:
-            requests.append(Request(turn, purpose))
-            return given[turn].draw(purpose)
+        def rng_for(update: int, purpose: str) -> torch.Generator:
+            requests.append(Request(update, purpose))
+            return given[update].rng_for(purpose)
 
-        draws = [partial(draw, number) for number in range(len(given))]
-        report = self._recorder.warm_up(partial(self._play, pattern, draws))
+        rng_for_each = [partial(rng_for, number) for number in range(len(given))]
+        report = self._recorder.warm_up(partial(self._run, pattern, rng_for_each))
         seen = self._seen[pattern]
         seen.count += 1
         seen.requests, seen.updates = requests, [optimizer.updates for optimizer in self._optimizers]
         self._shown = None
         return report
 
-    def _capture(self, pattern: Pattern, given: Sequence[Turn]) -> None:
+    def _capture(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> None:
         """Nothing is computed, and neither weights nor random numbers move."""
         requests = self._seen[pattern].requests
         generators = [torch.Generator(self.device) for _ in requests]
         waiting = list(zip(requests, generators, strict=True))
 
-        def draw(turn: int, purpose: str) -> torch.Generator:
-            if not waiting or waiting[0][0] != Request(turn, purpose):
+        def rng_for(update: int, purpose: str) -> torch.Generator:
+            if not waiting or waiting[0][0] != Request(update, purpose):
                 raise CaptureFailed(f"random numbers for {purpose} are not drawn in the same order each time")
             return waiting.pop(0)[1]
 
-        draws = [partial(draw, number) for number in range(len(given))]
+        rng_for_each = [partial(rng_for, number) for number in range(len(given))]
         before = [parameter.grad for parameter in self._parameters]
         try:
-            report, replay = self._recorder.record(partial(self._play, pattern, draws), generators)
+            report, replay = self._recorder.record(partial(self._run, pattern, rng_for_each), generators)
         except CaptureFailed as failure:
             self._failed = True
             self._show(before)
             self.state.freeze_discriminator(False)
-            self._tell(str(failure))
+            self._warn(str(failure))
             return
         gradients = [parameter.grad for parameter in self._parameters]
         self._recordings[pattern] = self._shown = Recording(report, replay, generators, gradients)
 
-    def _replay(self, recording: Recording, seen: Seen, given: Sequence[Turn]) -> StepReport:
-        for (turn, purpose), generator in zip(seen.requests, recording.generators, strict=True):
-            generator.manual_seed(given[turn].draw(purpose).initial_seed())
+    def _replay(self, recording: Recording, seen: Seen, given: Sequence[UpdateInputs]) -> StepReport:
+        for (update, purpose), generator in zip(seen.requests, recording.generators, strict=True):
+            generator.manual_seed(given[update].rng_for(purpose).initial_seed())
         recording.replay()
         if self._shown is not recording:  # gradients are looked at where a checkpoint is saved
             self._show(recording.gradients)
@@ -192,10 +194,10 @@ class CapturedPlayer:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
 
-    def _count(self, seen: Seen, given: Sequence[Turn]) -> None:
+    def _count(self, seen: Seen, given: Sequence[UpdateInputs]) -> None:
         """What Python knows of a step; a replay does not tell it."""
         self.state.step += 1
-        self.state.images_seen += sum(len(turn.latents) for turn in given[:-1])
+        self.state.images_seen += sum(len(inputs.latents) for inputs in given[:-1])
         for on_device, updates in zip(self._optimizers, seen.updates, strict=True):
             if isinstance(on_device.optimizer, KerasAdam):
                 on_device.optimizer.advance(updates)
@@ -210,37 +212,37 @@ def _copied(report: StepReport) -> StepReport:
     return StepReport(updates, report.generator_loss.clone(), None if norm is None else norm.clone())
 
 
-class StaticTurns:
-    """What a step reads, always at the same place: D's turns, then G's."""
+class StaticInputs:
+    """What a step reads, always at the same place: of D's updates, then of G's."""
 
-    def __init__(self, given: Sequence[Turn], conditional: bool, device: torch.device) -> None:
-        self._latents = [turn.latents.clone() for turn in given]
-        self._images = [None if turn.batch is None else turn.batch.images.clone() for turn in given]
+    def __init__(self, given: Sequence[UpdateInputs], conditional: bool, device: torch.device) -> None:
+        self._latents = [inputs.latents.clone() for inputs in given]
+        self._images = [None if inputs.batch is None else inputs.batch.images.clone() for inputs in given]
         self._labels = [
-            turn.batch.labels.clone()
-            if conditional and turn.batch is not None and turn.batch.labels is not None
+            inputs.batch.labels.clone()
+            if conditional and inputs.batch is not None and inputs.batch.labels is not None
             else None
-            for turn in given
+            for inputs in given
         ]
         self._weights = [capturable.DeviceNumber(device) for _ in given]
 
-    def fill(self, given: Sequence[Turn]) -> None:
-        for number, turn in enumerate(given):
-            self._latents[number].copy_(turn.latents)
-            self._weights[number].set(cast(float, turn.penalty_weight))
+    def fill(self, given: Sequence[UpdateInputs]) -> None:
+        for number, inputs in enumerate(given):
+            self._latents[number].copy_(inputs.latents)
+            self._weights[number].set(cast(float, inputs.penalty_weight))
             images, labels = self._images[number], self._labels[number]
             if images is not None:
-                assert turn.batch is not None
-                images.copy_(turn.batch.images)
+                assert inputs.batch is not None
+                images.copy_(inputs.batch.images)
             if labels is not None:
-                assert turn.batch is not None and turn.batch.labels is not None
-                labels.copy_(turn.batch.labels)
+                assert inputs.batch is not None and inputs.batch.labels is not None
+                labels.copy_(inputs.batch.labels)
 
-    def turns(self, draws: Sequence[Draw], penalised: Sequence[bool], measured: bool) -> list[Turn]:
-        """With `draws` for the random numbers; a penalty where `penalised` says so (G's turn has none)."""
+    def read(self, rng_for_each: Sequence[RngFor], penalised: Sequence[bool], measured: bool) -> list[UpdateInputs]:
+        """With `rng_for_each` for the random numbers; a penalty where `penalised` says so (G's turn has none)."""
         there = [*penalised, False]
         return [
-            Turn(
+            UpdateInputs(
                 self._latents[number],
                 # A penalty may want gradients of the images, which what is filled must not have.
                 None if (images := self._images[number]) is None else Batch(images.detach(), self._labels[number]),
@@ -248,5 +250,5 @@ class StaticTurns:
                 self._weights[number].value if there[number] else 0.0,
                 measured,
             )
-            for number, draw in enumerate(draws)
+            for number, draw in enumerate(rng_for_each)
         ]

@@ -1,4 +1,4 @@
-"""Which player plays a run's steps: the plain one, or a faster one of the same numbers to rounding."""
+"""Which step_fn plays a run's steps: the plain one, or a faster one of the same numbers to rounding."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,26 +6,28 @@ from functools import partial
 import torch
 
 from gan_exp.config.schema import Config
-from gan_exp.training.acceleration.captured import CapturedPlayer, unfit
-from gan_exp.training.acceleration.manual import DerivedPlayer
+from gan_exp.training.acceleration.captured import CapturedStep, unfit
+from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import Player, Rules, play_step
+from gan_exp.training.step import StepConfig, StepFn, train_step
 
 
-def choose_player(
-    config: Config, state: TrainingState, rules: Rules, device: torch.device, tell: Callable[[str], None]
-) -> tuple[Player, str]:
-    """The player, and a line that says which it is and why; `tell` gets another where it has to give up later.
+def choose_step(
+    config: Config, state: TrainingState, step_config: StepConfig, device: torch.device, tell: Callable[[str], None]
+) -> tuple[StepFn, str]:
+    """The step_fn, and a line that says which it is and why; `tell` gets another where it has to give up later.
 
     What is chosen follows from the configuration and the kind of device alone, so that a resumed run goes on as it was.
     """
-    plain = partial(play_step, state, rules)
+    plain = partial(train_step, state, step_config)
     try:
         match (config.fast_path, device.type):
             case ("graph", _):
-                return _captured(config, state, rules, device, tell), "steps: captured in CUDA graphs"
+                return _captured(config, state, step_config, device, tell), "steps: captured in CUDA graphs"
             case ("auto", "cpu"):
-                return DerivedPlayer(state, rules), "steps: with a derived backward pass (fast_path=plain does without)"
+                return ManualStep(
+                    state, step_config
+                ), "steps: with a derived backward pass (fast_path=plain does without)"
             case ("auto", kind):
                 return plain, f"steps: plain (on {kind}" + (
                     ", fast_path=graph captures them)" if kind == "cuda" else ")"
@@ -37,10 +39,12 @@ def choose_player(
 
 
 def _captured(
-    config: Config, state: TrainingState, rules: Rules, device: torch.device, tell: Callable[[str], None]
-) -> CapturedPlayer:
+    config: Config, state: TrainingState, step_config: StepConfig, device: torch.device, tell: Callable[[str], None]
+) -> CapturedStep:
     """Only where it is asked for. Raises ValueError where the game can't be captured."""
     beta2_scheduled = config.schedule.beta2 is not None
     if reason := unfit(state, device, beta2_scheduled):
         raise ValueError(reason)
-    return CapturedPlayer(state, rules, device, beta2_scheduled, lambda why: tell(f"steps: no longer captured ({why})"))
+    return CapturedStep(
+        state, step_config, device, beta2_scheduled, lambda why: tell(f"steps: no longer captured ({why})")
+    )

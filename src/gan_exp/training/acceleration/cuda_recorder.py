@@ -13,20 +13,20 @@ Result = TypeVar("Result")
 
 
 class CaptureFailed(Exception):
-    """What was played can't be recorded; the message is the reason. Nothing was computed."""
+    """What was run can't be recorded; the message is the reason. Nothing was computed."""
 
 
 class Recorder(Protocol):
-    """What a device does for `CapturedPlayer`."""
+    """What a device does for `CapturedStep`."""
 
-    def warm_up(self, play: Callable[[], Result]) -> Result:
-        """Play at once, in such a way that it can be recorded next."""
+    def warm_up(self, run: Callable[[], Result]) -> Result:
+        """Run at once, in such a way that it can be recorded next."""
         ...
 
     def record(
-        self, play: Callable[[], Result], generators: Sequence[torch.Generator]
+        self, run: Callable[[], Result], generators: Sequence[torch.Generator]
     ) -> tuple[Result, Callable[[], None]]:
-        """Play without computing anything: the result, which each call of the replay fills anew. Raises CaptureFailed.
+        """Run without computing anything: the result, which each call of the replay fills anew. Raises CaptureFailed.
 
         All random numbers come from `generators`, with the seeds that they have when it is replayed.
         """
@@ -34,7 +34,7 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Graphs of one device. They share their memory, since one at a time is played and none reads another's results."""
+    """Graphs of one device. They share their memory, since one runs at a time and none reads another's results."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -43,7 +43,7 @@ class CudaRecorder:
             self._pool = torch.cuda.graph_pool_handle()
         self._obstacle: str | None = None
 
-    def warm_up(self, play: Callable[[], Result]) -> Result:
+    def warm_up(self, run: Callable[[], Result]) -> Result:
         """On the capture's own stream: autograd's nodes would remember another one."""
         current = torch.cuda.current_stream(self.device)
         self._stream.wait_stream(current)
@@ -52,7 +52,7 @@ class CudaRecorder:
             before = torch.cuda.get_sync_debug_mode()
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                result = play()
+                result = run()
             finally:
                 torch.cuda.set_sync_debug_mode(before)
         current.wait_stream(self._stream)
@@ -61,7 +61,7 @@ class CudaRecorder:
         return result
 
     def record(
-        self, play: Callable[[], Result], generators: Sequence[torch.Generator]
+        self, run: Callable[[], Result], generators: Sequence[torch.Generator]
     ) -> tuple[Result, Callable[[], None]]:
         # A capture that fails half-way can leave CUDA in a bad state, so what can be seen before is not tried.
         if self._obstacle is not None:
@@ -77,7 +77,7 @@ class CudaRecorder:
                 torch.cuda.stream(current),
                 torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
             ):
-                result = play()
+                result = run()
         except (RuntimeError, CaptureFailed) as error:
             with suppress(RuntimeError):
                 graph.reset()

@@ -10,7 +10,7 @@ from gan_exp.training.acceleration.manual_layers import Batching, Chain
 PROBES = 8  # inputs that both are compared on
 
 
-def chains_of(generator: nn.Module, discriminator: nn.Module) -> tuple[Chain, Chain]:
+def manual_networks(generator: nn.Module, discriminator: nn.Module) -> tuple[Chain, Chain]:
     """Raises ValueError, with the reason in a few words, where one is no chain of plain layers or no more than that."""
     chains = _chain(generator), _chain(discriminator)
     first = next((layer for layer in generator.modules() if isinstance(layer, nn.Linear)), None)

@@ -1,4 +1,4 @@
-"""A trainer whose single steps are played, with the plain player or the captured one."""
+"""Single updates and steps, with the plain step or the captured one."""
 
 import copy
 from collections.abc import Callable
@@ -9,18 +9,57 @@ import torch
 from torch import Tensor
 
 from builders import small_config
+from gan_exp.data.packed import Batch
 from gan_exp.display.live import Display
+from gan_exp.penalties import RngFor
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import prepare_device
-from gan_exp.training.acceleration.captured import CapturedPlayer
+from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.acceleration.cuda_recorder import Recorder
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepReport
+from gan_exp.training.step import (
+    DiscriminatorReport,
+    StepConfig,
+    StepReport,
+    UpdateInputs,
+    no_rng,
+    update_discriminator,
+    update_generator,
+)
 from gan_exp.training.trainer import Trainer
 
 
-class Game:
+def discriminator_step(
+    state: TrainingState,
+    config: StepConfig,
+    batch: Batch,
+    latents: Tensor,
+    rng_for: RngFor = no_rng,
+    penalty_weight: float = 1.0,
+    fake_images: Tensor | None = None,
+    measured: bool = False,
+) -> DiscriminatorReport:
+    """One update of D alone."""
+    return update_discriminator(
+        state, config, UpdateInputs(latents, batch, rng_for, penalty_weight, measured), fake_images
+    )
+
+
+def generator_step(
+    state: TrainingState,
+    config: StepConfig,
+    latents: Tensor,
+    rng_for: RngFor = no_rng,
+    batch: Batch | None = None,
+    fake_images: Tensor | None = None,
+    measured: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """One update of G alone."""
+    return update_generator(state, config, UpdateInputs(latents, batch, rng_for, measured=measured), fake_images)
+
+
+class Setup:
     """`recorder` is made of the state; None is CUDA's own. `told` are the reasons that a captured game gave."""
 
     def __init__(
@@ -46,28 +85,28 @@ class Game:
         self.told: list[str] = []
         self.reports: list[StepReport] = []
         self.recorder: Any = None if recorder is None else recorder(self.state)
-        self._player = self.trainer.play_step
+        self._step_fn = self.trainer.train_step
         if captured:
             scheduled = self.config.schedule.beta2 is not None
-            self._player = CapturedPlayer(
-                self.state, self.trainer.rules, device, scheduled, self.told.append, self.recorder
+            self._step_fn = CapturedStep(
+                self.state, self.trainer.step_config, device, scheduled, self.told.append, self.recorder
             )
-        self.trainer.play_step = self._noted
+        self.trainer.train_step = self._noted
 
     def _noted(self, *turns: Any) -> StepReport:
-        report = self._player(*turns)
+        report = self._step_fn(*turns)
         self.reports.append(copy.deepcopy(report))  # the next step may write over it
         return report
 
-    def play(self, steps: int) -> "Game":
+    def play(self, steps: int) -> "Setup":
         for _ in range(steps):
-            self.trainer._play_step()
+            self.trainer._train_step()
         return self
 
     @property
     def outcome(self) -> dict[str, Any]:
         state = self.state.state_dict()
-        return {**state, "window": self.trainer.window.state_dict(), "reports": self.reports}
+        return {**state, "window": self.trainer.running_means.state_dict(), "reports": self.reports}
 
 
 def tensors_of(state: TrainingState) -> list[Tensor]:
