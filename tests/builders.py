@@ -18,7 +18,7 @@ from gan_exp.config.check import check
 from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import UpdateInputs
+from gan_exp.training.step import DiscriminatorReport
 from gan_exp.training.trainer import Trainer
 
 SMALL = {
@@ -56,14 +56,14 @@ def small_config(model: str, *overrides: str) -> Config:
 
 def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
     """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
-    original = Trainer._generator_inputs
+    original = Trainer._train_step
 
-    def acting(trainer: Trainer) -> UpdateInputs:
+    def acting(trainer: Trainer) -> DiscriminatorReport:
         act(trainer.state)
         return original(trainer)
 
-    monkeypatch.setattr(Trainer, "_generator_inputs", acting)
-    return lambda: monkeypatch.setattr(Trainer, "_generator_inputs", original)
+    monkeypatch.setattr(Trainer, "_train_step", acting)
+    return lambda: monkeypatch.setattr(Trainer, "_train_step", original)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

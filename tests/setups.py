@@ -16,7 +16,8 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import prepare_device
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.acceleration.cuda_recorder import Recorder
-from gan_exp.training.build import build_data, build_state
+from gan_exp.training.assembly import make_trainer
+from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import (
     DiscriminatorReport,
@@ -27,7 +28,6 @@ from gan_exp.training.step import (
     update_discriminator,
     update_generator,
 )
-from gan_exp.training.trainer import Trainer
 
 
 def discriminator_step(
@@ -78,20 +78,18 @@ class Setup:
             self.state.load_state_dict(copy.deepcopy(state))
         run = RunDir.create(folder, self.config.model_dump(mode="json"), {})
         with Display("quiet", run.log, "", 1) as display:  # only single steps are played here
-            self.trainer = Trainer(self.config, run, self.state, data, device, display)
-        self.trainer.metrics_log.close()
-        if self.trainer.tensorboard is not None:
-            self.trainer.tensorboard.close()
+            self.trainer = make_trainer(self.config, run, self.state, data, device, display)
+        self.trainer.log.close()
         self.told: list[str] = []
         self.reports: list[StepReport] = []
         self.recorder: Any = None if recorder is None else recorder(self.state)
-        self._step_fn = self.trainer.train_step
+        self._step_fn = self.trainer.step_fn
         if captured:
             scheduled = self.config.schedule.beta2 is not None
             self._step_fn = CapturedStep(
-                self.state, self.trainer.step_config, device, scheduled, self.told.append, self.recorder
+                self.state, build_step_config(self.config), device, scheduled, self.told.append, self.recorder
             )
-        self.trainer.train_step = self._noted
+        self.trainer.step_fn = self._noted
 
     def _noted(self, *turns: Any) -> StepReport:
         report = self._step_fn(*turns)

@@ -27,7 +27,8 @@ from gan_exp.display.live import Display
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import prepare_device
 from gan_exp.training.acceleration.captured import CapturedStep, unfit
-from gan_exp.training.build import build_state
+from gan_exp.training.assembly import make_trainer
+from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.trainer import Trainer
 
 IMAGES = 20_000
@@ -49,13 +50,13 @@ def trainer_of(shape: tuple[int, int, int], config: Config, folder: Path, captur
     state = build_state(config, data.spec, device)
     run = RunDir.create(folder, config.model_dump(mode="json"), {})
     with Display("quiet", run.log, "", 1) as display:
-        trainer = Trainer(config, run, state, data, device, display)
+        trainer = make_trainer(config, run, state, data, device, display)
     if captured:
         scheduled = config.schedule.beta2 is not None
         reason = unfit(state, device, scheduled)
         if reason is not None:
             raise ValueError(reason)
-        trainer.train_step = CapturedStep(state, trainer.step_config, device, scheduled, _refuse)
+        trainer.step_fn = CapturedStep(state, build_step_config(config), device, scheduled, _refuse)
     return trainer
 
 
@@ -89,9 +90,7 @@ def measure_recipe(name: str, rounds: int, seconds: float, words: list[str]) -> 
             for how, trainer in trainers.items():
                 found[how].append(per_second(trainer, steps[how]))
         for trainer in trainers.values():
-            trainer.metrics_log.close()
-            if trainer.tensorboard is not None:
-                trainer.tensorboard.close()
+            trainer.log.close()
     return found
 
 

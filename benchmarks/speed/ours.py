@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -16,10 +15,9 @@ from gan_exp.config.check import check
 from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
 from gan_exp.runtime.device import prepare_device
-from gan_exp.runtime.randomness import Streams
 from gan_exp.training.acceleration.choice import choose_step
-from gan_exp.training.build import build_batches, build_data, build_state, build_step_config
-from gan_exp.training.step import UpdateInputs
+from gan_exp.training.assembly import build_inputs
+from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.trainer import Trainer
 
 CONF = Path(__file__).with_name("conf")
@@ -31,20 +29,21 @@ def whole_run(serve: Serve, threads: int, overrides: list[str]) -> None:
 
     TensorBoard, metrics.jsonl, log, status, display, grids and checkpoints are what the configuration makes of them.
     """
-    play = Trainer.play
+    train_until = Trainer.train_until
 
-    def play_when_asked(trainer: Trainer, until: int) -> None:
-        assert trainer.display.live or "display=quiet" in overrides, "the display must redraw as in a terminal"
-        serve(lambda count: play(trainer, trainer.state.step + count))
+    def train_when_asked(trainer: Trainer, last_step: int) -> None:
+        live = trainer.log.display.live
+        assert live or "display=quiet" in overrides, "the display must redraw as in a terminal"
+        serve(lambda count: train_until(trainer, trainer.state.step + count))
 
-    Trainer.play = play_when_asked  # type: ignore[method-assign]
+    Trainer.train_until = train_when_asked  # type: ignore[method-assign]
     check_folding()
     words = [*overrides, ENDLESS, "device=cpu", f"device.threads={threads}", "hydra.run.dir=run"]
     sys.exit(cli.main(["train", "--config-dir", str(CONF), "--trust", "benchmarks", *words]))
 
 
 def bare_step(serve: Serve, threads: int, overrides: list[str]) -> None:
-    """Batches, latents and updates as in a run, and nothing else: no trainer, no running means, no numbers read."""
+    """Draws and a step's updates as in a run, nothing else: no trainer, no running means, no numbers read."""
     config = load_config([*overrides, "device=cpu", f"device.threads={threads}"])
     serve(bare_steps(config))
 
@@ -53,17 +52,12 @@ def bare_steps(config: Config) -> Iterations:
     device = prepare_device(config.device)
     data = build_data(config, device)
     state, step_config = build_state(config, data.spec, device), build_step_config(config)
-    batches, streams = build_batches(config, data), Streams(config.seed, device)
-    play, _ = choose_step(config, state, step_config, device, print)
-
-    def latents(stream: str) -> torch.Tensor:
-        return streams.latents(state.step, stream, config.batch_size, config.latent_dim)
+    inputs = build_inputs(config, data, step_config, device)
+    step_fn, _ = choose_step(config.fast_path, state, step_config, device, warn=print)
 
     def run(count: int) -> None:
         for _ in range(count):
-            play(
-                [UpdateInputs(latents("discriminator/0"), batches.draw(state.step))], UpdateInputs(latents("generator"))
-            )
+            step_fn(inputs.discriminator(state.step), inputs.generator(state.step))
 
     return run
 

@@ -18,7 +18,8 @@ CPU = torch.device("cpu")
 
 
 def judge(config: Config) -> None:
-    refuse_contradictions(config, build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU), CPU)
+    state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
+    refuse_contradictions(config, state.networks, CPU)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_batch_norm_of_the_users_own_is_found() -> None:
     state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
     state.generator = OwnGenerator()
     with pytest.raises(UserError, match=r"the generator's BatchNorm \(inner\.1\.0\)"):
-        refuse_contradictions(config, state, CPU)
+        refuse_contradictions(config, state.networks, CPU)
 
 
 def test_wgan_gp_gives_dcgans_d_no_batch_norm_and_tells() -> None:

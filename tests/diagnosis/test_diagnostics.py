@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from builders import assert_same, read_lines, small_config
 from gan_exp.cli import main
 from gan_exp.commands.doctor import examine
-from gan_exp.diagnosis.diagnostics import Diagnostics
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.training.assembly import build_diagnostics
 from gan_exp.training.build import build_data, build_state
 
 pytestmark = pytest.mark.slow
@@ -45,8 +45,8 @@ def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
     next(state.discriminator.children()).eval()  # as a frozen backbone may have been built
     modes = [layer.training for layer in state.discriminator.modules()]
     before, random = copy.deepcopy(state.state_dict()), torch.get_rng_state()
-    diagnostics = Diagnostics(config, data, CPU, None, [])
-    first, second = diagnostics.gather(state), diagnostics.gather(state)
+    diagnostics = build_diagnostics(config, data, CPU)
+    first, second = (diagnostics.gather(state.generator_ema, state.discriminator) for _ in range(2))
     of_images = set() if data.extent is not None else OF_IMAGES
     assert first.keys() == TAGS | of_images | more and second.pop("samples/change") == 0 and second == first
     assert_same(state.state_dict(), before)
@@ -57,7 +57,7 @@ def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
 def test_a_run_of_an_older_version_goes_on_without_what_samples_were() -> None:
     config = small_config("mlp")
     data = build_data(config, CPU)
-    assert Diagnostics(config, data, CPU, None, []).state_dict() == {"samples": None}
+    assert build_diagnostics(config, data, CPU).state_dict() == {"samples": None}
 
 
 @pytest.fixture(scope="module")

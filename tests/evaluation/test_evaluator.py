@@ -33,7 +33,7 @@ CONFIG = small_config("mlp")
 
 def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Evaluator:
     reals = data if split == "train" or held_out is None else held_out
-    return Evaluator(CONFIG, data, held_out, reals, pixel_features(data.spec), metrics)
+    return Evaluator(CONFIG.latent_dim, CONFIG.conditional, data, held_out, reals, pixel_features(data.spec), metrics)
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
@@ -89,7 +89,9 @@ def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_co
 ) -> None:
     monkeypatch.setattr(reference, "MOST_IN_MANIFOLDS", 400)
     data, config = digits(), CONFIG.model_copy(update={"conditional": True})
-    evaluator = Evaluator(config, data, None, data, pixel_features(data.spec), ("manifolds",))
+    evaluator = Evaluator(
+        config.latent_dim, config.conditional, data, None, data, pixel_features(data.spec), ("manifolds",)
+    )
     samples, labels = evaluator.sample(Recall(data), 1797, seed=0)
     assert labels is not None and len(samples) == 1797
     assert torch.bincount(labels).tolist() == evaluator.data_histogram()
@@ -181,7 +183,7 @@ def test_images_of_one_pixel() -> None:
 def test_one_judge_for_several_runs() -> None:
     data = digits()
     evaluator = make(data, None, "fid")
-    other = evaluator.for_run(CONFIG.model_copy(update={"conditional": True}))
+    other = evaluator.for_run(CONFIG.latent_dim, conditional=True)
     assert (
         other.sample(Recall(data), 10, seed=0)[1] is not None
         and evaluator.sample(Replay(data.images), 10, 0)[1] is None

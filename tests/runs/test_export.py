@@ -28,7 +28,7 @@ def export(path: Path, config: Config, spec: DataSpec) -> nn.Module:
     for value in generator.state_dict().values():
         if value.is_floating_point():
             value.add_(torch.rand(value.shape, generator=random), alpha=0.05)
-    save_generator(path, generator, config, spec, 7)
+    save_generator(path, generator, config.model.generator, config.latent_dim, spec, 7, config.name, config.conditional)
     return generator.eval()
 
 

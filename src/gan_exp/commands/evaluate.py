@@ -125,7 +125,7 @@ class RunEvaluator:
 
         data, held_out, network, split = loaded.data, loaded.held_out, evaluator.network, self._options.split
         seeds = range(self._options.seeds)
-        protocol = describe_protocol(loaded.config, data, held_out, split, network, evaluator, count, seeds)
+        protocol = describe_protocol(_about(loaded.config), data, held_out, split, network, evaluator, count, seeds)
         metrics = {tag(name, network.name): value for name, value in scores.items()}
         if evaluator.metrics:
             what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
@@ -154,8 +154,19 @@ class RunEvaluator:
         key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device), options.split)
         if key not in self._evaluators:
             network = build_features(features, data, held_out, loaded.device, say)
-            self._evaluators[key] = Evaluator(loaded.config, data, held_out, reals, network, wanted)
-        return self._evaluators[key].for_run(loaded.config)
+            self._evaluators[key] = Evaluator(
+                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, network, wanted
+            )
+        return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
+
+
+def _about(config: "Config") -> dict[str, Any]:
+    return {
+        "dataset": config.dataset["name"],
+        "resize": config.dataset.get("resize"),
+        "averaged_generator": config.ema_halflife_kimg > 0,
+        "conditional": config.conditional,
+    }
 
 
 def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
@@ -203,7 +214,8 @@ def _discriminator_logits(
     discriminator = build_discriminator(loaded.config, data_spec(loaded.content))
     load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
     discriminator = discriminator.to(loaded.device)
-    return measure_discriminator(loaded.config, discriminator, loaded.data, loaded.held_out, samples)
+    config = loaded.config
+    return measure_discriminator(discriminator, loaded.data, loaded.held_out, samples, config.pac, config.conditional)
 
 
 def _classes(data: "PackedImages", evaluator: "Evaluator", measurements: "list[Measurement]") -> dict[str, Any]:

@@ -28,7 +28,8 @@ def run(arguments: list[str]) -> int:
     trust(options.trust)
     generator, config, spec, step = load_trained(run_dir, options.checkpoint)
     try:
-        save_generator(output, generator, config, spec, step)
+        node, conditional = config.model.generator, config.conditional
+        save_generator(output, generator, node, config.latent_dim, spec, step, config.name, conditional)
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
     say(f"the generator of step {step} in {output}")

@@ -3,6 +3,8 @@
 Runs that were begun with them may go on.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,14 +14,13 @@ from gan_exp.config.targets import augment_adapts, resolve_target
 from gan_exp.errors import UserError
 from gan_exp.losses import Wasserstein
 from gan_exp.penalties import DRAGAN, WGANGP
-from gan_exp.training.state import TrainingState
 
 
-def refuse_contradictions(config: Config, state: TrainingState, device: torch.device) -> None:
+def refuse_contradictions(config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> None:
     """Of the settings with one another and with the networks that were built. Raises UserError."""
     _refuse_two_bounds(config)
-    _refuse_mixed_gradients(config, state.discriminator)
-    _refuse_single_samples(config, state)
+    _refuse_mixed_gradients(config, networks["discriminator"])
+    _refuse_single_samples(config, networks)
     for network in ("generator", "discriminator"):
         node = getattr(config.optimizer, network)
         if node.get("capturable") and device.type != "cuda":
@@ -90,10 +91,10 @@ def _refuse_mixed_gradients(config: Config, discriminator: nn.Module) -> None:
     )
 
 
-def _refuse_single_samples(config: Config, state: TrainingState) -> None:
+def _refuse_single_samples(config: Config, networks: Mapping[str, nn.Module]) -> None:
     """BatchNorm of a batch of one makes of each unit its bias, whatever came in."""
     for network, rows in (("generator", config.batch_size), ("discriminator", config.batch_size // config.pac)):
-        name = _batch_norm_of(state.networks[network])
+        name = _batch_norm_of(networks[network])
         if name is not None and rows == 1:
             packed = f" and pac={config.pac}" if network == "discriminator" and config.pac > 1 else ""
             raise UserError(

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
@@ -95,7 +94,8 @@ class Evaluator:
 
     def __init__(
         self,
-        config: Config,
+        latent_dim: int,
+        conditional: bool,
         data: PackedImages,
         held_out: PackedImages | None,
         reals: PackedImages,
@@ -106,7 +106,7 @@ class Evaluator:
             missing = missing_for(metric, data, held_out, network.name, reals)
             if missing is not None:
                 raise UserError(f"--metrics {metric}: {missing}")
-        self._latent_dim, self._conditional = config.latent_dim, config.conditional
+        self._latent_dim, self._conditional = latent_dim, conditional
         self._data, self._held_out, self._reals, self.metrics = data, held_out, reals, tuple(metrics)
         self.network = network
         self._labels = None if reals.labels is None else reals.labels.cpu()
@@ -124,10 +124,10 @@ class Evaluator:
             features = self._embed(self._chosen).features
         self._reference = Reference(data, features, self._histogram())
 
-    def for_run(self, config: Config) -> "Evaluator":
+    def for_run(self, latent_dim: int, conditional: bool) -> "Evaluator":
         """The same for another run on the same data."""
         other = copy.copy(self)
-        other._latent_dim, other._conditional = config.latent_dim, config.conditional
+        other._latent_dim, other._conditional = latent_dim, conditional
         return other
 
     def _embed(self, places: Tensor) -> Embedding:

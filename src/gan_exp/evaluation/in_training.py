@@ -4,34 +4,31 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
-from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.evaluator import LOWER_IS_BETTER, METRICS, Evaluator, missing_for, tag
-from gan_exp.evaluation.features.choice import build_features, usual_features
+from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.cnn import cache_folder
-from gan_exp.training.build import build_held_out
 
-SEED = 0  # every evaluation's samples come from the same latents: what changes between them is the generator
+SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
 
 
-def refuse_unmeasurable(config: Config, data: PackedImages) -> None:
-    """Raises UserError where evaluations in training could not be made, or not tell `best_metric`."""
-    if config.evaluate_every_steps and data.extent is None and usual_features(data) == "cnn":
+def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:
+    """Raises UserError where evaluations in training could not be made, or would not have `best_metric`."""
+    if data.extent is None and usual_features(data) == "cnn":
         cache_folder()
-    possible = [score for metric in _metrics(data) for score in METRICS[metric]]
-    if config.evaluate_every_steps and config.best_metric not in possible:
+    possible = [score for metric in training_metrics(data) for score in METRICS[metric]]
+    if best_metric not in possible:
         raise UserError(
-            f"best_metric={config.best_metric}: can't be measured on {config.dataset['name']} in training; "
-            f"choose one of {', '.join(possible)}"
+            f"best_metric={best_metric}: can't be measured on {dataset} in training; choose one of "
+            f"{', '.join(possible)}"
         )
 
 
-def _metrics(data: PackedImages) -> list[str]:
-    """All that takes seconds and needs no images but those trained on."""
+def training_metrics(data: PackedImages) -> list[str]:
+    """All that take seconds and need no images but those trained on."""
     features = usual_features(data)
     return [
         metric
@@ -41,49 +38,51 @@ def _metrics(data: PackedImages) -> list[str]:
 
 
 class TrainingEvaluation:
-    """`best` is {"metric", "score", "step"} of the best evaluation so far; of an earlier process: from `checkpoint`."""
+    """Scores the generator of a run while it trains.
+
+    `make_evaluator` is called at the first evaluation, which it makes slow: the features are readied. `space` is the
+    feature space that the scores are named for. `best` is {"metric", "score", "step"} of the best evaluation so far:
+    `previous_best` is that of an earlier process.
+    """
 
     def __init__(
         self,
-        config: Config,
-        data: PackedImages,
-        device: torch.device,
-        tell: Callable[[str], None],
-        checkpoint: Mapping[str, Any] | None,
+        make_evaluator: Callable[[], Evaluator],
+        space: str,
+        best_metric: str,
+        count: int,
+        say: Callable[[str], None],
+        previous_best: Mapping[str, Any] | None = None,
     ) -> None:
-        self._config, self._data, self._device, self._tell = config, data, device, tell
+        self._make_evaluator, self._space = make_evaluator, space
+        self._best_metric, self._count, self._say = best_metric, count, say
         self._evaluator: Evaluator | None = None
-        self._space = "points" if data.extent is not None else usual_features(data)
         self.seconds = 0.0  # spent here, which is no training
-        self.best: dict[str, Any] | None = (checkpoint or {}).get("best")
-        if self.best is not None and self.best["metric"] != config.best_metric:
-            self.best = None
+        self.best: dict[str, Any] | None = None
+        if previous_best is not None and previous_best["metric"] == best_metric:
+            self.best = dict(previous_best)
 
     def measure(self, generator: nn.Module) -> dict[str, float]:
-        """Scores by name. The first call readies the features. May be cut short at any place."""
+        """Scores by name. May be cut short at any place."""
         began = time.perf_counter()
         try:
             if self._evaluator is None:
                 self._evaluator = self._make_evaluator()
-            return self._evaluator.measure(generator, self._config.evaluate_count, SEED).scores
+            return self._evaluator.measure(generator, self._count, SEED).scores
         finally:
             self.seconds += time.perf_counter() - began
 
     def record(self, scores: Mapping[str, float], step: int, spent: float) -> tuple[dict[str, float], bool]:
-        """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are told."""
-        score, metric = scores[self._config.best_metric], self._config.best_metric
+        """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are shown."""
+        score, metric = scores[self._best_metric], self._best_metric
         sign = -1 if metric in LOWER_IS_BETTER else 1
         is_best = self.best is None or sign * score > sign * self.best["score"]
         if is_best:
             self.best = {"metric": metric, "score": score, "step": step}
         shown = ", ".join(f"{tag(name, self._space)} {value:.4g}" for name, value in scores.items())
-        self._tell(f"step {step}: {shown}{' (the best so far)' if is_best else ''}; {spent:.1f} s that don't count")
+        note = " (the best so far)" if is_best else ""
+        self._say(f"step {step}: {shown}{note}; the evaluation took {spent:.1f} s, not counted as training time")
         return {f"evaluation/{tag(name, self._space)}": value for name, value in scores.items()}, is_best
-
-    def _make_evaluator(self) -> Evaluator:
-        data, held_out = self._data, build_held_out(self._config)
-        network = build_features(usual_features(data), data, held_out, self._device, self._tell)
-        return Evaluator(self._config, data, held_out, data, network, _metrics(data))
 
     def closing_line(self) -> str:
         best = self.best

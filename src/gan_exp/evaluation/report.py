@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 from gan_exp import __version__
-from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.evaluator import MOST_NEIGHBOURS, Evaluator, tag
 from gan_exp.evaluation.features.network import FeatureNetwork
@@ -46,7 +45,7 @@ def add_yardstick(metrics: dict[str, dict[str, Any]], yardstick: Yardstick, feat
 
 
 def describe_protocol(
-    config: Config,
+    run: Mapping[str, Any],
     data: PackedImages,
     held_out: PackedImages | None,
     split: str,
@@ -55,7 +54,7 @@ def describe_protocol(
     count: int,
     seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """All that another must know to measure the same."""
+    """All that another must know to measure the same; `run` has what is known of the generator and its data set."""
     return {
         "features": {"name": network.name, "digest": network.digest, **network.about},
         "samples": count,
@@ -63,12 +62,12 @@ def describe_protocol(
         "split": split,
         "held_out": None if held_out is None else len(held_out.images),
         "seeds": list(seeds),
-        "dataset": config.dataset["name"],
+        "dataset": run["dataset"],
         "data_digest": data.digest,
         "image_shape": list(data.image_shape),
-        "resize": config.dataset.get("resize"),
-        "averaged_generator": config.ema_halflife_kimg > 0,
-        "conditional": config.conditional,
+        "resize": run["resize"],
+        "averaged_generator": run["averaged_generator"],
+        "conditional": run["conditional"],
         "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, evaluator.real_count)},
         "score": {"splits": score_splits(count)},
         "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, evaluator.real_count)},

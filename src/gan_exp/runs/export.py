@@ -11,7 +11,6 @@ from safetensors.torch import save
 from torch import nn
 
 from gan_exp import __version__
-from gan_exp.config.schema import Config
 from gan_exp.config.targets import build_node, check_node
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
@@ -38,17 +37,29 @@ class Metadata(BaseModel):
     version: Json[str]
 
 
-def save_generator(path: Path, generator: nn.Module, config: Config, spec: DataSpec, step: int) -> None:
-    """Write the file; it is whole or not there. Raises OSError where it can't be written."""
+def save_generator(
+    path: Path,
+    generator: nn.Module,
+    node: dict[str, Any],
+    latent_dim: int,
+    spec: DataSpec,
+    step: int,
+    name: str,
+    conditional: bool = False,
+) -> None:
+    """Write the file; it is whole or not there. Raises OSError where it can't be written.
+
+    `node` is `model.generator` of the configuration, from which the generator can be made again.
+    """
     metadata = {
         "format": FORMAT,
-        "model": config.model.generator,
-        "latent_dim": config.latent_dim,
+        "model": node,
+        "latent_dim": latent_dim,
         "image_shape": list(spec.image_shape),
-        "num_classes": spec.num_classes if config.conditional else 0,
+        "num_classes": spec.num_classes if conditional else 0,
         "extent": spec.extent,
         "step": step,
-        "name": config.name,
+        "name": name,
         "version": __version__,
     }
     # Clones: weights may be channels last or share their memory, which the format has no way to say.

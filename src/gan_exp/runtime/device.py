@@ -3,14 +3,29 @@
 import ctypes
 import os
 from contextlib import suppress
+from typing import Protocol
 
 import torch
 
-from gan_exp.config.schema import DeviceConfig
 from gan_exp.errors import UserError
 
 
-def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.device:
+class DeviceSettings(Protocol):
+    """See `conf/device/*.yaml`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def threads(self) -> int | None: ...
+    @property
+    def deterministic(self) -> bool: ...
+    @property
+    def tf32(self) -> bool: ...
+
+
+def prepare_device(config: DeviceSettings, threads: int | None = None) -> torch.device:
     """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent.
 
     `threads` are those of the process that a run is resumed from: another number adds up in another order, and the last
@@ -31,7 +46,7 @@ def prepare_device(config: DeviceConfig, threads: int | None = None) -> torch.de
     return device
 
 
-def _set_arithmetic(config: DeviceConfig) -> None:
+def _set_arithmetic(config: DeviceSettings) -> None:
     """How CUDA's libraries round, and whether they may choose another algorithm each time."""
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
@@ -40,7 +55,7 @@ def _set_arithmetic(config: DeviceConfig) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def _find(config: DeviceConfig) -> torch.device:
+def _find(config: DeviceSettings) -> torch.device:
     name = config.name
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

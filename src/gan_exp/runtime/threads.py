@@ -1,4 +1,4 @@
-"""How many CPU threads a run computes with: found by playing a few steps of its own game with each number.
+"""How many CPU threads a run computes with: found by timing a few training steps with each number.
 
 More threads are faster on idle cores and several times slower on busy ones, where they wait for each other.
 """
@@ -10,41 +10,36 @@ from statistics import median
 
 import torch
 
-from gan_exp.config.schema import Config
-from gan_exp.data.packed import PackedImages
-from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
-from gan_exp.training.acceleration.choice import choose_step
-from gan_exp.training.build import build_batches, build_state, build_step_config
-from gan_exp.training.step import UpdateInputs
 
 ALL = torch.get_num_threads()  # torch's own choice, before a run has made another
-ROUNDS = 5  # of playing with each number in turn, so that what disturbs the machine for a while disturbs all of them
-SLICE = 0.05  # seconds of playing with a number in a round, and a step at least
+ROUNDS = 5  # with each number in turn, so that what disturbs the machine for a while disturbs all of them
+SLICE = 0.05  # seconds with a number in a round, and a step at least
 ENOUGH = 2.0  # seconds in all, after which no further round begins
 WORTH_IT = 0.9  # of the time that fewer threads take: less is noise, and more threads suffer more when others come
 OWN_CORE = 0.9  # of the time a thread computes that has its core to itself
 
 
-def choose_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
-    """The configuration with `device.threads` in it, and a line that says why; torch computes with that number then.
+def choose_threads(
+    make_step: Callable[[], Callable[[], object]], device: torch.device, deterministic: bool
+) -> tuple[int, str] | None:
+    """The number of threads that torch computes with from now on, and a line that says why.
 
-    Nothing is timed where the user, or OMP_NUM_THREADS, says how many, where `device.deterministic` asks for the same
-    numbers whatever the load, or where a GPU computes.
+    `make_step` gives a training step to time. None, and nothing is timed, where OMP_NUM_THREADS gives a number, where
+    `deterministic` asks for the same numbers whatever the load, where there is one core, or where a GPU computes.
     """
-    if config.device.threads is not None or "OMP_NUM_THREADS" in os.environ:
-        return config, None
+    if "OMP_NUM_THREADS" in os.environ:
+        return None
     torch.set_num_threads(ALL)
-    if config.device.deterministic or device.type != "cpu" or ALL == 1:
-        return config, None
-    seconds, share = _measure(_game(config, data, device))
+    if deterministic or device.type != "cpu" or ALL == 1:
+        return None
+    seconds, share = _measure(make_step())
     busy = share < OWN_CORE
     chosen = 1 if busy else _fewest_worth_it(seconds)
     torch.set_num_threads(chosen)
-    told = ", ".join(f"{threads}: {1000 * median(taken):.1f} ms" for threads, taken in seconds.items())
-    why = f"a step takes with {told}" + ("; other programs keep the cores busy" if busy else "")
-    kept = config.device.model_copy(update={"threads": chosen})
-    return config.model_copy(update={"device": kept}), f"threads: {chosen} ({why})"
+    times = ", ".join(f"{threads}: {1000 * median(taken):.1f} ms" for threads, taken in seconds.items())
+    why = f"a step takes with {times}" + ("; other programs keep the cores busy" if busy else "")
+    return chosen, f"threads: {chosen} ({why})"
 
 
 def _candidates(most: int) -> list[int]:
@@ -55,12 +50,12 @@ def _candidates(most: int) -> list[int]:
     return found
 
 
-def _measure(train_step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
+def _measure(step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
     """Seconds that a step takes with each number in each round; the share of them in which a single thread computed."""
     numbers = _candidates(ALL)
     for threads in numbers:
         torch.set_num_threads(threads)
-        train_step()  # the first one makes the optimizers' moments, and others the threads
+        step()  # the first one makes the optimizers' moments, and others the threads
     seconds: dict[int, list[float]] = {threads: [] for threads in numbers}
     alone = 0.0
     began = time.perf_counter()
@@ -69,19 +64,19 @@ def _measure(train_step: Callable[[], object]) -> tuple[dict[int, list[float]], 
             break
         for threads in numbers if round_number % 2 == 0 else reversed(numbers):
             torch.set_num_threads(threads)
-            taken, computed = _play_a_slice(train_step)
+            taken, computed = _time_a_slice(step)
             seconds[threads].append(taken)
             if threads == 1:
                 alone += computed
     return seconds, alone / sum(seconds[1])
 
 
-def _play_a_slice(train_step: Callable[[], object]) -> tuple[float, float]:
+def _time_a_slice(step: Callable[[], object]) -> tuple[float, float]:
     """Seconds of a step by the clock and of this thread's computing, on average: what disturbs it is a part of it."""
     steps, began, computed = 0, time.perf_counter(), time.thread_time()
     while steps == 0 or time.perf_counter() - began < SLICE:
         stop_if_asked()
-        train_step()
+        step()
         steps += 1
     return (time.perf_counter() - began) / steps, (time.thread_time() - computed) / steps
 
@@ -96,14 +91,3 @@ def _fewest_worth_it(seconds: dict[int, list[float]]) -> int:
         if median(ratios) < WORTH_IT and ratios[-2:][0] < 1:
             chosen = more
     return chosen
-
-
-def _game(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
-    """One step of a game of its own, always on the same batch: the run's begins where its seed says."""
-    state, step_config = build_state(config, data.spec, device), build_step_config(config)
-    step_fn, _ = choose_step(config, state, step_config, device, lambda _: None)
-    streams = Streams(config.seed, device)
-    batch = build_batches(config, data).draw(0)
-    latents = streams.latents(0, "threads", config.batch_size, config.latent_dim)
-    turn = UpdateInputs(latents, batch, lambda purpose: streams.at(0, purpose))
-    return lambda: step_fn([turn] * config.n_critic, turn)

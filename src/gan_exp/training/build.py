@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_exp.config.schema import Config
 from gan_exp.config.targets import augment_adapts, build_node, resolve_target
-from gan_exp.data.packed import Batches, DataSpec, PackedImages, Part
+from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
@@ -73,10 +73,6 @@ def _resize(config: Config, data: PackedImages) -> PackedImages:
         height, width = (resize, resize) if isinstance(resize, int) else resize
         return data.resized(height, width)
     return data
-
-
-def build_batches(config: Config, data: PackedImages) -> Batches:
-    return Batches(data, config.batch_size, config.sampling, config.seed)
 
 
 def build_generator(config: Config, spec: DataSpec) -> nn.Module:

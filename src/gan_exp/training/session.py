@@ -1,12 +1,14 @@
-"""One run from its configuration to its closing words: what `train` and `resume` share."""
+"""One run from its configuration to its closing words: `train` and `resume` share it.
 
-import errno
-import re
+Everything that a run consists of is made here once, from the checked configuration: the data, the networks, and with
+`assembly.py` the trainer and its parts.
+"""
+
 import shlex
 import signal
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,12 +18,10 @@ from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages
-from gan_exp.diagnosis.divergence import Divergence
 from gan_exp.diagnosis.facts import facts_of
-from gan_exp.diagnosis.verdicts import diverged
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
-from gan_exp.errors import TrainingFault, UserError
+from gan_exp.errors import UserError
 from gan_exp.evaluation.in_training import refuse_unmeasurable
 from gan_exp.runs.checkpoint import data_spec, load_newest
 from gan_exp.runs.environment import describe_environment
@@ -30,7 +30,9 @@ from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.signals import Interrupted, before_leaving, deferring, noting, stop_if_asked
 from gan_exp.runtime.threads import choose_threads
+from gan_exp.training.assembly import make_trainer, trial_step
 from gan_exp.training.build import build_data, build_state
+from gan_exp.training.faults import explain, write_failure
 from gan_exp.training.state import TrainingState
 from gan_exp.training.trainer import Trainer
 
@@ -48,10 +50,10 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
     device = prepare_device(config.device)
     data = build_data(config, device)
     stop_if_asked()
-    refuse_unmeasurable(config, data)
+    _refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
-    refuse_contradictions(config, state, device)
-    config, why_threads = choose_threads(config, data, device)
+    refuse_contradictions(config, state.networks, device)
+    config, why_threads = _with_threads(config, data, device)
     environment = describe_environment(device, command)
     stop_if_asked()
     with deferring():
@@ -62,7 +64,23 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
             for line in [*choices(config), *([why_threads] if why_threads else [])]:
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
-            _finish(run, lambda: Trainer(config, run, state, data, device, display), display, in_sweep)
+            _finish(config, run, partial(make_trainer, config, run, state, data, device, display), display, in_sweep)
+
+
+def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
+    """The configuration with `device.threads` in it, and a line that says why; as it is where the user set it."""
+    if config.device.threads is not None:
+        return config, None
+    choice = choose_threads(partial(trial_step, config, data, device), device, config.device.deterministic)
+    if choice is None:
+        return config, None
+    threads, why = choice
+    return config.model_copy(update={"device": config.device.model_copy(update={"threads": threads})}), why
+
+
+def _refuse_unmeasurable(config: Config, data: PackedImages) -> None:
+    if config.evaluate_every_steps:
+        refuse_unmeasurable(config.best_metric, data, config.dataset["name"])
 
 
 def _describe_networks(
@@ -90,7 +108,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
     data = build_data(config, device)
     stop_if_asked()
-    refuse_unmeasurable(config, data)
+    _refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
         _restore(state, data, checkpoint, run)
@@ -108,7 +126,8 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
             display.say(f"passed over: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
-        _finish(run, lambda: Trainer(config, run, state, data, device, display, checkpoint), display, in_sweep)
+        make = partial(make_trainer, config, run, state, data, device, display, checkpoint)
+        _finish(config, run, make, display, in_sweep)
 
 
 def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
@@ -163,28 +182,28 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
     return display
 
 
-def _finish(run: RunDir, make_trainer: Callable[[], Trainer], display: Display, in_sweep: bool) -> None:
+def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool) -> None:
     """Run the loop, write how it ended, and say what to do next, which a sweep does for all of its runs."""
     trainer: Trainer | None = None
     try:
-        trainer = make_trainer()
+        trainer = make()
         first_step = trainer.state.step
         with before_leaving(lambda found: _leave_at_once(run, found, display)):
             stopped_by = trainer.train()
-        step = trainer.state.step
+        step, log = trainer.state.step, trainer.log
         if stopped_by is not None:
-            run.write_status("interrupted", step, stopped_by.name, **trainer.status)
+            run.write_status("interrupted", step, stopped_by.name, **log.status)
             display.say(f"interrupted at step {step}; go on with: gan-exp resume {shlex.quote(str(run.path))}")
             raise Interrupted(stopped_by, told=True)
-        trainer.animate()
-        seconds = round(trainer.seconds, 3)
-        run.write_status("finished", step, **trainer.status, train_seconds=seconds)
+        log.animate()
+        run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
     except Exception as error:
-        fault = _explain(error, run, trainer)
-        _write_failure(run, trainer, error, fault)
+        fault = explain(error, run, config.batch_size)
+        step, metrics = (0, {}) if trainer is None else (trainer.state.step, trainer.log.metrics)
+        write_failure(run, step, error, fault, facts_of(config.model_dump()), metrics)
         display.stop()
         raise fault from error
-    display.show(closing_table(run, trainer.metrics, trainer.seconds, step - first_step, trainer.diagnostics.verdicts))
+    display.show(closing_table(run, log.metrics, trainer.seconds, step - first_step, log.verdicts))
     display.show_preview()
     if trainer.evaluation is not None:
         display.say(trainer.evaluation.closing_line())
@@ -200,52 +219,3 @@ def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None
         run.write_status("interrupted", step, found.name)
     display.stop()
     display.say(f"left at once; go on from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")
-
-
-def _explain(error: Exception, run: RunDir, trainer: Trainer | None) -> Exception:
-    """The one sentence for what ended the run; the log has the rest."""
-    if isinstance(error, TrainingFault | UserError):
-        return error
-    go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
-    if _out_of_memory(error):
-        batch_size = "" if trainer is None else f" (now {trainer.config.batch_size})"
-        return TrainingFault(
-            f"{run.path}: out of memory; train anew with a smaller batch_size{batch_size} or a narrower model, "
-            f"or free memory and: {go_on}"
-        )
-    if isinstance(error, OSError):
-        return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then: {go_on}")
-    return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """On the GPU it has a class of its own; on the CPU torch raises a RuntimeError."""
-    told = isinstance(error, RuntimeError) and re.search(r"not enough memory|can't allocate memory", str(error))
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(told)
-
-
-def _disk_trouble(error: OSError, run: RunDir) -> str:
-    what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"the disk is full or the file too large: {what}; make room"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"can't be written any more: {what}; make it writable"
-    if error.errno == errno.ENOENT:
-        gone = "a part of the run directory" if run.config.exists() else "the run directory"
-        return f"{gone} vanished: {what}; bring it back"
-    return f"{what}; mend the disk"
-
-
-def _write_failure(run: RunDir, trainer: Trainer | None, error: Exception, fault: Exception) -> None:
-    """As far as the disk allows."""
-    step = 0 if trainer is None else trainer.state.step
-    details: dict[str, Any] = {}
-    if trainer is not None and isinstance(error, Divergence):
-        step = error.step  # since when, not when it was found out
-        facts = facts_of(trainer.config.model_dump())
-        details["doctor"] = [diverged(str(error), facts, trainer.metrics).plain()]
-    with suppress(OSError):
-        run.write_status("failed", step, str(fault), **details)
-    if not isinstance(error, TrainingFault | UserError):
-        with suppress(OSError), run.log.open("a", encoding="utf-8") as log:
-            traceback.print_exception(error, file=log)

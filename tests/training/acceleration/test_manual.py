@@ -123,7 +123,7 @@ def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     with pytest.raises(ValueError, match=REFUSED[override]):
         ManualStep(state, step_config)
-    step_fn, line = choose_step(config, state, step_config, CPU, pytest.fail)
+    step_fn, line = choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)
     assert not isinstance(step_fn, ManualStep)
     assert line.startswith("steps: plain (") and REFUSED[override] in line and "\n" not in line
 
@@ -132,15 +132,18 @@ def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
 def test_other_networks_are_left_to_the_plain_one(model: str) -> None:
     config = small_config(model)
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
-    step_fn, line = choose_step(config, state, step_config, CPU, pytest.fail)
+    step_fn, line = choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)
     assert not isinstance(step_fn, ManualStep) and "is no chain of plain layers" in line
 
 
 def test_it_is_chosen_unless_one_says_otherwise() -> None:
     config = small_config("mlp")
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
-    assert isinstance(choose_step(config, state, step_config, CPU, pytest.fail)[0], ManualStep)
+    assert isinstance(choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)[0], ManualStep)
     config = small_config("mlp", "fast_path=plain")
-    assert choose_step(config, state, step_config, CPU, pytest.fail)[1] == "steps: plain"
+    assert choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)[1] == "steps: plain"
     config = small_config("mlp", "fast_path=graph")
-    assert choose_step(config, state, step_config, CPU, pytest.fail)[1] == "steps: plain (CUDA graphs need a CUDA GPU)"
+    assert (
+        choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)[1]
+        == "steps: plain (CUDA graphs need a CUDA GPU)"
+    )

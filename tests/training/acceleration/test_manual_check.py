@@ -120,10 +120,12 @@ def test_parameters_beside_the_chain_and_frozen_ones_are_refused() -> None:
 def test_a_game_with_one_is_played_plainly() -> None:
     config = small_config("mlp")
     state, step_config = build_state(config, DataSpec(SHAPE), torch.device("cpu")), build_step_config(config)
-    assert isinstance(choose_step(config, state, step_config, torch.device("cpu"), pytest.fail)[0], ManualStep)
+    assert isinstance(
+        choose_step(config.fast_path, state, step_config, torch.device("cpu"), warn=pytest.fail)[0], ManualStep
+    )
     scaled = Scaled(8, SHAPE)
     optimizers = state.generator_optimizer, state.discriminator_optimizer
     other = TrainingState(scaled, state.discriminator, scaled, *optimizers)
-    step_fn, line = choose_step(config, other, step_config, torch.device("cpu"), pytest.fail)
+    step_fn, line = choose_step(config.fast_path, other, step_config, torch.device("cpu"), warn=pytest.fail)
     assert not isinstance(step_fn, ManualStep)
     assert line == "steps: plain (Scaled computes something else than its chain)"

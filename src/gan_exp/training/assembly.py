@@ -1,0 +1,166 @@
+"""All parts of a run, made from its configuration and put together as a `Trainer`."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import torch
+
+from gan_exp.config.schema import Config, ScheduleConfig
+from gan_exp.data.packed import Batches, DataSpec, PackedImages
+from gan_exp.diagnosis.diagnostics import SMALL, Diagnostics
+from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.history import Record
+from gan_exp.display.live import Display
+from gan_exp.errors import UserError
+from gan_exp.evaluation.evaluator import Evaluator
+from gan_exp.evaluation.features.choice import build_features, usual_features
+from gan_exp.evaluation.in_training import TrainingEvaluation, training_metrics
+from gan_exp.runs.checkpoint import data_content
+from gan_exp.runs.metrics_log import MetricsLog, read_metrics
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.randomness import Streams
+from gan_exp.training.acceleration.choice import choose_step
+from gan_exp.training.build import build, build_held_out, build_state, build_step_config
+from gan_exp.training.grid import SampleGrid
+from gan_exp.training.inputs import InputSource
+from gan_exp.training.run_log import RunLog
+from gan_exp.training.running_means import RunningMeans
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import StepConfig
+from gan_exp.training.trainer import Plan, Schedule, Trainer
+
+
+def make_trainer(
+    config: Config,
+    run: RunDir,
+    state: TrainingState,
+    data: PackedImages,
+    device: torch.device,
+    display: Display,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Trainer:
+    """The trainer of a run with all its parts; `checkpoint` is the content that `state` was loaded from."""
+    step_config = build_step_config(config)
+    beta2_scheduled = config.schedule.beta2 is not None
+    step_fn, which = choose_step(config.fast_path, state, step_config, device, beta2_scheduled, display.say)
+    display.say(which)
+    display.compare_with(step_config.balance)
+    penalty = step_config.penalty
+    penalty_name = None if penalty is None else type(penalty).__name__.lower()
+    running_means = RunningMeans(device, penalty_name, getattr(step_config.loss, "boundary", 0.0))
+    grid = _build_grid(config, data.spec, device)
+    resumed_at = None if checkpoint is None else state.step
+    if checkpoint is not None:
+        running_means.load_state_dict(checkpoint["window"])
+    metrics_log = MetricsLog(run.metrics, resumed_at)  # first: it drops the records of later steps
+    saved, records = (checkpoint or {}).get("doctor"), read_metrics(run.metrics)
+    diagnostics = build_diagnostics(config, data, device, saved, records)
+    log = RunLog(run, metrics_log, display, diagnostics, step_config.balance, resumed_at)
+    if checkpoint is None:
+        log.introduce(config.model_dump(), partial(grid.of_data, data))
+    description = {"config": config.model_dump(mode="json"), "threads": torch.get_num_threads(), **data_content(data)}
+    return Trainer(
+        _plan(config),
+        state,
+        step_fn,
+        build_inputs(config, data, step_config, device),
+        _build_schedules(config),
+        running_means,
+        grid,
+        log,
+        _build_evaluation(config, data, device, display.say, (checkpoint or {}).get("best")),
+        facts_of(config.model_dump()),
+        description,
+        checkpoint,
+    )
+
+
+def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
+    """A training step of networks of its own, always on the same batch: the run's begin where its seed says."""
+    state, step_config = build_state(config, data.spec, device), build_step_config(config)
+    step_fn, _ = choose_step(config.fast_path, state, step_config, device, config.schedule.beta2 is not None)
+    inputs = build_inputs(config, data, step_config, device)
+    discriminator_inputs, generator_inputs = inputs.discriminator(0), inputs.generator(0)
+    return lambda: step_fn(discriminator_inputs, generator_inputs)
+
+
+def _plan(config: Config) -> Plan:
+    return Plan(
+        steps=config.steps,
+        batch_size=config.batch_size,
+        n_critic=config.n_critic,
+        penalty_every=None if config.node("penalty") is None else config.penalty.get("every", 1),
+        ema_halflife_kimg=config.ema_halflife_kimg,
+        ema_ramp_up=config.ema_ramp_up,
+        log_every_steps=config.log_every_steps,
+        sample_every_steps=config.sample_every_steps,
+        evaluate_every_steps=config.evaluate_every_steps,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        keep_checkpoints=config.keep_checkpoints,
+    )
+
+
+def build_inputs(config: Config, data: PackedImages, step_config: StepConfig, device: torch.device) -> InputSource:
+    return InputSource(
+        Batches(data, config.batch_size, config.sampling, config.seed),
+        Streams(config.seed, device),
+        config.latent_dim,
+        config.n_critic,
+        config.penalty.get("every", 1),
+        step_config.generator_needs_batch,
+    )
+
+
+def _build_schedules(config: Config) -> dict[str, Schedule | None]:
+    return {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
+
+
+def _build_grid(config: Config, spec: DataSpec, device: torch.device) -> SampleGrid:
+    size = config.grid_rows, config.grid_columns
+    return SampleGrid(spec, config.seed, config.latent_dim, *size, config.conditional, device)
+
+
+def build_diagnostics(
+    config: Config,
+    data: PackedImages,
+    device: torch.device,
+    saved: Mapping[str, Any] | None = None,
+    records: Iterable[Record] = (),
+) -> Diagnostics:
+    held_out: PackedImages | None = None
+    with suppress(UserError, OSError):  # no test part at hand: training needs none
+        held_out = build_held_out(config) if len(data.images) <= SMALL else None
+    return Diagnostics(
+        facts_of(config.model_dump()),
+        data,
+        held_out,
+        device,
+        config.seed,
+        config.latent_dim,
+        config.pac,
+        config.conditional,
+        saved,
+        records,
+    )
+
+
+def _build_evaluation(
+    config: Config,
+    data: PackedImages,
+    device: torch.device,
+    say: Callable[[str], None],
+    previous_best: Mapping[str, Any] | None,
+) -> TrainingEvaluation | None:
+    """None where there are none."""
+    if not config.evaluate_every_steps:
+        return None
+
+    def make_evaluator() -> Evaluator:
+        held_out = build_held_out(config)
+        network = build_features(usual_features(data), data, held_out, device, say)
+        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, network, training_metrics(data))
+
+    space = "points" if data.extent is not None else usual_features(data)
+    return TrainingEvaluation(make_evaluator, space, config.best_metric, config.evaluate_count, say, previous_best)

@@ -1,0 +1,65 @@
+"""What ended a run: one sentence for the user, status.json for commands, and the traceback in the log."""
+
+import errno
+import re
+import shlex
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from gan_exp.diagnosis.divergence import Divergence
+from gan_exp.diagnosis.facts import Facts
+from gan_exp.diagnosis.verdicts import diverged
+from gan_exp.errors import TrainingFault, UserError
+from gan_exp.runs.run_dir import RunDir
+
+
+def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
+    """The one sentence for what ended the run; the log has the rest."""
+    if isinstance(error, TrainingFault | UserError):
+        return error
+    go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
+    if _out_of_memory(error):
+        return TrainingFault(
+            f"{run.path}: out of memory; train anew with a smaller batch_size (now {batch_size}) or a narrower model, "
+            f"or free memory and: {go_on}"
+        )
+    if isinstance(error, OSError):
+        return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then: {go_on}")
+    return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """On the GPU it has a class of its own; on the CPU torch raises a RuntimeError."""
+    told = isinstance(error, RuntimeError) and re.search(r"not enough memory|can't allocate memory", str(error))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(told)
+
+
+def _disk_trouble(error: OSError, run: RunDir) -> str:
+    what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk is full or the file too large: {what}; make room"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"can't be written any more: {what}; make it writable"
+    if error.errno == errno.ENOENT:
+        gone = "a part of the run directory" if run.config.exists() else "the run directory"
+        return f"{gone} vanished: {what}; bring it back"
+    return f"{what}; mend the disk"
+
+
+def write_failure(
+    run: RunDir, step: int, error: Exception, fault: Exception, facts: Facts, metrics: Mapping[str, float]
+) -> None:
+    """Into status.json and the log, as far as the disk allows; `fault` is what `explain` made of `error`."""
+    details: dict[str, Any] = {}
+    if isinstance(error, Divergence):
+        step = error.step  # since when, not when it was found out
+        details["doctor"] = [diverged(str(error), facts, metrics).plain()]
+    with suppress(OSError):
+        run.write_status("failed", step, str(fault), **details)
+    if not isinstance(error, TrainingFault | UserError):
+        with suppress(OSError), run.log.open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)

@@ -1,0 +1,142 @@
+"""Where a training run writes its numbers and pictures: metrics.jsonl, TensorBoard, status.json and the terminal.
+
+metrics.jsonl and status.json are promised. The rest is best effort: where it fails, a warning says so once and training
+continues without it.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from gan_exp.diagnosis.diagnostics import Diagnostics
+from gan_exp.diagnosis.verdicts import Verdict
+from gan_exp.display.images import encode_png, save_animation
+from gan_exp.display.live import Display
+from gan_exp.display.verdicts import as_markdown
+from gan_exp.losses import Balance
+from gan_exp.runs.metrics_log import MetricsLog
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.tensorboard import TensorBoardLog
+from gan_exp.runtime.files import write_atomically
+from gan_exp.training.grid import Grid
+
+
+class RunLog:
+    """`resumed_at` hides from TensorBoard what a stopped process wrote of later steps; None for a new run."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        metrics_log: MetricsLog,
+        display: Display,
+        diagnostics: Diagnostics,
+        balance: Balance,
+        resumed_at: int | None,
+    ) -> None:
+        self.run, self.display, self.diagnostics = run, display, diagnostics
+        self.metrics: dict[str, float] = {}  # those of the latest log
+        self._failing: set[str] = set()  # what could not be written, and was warned of
+        self._metrics_log = metrics_log
+        display.diagnose(diagnostics.verdicts)
+        self._tensorboard: TensorBoardLog | None = None
+        with self.best_effort("TensorBoard's events"):
+            self._tensorboard = TensorBoardLog(run.tensorboard, resumed_at, balance)
+
+    def introduce(self, config: dict[str, Any], draw_real_images: Callable[[], Tensor]) -> None:
+        """Write what TensorBoard shows of a new run before its first step."""
+        config_text = self.run.config.read_text(encoding="utf-8")
+        add_text = partial(TensorBoardLog.add_text, tag="config", markdown=textwrap.indent(config_text, "    "), step=0)
+
+        def add_real_images(log: TensorBoardLog) -> None:
+            picture = draw_real_images()
+            log.add_png("samples/real_images", encode_png(picture), picture.shape, 0)
+
+        self._to_tensorboard("layout", TensorBoardLog.add_layout)
+        self._to_tensorboard("configuration", add_text)
+        self._to_tensorboard("hyperparameters", lambda log: log.add_hyperparameters(config))
+        self._to_tensorboard("real images", add_real_images)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What status.json says beside the step."""
+        return {"metrics": self.metrics, "doctor": [verdict.plain() for verdict in self.verdicts]}
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        return self.diagnostics.verdicts
+
+    def write_status(self, step: int) -> None:
+        self.run.write_status("running", step, **self.status)
+
+    def progress(self, step: int, metrics: dict[str, float]) -> None:
+        """The running means of the steps since the last call."""
+        self.metrics = metrics
+        self.scalars(step, metrics)
+        self.display.update(step, metrics)
+        self.write_status(step)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """To metrics.jsonl, TensorBoard and the diagnostics, whose verdicts are shown where they change."""
+        self._metrics_log.add(step, values)
+        self._to_tensorboard("scalars", lambda log: log.add_scalars(values, step))
+        is_new = False
+        with self.best_effort("the doctor's verdict"):
+            is_new = self.diagnostics.note(step, values)
+        if is_new:
+            verdicts = self.verdicts
+            self.display.diagnose(verdicts, step)
+            self._to_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
+            self.write_status(step)
+
+    def grid(self, step: int, grid: Grid) -> None:
+        png = encode_png(grid.picture)
+        with self.best_effort("the grid of samples"):
+            write_atomically(self.run.sample_grid(step), png)
+        self._to_tensorboard("grids", lambda log: log.add_png("samples", png, grid.picture.shape, step))
+
+    def histogram(self, step: int, tag: str, values: Tensor) -> None:
+        self._to_tensorboard(tag, partial(TensorBoardLog.add_histogram, tag=tag, values=values, step=step))
+
+    def preview(self, grid: Grid) -> None:
+        with self.best_effort("the preview"):
+            self.display.preview(grid.preview)
+
+    def animate(self) -> None:
+        """Write all grids of the run, one after the other, as a GIF."""
+        grids = [path for _, path in self.run.list_sample_grids()]
+        if grids:
+            with self.best_effort("the animation"):
+                save_animation(grids, self.run.animation)
+
+    def sync(self) -> None:
+        """Let what was written outlive a power cut."""
+        self._metrics_log.sync()
+        self._to_tensorboard("sync", TensorBoardLog.sync)
+
+    def close(self) -> None:
+        self._metrics_log.close()
+        if self._tensorboard is not None:
+            with self.best_effort("TensorBoard's events"):
+                self._tensorboard.close()
+        self.display.stop()
+
+    @contextmanager
+    def best_effort(self, what: str, disk: str | None = None) -> Iterator[None]:
+        """Training continues without `what` where it fails, with one warning; `disk` where the disk is to blame."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, the run matters more
+            what = disk if disk is not None and isinstance(error, OSError) else what
+            if what not in self._failing:
+                self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
+            self._failing.add(what)
+
+    def _to_tensorboard(self, what: str, add: Callable[[TensorBoardLog], None]) -> None:
+        """Each part on its own: one that can't be drawn leaves the others alone."""
+        if self._tensorboard is not None:
+            with self.best_effort(f"TensorBoard's {what}", disk="TensorBoard's events"):
+                add(self._tensorboard)
