@@ -1,6 +1,6 @@
 """A chain of plain layers whose backward pass is derived by hand: what autograd computes, without its bookkeeping.
 
-A network that is such a chain says so with a method `chain`, which gives its layers in their order (`chain_check.py`
+A network that is such a chain says so with a method `chain`, which gives its layers in their order (`manual_check.py`
 does not take its word for it). Each class here
 stands for one of them: `forward` keeps what `backward` needs, `backward` writes the gradients of the layer's parameters
 into their `.grad` and returns that of its inputs.
