@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from gan_exp.config.check import check
 from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import DiscriminatorReport
+from gan_exp.training.step import UpdateInputs
 from gan_exp.training.trainer import Trainer
 
 SMALL = {
@@ -56,14 +57,20 @@ def small_config(model: str, *overrides: str) -> Config:
 
 def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
     """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
-    original = Trainer._train_step
+    original = Trainer.train
 
-    def acting(trainer: Trainer) -> DiscriminatorReport:
-        act(trainer.state)
+    def train(trainer: Trainer) -> Signals | None:
+        draw = trainer.inputs.generator
+
+        def acting(*given: Any) -> UpdateInputs:
+            act(trainer.state)
+            return draw(*given)
+
+        trainer.inputs.generator = acting  # type: ignore[method-assign]
         return original(trainer)
 
-    monkeypatch.setattr(Trainer, "_train_step", acting)
-    return lambda: monkeypatch.setattr(Trainer, "_train_step", original)
+    monkeypatch.setattr(Trainer, "train", train)
+    return lambda: monkeypatch.setattr(Trainer, "train", original)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

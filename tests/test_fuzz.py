@@ -18,6 +18,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from builders import SMALL
 from gan_exp.cli import main
 from gan_exp.config.catalog import groups, known_keys
+from gan_exp.training.run_log import RunLog
 from gan_exp.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -131,8 +132,8 @@ def place(in_tmp: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     def unreachable(*_: object, **__: object) -> None:
         raise OSError("no network here")
 
-    for step in ("play", "save", "sample", "animate"):
-        monkeypatch.setattr(Trainer, step, lambda *_, **__: None)
+    for of, step in ((Trainer, "train_until"), (Trainer, "save"), (Trainer, "sample"), (RunLog, "animate")):
+        monkeypatch.setattr(of, step, lambda *_, **__: None)
     monkeypatch.setattr("socket.socket.connect", unreachable)
     for name in ("GAN_EXP_DATA", "GAN_EXP_CACHE"):
         monkeypatch.setenv(name, str(in_tmp.parent / "data"))

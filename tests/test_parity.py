@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from builders import count_parameters, make_config
 from gan_exp.data.digits import digits
-from gan_exp.data.packed import DataSpec, normalise
+from gan_exp.data.packed import Batches, DataSpec, normalise
 from gan_exp.models.mlp import KerasBatchNorm1d
 from gan_exp.runtime.randomness import Streams
-from gan_exp.training.build import build_batches, build_state, build_step_config
+from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import StepReport
@@ -141,7 +141,7 @@ def test_the_article_trains_as_in_keras(precision: str) -> None:
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     if precision == "float64":
         to_double(state)
-    batches = build_batches(config, digits().resized(28, 28))
+    batches = Batches(digits().resized(28, 28), config.batch_size, config.sampling, config.seed)
     streams, running_means = Streams(config.seed), RunningMeans(CPU, None)
     article = KerasArticle()
     article.generator.set_weights(keras_arrays(state.generator))

@@ -35,10 +35,12 @@ from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import Interrupted
 from gan_exp.schedules import Cosine
+from gan_exp.training import grid as grid_module
+from gan_exp.training import run_log as run_log_module
 from gan_exp.training import session as session_module
 from gan_exp.training import step as step_module
 from gan_exp.training import trainer as trainer_module
-from gan_exp.training.build import build_batches, build_data, build_state, build_step_config
+from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.session import continue_run, start_run
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import UpdateInputs, update_discriminator
@@ -290,7 +292,7 @@ def test_metrics_are_means_over_the_window(in_tmp: Path, monkeypatch: pytest.Mon
     run = play(config, "run", (), monkeypatch)
     data = build_data(config, CPU)
     state, step_config = build_state(config, data.spec, CPU), build_step_config(config)
-    batches, streams = build_batches(config, data), Streams(config.seed)
+    batches, streams = Batches(data, config.batch_size, config.sampling, config.seed), Streams(config.seed)
     reports: list[dict[str, list[float]]] = []
     expected = []
     for step in range(7):
@@ -668,12 +670,18 @@ def test_sigterm_saves_too(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("where", "step"), [("encode_png", 0), ("generate_all", 3), ("save_animation", 11)])
-def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "where", "step"),
+    [(run_log_module, "encode_png", 0), (grid_module, "generate_all", 3), (run_log_module, "save_animation", 11)],
+    ids=["encode_png-0", "generate_all-3", "save_animation-11"],
+)
+def test_a_signal_at_any_time(
+    module: Any, where: str, step: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before the first step, while samples are drawn, after the last step: the state is saved, and it goes on."""
     config = small_config("mlp", *RHYTHM)
     whole = play(config, "whole", (), monkeypatch)
-    original = getattr(trainer_module, where)
+    original = getattr(module, where)
     calls = 0
 
     def asked(*arguments: Any) -> Any:
@@ -684,7 +692,7 @@ def test_a_signal_at_any_time(where: str, step: int, in_tmp: Path, monkeypatch: 
         return original(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(trainer_module, where, asked)
+        patched.setattr(module, where, asked)
         if step == 11:  # nothing is left to be done
             start_run(config, "run")
         else:
@@ -804,9 +812,9 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
     def no_grids(path: Path, *rest: Any, **options: Any) -> None:
         (fail if path.suffix == ".png" else original)(path, *rest, **options)
 
-    monkeypatch.setattr(trainer_module, "write_atomically", no_grids)
-    monkeypatch.setattr(trainer_module.TensorBoardLog, "_write", fail)
-    monkeypatch.setattr(trainer_module.Display, "preview", unforeseen)
+    monkeypatch.setattr(run_log_module, "write_atomically", no_grids)
+    monkeypatch.setattr(run_log_module.TensorBoardLog, "_write", fail)
+    monkeypatch.setattr(run_log_module.Display, "preview", unforeseen)
     start_run(config, "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "finished"

@@ -14,7 +14,7 @@ from gan_exp.penalties import WGANGP, PenaltyInputs, RngFor
 from gan_exp.training import gradient_norms
 from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep, unfit
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed
-from gan_exp.training.build import build_data, build_state
+from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.state import TrainingState, gradient_norm
 from setups import Setup, tensors_of
 from tape import TapeRecorder
@@ -221,7 +221,7 @@ def test_a_step_that_draws_differently_each_time_is_played_without_a_graph(tmp_p
 
 def test_betas_that_change_unannounced_are_refused(tmp_path: Path) -> None:
     game = Setup(("mlp", "schedule=r3gan"), tmp_path / "run")
-    game._step_fn = CapturedStep(game.state, game.trainer.step_config, CPU, recorder=taped(game.state))
+    game._step_fn = CapturedStep(game.state, build_step_config(game.config), CPU, recorder=taped(game.state))
     with pytest.raises(ValueError, match="not announced"):
         game.play(3)
 
