@@ -11,7 +11,7 @@ from gan_exp.commands import COMMANDS
 from gan_exp.config import synonyms
 from gan_exp.errors import TrainingFault, UserError, did_you_mean
 from gan_exp.runtime.signals import Interrupted, noting, stop_if_asked
-from gan_exp.runtime.terminal import tell
+from gan_exp.runtime.terminal import report
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
 
@@ -34,14 +34,14 @@ def _run(words: list[str]) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        tell(str(error))
+        report(str(error))
         return 2
     except TrainingFault as error:
-        tell(str(error))
+        report(str(error))
         return 1
     except Interrupted as interruption:
-        if not interruption.told:
-            tell(f"ended by {interruption.signal.name}; there was nothing to save")
+        if not interruption.reported:
+            report(f"ended by {interruption.signal.name}; there was nothing to save")
         return interruption.exit_code
     except KeyboardInterrupt:
         print("gan-exp: interrupted", file=sys.stderr)

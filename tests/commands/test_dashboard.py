@@ -170,4 +170,4 @@ def test_a_signal_ends_it_without_another_word(
         dashboard.wait_for(server)
     serving.set()
     server.join()
-    assert caught.value.exit_code == 128 + number and caught.value.told
+    assert caught.value.exit_code == 128 + number and caught.value.reported

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_exp.runtime import terminal as wrapping
-from gan_exp.runtime.terminal import first_words, say, tell, wrap
+from gan_exp.runtime.terminal import first_words, report, say, wrap
 
 PATH = "outputs/2026-11-26/10-10-39-mlp-digits/samples/step-00004000.png"
 
@@ -73,6 +73,6 @@ def test_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     written = Terminal()
     monkeypatch.setattr(wrapping.sys, "stderr", written)
-    tell(f"steps=3: the run is at step 4000 already; give more steps than that ({PATH})")
+    report(f"steps=3: the run is at step 4000 already; give more steps than that ({PATH})")
     first, second = written.getvalue().splitlines()
     assert first.startswith("gan-exp: steps=3: ") and len(first) <= 80 and second == f"({PATH})"

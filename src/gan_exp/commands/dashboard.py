@@ -61,7 +61,7 @@ def wait_for(server: threading.Thread) -> None:
     """Until it ends, or a signal ends the command: there is nothing to save then, nor to say."""
     while server.is_alive():
         if (number := asked_to_stop()) is not None:
-            raise Interrupted(number, told=True)
+            raise Interrupted(number, reported=True)
         server.join(timeout=0.2)
 
 

@@ -58,7 +58,7 @@ class Outcomes:
             code = {"finished": 0, "failed": 1}.get(str(state), 128)
             self.runs.append(Outcome(number, path.parent.name, code, can_go_on=code > 2))
 
-    def tell(self, stopped_by: signal.Signals | None = None) -> None:
+    def report(self, stopped_by: signal.Signals | None = None) -> None:
         """How many there were, which of them failed, and what can be done about the rest."""
         if self.directory is None:
             return

@@ -33,7 +33,7 @@ from gan_exp.runtime.files import cannot_write, make_unique_directory
 from gan_exp.runtime.paths import expanded
 from gan_exp.runtime.processes import refuse_several
 from gan_exp.runtime.signals import Interrupted, asked_to_stop, noting, stop_if_asked
-from gan_exp.runtime.terminal import say, tell
+from gan_exp.runtime.terminal import report, say
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -204,10 +204,10 @@ def _close(outcomes: Outcomes, interruption: Interrupted | None) -> int:
     stopped_by = asked_to_stop() if any(run.code > 2 for run in outcomes.runs) else None
     if interruption is not None:
         stopped_by = interruption.signal
-    outcomes.tell(stopped_by)
+    outcomes.report(stopped_by)
     if stopped_by is not None:
-        told = outcomes.directory is not None or (interruption is not None and interruption.told)
-        raise Interrupted(stopped_by, told)
+        reported = outcomes.directory is not None or (interruption is not None and interruption.reported)
+        raise Interrupted(stopped_by, reported)
     return outcomes.code
 
 
@@ -253,11 +253,11 @@ def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], conf
         with noting(for_good=elsewhere):
             _train(config, job.runtime.output_dir, words, Path(job.sweep.dir) if which else None, elsewhere)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
-        tell(which + explain(error, job.overrides.task))
+        report(which + explain(error, job.overrides.task))
         code = 1 if isinstance(error, TrainingFault) else 2
         can_go_on = code == 1 and not isinstance(error, Divergence)  # what has diverged would do so again
     except Interrupted as interruption:
-        code, can_go_on = interruption.exit_code, interruption.told
+        code, can_go_on = interruption.exit_code, interruption.reported
         if not elsewhere:
             outcomes.runs.append(Outcome(number, label, code, can_go_on))
             raise

@@ -1,7 +1,7 @@
 """Signals that ask the program to stop: noted when they come, and heeded where it is safe to stop.
 
 The handler raises nothing. An exception out of a handler appears inside whatever runs at that instant, and C code that
-calls Python (an import, pybind11) swallows it, tells it as another error, or aborts.
+calls Python (an import, pybind11) swallows it, reports it as another error, or aborts.
 """
 
 import os
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from gan_exp.runtime.terminal import tell
+from gan_exp.runtime.terminal import report
 
 # SIGHUP: the terminal is gone. SIGUSR1: Slurm's warning (sbatch --signal=USR1@60) before the time limit; SIGUSR2:
 # that of submitit.
@@ -28,11 +28,11 @@ INSISTING = (signal.SIGINT, signal.SIGTERM)
 class Interrupted(BaseException):
     """A signal ends the command. Not an Exception, so that nothing on the way takes it for a fault."""
 
-    def __init__(self, number: int, told: bool = False) -> None:
-        """`told`: the user knows already what became of the run."""
-        super().__init__(number, told)  # what pickle makes it from again
+    def __init__(self, number: int, reported: bool = False) -> None:
+        """`reported`: the user knows already what became of the run."""
+        super().__init__(number, reported)  # what pickle makes it from again
         self.signal = signal.Signals(number)
-        self.told = told
+        self.reported = reported
 
     def __str__(self) -> str:
         return self.signal.name
@@ -160,7 +160,7 @@ def _leave_at_once(found: signal.Signals) -> None:
         _stop.leaving = True
         with suppress(BaseException):
             if _stop.farewell is None:
-                tell(f"ended at once by {found.name}")
+                report(f"ended at once by {found.name}")
             else:
                 _stop.farewell(found)
             sys.stdout.flush()

@@ -43,7 +43,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream, flush=True)
 
 
-def tell(sentence: str) -> None:
+def report(sentence: str) -> None:
     """One sentence on stderr, whatever the values in it hold: no break of theirs, no control character."""
     line = " ".join(sentence.split())
     shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)

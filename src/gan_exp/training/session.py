@@ -194,7 +194,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, **log.status)
             display.say(f"interrupted at step {step}; go on with: gan-exp resume {shlex.quote(str(run.path))}")
-            raise Interrupted(stopped_by, told=True)
+            raise Interrupted(stopped_by, reported=True)
         log.animate()
         run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
     except Exception as error:
