@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_exp.optimizers import BOOKKEEPING, KerasAdam
+from gan_exp.optimizers import KerasAdam
+from gan_exp.training.acceleration.fused_adam import BOOKKEEPING
 
 # Of a group of Adam's parameters, what the update that is written out here computes with or needs not know.
 WRITTEN_OUT_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "decoupled_weight_decay"}

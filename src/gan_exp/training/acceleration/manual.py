@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gan_exp.data.packed import normalise
 from gan_exp.losses import Minimax, NonSaturating
-from gan_exp.optimizers import quick_step
+from gan_exp.training.acceleration.fused_adam import fused_step
 from gan_exp.training.acceleration.manual_check import manual_networks
 from gan_exp.training.acceleration.manual_layers import Batching
 from gan_exp.training.state import TrainingState, gradient_norm
@@ -37,8 +37,8 @@ class ManualStep:
         if self._discriminator.normalises:
             raise ValueError("a discriminator with BatchNorm sees reals and fakes apart")
         self._terms = _terms(config.loss)
-        self._step_discriminator = quick_step(state.discriminator_optimizer)
-        self._step_generator = quick_step(state.generator_optimizer)
+        self._step_discriminator = fused_step(state.discriminator_optimizer)
+        self._step_generator = fused_step(state.generator_optimizer)
 
     @torch.no_grad()
     def __call__(self, discriminator_inputs: Sequence[UpdateInputs], generator_inputs: UpdateInputs) -> StepReport:
