@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gan_exp.cli import main
 from gan_exp.commands.doctor import examine
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.training.assembly import build_diagnostics
-from gan_exp.training.build import build_data, build_state
+from gan_exp.training.build import build_data, build_held_out, build_state
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
     next(state.discriminator.children()).eval()  # as a frozen backbone may have been built
     modes = [layer.training for layer in state.discriminator.modules()]
     before, random = copy.deepcopy(state.state_dict()), torch.get_rng_state()
-    diagnostics = build_diagnostics(config, data, CPU)
+    diagnostics = build_diagnostics(config, data, partial(build_held_out, config), CPU)
     first, second = (diagnostics.gather(state.generator_ema, state.discriminator) for _ in range(2))
     of_images = set() if data.extent is not None else OF_IMAGES
     assert first.keys() == TAGS | of_images | more and second.pop("samples/change") == 0 and second == first
@@ -57,7 +58,7 @@ def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
 def test_a_run_of_an_older_version_goes_on_without_what_samples_were() -> None:
     config = small_config("mlp")
     data = build_data(config, CPU)
-    assert build_diagnostics(config, data, CPU).state_dict() == {"samples": None}
+    assert build_diagnostics(config, data, partial(build_held_out, config), CPU).state_dict() == {"samples": None}
 
 
 @pytest.fixture(scope="module")

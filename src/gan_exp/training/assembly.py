@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ from gan_exp.training.state import TrainingState
 from gan_exp.training.step import StepConfig
 from gan_exp.training.trainer import Plan, Schedule, Trainer
 
+LoadHeldOut = Callable[[], PackedImages | None]
+
 
 def make_trainer(
     config: Config,
@@ -56,7 +58,8 @@ def make_trainer(
         running_means.load_state_dict(checkpoint["window"])
     metrics_log = MetricsLog(run.metrics, resumed_at)  # first: it drops the records of later steps
     saved, records = (checkpoint or {}).get("doctor"), read_metrics(run.metrics)
-    diagnostics = build_diagnostics(config, data, device, saved, records)
+    load_held_out = cache(partial(build_held_out, config))  # the diagnostics and the evaluations may both need it
+    diagnostics = build_diagnostics(config, data, load_held_out, device, saved, records)
     log = RunLog(run, metrics_log, display, diagnostics, step_config.balance, resumed_at)
     if checkpoint is None:
         log.introduce(config.model_dump(), partial(grid.of_data, data))
@@ -70,7 +73,7 @@ def make_trainer(
         running_means,
         grid,
         log,
-        _build_evaluation(config, data, device, display.say, (checkpoint or {}).get("best")),
+        _build_evaluation(config, data, load_held_out, device, display.say, (checkpoint or {}).get("best")),
         facts_of(config.model_dump()),
         description,
         checkpoint,
@@ -125,13 +128,14 @@ def _build_grid(config: Config, spec: DataSpec, device: torch.device) -> SampleG
 def build_diagnostics(
     config: Config,
     data: PackedImages,
+    load_held_out: LoadHeldOut,
     device: torch.device,
     saved: Mapping[str, Any] | None = None,
     records: Iterable[Record] = (),
 ) -> Diagnostics:
     held_out: PackedImages | None = None
     with suppress(UserError, OSError):  # no test part at hand: training needs none
-        held_out = build_held_out(config) if len(data.images) <= SMALL else None
+        held_out = load_held_out() if len(data.images) <= SMALL else None
     return Diagnostics(
         facts_of(config.model_dump()),
         data,
@@ -149,6 +153,7 @@ def build_diagnostics(
 def _build_evaluation(
     config: Config,
     data: PackedImages,
+    load_held_out: LoadHeldOut,
     device: torch.device,
     say: Callable[[str], None],
     previous_best: Mapping[str, Any] | None,
@@ -158,7 +163,7 @@ def _build_evaluation(
         return None
 
     def make_evaluator() -> Evaluator:
-        held_out = build_held_out(config)
+        held_out = load_held_out()
         network = build_features(usual_features(data), data, held_out, device, say)
         return Evaluator(config.latent_dim, config.conditional, data, held_out, data, network, training_metrics(data))
 

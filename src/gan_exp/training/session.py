@@ -41,10 +41,10 @@ from gan_exp.training.trainer import Trainer
 def start_run(config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
 
-    A run `in_sweep` neither describes its networks nor says what to do next: the sweep has a closing of its own.
-    `command` are the words that it was started with, if they aren't those of this process.
+    A run `in_sweep` neither describes its networks nor suggests the next commands: the sweep does so for all of its
+    runs. `command` holds the words that started it, if they aren't those of this process.
 
-    Raises Interrupted, with everything saved once there is a run, when a signal asked it to stop.
+    Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
     check_new(config)
     device = prepare_device(config.device)
@@ -86,7 +86,7 @@ def _refuse_unmeasurable(config: Config, data: PackedImages) -> None:
 def _describe_networks(
     display: Display, config: Config, state: TrainingState, data: PackedImages, device: torch.device
 ) -> None:
-    """Layer by layer."""
+    """Show both networks layer by layer."""
     labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
     latents = torch.zeros(1, config.latent_dim, device=device)
     display.show(network_table("generator", state.generator, latents, *labels))
@@ -97,10 +97,10 @@ def _describe_networks(
 
 @noting()
 def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
-    """Go on from the newest whole checkpoint of `run`, which its caller has locked.
+    """Continue from the newest whole checkpoint of `run`, which the caller has locked.
 
-    A run that a crash took before its first checkpoint, which is that of step 0, begins. Raises UserError where
-    `config` would make another experiment of it, or the data is no longer the same.
+    A run that crashed before its first checkpoint, that of step 0, begins anew. Raises UserError where `config` would
+    make another experiment of it, or the data has changed.
     """
     never_began = not run.list_checkpoints() and run.read_status().get("step", 0) == 0
     checkpoint, passed_over = (None, []) if never_began else load_newest(run)
@@ -167,8 +167,8 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
 
 def _describe(spec: DataSpec) -> str:
     channels, height, width = spec.image_shape
-    what = f"images of {height}x{width}x{channels}" if spec.extent is None else f"points within {spec.extent:g}"
-    return f"{what} in {spec.num_classes} classes" if spec.num_classes else f"{what} without labels"
+    kind = f"images of {height}x{width}x{channels}" if spec.extent is None else f"points within {spec.extent:g}"
+    return f"{kind} in {spec.num_classes} classes" if spec.num_classes else f"{kind} without labels"
 
 
 def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], device: torch.device) -> Display:
@@ -183,7 +183,7 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
 
 
 def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool) -> None:
-    """Run the loop, write how it ended, and say what to do next, which a sweep does for all of its runs."""
+    """Run the loop, write how it ended, and suggest the next commands, unless a sweep does so for all of its runs."""
     trainer: Trainer | None = None
     try:
         trainer = make()
@@ -212,7 +212,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
 
 
 def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None:
-    """What a second signal leaves time for; it may have come in the middle of anything."""
+    """After a second signal: write the status and a last line; it may have come in the middle of anything."""
     kept = run.list_checkpoints()
     step = kept[-1][0] if kept else 0
     with suppress(OSError):
