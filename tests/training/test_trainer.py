@@ -4,7 +4,6 @@ import io
 import json
 import math
 import os
-import shutil
 import signal
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -828,23 +827,6 @@ def test_out_of_memory_names_what_to_turn(in_tmp: Path, monkeypatch: pytest.Monk
     in_each_step(monkeypatch, lambda _: torch.empty(1 << 55))
     with pytest.raises(TrainingFault, match=r"out of memory; train anew with a smaller batch_size \(now 16\)"):
         start_run(small_config("mlp", *RHYTHM), "run")
-
-
-def test_a_run_of_an_older_version_goes_on(in_tmp: Path) -> None:
-    """Format 1, as version 0.1.0 wrote it: no configuration and no digest in its checkpoint."""
-    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "format-1", "older")
-    run = RunDir.open("older")
-    before = load_checkpoint(run.checkpoint(2))
-    assert before["format"] == 1
-    assert main(["resume", "older"]) == 0
-    assert run.read_status()["state"] == "finished"
-    lines = logged_lines(run.metrics)
-    assert [line["step"] for line in lines] == [1, 2, 3, 4] and lines[1]["loss/discriminator"] == 2.001178741455078
-    after = load_checkpoint(run.checkpoint(4))
-    assert after["format"] == 2 and after["images_seen"] == 2 * before["images_seen"]
-    moments = [content["generator_optimizer"]["state"][0]["step"].item() for content in (before, after)]
-    assert moments == [2, 4]
-    assert main(["resume", "older", "steps=6", "lr=1e-3"]) == 2
 
 
 def test_grids_show_the_average_of_the_generator(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
