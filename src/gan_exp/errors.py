@@ -15,7 +15,7 @@ class TrainingFault(Exception):
     """A run that can't go on: its state is kept, shown as one line, exit code 1."""
 
 
-def likeness(word: str, name: str) -> float:
+def similarity(word: str, name: str) -> float:
     """0 to 1: how likely `word` is `name` mistyped, cut short or written out."""
     one, other = (text.lower().replace("-", "_") for text in (word, name))
     inside = (len(one) >= 4 and one in other) or (len(other) >= 6 and other in one)
@@ -27,8 +27,8 @@ def likeness(word: str, name: str) -> float:
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The nearest of `known`; where none is near `otherwise`, or all of them."""
     names = list(known)
-    nearest = max(names, key=lambda name: likeness(word, name), default="")
-    if nearest and likeness(word, nearest) >= NEAR:
+    nearest = max(names, key=lambda name: similarity(word, name), default="")
+    if nearest and similarity(word, nearest) >= NEAR:
         return f"did you mean {nearest}?"
     return otherwise or f"known are {', '.join(names)}"
 

@@ -36,7 +36,7 @@ def test_tensorboard_shows_the_runs(run: Path) -> None:
     log = TensorBoardLog(Path("outputs/2026-01-03/two/tensorboard"))
     log.add_hyperparameters({**RunDir(run).read_config(), "steps": 9})
     log.close()
-    RunDir("outputs/2026-01-02/one").point_latest_here()
+    RunDir("outputs/2026-01-02/one").link_latest()
     process = subprocess.Popen(
         [sys.executable, "-m", "gan_exp", "dashboard", "--host", "127.0.0.1"],
         stdout=subprocess.PIPE,

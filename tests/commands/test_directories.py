@@ -98,6 +98,6 @@ def test_files_that_look_like_the_runs_own_stay(run: Path) -> None:
         (run / name).write_text("mine")
     steps = [step for step, _ in own.list_checkpoints()]
     own.remove_leftovers()
-    own.forget_beginning()
+    own.discard_records()
     assert 1 not in steps and all((run / name).exists() for name in theirs)
     assert not [name for name in os.listdir(own.tensorboard) if name.startswith("events")]  # noqa: PTH208

@@ -145,7 +145,7 @@ def test_held_out_images_and_neighbours(in_tmp: Path, capsys: pytest.CaptureFixt
     assert main(["train", *QUICK, *WIDTHS, "dataset.held_out=0.2"]) == 0
     report = evaluated("--split", "held_out", step=2)
     metrics, protocol = report["metrics"], report["protocol"]
-    held_out = digits().divided(0.2)[1]
+    held_out = digits().split_by_hash(0.2)[1]
     assert protocol["reals"] == protocol["held_out"] == len(held_out.images)
     assert metrics["nearest_cnn"]["mean"] > metrics["nearest_held_out_cnn"]["mean"]  # noise is far from digits
     assert metrics["nearer_cnn"]["mean"] < 0.2

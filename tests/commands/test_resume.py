@@ -31,7 +31,7 @@ def test_options_stand_anywhere(run: Path) -> None:
 
 
 def test_latest(run: Path) -> None:
-    RunDir(run).point_latest_here()
+    RunDir(run).link_latest()
     assert main(["resume", "latest", f"steps={STEPS + 1}"]) == 0
     assert RunDir(run).read_status()["step"] == STEPS + 1
 

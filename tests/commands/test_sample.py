@@ -62,7 +62,7 @@ def test_folder(run: Path) -> None:
 
 
 def test_latest_and_another_checkpoint(run: Path) -> None:
-    RunDir(run).point_latest_here()
+    RunDir(run).link_latest()
     newest = sampled("--count", "2")
     assert main(["sample", "latest", "--count", "2", "--output", "latest.npy"]) == 0
     np.testing.assert_array_equal(np.load("latest.npy"), newest)

@@ -20,7 +20,7 @@ from gan_exp.config.catalog import conf_dir, groups, known_keys
 from gan_exp.config.check import check
 from gan_exp.config.hints import unknown_key, unknown_option
 from gan_exp.config.hydra_support import explain, register_resolvers
-from gan_exp.errors import UserError, likeness
+from gan_exp.errors import UserError, similarity
 
 MISTAKES = [
     # options
@@ -205,7 +205,7 @@ def test_synonyms_lead_to_what_exists() -> None:
 
 @pytest.mark.parametrize(("word", "name"), [("gpu", "cpu"), ("hinge", "ring"), ("foo", "pac"), ("rate", "name")])
 def test_words_that_are_not_alike(word: str, name: str) -> None:
-    assert likeness(word, name) < 0.75
+    assert similarity(word, name) < 0.75
 
 
 @pytest.mark.parametrize("text", ["2.5e1", "25.0"])

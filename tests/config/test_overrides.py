@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from gan_exp.config.overrides import QUOTED, apply_overrides, as_written, for_hydra, leaf_keys, leaves
 from gan_exp.errors import UserError
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 
 
 @pytest.fixture
@@ -162,4 +162,4 @@ def test_no_home_directory(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "expanduser", homeless)
     with pytest.raises(UserError, match=f"hydra.run.dir={text}: ~ stands for the home directory, and there is none"):
         for_hydra(f"hydra.run.dir={text}", sweeping=False)
-    assert expanded("~nobody/x", "--output") == Path("~nobody/x")
+    assert expand_user("~nobody/x", "--output") == Path("~nobody/x")

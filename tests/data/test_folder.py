@@ -673,7 +673,7 @@ def test_a_whole_cache_need_not_be_writable(images: Path, load: Load, monkeypatc
     def refusing(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(module, "alone_with", refusing)
+    monkeypatch.setattr(module, "file_lock", refusing)
     assert pixels(load()) == [[3]]
 
 

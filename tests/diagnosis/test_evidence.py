@@ -14,7 +14,7 @@ from gan_exp.metrics.overfitting import overfitting
 
 COUNT = 128
 DIGITS = digits()
-TRAIN, UNSEEN = DIGITS.chosen(torch.arange(0, 1000)), DIGITS.chosen(torch.arange(1000, 1797))
+TRAIN, UNSEEN = DIGITS.select(torch.arange(0, 1000)), DIGITS.select(torch.arange(1000, 1797))
 
 
 def examine(samples: Tensor, data: PackedImages = TRAIN, conditional: bool = False) -> dict[str, float]:
@@ -130,7 +130,7 @@ def test_labels_of_the_equals_are_in_the_datas_proportions() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 60])
 def test_few_images(count: int) -> None:
     """Even one: then nothing can be compared, and nothing is infinite."""
-    found = examine(normalise(UNSEEN.images[:COUNT]), TRAIN.chosen(torch.arange(count)))
+    found = examine(normalise(UNSEEN.images[:COUNT]), TRAIN.select(torch.arange(count)))
     assert all(abs(value) < 1e9 for value in found.values())
     assert "samples/duplicates" not in found  # of so few, a generator that makes them all must repeat itself
 

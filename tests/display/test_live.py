@@ -48,12 +48,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def play(mode: str, log: Path) -> Display:
     """What the loop does with a display."""
     with Display(mode, log, "mlp on digits", 200) as display:
-        display.introduce()
+        display.show_title()
         display.say("run directory: outputs/[bold]run[/]")
         display.start(0)
         display.step = 100
         display.update(100, METRICS)
-        display.preview(IMAGES)
+        display.set_preview(IMAGES)
         display.step = 150
         display.update(200, {**METRICS, "loss/generator": 2.5})
         display.stop()
@@ -80,7 +80,7 @@ def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_losses_are_shown_beside_their_balance(terminal: io.StringIO, tmp_path: Path) -> None:
     """The two scales, 1.386 for a sum of two terms and 0.693 for their mean, are told apart."""
     with Display("live", tmp_path / "log.txt", "mlp on digits", 200) as display:
-        display.compare_with(Balance(1.38629, None))
+        display.show_balance(Balance(1.38629, None))
         display.start(0)
         display.update(100, METRICS)
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue())
@@ -138,10 +138,10 @@ def test_the_line_of_the_cursor_has_room_for_what_ctrl_c_echoes(
     pretended = partial(console_module.QuietPipeConsole, file=written, force_terminal=True, width=80, height=24)
     monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
     with Display("live", tmp_path / "log.txt", "a title of many words " * 9, 200) as display:
-        display.compare_with(Balance(1.3863, 0.6931))
+        display.show_balance(Balance(1.3863, 0.6931))
         display.start(0)
         display.update(100, METRICS)
-        display.preview(IMAGES.repeat(9, 1, 1, 1))
+        display.set_preview(IMAGES.repeat(9, 1, 1, 1))
         display._live.refresh()  # type: ignore[union-attr]
         drawn = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written.getvalue()).splitlines()
         assert len(drawn[-1]) < 40 and all(len(line) <= 80 for line in drawn)

@@ -58,11 +58,11 @@ def test_markdown_for_tensorboard() -> None:
 def test_the_display_tells_what_is_new_once(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with Display("quiet", log, "a run", 20000) as display:
-        display.diagnose((FINE,))  # of a run that goes on: told before
-        display.diagnose((MEMORISING,), 900)
-        display.diagnose((MEMORISING, STALLED), 12100)
-        display.diagnose((STALLED,), 12200)
-        display.diagnose((FINE,), 13000)
+        display.show_verdicts((FINE,))  # of a run that goes on: told before
+        display.show_verdicts((MEMORISING,), 900)
+        display.show_verdicts((MEMORISING, STALLED), 12100)
+        display.show_verdicts((STALLED,), 12200)
+        display.show_verdicts((FINE,), 13000)
     told = [line.split(" doctor at ")[1].split(":")[:2] for line in log.read_text().splitlines()]
     assert told == [
         ["step 900", " memorising since step 900"],

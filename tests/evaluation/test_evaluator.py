@@ -41,7 +41,7 @@ def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split
 def test_neighbours_point_into_the_training_images(split: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator that copies them is found out, and each copy beside its original."""
     monkeypatch.setattr(module, "MOST_REALS", most)
-    train, held_out = digits().divided(0.2)
+    train, held_out = digits().split_by_hash(0.2)
     found = make(train, held_out, "fid", "neighbours", split=split).measure(Replay(train.images), 100, seed=0)
     assert found.nearest is not None
     assert torch.equal(train.images[found.nearest.indices], found.samples)
@@ -52,7 +52,7 @@ def test_neighbours_point_into_the_training_images(split: str, most: int, monkey
 
 
 def test_split_says_what_samples_are_compared_with() -> None:
-    train, held_out = digits().divided(0.3)
+    train, held_out = digits().split_by_hash(0.3)
     dark = PackedImages(held_out.images // 2)
     generator = Replay(dark.images)
     against_train = make(train, dark, "fid").measure(generator, 500, seed=0).scores["fid"]
@@ -126,7 +126,7 @@ def test_what_there_cannot_be() -> None:
 
 def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
     """Not the number of samples, which can't help."""
-    train, held_out = (digits().chosen(torch.arange(*part)) for part in ((3, 1797), (0, 3)))
+    train, held_out = (digits().select(torch.arange(*part)) for part in ((3, 1797), (0, 3)))
     with pytest.raises(UserError, match=r"--metrics manifolds: needs at least 6 .* there are 3 held-out images: train"):
         make(train, held_out, "manifolds", split="held_out")
     assert missing_for("manifolds", train, held_out, "pixels", held_out) is not None
@@ -148,7 +148,7 @@ def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
 
 
 def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
-    train, held_out = digits().divided(0.2)
+    train, held_out = digits().split_by_hash(0.2)
     evaluator = make(train, held_out, "fid", "manifolds", "neighbours")
     found = evaluator.yardstick(200)
     assert found.images == 200 and found.what == "200 held-out images" and found.scores["nearer"] == 0.01
@@ -169,7 +169,7 @@ def test_without_held_out_images_the_yardstick_is_one_half_against_the_other() -
     found = make(digits(), None, "fid", "manifolds").yardstick(10_000)
     assert found.what == "898 of the training images against 899 others" and found.images == 898
     assert found.scores["coverage"] > 0.8
-    tiny = make(digits().chosen(torch.arange(9)), None, "fid", "manifolds").yardstick(100)
+    tiny = make(digits().select(torch.arange(9)), None, "fid", "manifolds").yardstick(100)
     assert set(tiny.scores) == {"fid"}  # of four images there are no manifolds
 
 

@@ -15,7 +15,7 @@ from gan_exp.data.torchvision_sets import celeba, mnist
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.cnn import cnn_features
 from gan_exp.evaluation.features.inception import inception_features
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 from gan_exp.training.build import build_data
 
 CPU = torch.device("cpu")
@@ -64,6 +64,6 @@ def test_a_run_that_could_not_be_evaluated_does_not_begin(no_home: Path, capsys:
 
 def test_home_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expanded("~/a", "key") == tmp_path / "a"
-    assert expanded("a~/~", "key") == Path("a~/~")
-    assert expanded("~nobody-of-that-name/a", "key") == Path("~nobody-of-that-name/a")
+    assert expand_user("~/a", "key") == tmp_path / "a"
+    assert expand_user("a~/~", "key") == Path("a~/~")
+    assert expand_user("~nobody-of-that-name/a", "key") == Path("~nobody-of-that-name/a")

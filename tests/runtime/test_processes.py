@@ -7,7 +7,7 @@ import pytest
 
 from gan_exp.cli import main
 from gan_exp.errors import UserError
-from gan_exp.runtime.processes import alone_with, refuse_several
+from gan_exp.runtime.processes import file_lock, refuse_multiple_processes
 from gan_exp.runtime.signals import Interrupted, noting
 
 BATCH_SCRIPT = {
@@ -34,7 +34,7 @@ STEP = {**BATCH_SCRIPT, "SLURM_STEP_ID": "0"}
     ],
 )
 def test_one_process(environ: dict[str, str]) -> None:
-    refuse_several(environ)
+    refuse_multiple_processes(environ)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_one_process(environ: dict[str, str]) -> None:
 )
 def test_one_of_several(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(UserError, match=f"^{sentence}this is one of several processes"):
-        refuse_several(environ)
+        refuse_multiple_processes(environ)
 
 
 @pytest.mark.parametrize("words", [["train"], ["train", "-m", "seed=1,2"], ["resume", "run"]])
@@ -65,9 +65,9 @@ def test_nothing_is_written(
 
 
 def test_a_signal_ends_the_waiting_for_another_process(tmp_path: Path) -> None:
-    with alone_with(tmp_path / "lock"), noting():
+    with file_lock(tmp_path / "lock"), noting():
         signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(Interrupted), alone_with(tmp_path / "lock"):
+        with pytest.raises(Interrupted), file_lock(tmp_path / "lock"):
             pytest.fail("the lock was taken")
-    with alone_with(tmp_path / "lock"):
+    with file_lock(tmp_path / "lock"):
         pass

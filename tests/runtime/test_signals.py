@@ -21,7 +21,7 @@ from gan_exp.runtime.signals import (
     Interrupted,
     abandoning,
     asked_to_stop,
-    before_leaving,
+    before_forced_exit,
     deferring,
     noting,
     stop_if_asked,
@@ -95,7 +95,7 @@ def test_a_farewell_comes_first_and_once(left: list[int], capsys: Any) -> None:
         told.append(number)
         signal.raise_signal(signal.SIGTERM)  # no patience for that either
 
-    with noting(), before_leaving(farewell):
+    with noting(), before_forced_exit(farewell):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Left):
             signal.raise_signal(signal.SIGINT)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_exp.runtime import terminal as wrapping
-from gan_exp.runtime.terminal import first_words, report, say, wrap
+from gan_exp.runtime.terminal import report, say, shorten, wrap
 
 PATH = "outputs/2026-11-26/10-10-39-mlp-digits/samples/step-00004000.png"
 
@@ -54,9 +54,9 @@ def test_later_lines_are_indented() -> None:
 
 
 def test_as_many_whole_words_as_fit() -> None:
-    assert first_words("mlp on digits", 13) == "mlp on digits"
-    assert first_words("mlp on digits", 12) == "mlp on …"
-    assert first_words("mlp on digits", 8) == "mlp on …" and first_words("mlp on digits", 2) == "…"
+    assert shorten("mlp on digits", 13) == "mlp on digits"
+    assert shorten("mlp on digits", 12) == "mlp on …"
+    assert shorten("mlp on digits", 8) == "mlp on …" and shorten("mlp on digits", 2) == "…"
 
 
 def test_a_terminal_gets_lines_and_a_pipe_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,14 +174,14 @@ def test_a_share_is_held_out() -> None:
     assert held_out is not None and held_out.image_shape == train.image_shape == (1, 9, 9)
     assert len(train.images) + len(held_out.images) == len(whole.images) == 1797
     assert len(held_out.images) == pytest.approx(0.2 * 1797, rel=0.1)
-    train, held_out = whole.divided(0.2)
+    train, held_out = whole.split_by_hash(0.2)
     assert {image.numpy().tobytes() for image in train.images}.isdisjoint(
         image.numpy().tobytes() for image in held_out.images
     )
     assert train.digest != whole.digest
     assert held_out.labels is not None and held_out.labels.unique().numel() == 10
     # What else is in the set changes nothing.
-    few = PackedImages(whole.images[:500], None).divided(0.2)[1]
+    few = PackedImages(whole.images[:500], None).split_by_hash(0.2)[1]
     assert torch.equal(few.images, held_out.images[: len(few.images)])
 
 

@@ -3,7 +3,7 @@
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.terminal import say
 
 
@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
     parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
-    output = expanded(options.output, "--output")
+    output = expand_user(options.output, "--output")
     if output.suffix != ".safetensors":
         raise UserError(f"--output {output}: must end in .safetensors")
 

@@ -8,7 +8,7 @@ from gan_exp.config import catalog
 from gan_exp.config.catalog import is_text
 from gan_exp.config.hints import alike
 from gan_exp.config.synonyms import FLAGS, KEYS, plain_word
-from gan_exp.errors import NEAR, likeness
+from gan_exp.errors import NEAR, similarity
 
 
 def no_override(word: str, before: str = "") -> str:
@@ -49,8 +49,8 @@ def _example(word: str, available: dict[str, dict[str, Path]]) -> str:
         return f"{path.parent.name}={path.stem}"
     if exact is None and is_directory(path):
         return shlex.join(["dataset=folder", f"dataset.root={word}"])
-    nearest = max(every, key=lambda pair: likeness(word, pair[1]))
-    return exact or ("=".join(nearest) if likeness(word, nearest[1]) >= NEAR else "model=mlp")
+    nearest = max(every, key=lambda pair: similarity(word, pair[1]))
+    return exact or ("=".join(nearest) if similarity(word, nearest[1]) >= NEAR else "model=mlp")
 
 
 def unknown_flag(option: str, value: str, known: Iterable[str], settings: bool) -> str:

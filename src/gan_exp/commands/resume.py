@@ -7,8 +7,8 @@ from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import find, is_run_or_sweep
-from gan_exp.runtime.paths import expanded
-from gan_exp.runtime.processes import refuse_several
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
@@ -28,13 +28,13 @@ def run(arguments: list[str]) -> int:
     from gan_exp.commands.train import trust
 
     trust(options.trust)
-    if "=" in options.run and not is_run_or_sweep(expanded(options.run, "RUN")):
+    if "=" in options.run and not is_run_or_sweep(expand_user(options.run, "RUN")):
         words = shlex.join(["resume", "latest", options.run, *options.overrides])
         raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
-    refuse_several()
+    refuse_multiple_processes()
     place = find(options.run)
     if sweep.is_sweep(place):
-        own = options.config_dir and str(expanded(options.config_dir, "--config-dir"))
+        own = options.config_dir and str(expand_user(options.config_dir, "--config-dir"))
         return sweep.resume(place, options.overrides, own)
     if options.config_dir is not None:
         raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")

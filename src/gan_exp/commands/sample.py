@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     parser.add_trust()
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
-    output = expanded(options.output, "--output")
+    output = expand_user(options.output, "--output")
     if output.suffix not in ("", ".png", ".npy", ".npz"):
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
 
@@ -91,7 +91,7 @@ def _find_checkpoint(run_dir: RunDir, name: str) -> Path:
     kept = {str(step): path for step, path in run_dir.list_checkpoints()}
     if run_dir.best.is_file():
         kept["best"] = run_dir.best
-    for path in (kept.get(name), expanded(name, "--checkpoint"), run_dir.checkpoints / name):
+    for path in (kept.get(name), expand_user(name, "--checkpoint"), run_dir.checkpoints / name):
         if path is not None and path.is_file():
             return path
     raise UserError(f"--checkpoint {name}: no such checkpoint; {run_dir.path} has {', '.join(kept) or 'none yet'}")

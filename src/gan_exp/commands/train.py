@@ -30,8 +30,8 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import OUTPUTS
 from gan_exp.runtime.files import cannot_write, make_unique_directory
-from gan_exp.runtime.paths import expanded
-from gan_exp.runtime.processes import refuse_several
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import Interrupted, asked_to_stop, noting, stop_if_asked
 from gan_exp.runtime.terminal import report, say
 
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
         if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
             raise UserError(f"{word}: is empty; name a directory, or leave it out")
     trust(ours["--trust"])
-    refuse_several()
+    refuse_multiple_processes()
     if ours["--again"]:
         return _run_again(ours["--again"][-1], words)
     return run_hydra(words)
@@ -102,7 +102,7 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
             if option in CHOICES and value not in CHOICES[option]:
                 raise UserError(f"{option} {value}: must be {' or '.join(CHOICES[option])}")
             if option in ("--config-dir", "-cd"):
-                value = str(expanded(value, option))
+                value = str(expand_user(value, option))
                 if not is_directory(Path(value)):
                     raise UserError(f"{option} {value}: no such folder; name the one that holds model/, dataset/, ...")
             if option in OURS:
@@ -149,9 +149,9 @@ def _run_again(path: str, overrides: list[str]) -> int:
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
     stop_if_asked()
-    new = NewDirectories([str(expanded(place, "hydra.run.dir")) for place in places])
+    new = NewDirectories([str(expand_user(place, "hydra.run.dir")) for place in places])
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
-    directory = str(expanded(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
+    directory = str(expand_user(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with new.removed_if_unused(directory, made=not places):
         start_run(config, directory)
     return 0
@@ -281,7 +281,7 @@ def _train(config: Any, directory: str, words: list[str], sweep: Path | None, el
     from omegaconf import OmegaConf
 
     stop_if_asked()
-    refuse_several()
+    refuse_multiple_processes()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     if "experiment" in plain:

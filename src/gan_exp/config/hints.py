@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gan_exp.config import catalog
 from gan_exp.config.synonyms import IMAGE_SIZE, KEYS, OPTIONS, plain_word
-from gan_exp.errors import LISTABLE, NEAR, likeness, or_list
+from gan_exp.errors import LISTABLE, NEAR, or_list, similarity
 
 SURE = 0.85  # how alike a word must be to one that stands somewhere else
 MOST = 3  # names that are asked back at once
@@ -66,7 +66,7 @@ def _nearest_key(key: str, names: list[str]) -> str:
         ends = name.split(".")
         if len(ends) >= len(parts):
             pairs = zip(parts, ends[-len(parts) :], strict=True)
-            alike = min(likeness(part, end) for part, end in pairs)
+            alike = min(similarity(part, end) for part, end in pairs)
             whole = len(ends) == len(parts)
             if alike >= (NEAR if whole else SURE):
                 ranked.append((alike + whole, -len(ends), name))
@@ -108,7 +108,7 @@ def _fits(wanted: str, key: str, whole: bool, least: float) -> bool:
     parts, ends = wanted.split("."), key.split(".")
     if len(parts) > len(ends) or (whole and len(parts) < len(ends)):
         return False
-    return all(likeness(part, end) >= least for part, end in zip(parts, ends[-len(parts) :], strict=True))
+    return all(similarity(part, end) >= least for part, end in zip(parts, ends[-len(parts) :], strict=True))
 
 
 def _preference(option: str) -> tuple[int, str]:
@@ -160,7 +160,7 @@ def _option_synonym(group: str, option: str, names: list[str]) -> str:
 
 def alike(option: str, names: list[str], least: float) -> str:
     """The name that is most like `option`, asked back if it is at `least` so like it."""
-    ranked = sorted(((likeness(option, name), name) for name in names), reverse=True)
+    ranked = sorted(((similarity(option, name), name) for name in names), reverse=True)
     return f"did you mean {ranked[0][1]}?" if ranked and ranked[0][0] >= least else ""
 
 
@@ -175,7 +175,7 @@ def _elsewhere(group: str, option: str) -> str:
     if group not in GROUPS:
         return ""
     every = [(other, name) for other, options in catalog.groups().items() if other != group for name in options]
-    other, name = max(every, key=lambda pair: likeness(option, pair[1]))
-    if name == "none" or likeness(option, name) < SURE:
+    other, name = max(every, key=lambda pair: similarity(option, pair[1]))
+    if name == "none" or similarity(option, name) < SURE:
         return ""
     return f"{name} is {GROUPS[other]}: {other}={name}"

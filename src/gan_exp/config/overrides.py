@@ -10,7 +10,7 @@ from gan_exp.config.catalog import is_text
 from gan_exp.config.hints import unknown_key
 from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.errors import UserError
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 
 # What may change in the middle of a run without making another experiment of it.
 MAY_CHANGE = (
@@ -41,7 +41,7 @@ def for_hydra(word: str, sweeping: bool) -> str:
     if sweeping and SWEEPS.fullmatch(value):
         return word
     if key.startswith("hydra.") and value.startswith("~"):  # where runs go; whoever reads data expands its own paths
-        value = str(expanded(value, key))
+        value = str(expand_user(value, key))
     values = _values(value) if sweeping and not key.startswith("hydra.") else [value]
     return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
 

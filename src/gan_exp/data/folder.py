@@ -21,8 +21,8 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveFloat, PositiveInt
 from gan_exp.runtime.files import json_text
-from gan_exp.runtime.paths import expanded
-from gan_exp.runtime.processes import alone_with
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
@@ -56,15 +56,15 @@ def folder(
 
     Raises UserError where there are no images, or broken ones that `skip_broken` doesn't allow to pass over.
     """
-    place = expanded(root, "dataset.root")
+    place = expand_user(root, "dataset.root")
     wanted = _Wanted(size, fit, channels, None if range is None else checked(range))
     tree = _Tree(place, _find_images(place), skip_broken, max_megapixels)
-    packed = expanded(cache, "dataset.cache", "GAN_EXP_CACHE") / f"folder-{tree.key(wanted)}"
+    packed = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE") / f"folder-{tree.key(wanted)}"
     try:
         data = _open_whole(packed)
         if data is None:
             packed.parent.mkdir(parents=True, exist_ok=True)
-            with alone_with(f"{packed}.lock"):
+            with file_lock(f"{packed}.lock"):
                 data = _open_whole(packed)
                 if data is None:
                     _pack(tree, wanted, packed)

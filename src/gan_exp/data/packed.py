@@ -102,7 +102,7 @@ class PackedImages:
         channel_data = None if self.channel_data is None else self.channel_data.resized(height, width, chunk)
         return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None)
 
-    def divided(self, share: float) -> tuple["PackedImages", "PackedImages"]:
+    def split_by_hash(self, share: float) -> tuple["PackedImages", "PackedImages"]:
         """Those to train on, and about `share` of all to hold out.
 
         The image's own hash decides: copies of an image stay together, and what else is in the set changes nothing.
@@ -111,10 +111,10 @@ class PackedImages:
         held_out = torch.tensor([_fraction(image) < share for image in self.images])
         if held_out.all() or not held_out.any():
             raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
-        train, rest = (self.chosen(chosen) for chosen in (~held_out, held_out))
+        train, rest = (self.select(chosen) for chosen in (~held_out, held_out))
         return train, rest
 
-    def chosen(self, chosen: Tensor) -> "PackedImages":
+    def select(self, chosen: Tensor) -> "PackedImages":
         """Those at the indices, or under the mask, `chosen`."""
         labels = None if self.labels is None else self.labels[chosen]
         return replace(self, images=self.images[chosen], labels=labels, known_digest=None)

@@ -16,8 +16,8 @@ import torch
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveInt
-from gan_exp.runtime.paths import expanded
-from gan_exp.runtime.processes import alone_with
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say
 
@@ -113,7 +113,7 @@ def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **
     if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with alone_with(place / f".{name}.lock"):
+            with file_lock(place / f".{name}.lock"):
                 if not _present(place / folder):  # another run may have brought it meanwhile
                     _download(lambda below: dataset(below / inside, download=True, **arguments), name, folder, place)
         except OSError as error:
@@ -124,7 +124,7 @@ def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **
 
 
 def _place(root: str) -> Path:
-    return expanded(root, "dataset.root", "GAN_EXP_DATA")
+    return expand_user(root, "dataset.root", "GAN_EXP_DATA")
 
 
 def _present(files: Path) -> bool:

@@ -56,7 +56,7 @@ class Diagnostics:
     def _some(self, data: PackedImages) -> PackedImages:
         """Always the same of them."""
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor/discriminator"))[:MOST_HELD_OUT]
-        return data.chosen(order.to(data.images.device)).to(self._device)
+        return data.select(order.to(data.images.device)).to(self._device)
 
     def gather(self, generator: nn.Module, discriminator: nn.Module) -> dict[str, float]:
         """The evidence of this step by tag, nothing where it isn't finite; changes neither network."""

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.console import make_console
+from gan_exp.display.loss_table import LossTable
 from gan_exp.display.preview import Preview
-from gan_exp.display.scores import Scores
 from gan_exp.display.verdicts import verdict_line
 from gan_exp.losses import Balance
-from gan_exp.runtime.terminal import first_words, wrap
+from gan_exp.runtime.terminal import shorten, wrap
 
 REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
 
@@ -40,7 +40,7 @@ class Display:
         self._drawn_at = 0.0
         self._title = title
         self._total_steps = total_steps
-        self._scores = Scores()
+        self._losses = LossTable()
         self._preview: Preview | None = None
         self._verdicts: Sequence[Verdict] = ()
         self._progress = Progress(
@@ -62,7 +62,7 @@ class Display:
         """Redraws between two steps, not in rich's thread: it would take turns with the training at every operation."""
         self._step = step
         if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
-            self._reach(self._live.refresh)
+            self._try_to_show(self._live.refresh)
             self._drawn_at = time.perf_counter()
 
     def start(self, step: int) -> None:
@@ -72,7 +72,7 @@ class Display:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
             self._running = True
             self._live = Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
-            self._reach(self._live.start)
+            self._try_to_show(self._live.start)
 
     def __enter__(self) -> "Display":
         return self
@@ -90,7 +90,7 @@ class Display:
         """Leave the last picture of the live display standing."""
         if self._live is not None:
             self._running = False
-            self._reach(self._live.stop)
+            self._try_to_show(self._live.stop)
             self._live = None
 
     def say(self, text: str) -> None:
@@ -98,13 +98,13 @@ class Display:
         self._log.info(text)
         self._print_line(text)
 
-    def introduce(self) -> None:
+    def show_title(self) -> None:
         """Say the title, which the live display has above the scores anyway."""
         self._log.info(self._title)
         if not self.live:
             self._print_line(self._title)
 
-    def leave_out(self, seconds: float) -> None:
+    def exclude_time(self, seconds: float) -> None:
         """Of the time that the rate and what is left of the run are reckoned from."""
         began, step = self._started
         self._started = (began + seconds, step)
@@ -116,21 +116,21 @@ class Display:
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
         """The numbers of a window of steps."""
         self.step = step
-        self._scores.update(metrics)
+        self._losses.update(metrics)
         line = _plain_line(step, self._total_steps, metrics, self._rate())
         self._log.info(line)
         if not self.live:
             self._print_line(line)
 
-    def compare_with(self, balance: Balance) -> None:
+    def show_balance(self, balance: Balance) -> None:
         """What the losses are to be read against: a line at the beginning, and a column of the live display."""
-        self._scores.balance = balance
+        self._losses.balance = balance
         known = zip(("D's loss", "G's"), balance, strict=True)
         losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
         if losses:
             self.say(f"balance, where D can't tell fakes from reals: {losses}")
 
-    def diagnose(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
+    def show_verdicts(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
         """What holds now; with a `step`, what is new among it has a line of its own."""
         before = {verdict.name for verdict in self._verdicts}
         self._verdicts = verdicts
@@ -138,7 +138,7 @@ class Display:
             if step is not None and verdict.name not in before:
                 self.say(f"doctor at step {step}: {verdict.line()}")
 
-    def preview(self, images: Tensor) -> None:
+    def set_preview(self, images: Tensor) -> None:
         """Samples, uint8 [N, C, H, W]."""
         self._preview = Preview(images)
 
@@ -151,9 +151,9 @@ class Display:
         self._print("\n".join(wrap(text, self.console.width)), soft_wrap=True, markup=False)
 
     def _print(self, renderable: RenderableType, **options: bool) -> None:
-        self._reach(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
+        self._try_to_show(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
 
-    def _reach(self, show: Callable[[], None]) -> None:
+    def _try_to_show(self, show: Callable[[], None]) -> None:
         """A terminal that was closed, or a pipe that nobody reads any more, must not end a run."""
         try:
             show()
@@ -172,7 +172,7 @@ class Display:
         text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
         self._progress.update(self._task, completed=self.step, rate=text)
         width = self.console.width
-        parts: list[RenderableType] = [Text(first_words(self._title, width), style="bold"), self._scores.table(width)]
+        parts: list[RenderableType] = [Text(shorten(self._title, width), style="bold"), self._losses.table(width)]
         if self._verdicts:
             parts.append(verdict_line(self._verdicts, width))
         parts.append(self._progress)

@@ -7,7 +7,7 @@ from rich.text import Text
 from gan_exp.diagnosis.signs import EARLY, HEALTHY
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.console import NamedRows
-from gan_exp.runtime.terminal import first_words
+from gan_exp.runtime.terminal import shorten
 
 STYLES = {HEALTHY: "green", EARLY: "dim"}
 
@@ -19,7 +19,7 @@ def verdict_line(verdicts: Sequence[Verdict], width: int) -> Text:
     advice = f"; try {remedy}" if remedy else ""
     line = Text("doctor: ", style="dim")
     if len(line) + len(told) + len(advice) > width:
-        told, advice = first_words(told, width - len(line)), ""
+        told, advice = shorten(told, width - len(line)), ""
     line.append(told, style=STYLES.get(verdicts[0].name, "yellow"))
     return line.append(advice, style="dim")
 

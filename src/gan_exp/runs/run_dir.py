@@ -50,7 +50,7 @@ class RunDir:
             sync_directory(run.path.parent.parent)
         except OSError as error:
             raise cannot_write(run.path, error) from error
-        run.point_latest_here()
+        run.link_latest()
         return run
 
     @classmethod
@@ -106,7 +106,7 @@ class RunDir:
                     f"put a file or folder of its own there"
                 )
 
-    def forget_beginning(self) -> None:
+    def discard_records(self) -> None:
         """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
         self.metrics.unlink(missing_ok=True)
         for path in self.tensorboard.glob("events.out.tfevents.*"):
@@ -172,7 +172,7 @@ class RunDir:
         except UserError:
             return False
 
-    def point_latest_here(self) -> None:
+    def link_latest(self) -> None:
         """Let outputs/latest lead to this run, wherever it is. Only a convenience: it must not end a run."""
         target = os.path.relpath(self.path.resolve(), OUTPUTS.resolve())
         spare = LATEST.with_name(f".latest-{os.getpid()}")

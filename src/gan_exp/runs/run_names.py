@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gan_exp.errors import LISTABLE, UserError, did_you_mean
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 
 OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
@@ -24,7 +24,7 @@ def find(name: str) -> Path:
     """
     if name == "latest":
         return _latest()
-    path = expanded(name, "RUN")
+    path = expand_user(name, "RUN")
     if is_run_or_sweep(path):
         return path
     fitting = matches(name, here := list_directories())

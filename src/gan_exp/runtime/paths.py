@@ -6,7 +6,7 @@ from pathlib import Path
 from gan_exp.errors import UserError
 
 
-def expanded(text: str, key: str, variable: str | None = None) -> Path:
+def expand_user(text: str, key: str, variable: str | None = None) -> Path:
     """`text` with its `~` replaced. Raises UserError, which names `key`, where there is no home directory.
 
     So it is in a container that is given a user's number alone. `variable` of the environment sets the path too.

@@ -12,7 +12,7 @@ from gan_exp.runtime.signals import stop_if_asked
 COUNTS = ("WORLD_SIZE", "SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def refuse_several(environ: Mapping[str, str] = os.environ) -> None:
+def refuse_multiple_processes(environ: Mapping[str, str] = os.environ) -> None:
     """Raises UserError where this process is one of several that were started to do the same: each would do all of it.
 
     In Slurm a step counts (srun): the script of `sbatch --ntasks=4` is one process, which only has the room for four,
@@ -34,7 +34,7 @@ def _number(text: str | None) -> int:
 
 
 @contextmanager
-def alone_with(path: Path | str) -> Iterator[None]:
+def file_lock(path: Path | str) -> Iterator[None]:
     """Of two processes that come at once one goes on and the other waits; a signal ends the waiting."""
     from filelock import FileLock, Timeout
 

@@ -124,7 +124,7 @@ def waiting() -> Iterator[None]:
 
 
 @contextmanager
-def before_leaving(farewell: Callable[[signal.Signals], None]) -> Iterator[None]:
+def before_forced_exit(farewell: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Call `farewell` before a second signal ends the process: between any two bytecodes of what runs within."""
     with _set(farewell=farewell):
         yield

@@ -28,7 +28,7 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
     return lines
 
 
-def first_words(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     """As many whole words of `text` as fit."""
     if len(text) <= width:
         return text

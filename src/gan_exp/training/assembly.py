@@ -48,7 +48,7 @@ def make_trainer(
     beta2_scheduled = config.schedule.beta2 is not None
     step_fn, which = choose_step(config.fast_path, state, step_config, device, beta2_scheduled, display.say)
     display.say(which)
-    display.compare_with(step_config.balance)
+    display.show_balance(step_config.balance)
     penalty = step_config.penalty
     penalty_name = None if penalty is None else type(penalty).__name__.lower()
     running_means = RunningMeans(device, penalty_name, getattr(step_config.loss, "boundary", 0.0))

@@ -56,7 +56,7 @@ def _build_part(config: Config, part: Part) -> PackedImages | None:
     data: PackedImages = build(config, "dataset", **({"part": part} if has_parts else {}))
     if share > 0:
         try:
-            data = data.divided(share)[0 if part == "train" else 1]
+            data = data.split_by_hash(share)[0 if part == "train" else 1]
         except ValueError as error:
             raise UserError(f"dataset.held_out={share:g}: {error}; choose another share, such as 0.1") from error
     return _resize(config, data)

@@ -41,7 +41,7 @@ class RunLog:
         self.metrics: dict[str, float] = {}  # those of the latest log
         self._failing: set[str] = set()  # what could not be written, and was warned of
         self._metrics_log = metrics_log
-        display.diagnose(diagnostics.verdicts)
+        display.show_verdicts(diagnostics.verdicts)
         self._tensorboard: TensorBoardLog | None = None
         with self.best_effort("TensorBoard's events"):
             self._tensorboard = TensorBoardLog(run.tensorboard, resumed_at, balance)
@@ -88,7 +88,7 @@ class RunLog:
             is_new = self.diagnostics.note(step, values)
         if is_new:
             verdicts = self.verdicts
-            self.display.diagnose(verdicts, step)
+            self.display.show_verdicts(verdicts, step)
             self._to_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
             self.write_status(step)
 
@@ -103,7 +103,7 @@ class RunLog:
 
     def preview(self, grid: Grid) -> None:
         with self.best_effort("the preview"):
-            self.display.preview(grid.preview)
+            self.display.set_preview(grid.preview)
 
     def animate(self) -> None:
         """Write all grids of the run, one after the other, as a GIF."""

@@ -28,7 +28,7 @@ from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
-from gan_exp.runtime.signals import Interrupted, before_leaving, deferring, noting, stop_if_asked
+from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, noting, stop_if_asked
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, trial_step
 from gan_exp.training.build import build_data, build_state
@@ -117,7 +117,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
         run.make_folders()
         run.remove_leftovers()
         if checkpoint is None:
-            run.forget_beginning()
+            run.discard_records()
             run.write_environment(describe_environment(device))
         plain = config.model_dump(mode="json")
         if plain != run.read_config():
@@ -178,7 +178,7 @@ def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], devi
         f"{describe_device(device)}"
     )
     display = Display(config.display, run.log, title, config.steps)
-    display.introduce()
+    display.show_title()
     return display
 
 
@@ -188,7 +188,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
     try:
         trainer = make()
         first_step = trainer.state.step
-        with before_leaving(lambda found: _leave_at_once(run, found, display)):
+        with before_forced_exit(lambda found: _leave_at_once(run, found, display)):
             stopped_by = trainer.train()
         step, log = trainer.state.step, trainer.log
         if stopped_by is not None:

@@ -203,7 +203,7 @@ class Trainer:
             write_checkpoint(self.run.best, self._content())
         mark, marked_step = self._rate_mark
         self._rate_mark = (mark + spent, marked_step)
-        self.log.display.leave_out(spent)
+        self.log.display.exclude_time(spent)
 
     def save(self) -> None:
         """Write the checkpoint of this step; what was logged until then is on the disk before it."""

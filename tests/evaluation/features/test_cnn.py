@@ -44,7 +44,7 @@ def test_learns_the_embedded_digits() -> None:
     network, told = features(digits(), IMAGES)
     assert network.about["accuracy"] > 0.9
     assert told[1].startswith(f"feature network: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}")
-    held_out = digits().divided(0.1)[1]
+    held_out = digits().split_by_hash(0.1)[1]
     assert network.about["accuracy_is_of"] == len(held_out.images)
     assert (network.embed(held_out.images).labels == held_out.labels).double().mean() == network.about["accuracy"]
 

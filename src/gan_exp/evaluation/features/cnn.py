@@ -17,8 +17,8 @@ from gan_exp.errors import UserError
 from gan_exp.evaluation.features.classifier import IMAGES, RECIPE, Classifier, accuracy, train_classifier
 from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
 from gan_exp.runtime.files import json_text, write_atomically
-from gan_exp.runtime.paths import expanded
-from gan_exp.runtime.processes import alone_with
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import file_lock
 
 FORMAT = 1  # another number trains anew
 CACHE = "~/.cache/gan-exp/features"
@@ -71,7 +71,7 @@ def cnn_features(
 
 def cache_folder() -> Path:
     """Where trained networks are kept. Raises UserError where that would be in a home directory, and there is none."""
-    return expanded(os.environ.get("GAN_EXP_CACHE", CACHE), "GAN_EXP_CACHE")
+    return expand_user(os.environ.get("GAN_EXP_CACHE", CACHE), "GAN_EXP_CACHE")
 
 
 def _cached(
@@ -86,7 +86,7 @@ def _cached(
         return found
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with alone_with(f"{path}.lock"):
+        with file_lock(f"{path}.lock"):
             found = _read(path, data)
             if found is None:
                 tell("training the feature network on this data, once (a few minutes for 28x28 on a CPU) ...")
@@ -103,7 +103,7 @@ def _cached(
 
 def _train(path: Path, data: PackedImages, held_out: PackedImages | None, device: torch.device, images: int) -> None:
     if held_out is None or held_out.labels is None:
-        data, held_out = data.divided(OWN_SHARE)
+        data, held_out = data.split_by_hash(OWN_SHARE)
     network = train_classifier(data, device, images)
     right = accuracy(network, held_out, device)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
-from gan_exp.runtime.paths import expanded
+from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say
 
@@ -50,7 +50,7 @@ def _bring_weights() -> Path:
 
     address = str(URL_INCEPTION_V3)
     name = address.rpartition("/")[2]
-    place = expanded(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / name
+    place = expand_user(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / name
     if place.is_file():
         return place
     say(f"downloading {name} to {place.parent} (91 MB, once) ...")

@@ -14,7 +14,7 @@ NAME, LOSS, BALANCE, ACHIEVED = 15, 8, 7, len("100% (reals 100%, fakes 100%)")
 LONGEST_TREND, SHORTEST_TREND = 24, 8
 
 
-class Scores:
+class LossTable:
     """`balance` is what the losses are to be read against."""
 
     def __init__(self) -> None:

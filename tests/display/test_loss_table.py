@@ -6,21 +6,21 @@ import re
 import pytest
 from rich.console import Console
 
-from gan_exp.display.scores import Scores, sparkline
+from gan_exp.display.loss_table import LossTable, sparkline
 from gan_exp.losses import Balance
 
 METRICS = {"loss/discriminator": 1.25, "loss/generator": 0.75, "accuracy/real": 1.0, "accuracy/fake": 1.0}
 
 
-def scores(balance: Balance = Balance(1.38629, 0.69314)) -> Scores:  # noqa: B008
-    found = Scores()
+def scores(balance: Balance = Balance(1.38629, 0.69314)) -> LossTable:  # noqa: B008
+    found = LossTable()
     found.balance = balance
     for step in range(30):
         found.update({**METRICS, "loss/generator": 0.75 + step})
     return found
 
 
-def lines(scores: Scores, width: int) -> list[str]:
+def lines(scores: LossTable, width: int) -> list[str]:
     written = io.StringIO()
     Console(file=written, width=width).print(scores.table(width))
     return [line.rstrip() for line in written.getvalue().splitlines()]
@@ -60,7 +60,10 @@ def test_a_loss_without_balance_leaves_room_for_the_trend() -> None:
 
 
 def test_before_the_first_numbers() -> None:
-    assert [line.split() for line in lines(Scores(), 80)[1:]] == [["D", "discriminator", "…"], ["G", "generator", "…"]]
+    assert [line.split() for line in lines(LossTable(), 80)[1:]] == [
+        ["D", "discriminator", "…"],
+        ["G", "generator", "…"],
+    ]
 
 
 def test_sparkline() -> None:
