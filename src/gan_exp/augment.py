@@ -20,7 +20,7 @@ class Adaptive(Protocol):
     p: Tensor
 
     def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
-        """Learn from the logits [N / pac] of D's `update`-th update (from 0)."""
+        """Learn from the logits [N / pac] of D's `update`-th update (from 0), counted from the loss's `boundary`."""
 
     def moves_at(self, update: int) -> bool:
         """Whether `p` is changed after that update: a captured step must know."""
@@ -145,18 +145,16 @@ class ADA(nn.Module):
         flip: bool = True,
         rotate: bool = True,
         color: bool = True,
-        boundary: float = 0.0,
     ) -> None:
         super().__init__()
         self.target, self.every, self.images_to_one = target, every, images_to_one
         self.flip, self.rotate, self.color = flip, rotate, color
-        self.boundary = boundary
         self.register_buffer("p", torch.tensor(float(start_p)))
         self.register_buffer("sign_sum", torch.zeros(()))
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
-        self.sign_sum += (real_logits - self.boundary).sign().mean()
+        self.sign_sum += real_logits.sign().mean()
         if self.moves_at(update):
             direction = (self.sign_sum / self.every - self.target).sign()
             self.p.add_(direction * self.every * batch_size / self.images_to_one).clamp_(0, 1)

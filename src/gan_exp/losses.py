@@ -6,7 +6,10 @@ fakes, it also has these as `real` and `fake`, and D can be updated on each apar
 accuracy is counted at and ADA steers by: D's answer where reals and fakes are equally likely, None where only the
 difference of logits means something. `balance` is what both losses are where D can't tell fakes from reals: the value
 to compare a curve with. A loss that bounds D by its weights has `constrain_weights`, which the step calls after each of
-D's updates.
+D's updates, and names in `weight_bound` the argument that says how far (None there: not at all).
+
+What a loss may also say of itself: `wants_bounded_critic`, that its value is a distance only where something bounds D's
+gradient; `saturates`, that G's gradient vanishes where D is sure. A class that leaves these out needs nothing.
 
 The most common loss also gives its derivatives with respect to the logits, per sample, which the manual backward pass
 uses (`training/acceleration/manual.py`); others need not.
@@ -79,6 +82,8 @@ class Minimax(NonSaturating):
 
     D: s(-D(x)) + s(D(x~))    G: -s(D(x~))
     """
+
+    saturates = True
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         super().__init__(label_smoothing)
@@ -153,6 +158,8 @@ class Wasserstein:
     """
 
     needs_reals = False
+    wants_bounded_critic = True
+    weight_bound = "clip"
     boundary = None
     balance = Balance(0.0)  # whatever the constant, which is G's loss
 

@@ -2,6 +2,10 @@
 
 Gradients are taken with respect to the images as they came, through augmentation and packing. `at_reals` and `at_fakes`
 say which images must require grad.
+
+What a penalty may also say of itself, and has not where it doesn't: `bounds_gradient`, that it holds the norm of D's
+gradient near a bound; `per_sample`, that it takes the gradient of each image's own logit, so that D must not mix the
+images of a batch.
 """
 
 from collections.abc import Callable
@@ -79,6 +83,8 @@ class WGANGP:
     """
 
     at_reals, at_fakes = False, False
+    bounds_gradient = True
+    per_sample = True  # section 4 of the paper
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
@@ -98,6 +104,7 @@ class DRAGAN:
     """
 
     at_reals, at_fakes = False, False
+    bounds_gradient = True
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight

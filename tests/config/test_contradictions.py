@@ -1,4 +1,4 @@
-"""Settings that make no game together: refused before anything is written, or set by default and told."""
+"""Settings that do not go together: refused before anything is written, or set by default and reported."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from builders import small_config
-from gan_exp.config.contradictions import choices, refuse_contradictions
+from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
@@ -17,9 +17,10 @@ from gan_exp.training.session import start_run
 CPU = torch.device("cpu")
 
 
-def judge(config: Config) -> None:
+def check_new(config: Config) -> None:
+    refuse_new(config)
     state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
-    refuse_contradictions(config, state.networks, CPU)
+    refuse_new_with(config, state.networks, CPU)
 
 
 @pytest.mark.parametrize(
@@ -37,9 +38,9 @@ def judge(config: Config) -> None:
 def test_weights_are_clipped_where_nothing_else_bounds_a_wasserstein_d(words: str, clip: float | None) -> None:
     config = small_config("mlp", *words.split())
     assert config.loss["clip"] == clip
-    judge(config)
-    told = [line for line in choices(config) if line.startswith("loss.clip=null: ")]
-    assert len(told) == any(other in words for other in ("wgan_gp", "dragan", "spectral_norm"))
+    check_new(config)
+    reported = [line for line in choices(config) if line.startswith("loss.clip=null: ")]
+    assert len(reported) == any(other in words for other in ("wgan_gp", "dragan", "spectral_norm"))
 
 
 @pytest.mark.slow
@@ -60,7 +61,7 @@ def test_weights_are_clipped_where_nothing_else_bounds_a_wasserstein_d(words: st
 def test_refused(model: str, words: str, sentence: str) -> None:
     config = small_config(model, *words.split())
     with pytest.raises(UserError, match=sentence):
-        judge(config)
+        check_new(config)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_refused(model: str, words: str, sentence: str) -> None:
     ],
 )
 def test_not_refused(model: str, words: str) -> None:
-    judge(small_config(model, *words.split()))
+    check_new(small_config(model, *words.split()))
 
 
 class OwnGenerator(nn.Module):
@@ -93,12 +94,12 @@ def test_a_batch_norm_of_the_users_own_is_found() -> None:
     state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
     state.generator = OwnGenerator()
     with pytest.raises(UserError, match=r"the generator's BatchNorm \(inner\.1\.0\)"):
-        refuse_contradictions(config, state.networks, CPU)
+        refuse_new_with(config, state.networks, CPU)
 
 
-def test_wgan_gp_gives_dcgans_d_no_batch_norm_and_tells() -> None:
+def test_wgan_gp_gives_dcgans_d_no_batch_norm_and_says_so() -> None:
     config = small_config("dcgan", "loss=wgan", "penalty=wgan_gp")
-    judge(config)
+    check_new(config)
     state = build_state(config, DataSpec((1, 16, 16), num_classes=10), CPU)
     convolutions = [layer for layer in state.discriminator.modules() if isinstance(layer, nn.Conv2d)]
     assert all(layer.bias is not None for layer in convolutions)
@@ -109,7 +110,40 @@ def test_wgan_gp_gives_dcgans_d_no_batch_norm_and_tells() -> None:
     assert small_config("dcgan").model.discriminator["batch_norm"] is True
 
 
-def test_schedules_of_nothing_are_told() -> None:
+OWN_PENALTY = """
+class Lipschitz:
+    at_reals, at_fakes, bounds_gradient, per_sample = False, False, True, True
+
+    def __init__(self, weight: float = 1.0) -> None:
+        pass
+
+class Mute:
+    at_reals, at_fakes = True, False
+
+    def __init__(self, weight: float = 1.0) -> None:
+        pass
+"""
+
+
+def test_a_penalty_of_the_users_own_says_what_it_needs(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("own_penalties.py").write_text(OWN_PENALTY)
+    monkeypatch.setenv("GAN_EXP_TRUST", "own_penalties")
+    bounding = ["loss=wgan", "penalty=wgan_gp", "penalty._target_=own_penalties.Lipschitz"]
+    config = small_config("dcgan", *bounding)
+    assert (config.loss["clip"], config.model.discriminator["batch_norm"]) == (None, False)
+    assert choices(config)[0] == "loss.clip=null: D's weights are not clipped, penalty=Lipschitz bounds it"
+    with pytest.raises(UserError, match=r"loss.clip=0.1: .* what penalty=Lipschitz asks for"):
+        check_new(small_config("mlp", *bounding, "loss.clip=0.1"))
+    with pytest.raises(UserError, match=r"penalty=Lipschitz: takes the gradient .*BatchNorm"):
+        check_new(small_config("dcgan", *bounding, "model.discriminator.batch_norm=true"))
+
+    config = small_config("dcgan", "loss=wgan", "penalty=wgan_gp", "penalty._target_=own_penalties.Mute")
+    assert (config.loss["clip"], config.model.discriminator["batch_norm"]) == (0.01, True)
+    check_new(config)
+    assert choices(config) == []
+
+
+def test_schedules_of_nothing_are_reported() -> None:
     config = small_config("mlp", "schedule=r3gan", "ema_halflife_kimg=0")
     assert [line.partition(":")[0] for line in choices(config)] == ["schedule.penalty", "schedule.ema"]
 

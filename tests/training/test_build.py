@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from builders import SMALL, small_config
-from gan_exp.augment import ADA
 from gan_exp.config.check import check
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import Batch, DataSpec, PackedImages
@@ -125,23 +124,9 @@ def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("words", "boundary"),
-    [
-        (("loss=lsgan",), 0.5),
-        (("loss=lsgan", "loss.label_smoothing=0.1"), 0.45),
-        (("loss=hinge",), 0.0),
-        (("loss=wgan",), 0.0),  # as a run was begun with before that was refused
-    ],
-)
-def test_ada_is_told_the_losss_boundary(words: tuple[str, ...], boundary: float) -> None:
-    state = build_state(small_config("mlp", "augment=ada", *words), SPEC, CPU)
-    assert isinstance(state.augment, ADA) and state.augment.boundary == pytest.approx(boundary)
-
-
-@pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("pac=2", "conditional=true"), "pac=2: D can't be told one label for several images; set conditional=false"),
+        (("pac=2", "conditional=true"), "pac=2: D can't be given one label for several images; set conditional=false"),
         (("pac=3",), "batch_size=16: must be a multiple of pac=3"),
         (("split_updates=true", "loss=rpgan"), "split_updates=true needs a loss with a term for reals"),
         (("split_updates=true", "penalty=r1_r2"), "split_updates=true has no place for a penalty"),

@@ -346,6 +346,38 @@ def test_penalties_are_of_the_images_as_they_came(penalty: str) -> None:
     torch.testing.assert_close(values.double(), expected, rtol=1e-4, atol=1e-6)
 
 
+class ConstantLogit(nn.Module):
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(torch.tensor(logit))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logit.expand(len(images))
+
+
+@pytest.mark.parametrize(
+    ("loss", "logit", "end"),
+    [
+        ("loss=lsgan", 0.45, 0.0),
+        ("loss=lsgan", 0.55, 1.0),
+        ("loss=lsgan loss.label_smoothing=0.1", 0.44, 0.0),
+        ("loss=lsgan loss.label_smoothing=0.1", 0.46, 1.0),
+        ("loss=hinge", -0.1, 0.0),
+        ("loss=hinge", 0.1, 1.0),
+        ("loss=wgan", -0.1, 0.0),  # as a run was begun with before that was refused
+        ("loss=wgan", 0.1, 1.0),
+    ],
+)
+def test_adas_signs_are_counted_from_the_losss_boundary(loss: str, logit: float, end: float) -> None:
+    """LSGAN's logits of reals are above 0 even where D can't tell them from fakes: p must not run to 1."""
+    ada = ["augment=ada", "augment.every=1", "augment.images_to_one=32", "augment.start_p=0.5"]
+    state, step_config = make("mlp", *ada, *loss.split())
+    state.discriminator = ConstantLogit(logit)
+    for _ in range(2):
+        discriminator_step(state, step_config, real_batch(), latents(), draw)
+    assert state.augment is not None and state.augment.p.item() == end
+
+
 def test_weights_are_clipped_after_each_update() -> None:
     state, step_config = make("mlp", "loss=wgan", "loss.clip=0.02", "lr=0.1")
     before = parameters(state.generator)

@@ -59,6 +59,14 @@ def _listed(path: Path) -> Iterator[tuple[str, str | None]]:
             yield from ((str(group), option) for group, option in item.items())
 
 
+def option_of(group: str, target: str) -> str:
+    """The option that names the class `target`, so that a sentence can say group=option; of others the class's name."""
+    for option, path in groups().get(group, {}).items():
+        if _read(path).get("_target_") == target:
+            return option
+    return target.rpartition(".")[2]
+
+
 def root_keys() -> list[Setting]:
     """Each key of the flat root."""
     return settings_of(conf_dir() / "config.yaml")

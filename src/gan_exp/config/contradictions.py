@@ -1,42 +1,77 @@
-"""Settings that are each right and together no game: refused before a new run writes anything, or told in a line.
+"""Settings that are each right by themselves and don't go together.
 
-Runs that were begun with them may go on.
+They are refused at two moments. `refuse_contradictions` names what no run may have, and is part of every check. The two
+`refuse_new...` name what no new run may begin with, though runs of earlier versions did and may go on: the first needs
+the configuration alone, the second the networks and the device. What a loss, penalty or augmentation needs, its class
+says (see the docstrings of `losses.py`, `penalties.py` and `augment.py`).
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-
+from gan_exp.config.catalog import option_of
 from gan_exp.config.schema import Config
-from gan_exp.config.targets import augment_adapts, resolve_target
+from gan_exp.config.targets import resolve_target
 from gan_exp.errors import UserError
-from gan_exp.losses import Wasserstein
-from gan_exp.penalties import DRAGAN, WGANGP
+
+if TYPE_CHECKING:  # a check that finds a mistake first needs no torch
+    import torch
+    from torch import nn
 
 
-def refuse_contradictions(config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> None:
-    """Of the settings with one another and with the networks that were built. Raises UserError."""
+def refuse_contradictions(config: Config) -> None:
+    """Raises UserError for what no run may have."""
+    if config.split_updates and config.node("penalty") is not None:
+        raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
+    if config.split_updates and not hasattr(_class(config, "loss"), "real"):
+        raise UserError(
+            "split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating"
+        )
+    if config.reuse_fakes and config.inference_fakes:
+        raise UserError(
+            "reuse_fakes=true has G make its fakes in training mode, inference_fakes=true in inference mode: set one"
+        )
+    if config.batch_size % config.pac:
+        raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")
+    if config.pac > 1 and config.conditional:
+        raise UserError(
+            f"pac={config.pac}: D can't be given one label for several images; set conditional=false or pac=1"
+        )
+    if config.schedule.augment is not None and not hasattr(_class(config, "augment"), "scale_p"):
+        raise UserError(
+            "schedule.augment: there is no augment.p that it could multiply; set augment=pipeline or "
+            "augment=diffaugment, or leave schedule.augment out"
+        )
+
+
+def refuse_new(config: Config) -> None:
+    """Raises UserError for what no new run may begin with, whatever its networks."""
+    _refuse_blind_augmentation(config)
     _refuse_two_bounds(config)
+    if config.schedule.beta2 is not None:
+        for network in ("generator", "discriminator"):
+            node = getattr(config.optimizer, network)
+            if "betas" not in node:
+                name = node["_target_"].rpartition(".")[2]
+                raise UserError(f"schedule.beta2: {name} has no betas; set optimizer=adam, or another schedule")
+
+
+def refuse_new_with(config: Config, networks: "Mapping[str, nn.Module]", device: "torch.device") -> None:
+    """Raises UserError for what no new run may begin with, given the networks that were built and their device."""
     _refuse_mixed_gradients(config, networks["discriminator"])
     _refuse_single_samples(config, networks)
     for network in ("generator", "discriminator"):
-        node = getattr(config.optimizer, network)
-        if node.get("capturable") and device.type != "cuda":
+        if getattr(config.optimizer, network).get("capturable") and device.type != "cuda":
             raise UserError(f"optimizer.{network}.capturable=true: is for CUDA; leave it out on {device.type}")
-        if config.schedule.beta2 is not None and "betas" not in node:
-            name = node["_target_"].rpartition(".")[2]
-            raise UserError(f"schedule.beta2: {name} has no betas; set optimizer=adam, or another schedule")
 
 
 def choices(config: Config) -> list[str]:
     """What follows from other settings by default, each in a line."""
     lines = []
-    bound = _bound(config)
-    if _names(config, "loss", Wasserstein) and config.loss.get("clip", 0.01) is None and bound:
-        lines.append(f"loss.clip=null: D's weights are not clipped, {bound} bounds it")
-    if config.model.discriminator.get("batch_norm") is False and _names(config, "penalty", WGANGP):
+    bound, weight_bound = _gradient_bound(config), _weight_bound(config)
+    if weight_bound is not None and weight_bound[1] is None and bound:
+        lines.append(f"{weight_bound[0]}=null: D's weights are not clipped, {bound} bounds it")
+    if config.model.discriminator.get("batch_norm") is False and _says(config, "penalty", "per_sample"):
         lines.append(
             "model.discriminator.batch_norm=false: the penalty is on each image's gradient, which BatchNorm would mix"
         )
@@ -47,51 +82,65 @@ def choices(config: Config) -> list[str]:
     return lines
 
 
-def _names(config: Config, path: str, kind: type) -> bool:
-    node = config.node(path)
-    if node is None:
-        return False
-    target = resolve_target(path, node["_target_"])
-    return isinstance(target, type) and issubclass(target, kind)
+def _class(config: Config, group: str) -> Any:
+    """What the group's node names; None where it names nothing."""
+    node = config.node(group)
+    return None if node is None else resolve_target(group, node["_target_"])
 
 
-def _bound(config: Config) -> str | None:
-    """What holds the norm of D's gradient at 1 or below, beside clipped weights."""
-    if _names(config, "penalty", WGANGP):
-        return "penalty=wgan_gp"
-    if _names(config, "penalty", DRAGAN):
-        return "penalty=dragan"
+def _says(config: Config, group: str, attribute: str) -> bool:
+    """Whether the group's class says so of itself; one that says nothing doesn't."""
+    return bool(getattr(_class(config, group), attribute, False))
+
+
+def _chosen(config: Config, group: str) -> str:
+    return f"{group}={option_of(group, getattr(config, group)['_target_'])}"
+
+
+def _gradient_bound(config: Config) -> str | None:
+    """The setting that bounds the norm of D's gradient; beside it the weights need no bound."""
+    if _says(config, "penalty", "bounds_gradient"):
+        return _chosen(config, "penalty")
     return "spectral_norm=true" if config.spectral_norm else None
 
 
+def _weight_bound(config: Config) -> tuple[str, float | None] | None:
+    """The key that bounds D's weights, and its value; None where the loss has no such key."""
+    key = getattr(_class(config, "loss"), "weight_bound", None)
+    return (f"loss.{key}", config.loss[key]) if key in config.loss else None
+
+
 def _refuse_two_bounds(config: Config) -> None:
-    clip, bound = config.loss.get("clip"), _bound(config)
-    if clip is None or bound is None or not _names(config, "loss", Wasserstein):
+    bound, weight_bound = _gradient_bound(config), _weight_bound(config)
+    if bound is None or weight_bound is None or weight_bound[1] is None:
         return
+    key, value = weight_bound
     raise UserError(
-        f"loss.clip={clip:g}: weights that small can't give what {bound} asks for; leave loss.clip out, or set "
-        f"loss.clip=null"
+        f"{key}={value:g}: weights that small can't give what {bound} asks for; leave {key} out, or set {key}=null"
     )
 
 
-def _batch_norm_of(network: nn.Module) -> str | None:
-    """The name of its first BatchNorm, where it has one."""
-    return next((name for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)), None)
+def _refuse_blind_augmentation(config: Config) -> None:
+    loss = _class(config, "loss")
+    if hasattr(_class(config, "augment"), "observe") and getattr(loss, "boundary", 0.0) is None:
+        raise UserError(
+            f"{_chosen(config, 'augment')} steers its p by the signs of D's logits, which mean nothing to "
+            f"{loss.__name__}; set augment=pipeline augment.p=0.3 schedule=augment_ramp, whose p grows along a cosine"
+        )
 
 
-def _refuse_mixed_gradients(config: Config, discriminator: nn.Module) -> None:
-    """WGAN-GP's penalty is on the gradient of each image on its own (Gulrajani et al. 2017, section 4)."""
+def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
     name = _batch_norm_of(discriminator)
-    if name is None or not _names(config, "penalty", WGANGP):
+    if name is None or not _says(config, "penalty", "per_sample"):
         return
     remedy = "model.discriminator.batch_norm=false, " if "batch_norm" in config.model.discriminator else ""
     raise UserError(
-        f"penalty=wgan_gp: takes the gradient of each image's own logit, and D's BatchNorm ({name}) mixes the images "
-        f"of a batch; set {remedy}penalty=r1, or a model whose D has no BatchNorm (mlp, resnet)"
+        f"{_chosen(config, 'penalty')}: takes the gradient of each image's own logit, and D's BatchNorm ({name}) mixes "
+        f"the images of a batch; set {remedy}penalty=r1, or a model whose D has no BatchNorm (mlp, resnet)"
     )
 
 
-def _refuse_single_samples(config: Config, networks: Mapping[str, nn.Module]) -> None:
+def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") -> None:
     """BatchNorm of a batch of one makes of each unit its bias, whatever came in."""
     for network, rows in (("generator", config.batch_size), ("discriminator", config.batch_size // config.pac)):
         name = _batch_norm_of(networks[network])
@@ -103,11 +152,8 @@ def _refuse_single_samples(config: Config, networks: Mapping[str, nn.Module]) ->
             )
 
 
-def check_new(config: Config) -> None:
-    """Refuse what runs of before were begun with, and may go on with, but none should be begun with again."""
-    loss = resolve_target("loss", config.loss["_target_"])
-    if augment_adapts(config) and getattr(loss, "boundary", 0.0) is None:
-        raise UserError(
-            f"augment=ada steers its p by the signs of D's logits, which mean nothing to {loss.__name__}; set "
-            f"augment=pipeline augment.p=0.3 schedule=augment_ramp, whose p grows along a cosine"
-        )
+def _batch_norm_of(network: "nn.Module") -> str | None:
+    """The name of its first BatchNorm, where it has one."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return next((name for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)), None)

@@ -11,6 +11,7 @@ from typing import Any
 from gan_exp.config.catalog import known_keys
 from gan_exp.config.hints import unknown_key, unknown_option
 from gan_exp.config.overrides import as_written
+from gan_exp.config.targets import resolve_target
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runtime.files import make_unique_directory
 
@@ -84,13 +85,16 @@ def constant_keys(words: Sequence[str]) -> set[str]:
 
 def usual_clip(penalty: str | None, spectral_norm: bool) -> float | None:
     """A Wasserstein D is bounded by one thing at a time: by its weights, unless something else does it."""
-    others = ("gan_exp.penalties.WGANGP", "gan_exp.penalties.DRAGAN")
-    return None if spectral_norm or penalty in others else 0.01
+    return None if spectral_norm or _says(penalty, "bounds_gradient") else 0.01
 
 
 def usual_batch_norm(penalty: str | None) -> bool:
-    """WGAN-GP's penalty is on the gradient of each image, which BatchNorm in D would mix."""
-    return penalty != "gan_exp.penalties.WGANGP"
+    """A penalty on the gradient of each image's own logit needs a D that doesn't mix them, as BatchNorm does."""
+    return not _says(penalty, "per_sample")
+
+
+def _says(penalty: str | None, attribute: str) -> bool:
+    return penalty is not None and bool(getattr(resolve_target("penalty", penalty), attribute, False))
 
 
 def guard_python_3_14() -> None:

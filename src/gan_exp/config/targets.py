@@ -13,7 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import create_model
 
-from gan_exp.config.schema import Checked, Config, DatasetConfig, PenaltyConfig
+from gan_exp.config.schema import Checked, DatasetConfig, PenaltyConfig
 from gan_exp.config.validation import Node, as_meant, validated
 from gan_exp.errors import UserError
 from gan_exp.ranges import Fraction, NonNegativeFloat, PositiveFloat
@@ -87,7 +87,6 @@ RESERVED: dict[str, type[Checked]] = {"dataset": DatasetConfig, "penalty": Penal
 # What the project passes itself, and a YAML therefore can't.
 INJECTED = {
     "dataset": ("part",),
-    "augment": ("boundary",),
     "model": ("latent_dim", "image_shape", "num_classes"),
     "optimizer": ("params",),
 }
@@ -133,9 +132,3 @@ def build_node(path: str, node: Node, **injected: Any) -> Any:
         return target(**injected, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:  # torch's RuntimeError: no memory for such sizes
         raise UserError(f"{path}: {error}") from error
-
-
-def augment_adapts(config: Config) -> bool:
-    """Whether the augmentation steers itself by D's logits: its class takes the loss's `boundary`."""
-    target = config.augment.get("_target_")
-    return target is not None and "boundary" in inspect.signature(resolve_target("augment", target)).parameters

@@ -51,7 +51,7 @@ def make_trainer(
     display.show_balance(step_config.balance)
     penalty = step_config.penalty
     penalty_name = None if penalty is None else type(penalty).__name__.lower()
-    running_means = RunningMeans(device, penalty_name, getattr(step_config.loss, "boundary", 0.0))
+    running_means = RunningMeans(device, penalty_name, step_config.boundary)
     grid = _build_grid(config, data.spec, device)
     resumed_at = None if checkpoint is None else state.step
     if checkpoint is not None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_exp.config.schema import Config
-from gan_exp.config.targets import augment_adapts, build_node, resolve_target
+from gan_exp.config.targets import build_node, resolve_target
 from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
@@ -119,13 +119,11 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
 
 
 def _build_augment(config: Config, spec: DataSpec, device: torch.device) -> nn.Module | None:
-    """An adaptive one is told the boundary of the loss, 0 where runs of before had one with a loss that has none."""
     if config.node("augment") is None:
         return None
     if spec.extent is not None:
         raise UserError(f"augment: {config.dataset['name']} has points, which can't be augmented; set augment=none")
-    told = {"boundary": getattr(build(config, "loss"), "boundary", 0.0) or 0.0} if augment_adapts(config) else {}
-    augment: nn.Module = build(config, "augment", **told)
+    augment: nn.Module = build(config, "augment")
     return augment.to(device)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gan_exp.config.contradictions import check_new, choices, refuse_contradictions
+from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
 from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
@@ -46,13 +46,13 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
 
     Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
-    check_new(config)
+    refuse_new(config)
     device = prepare_device(config.device)
     data = build_data(config, device)
     stop_if_asked()
     _refuse_unmeasurable(config, data)
     state = build_state(config, data.spec, device)
-    refuse_contradictions(config, state.networks, device)
+    refuse_new_with(config, state.networks, device)
     config, why_threads = _with_threads(config, data, device)
     environment = describe_environment(device, command)
     stop_if_asked()

@@ -64,6 +64,12 @@ class StepConfig:
         return balance
 
     @property
+    def boundary(self) -> float | None:
+        """The logit that parts reals from fakes; None where only the difference of logits means something."""
+        boundary: float | None = getattr(self.loss, "boundary", 0.0)
+        return boundary
+
+    @property
     def generator_needs_batch(self) -> bool:
         """G's update needs real images to compare with, or labels."""
         return self.loss.needs_reals or self.conditional
@@ -146,7 +152,8 @@ def update_discriminator(
     state.images_seen += len(real_images)
     if isinstance(state.augment, Adaptive):
         update = state.images_seen // len(real_images) - 1
-        state.augment.observe(report.real_logits, len(real_images), update)
+        # without a boundary 0, as runs of before were begun: new ones are refused
+        state.augment.observe(report.real_logits - (config.boundary or 0.0), len(real_images), update)
     return report
 
 
