@@ -4,7 +4,7 @@ import exact
 import pytest
 import torch
 
-from gan_exp.metrics.modes import count_labels, cover_labels, cover_mixture, divergence, join_digits
+from gan_exp.metrics.modes import count_labels, cover_labels, cover_mixture, join_digits, kl_divergence
 
 CENTERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
@@ -58,7 +58,7 @@ def test_labels() -> None:
 
 def test_counts() -> None:
     assert count_labels(torch.tensor([1, 1, 3]), 5).tolist() == [0, 2, 0, 1, 0]
-    assert divergence(torch.tensor([3, 1]), torch.tensor([6, 2])) == pytest.approx(0)
+    assert kl_divergence(torch.tensor([3, 1]), torch.tensor([6, 2])) == pytest.approx(0)
 
 
 def test_digits() -> None:

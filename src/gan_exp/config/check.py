@@ -5,6 +5,7 @@ from typing import Any
 
 from gan_exp.config.contradictions import refuse_contradictions
 from gan_exp.config.hints import unknown_key
+from gan_exp.config.metrics import resolve_best
 from gan_exp.config.schema import Config
 from gan_exp.config.targets import check_node
 from gan_exp.config.validation import Node, validated
@@ -18,6 +19,7 @@ def check(plain: dict[str, Any]) -> Config:
     """
     _refuse_no_values(plain)
     config = validated(Config, plain, "")
+    resolve_best(config.best_metric)
     for path, node in config.nodes():
         check_node(path, {"dataset": config.dataset, "penalty": config.penalty}.get(path, node))
     for group in ("penalty", "augment"):

@@ -99,25 +99,37 @@ def resolve_target(path: str, target: object) -> Callable[..., Any]:
     """
     if not isinstance(target, str) or "." not in target:
         raise UserError(f"{path}._target_={target}: must be the dotted name of a class, such as gan_exp.losses.Hinge")
-    group = path.split(".")[0]
-    trusted = tuple(filter(None, os.environ.get(TRUST_VARIABLE, "").split(",")))
-    prefixes = ALLOWED_TARGETS[group] + trusted
-    if not _inside(target, prefixes):
+    what = f"{path}._target_={target}"
+    allowed = ALLOWED_TARGETS[path.split(".")[0]]
+    found = import_allowed(what, target, allowed)
+    # What a module merely imported (`gan_exp.data.x.os`) is not part of it.
+    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", allowed + _trusted()):
+        raise UserError(f"{what}: is not a class or function of {target.rpartition('.')[0]}")
+    return found  # type: ignore[no-any-return]
+
+
+def import_allowed(what: str, target: str, allowed: tuple[str, ...]) -> Any:
+    """What the dotted name `target` stands for, where it is below an `allowed` name or a trusted one.
+
+    Nothing is imported before that is known. `what` begins the sentence of the UserError.
+    """
+    trusted = _trusted()
+    if not _inside(target, allowed + trusted):
         raise UserError(
-            f"{path}._target_={target}: only {' and '.join(ALLOWED_TARGETS[group])} may be named there; "
+            f"{what}: only {' and '.join(allowed)} may be named there; "
             f"if this is code of your own, allow it with --trust {target.split('.')[0]}"
         )
     module, _, name = target.rpartition(".")
     if trusted and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a module of the user's beside their configuration
     try:
-        found = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}._target_={target}: can't be imported ({error}); check the spelling") from error
-    # What a module merely imported (`gan_exp.data.x.os`) is not part of it.
-    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", prefixes):
-        raise UserError(f"{path}._target_={target}: is not a class or function of {module}")
-    return found  # type: ignore[no-any-return]
+        raise UserError(f"{what}: can't be imported ({error}); check the spelling") from error
+
+
+def _trusted() -> tuple[str, ...]:
+    return tuple(filter(None, os.environ.get(TRUST_VARIABLE, "").split(",")))
 
 
 def _inside(name: str, prefixes: tuple[str, ...]) -> bool:

@@ -16,7 +16,7 @@ from gan_exp.evaluation.sampling import draw
 from gan_exp.evaluation.yardstick import Yardstick
 from gan_exp.metrics.checks import TooFewSamples
 from gan_exp.metrics.modes import count_labels
-from gan_exp.metrics.neighbours import NEIGHBOURS, Nearest, compare_with_held_out, find_nearest
+from gan_exp.metrics.neighbours import K_NEAREST, Nearest, compare_with_held_out, find_nearest
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
@@ -34,7 +34,7 @@ METRICS = {
 LOWER_IS_BETTER = ("fid", "kid", "class_kl", "mode_kl", "nearer")
 # Scores that are of no feature space; the others are named for theirs: fid_cnn.
 NAMED_ALONE = (*METRICS["modes"], *METRICS["discriminator"])
-LEAST_REALS = {"fid": 2, "kid": 2, "manifolds": NEIGHBOURS + 1}  # images to compare samples with
+LEAST_REALS = {"fid": 2, "kid": 2, "manifolds": K_NEAREST + 1}  # images to compare samples with
 MOST_REALS = 50_000
 MOST_NEIGHBOURS = 1_000
 TRIAL = 256  # samples that tell how long the others will take

@@ -6,8 +6,8 @@ from torch import Tensor
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.features.network import Embedding
 from gan_exp.metrics.distances import KernelReference, class_score, frechet_distance
-from gan_exp.metrics.modes import count_labels, cover_labels, cover_mixture, divergence, join_digits
-from gan_exp.metrics.neighbours import NEIGHBOURS, compare_manifolds, squared_radii
+from gan_exp.metrics.modes import count_labels, cover_labels, cover_mixture, join_digits, kl_divergence
+from gan_exp.metrics.neighbours import K_NEAREST, compare_manifolds, squared_radii
 
 MOST_IN_MANIFOLDS = 5_000  # of each side: every distance is looked at
 
@@ -36,7 +36,7 @@ class Reference:
             return self._compare_manifolds(fake)
         if metric == "classes":
             assert self.histogram is not None
-            return {"class_kl": divergence(count_labels(embedding.labels, len(self.histogram)), self.histogram)}
+            return {"class_kl": kl_divergence(count_labels(embedding.labels, len(self.histogram)), self.histogram)}
         if self._data.mixture is not None:
             mixture = cover_mixture(samples.flatten(1), *self._data.mixture)
             return {"modes": mixture.modes, "high_quality": mixture.high_quality, "mode_kl": mixture.kl}
@@ -46,6 +46,6 @@ class Reference:
     def _compare_manifolds(self, fake: Tensor) -> dict[str, float]:
         equally_many = min(len(self.features), len(fake), MOST_IN_MANIFOLDS)
         real = self.features[:equally_many]
-        if equally_many > NEIGHBOURS and equally_many not in self._radii:
+        if equally_many > K_NEAREST and equally_many not in self._radii:
             self._radii[equally_many] = squared_radii(real)
         return compare_manifolds(real, fake[:equally_many], real_radii=self._radii.get(equally_many))._asdict()

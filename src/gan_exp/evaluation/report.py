@@ -13,7 +13,7 @@ from gan_exp.evaluation.features.network import FeatureNetwork
 from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
 from gan_exp.evaluation.yardstick import Yardstick
 from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, score_splits
-from gan_exp.metrics.neighbours import NEIGHBOURS
+from gan_exp.metrics.neighbours import K_NEAREST
 
 FORMAT = 1
 NOT_FINITE = {"class_kl": "infinite: samples are of a class that the data compared with lacks"}
@@ -70,7 +70,7 @@ def describe_protocol(
         "conditional": run["conditional"],
         "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, evaluator.real_count)},
         "score": {"splits": score_splits(count)},
-        "manifolds": {"neighbours": NEIGHBOURS, "of_each": min(MOST_IN_MANIFOLDS, count, evaluator.real_count)},
+        "manifolds": {"neighbours": K_NEAREST, "of_each": min(MOST_IN_MANIFOLDS, count, evaluator.real_count)},
         "neighbours": {"samples": min(MOST_NEIGHBOURS, count)},
         "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},
     }

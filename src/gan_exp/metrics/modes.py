@@ -31,7 +31,7 @@ def cover_mixture(points: Tensor, centers: Tensor, sigma: float) -> MixtureCover
     return MixtureCoverage(
         modes=len(nearest[good].unique()),
         high_quality=good.double().mean().item(),
-        kl=divergence(count_labels(nearest, len(centers)), torch.ones(len(centers))),
+        kl=kl_divergence(count_labels(nearest, len(centers)), torch.ones(len(centers))),
     )
 
 
@@ -46,7 +46,7 @@ def cover_labels(labels: Tensor, expected: Tensor) -> LabelCoverage:
     The KL is that of the samples' distribution from the expected one (Metz et al. 2017, "Unrolled GANs").
     """
     counts = count_labels(labels, len(expected))
-    return LabelCoverage(int((counts > 0).sum()), divergence(counts, expected))
+    return LabelCoverage(int((counts > 0).sum()), kl_divergence(counts, expected))
 
 
 def count_labels(labels: Tensor, classes: int) -> Tensor:
@@ -54,7 +54,7 @@ def count_labels(labels: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels.cpu(), minlength=classes)
 
 
-def divergence(counts: Tensor, expected: Tensor) -> float:
+def kl_divergence(counts: Tensor, expected: Tensor) -> float:
     """KL(p || q) in nats, p and q in the proportions of `counts` and `expected` [K]; infinite where q lacks a class."""
     p, q = (values.double().cpu() / values.sum().item() for values in (counts, expected))
     if (p[q == 0] > 0).any():

@@ -1,4 +1,4 @@
-"""Who lies near whom: precision, recall, density and coverage, and the nearest of another set."""
+"""Precision, recall, density and coverage from k nearest neighbours, and distances to the nearest of another set."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from gan_exp.metrics.checks import check, check_pair
 from gan_exp.metrics.pairwise import EQUAL, centred, rows_at_a_time, squared_distances
 
-NEIGHBOURS = 5
+K_NEAREST = 5
 
 
 class Manifolds(NamedTuple):
@@ -19,7 +19,7 @@ class Manifolds(NamedTuple):
 
 
 def compare_manifolds(
-    real: Tensor, fake: Tensor, k: int = NEIGHBOURS, chunk: int | None = None, real_radii: Tensor | None = None
+    real: Tensor, fake: Tensor, k: int = K_NEAREST, chunk: int | None = None, real_radii: Tensor | None = None
 ) -> Manifolds:
     """How two clouds of features [N, D] and [M, D] lie in each other's balls, which reach to the k-th neighbour.
 
@@ -51,7 +51,7 @@ def compare_manifolds(
     )
 
 
-def squared_radii(features: Tensor, k: int = NEIGHBOURS, chunk: int | None = None) -> Tensor:
+def squared_radii(features: Tensor, k: int = K_NEAREST, chunk: int | None = None) -> Tensor:
     """The squared distance of each of [N, D] to its k-th neighbour, itself not counted: float64 [N]."""
     (features,) = centred(check("features", features, least=k + 1))
     found = []

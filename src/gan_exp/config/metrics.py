@@ -1,0 +1,53 @@
+"""The metrics that `best_metric` and `--metrics` may name: the package's entries, and ones of the user's own."""
+
+from collections.abc import Iterable
+
+from gan_exp.config.targets import import_allowed
+from gan_exp.errors import UserError, did_you_mean
+from gan_exp.metrics.entries import BY_NAME, METRICS
+from gan_exp.metrics.metric import Metric, Score
+
+SELECTING = {score.name: (metric, score) for metric in METRICS for score in metric.scores if score.better is not None}
+
+
+def resolve_metrics(option: str, names: Iterable[str]) -> tuple[Metric, ...]:
+    """The entries with these names, each once. Raises UserError for a name that is none."""
+    metrics = tuple(dict.fromkeys(_resolve(option, name) for name in names))
+    if not metrics:
+        raise UserError(f"{option}: names none; known are {', '.join(BY_NAME)}")
+    return metrics
+
+
+def resolve_best(name: str) -> tuple[Metric, Score]:
+    """The score that selects the best checkpoint, and its metric; of a metric of the user's own its first score."""
+    if "." not in name:
+        if name not in SELECTING:
+            hint = did_you_mean(name, SELECTING, otherwise=" ").strip()
+            known = ", ".join(map(repr, SELECTING))
+            raise UserError(
+                f"best_metric={name}: must be {known} or a metric of your own by its dotted name{hint and f'; {hint}'}"
+            )
+        return SELECTING[name]
+    metric = _resolve("best_metric", name)
+    if metric.scores[0].better is None:
+        raise UserError(
+            f'best_metric={name}: its first score, {metric.scores[0].name}, selects nothing; give it better="lower" or '
+            'better="higher"'
+        )
+    return metric, metric.scores[0]
+
+
+def _resolve(option: str, name: str) -> Metric:
+    if "." not in name:
+        if name not in BY_NAME:
+            raise UserError(f"{option}: {name}: no such metric; {did_you_mean(name, BY_NAME)}")
+        return BY_NAME[name]
+    what = f"{option}={name}" if option.isidentifier() else f"{option} {name}"
+    metric = import_allowed(what, name, ("gan_exp.metrics",))
+    if not isinstance(metric, Metric):
+        raise UserError(f"{what}: is not a gan_exp.metrics.metric.Metric")
+    taken = {score.name for other in METRICS if other is not metric for score in other.scores}
+    for score in metric.scores:
+        if score.name in taken:
+            raise UserError(f"{what}: the package has a score {score.name} itself; give yours another name")
+    return metric
