@@ -1,10 +1,20 @@
 """How ADA adapts its p to the signs of D's logits."""
 
+import inspect
+
 import pytest
 import torch
 
 from augmentations import images, random
-from gan_exp.augment import ADA
+from gan_exp.augment import ADA, Adaptive, DiffAugment
+
+
+def test_ada_is_adaptive_to_every_python() -> None:
+    """`isinstance` looks the protocol's members up statically from 3.12 on, where 3.11 asks the object."""
+    assert isinstance(ADA(), Adaptive) and not isinstance(DiffAugment(), Adaptive)
+    for name in (*vars(Adaptive), *Adaptive.__annotations__):
+        if not name.startswith("_"):
+            inspect.getattr_static(ADA(), name)
 
 
 def test_adas_p_rises_and_falls_with_the_signs_of_ds_logits() -> None:

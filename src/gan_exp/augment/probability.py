@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Adaptive(Protocol):
-    """An augmentation that adapts its `p`, a tensor on the device, to D's logits on augmented reals."""
+    """An augmentation that adapts its `p`, a tensor on the device, to D's logits on augmented reals.
 
-    p: Tensor
+    Methods alone: from Python 3.12 on, `isinstance` doesn't see the buffers of a module.
+    """
 
     def observe(self, real_logits: Tensor, batch_size: int, update: int) -> None:
         """Adapt `p` to the logits [N / pac], minus the loss's boundary, of D's update number `update` (from 0).

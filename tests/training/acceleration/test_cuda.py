@@ -59,7 +59,7 @@ def test_batches_and_latents_are_those_of_a_cpu(sampling: Sampling) -> None:
 def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
     plain = play(overrides, tmp_path / "plain", captured=False).play(25)
     captured = play(overrides, tmp_path / "captured", captured=True).play(25)
-    assert captured.told == [] and isinstance(captured._player, CapturedStep) and captured._player._recordings
+    assert captured.told == [] and isinstance(captured._step_fn, CapturedStep) and captured._step_fn._recordings
     for network in ("generator", "discriminator"):
         ours, theirs = (getattr(game.state, network).state_dict() for game in (captured, plain))
         for name, value in ours.items():
