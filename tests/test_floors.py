@@ -29,7 +29,7 @@ SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydanti
 BUILDERS = ("training/session.py", "training/assembly.py", "training/build.py")  # what is given the configuration
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.
-EXCEPTIONS = {("data/folder.py", "rich.console.Console"), ("data/folder.py", "rich.progress.track")}
+EXCEPTIONS = {("data/image_tree.py", "rich.console.Console"), ("data/image_tree.py", "rich.progress.track")}
 
 
 def floor(part: str) -> int:

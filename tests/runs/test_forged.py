@@ -15,7 +15,8 @@ from PIL import Image
 
 from builders import refused
 from gan_exp.cli import main
-from gan_exp.data.folder import _digest, folder
+from gan_exp.data.folder import folder
+from gan_exp.data.packed_file import digest
 from gan_exp.errors import UserError
 from gan_exp.runs.checkpoint import find_fault, load_checkpoint
 from gan_exp.runs.run_dir import RunDir
@@ -204,5 +205,5 @@ def test_a_packed_folder_from_elsewhere(what: str, tmp_path: Path) -> None:
             np.save(packed / "labels.npy", np.zeros(5, dtype=np.int64))
         case "no numbers":
             meta["height"] = "8"
-    (packed / "meta.json").write_text(json.dumps({**meta, "digest": _digest(packed, meta)}))
+    (packed / "meta.json").write_text(json.dumps({**meta, "digest": digest(packed, meta)}))
     assert load().shape == (2, 1, 8, 8) and not (tmp_path / "trace").exists()

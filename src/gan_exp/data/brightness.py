@@ -1,4 +1,4 @@
-"""Which values become black and white: one scale for all images of a folder, so that the darker one stays darker."""
+"""The values that become black and white: one scale for all images of a folder, so that dark ones stay darker."""
 
 import math
 from typing import Literal, NamedTuple
@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-Kind = Literal["bytes", "integers", "floats"]  # of up to 8 bits (also each channel of a colour); of more; any floats
-FULL = {"integers": (65535.0,), "floats": (1.0, 255.0, 65535.0)}  # the values that usually are white
-LITTLE = 1 / 16  # images that fill less of their range would hardly be told from black
+Kind = Literal["bytes", "integers", "floats"]  # up to 8 bits per channel; integers of more bits; floats
+USUAL_WHITE = {"integers": (65535.0,), "floats": (1.0, 255.0, 65535.0)}  # the largest values of common ranges
+DARK = 1 / 16  # images that fill less of their range look black
 
 
 class Scale(NamedTuple):
@@ -18,7 +18,7 @@ class Scale(NamedTuple):
     white: float
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """uint8, of any numbers."""
+        """Numbers of any type as uint8."""
         factor = 255 / (self.white - self.black)
         return ((values.clip(self.black, self.white) - self.black) * factor).round().astype(np.uint8)
 
@@ -32,8 +32,8 @@ def kind_of(image: Image.Image) -> Kind:
     return "integers" if image.mode.startswith("I") else "bytes"
 
 
-def checked(limits: tuple[float, float]) -> Scale:
-    """Raises ValueError where they are none."""
+def scale_from_limits(limits: tuple[float, float]) -> Scale:
+    """Raises ValueError unless black is below white and both are finite."""
     scale = Scale(*map(float, limits))
     if not (scale.black < scale.white and math.isfinite(scale.white - scale.black)):
         raise ValueError(f"range={list(limits)}: must be [black, white], two numbers of which the first is smaller")
@@ -41,32 +41,32 @@ def checked(limits: tuple[float, float]) -> Scale:
 
 
 def choose_scale(kind: Kind, low: float, high: float) -> Scale:
-    """For images of which `low` and `high` are the extrema.
+    """The scale for images whose smallest and largest values are `low` and `high`.
 
-    White is the full range: of integers 65535, of floats the one of 1, 255 and 65535 that they fill best. Beyond it,
-    and where floats fill little of any, it is `high`. Black is 0, or `low` where that is negative; but where there are
-    positive numbers, not below -white: -9999 stands for no brightness.
+    White is the end of the usual range: 65535 for integers; for floats the smallest of 1, 255 and 65535 that holds
+    `high`. Where `high` is above it, or is below 1/16 of each of the floats' ranges, white is `high`. Black is 0, or
+    `low` where that is negative. A `low` below -white, such as -9999, marks missing values and is ignored.
     """
-    fitting = (white for white in FULL[kind] if high <= white and (kind == "integers" or high >= LITTLE * white))
+    fitting = (white for white in USUAL_WHITE[kind] if high <= white and (kind == "integers" or high >= DARK * white))
     white = next(fitting, high)
     black = low if low < 0 and (white <= 0 or low >= -white) else 0.0
     return Scale(black, white if white > black else max(black + 1, math.nextafter(black, math.inf)))
 
 
 def describe(kind: Kind, count: int, low: float, high: float) -> str:
-    """What was chosen for `count` such images; with a remedy where they are dark."""
+    """A line about the scale chosen for `count` images; it names a remedy where they are dark."""
     scale = choose_scale(kind, low, high)
-    told = (
+    line = (
         f"brightness: images of {kind} ({count:,}) hold {low:g} to {high:g}; {scale.black:g} becomes black and "
         f"{scale.white:g} white in all of them"
     )
-    if kind == "integers" and 0 < high < LITTLE * scale.white:
-        return f"{told}. That is less than 1/16 of the range: dataset.range=[{scale.black:g},{high:g}] uses all of it"
-    return f"{told} (dataset.range=[black,white] sets others)"
+    if kind == "integers" and 0 < high < DARK * scale.white:
+        return f"{line}. That is less than 1/16 of the range: dataset.range=[{scale.black:g},{high:g}] uses all of it"
+    return f"{line} (dataset.range=[black,white] sets others)"
 
 
-def stretched(image: Image.Image, scale: Scale) -> Image.Image:
-    """An image of bytes by another scale than its own; transparency stays."""
+def rescale(image: Image.Image, scale: Scale) -> Image.Image:
+    """Apply a scale to an image of bytes; transparency stays unchanged."""
     table = scale.apply(np.arange(256.0)).tolist()
     has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     image = image.convert("RGBA" if has_alpha else "L" if image.mode in ("1", "L") else "RGB")

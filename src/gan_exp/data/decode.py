@@ -1,4 +1,4 @@
-"""One image of the user's own, from its file to uint8 [channels, height, width]: five formats, every kind of pixels."""
+"""One image file decoded to uint8 [channels, height, width], from five formats and all kinds of pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, stretched
+from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, rescale
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, and some of those start other programs
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, but starts other programs for some of them
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-ORIENTATION = 0x0112  # Exif's tag: how the camera was held
-TURNS = {
+ORIENTATION = 0x0112  # Exif's tag for how the camera was held
+TRANSPOSITIONS = {  # that bring an image of each orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -25,8 +25,8 @@ TURNS = {
 }
 
 
-class Head(NamedTuple):
-    """What is known of an image before its pixels are decoded; height and width are those it is shown with."""
+class ImageHeader(NamedTuple):
+    """What an image's file says before its pixels are decoded; height and width are those of the upright image."""
 
     height: int
     width: int
@@ -35,8 +35,8 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How every image is brought to the same shape."""
+class TargetFormat:
+    """The shape and brightness that every image is converted to."""
 
     height: int
     width: int
@@ -46,15 +46,17 @@ class Recipe:
 
 
 class BrokenImage(Exception):
-    """An image that can't be used, and why."""
+    """An image that can't be used; the message says why, as the end of a sentence that begins with its name."""
 
 
 def _opened(path: Path, max_megapixels: float) -> Image.Image:
-    """Only the head is read: the size is known before any pixel is decoded, which decompression bombs rely on."""
+    """Read the header only and check the size, so that a decompression bomb is refused before it is decoded."""
     try:
-        Image.MAX_IMAGE_PIXELS = None  # ours is checked instead: Pillow's would only warn up to twice its limit
+        Image.MAX_IMAGE_PIXELS = None  # `max_megapixels` is checked instead: Pillow only warns up to twice its limit
         image = Image.open(path, formats=FORMATS)
-        image.filename = ""  # or Pillow 12 and 13 map an uncompressed TIFF on its side into memory with sides exchanged
+        image.filename = (
+            ""  # or Pillow 12 and 13 map an uncompressed, rotated TIFF into memory with its sides exchanged
+        )
     except Exception as error:
         raise BrokenImage(f"is no image that can be read ({one_line(error)})") from error
     if image.width * image.height > max_megapixels * 1e6:
@@ -69,22 +71,22 @@ def one_line(error: Exception) -> str:
     return " ".join((reason or str(error)).split())[:120] or type(error).__name__
 
 
-def read_head(path: Path, max_megapixels: float) -> Head:
+def read_header(path: Path, max_megapixels: float) -> ImageHeader:
     with _opened(path, max_megapixels) as image:
         try:
             width, height = image.size
-            if image.format == "TIFF":  # some versions of Pillow have turned the size already, some have not
+            if image.format == "TIFF":  # some versions of Pillow have exchanged the sides already, some have not
                 tags: Any = image
                 width, height = tags.tag_v2[256], tags.tag_v2[257]
-            if _orientation(image) >= 5:  # on its side
+            if _orientation(image) >= 5:  # rotated by 90 degrees
                 width, height = height, width
-            return Head(height, width, _channels_of(image), kind_of(image))
+            return ImageHeader(height, width, _channels_of(image), kind_of(image))
         except Exception as error:
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:  # or Pillow would decode all of it to look behind the pixels
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all pixels to look behind them
         return 1
     tags: Any = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
     value = tags.get(ORIENTATION, 1)
@@ -99,18 +101,18 @@ def _channels_of(image: Image.Image) -> int:
     return 1 if image.mode in ("1", "L") else 3
 
 
-def decode(path: Path, recipe: Recipe, max_megapixels: float) -> np.ndarray:
+def decode(path: Path, target: TargetFormat, max_megapixels: float) -> np.ndarray:
     """uint8 [channels, height, width]."""
     with _opened(path, max_megapixels) as image:
         try:
-            turn = TURNS.get(_orientation(image))
+            transposition = TRANSPOSITIONS.get(_orientation(image))
             image.load()
-            if turn is not None and image.format != "TIFF":  # of which Pillow has turned the pixels itself
-                image = image.transpose(turn)
-            return _shaped(_eight_bits(image, recipe.scales[kind_of(image)]), recipe)
+            if transposition is not None and image.format != "TIFF":  # Pillow transposes those itself
+                image = image.transpose(transposition)
+            return _shaped(_eight_bits(image, target.scales[kind_of(image)]), target)
         except BrokenImage:
             raise
-        except Exception as error:  # Pillow's decoders raise whatever the broken bytes lead to
+        except Exception as error:  # Pillow's decoders raise anything for broken bytes
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
 
@@ -136,26 +138,26 @@ def _numbers(image: Image.Image) -> np.ndarray:
 
 def _eight_bits(image: Image.Image, scale: Scale) -> Image.Image:
     if kind_of(image) == "bytes":
-        return image if scale == BYTES else stretched(image, scale)
+        return image if scale == BYTES else rescale(image, scale)
     return Image.fromarray(scale.apply(_numbers(image)))
 
 
-def _shaped(image: Image.Image, recipe: Recipe) -> np.ndarray:
+def _shaped(image: Image.Image, target: TargetFormat) -> np.ndarray:
     if _channels_of(image) == 4:
         image = image.convert("RGBA")
-        if recipe.channels < 4:  # or the colours that nobody was to see would come to light
+        if target.channels < 4:  # hides the colours of transparent pixels behind black
             image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    image = image.convert(MODES[recipe.channels])
-    size = (recipe.width, recipe.height)
+    image = image.convert(MODES[target.channels])
+    size = (target.width, target.height)
     method = Image.Resampling.LANCZOS
     if image.size == size:
         pass
-    elif recipe.fit == "stretch":
+    elif target.fit == "stretch":
         image = image.resize(size, method)
-    elif recipe.fit == "crop":
+    elif target.fit == "crop":
         image = ImageOps.fit(image, size, method)
     else:
-        scale = min(recipe.width / image.width, recipe.height / image.height)
+        scale = min(target.width / image.width, target.height / image.height)
         width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         padded = Image.new(image.mode, size, 0)
         padded.paste(image.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))

@@ -1,0 +1,78 @@
+"""Packed images on the disk: a directory with the raw pixels, which are mapped into memory, and a checked digest."""
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gan_exp.data.packed import PackedImages
+from gan_exp.runtime.files import json_text
+
+IMAGES, LABELS, META = "images.u8", "labels.npy", "meta.json"
+CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # how much of the pixels the digest covers
+
+
+@contextmanager
+def staging_directory(packed: Path) -> Iterator[Path]:
+    """A new directory that replaces `packed` at the end; after an exception it is removed instead."""
+    staging = packed.with_name(f"{packed.name}.incomplete")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        yield staging
+        shutil.rmtree(packed, ignore_errors=True)
+        staging.rename(packed)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_labels_and_meta(directory: Path, labels: np.ndarray, meta: dict[str, Any]) -> None:
+    """Complete a directory that holds the pixels. `meta` has at least count, channels, height, width and classes."""
+    np.save(directory / LABELS, labels)
+    (directory / META).write_text(json_text({**meta, "digest": digest(directory, meta)}), encoding="utf-8")
+
+
+def digest(directory: Path, meta: dict[str, Any]) -> str:
+    """A digest of `meta`, the labels, the size of the pixels' file and blocks spread evenly over it.
+
+    It finds a truncated or half-written file without reading all of it.
+    """
+    images = directory / IMAGES
+    size = images.stat().st_size
+    digest = hashlib.blake2b(json.dumps([meta, size], sort_keys=True).encode(), digest_size=16)
+    digest.update((directory / LABELS).read_bytes())
+    with images.open("rb") as file:
+        for number in range(CHECKED_BLOCKS):
+            file.seek(max(0, (size - BLOCK) * number // (CHECKED_BLOCKS - 1)))
+            digest.update(file.read(BLOCK))
+    return digest.hexdigest()
+
+
+def open_if_whole(directory: Path) -> PackedImages | None:
+    """The images, or None where the digest or the content is wrong: anyone can write a file with a valid digest."""
+    try:
+        meta = json.loads((directory / META).read_text(encoding="utf-8"))
+        return open_packed(directory) if meta.pop("digest") == digest(directory, meta) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        return None
+
+
+def open_packed(directory: Path) -> PackedImages:
+    """The images, mapped into memory: pages are read when batches need them, and dropped when memory is short."""
+    meta = json.loads((directory / META).read_text(encoding="utf-8"))
+    shape = (meta["count"], meta["channels"], meta["height"], meta["width"])
+    images = directory / IMAGES
+    if math.prod(shape) != images.stat().st_size:
+        raise ValueError(f"{images} does not hold {shape}")
+    flat = torch.from_file(str(images), shared=False, size=math.prod(shape), dtype=torch.uint8)
+    labels = torch.from_numpy(np.load(directory / LABELS)) if meta["classes"] else None
+    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < len(meta["classes"]):
+        raise ValueError("labels without a class")
+    return PackedImages(flat.view(shape), labels, tuple(meta["classes"]))
