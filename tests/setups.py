@@ -1,4 +1,4 @@
-"""Single updates and steps, with the plain step or the captured one."""
+"""Single updates and steps, plain or captured."""
 
 import copy
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def generator_step(
 
 
 class Setup:
-    """`recorder` is made of the state; None is CUDA's own. `told` are the reasons that a captured game gave."""
+    """`recorder` is made from the state; None is that of CUDA. `warnings` are the reasons that a captured step gave."""
 
     def __init__(
         self,
@@ -77,26 +77,26 @@ class Setup:
         if state is not None:
             self.state.load_state_dict(copy.deepcopy(state))
         run = RunDir.create(folder, self.config.model_dump(mode="json"), {})
-        with Display("quiet", run.log, "", 1) as display:  # only single steps are played here
+        with Display("quiet", run.log, "", 1) as display:  # these tests run single steps only
             self.trainer = make_trainer(self.config, run, self.state, data, device, display)
         self.trainer.log.close()
-        self.told: list[str] = []
+        self.warnings: list[str] = []
         self.reports: list[StepReport] = []
         self.recorder: Any = None if recorder is None else recorder(self.state)
         self._step_fn = self.trainer.step_fn
         if captured:
             scheduled = self.config.schedule.beta2 is not None
             self._step_fn = CapturedStep(
-                self.state, build_step_config(self.config), device, scheduled, self.told.append, self.recorder
+                self.state, build_step_config(self.config), device, scheduled, self.warnings.append, self.recorder
             )
         self.trainer.step_fn = self._noted
 
-    def _noted(self, *turns: Any) -> StepReport:
-        report = self._step_fn(*turns)
+    def _noted(self, *inputs: Any) -> StepReport:
+        report = self._step_fn(*inputs)
         self.reports.append(copy.deepcopy(report))  # the next step may write over it
         return report
 
-    def play(self, steps: int) -> "Setup":
+    def train(self, steps: int) -> "Setup":
         for _ in range(steps):
             self.trainer._train_step()
         return self
@@ -108,7 +108,7 @@ class Setup:
 
 
 def tensors_of(state: TrainingState) -> list[Tensor]:
-    """All that a step changes."""
+    """All tensors that a step changes."""
     networks = [state.generator, state.discriminator, *([] if state.augment is None else [state.augment])]
     found = [value for network in networks for value in (*network.parameters(), *network.buffers())]
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):

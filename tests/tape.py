@@ -47,17 +47,17 @@ class TapeRecorder:
         self.tensors = tensors
         self.warm_ups = self.recordings = self.replays = 0
 
-    def warm_up(self, play: Callable[[], Result]) -> Result:
+    def warm_up(self, run: Callable[[], Result]) -> Result:
         self.warm_ups += 1
-        return play()
+        return run()
 
     def record(
-        self, play: Callable[[], Result], generators: Sequence[torch.Generator]
+        self, run: Callable[[], Result], generators: Sequence[torch.Generator]
     ) -> tuple[Result, Callable[[], None]]:
         self.recordings += 1
         tape = Tape(generators)
         with values_kept(self.tensors()), tape:
-            result = play()
+            result = run()
 
         def replay() -> None:
             self.replays += 1

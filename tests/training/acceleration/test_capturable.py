@@ -14,9 +14,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("option", ["amsgrad", "maximize", "differentiable"])
-def test_what_the_update_that_is_written_out_does_not_know_is_refused(option: str) -> None:
+def test_options_that_the_written_out_update_lacks_are_refused(option: str) -> None:
     optimizer = torch.optim.Adam([nn.Parameter(torch.ones(2))], **{option: True})
-    assert unfit(optimizer, beta2_scheduled=False) is None  # torch's own form knows it
+    assert unfit(optimizer, beta2_scheduled=False) is None  # torch's own implementation has it
     assert unfit(optimizer, beta2_scheduled=True) == f"{option} has no form with a scheduled beta2 on the GPU"
 
 
@@ -42,7 +42,7 @@ def test_keras_adam_is_the_formula(scheduled: bool) -> None:
         alpha = 3e-3 * math.sqrt(1 - 0.999**t) / (1 - 0.5**t)
         value = value - alpha * mean / (square.sqrt() + 1e-7)
     torch.testing.assert_close(parameter.detach().double(), value, rtol=2e-6, atol=0)
-    assert on_device.updates == 30 and optimizer.param_groups[0]["updates"] == 0  # counted by whoever plays the step
+    assert on_device.updates == 30 and optimizer.param_groups[0]["updates"] == 0  # CapturedStep counts them
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

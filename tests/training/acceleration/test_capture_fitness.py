@@ -39,16 +39,16 @@ class Watch(TorchDispatchMode):
         return out
 
 
-class StepFn:
-    """Plays at once, watched."""
+class WatchingRecorder:
+    """Runs each step at once, and watches its kernels."""
 
     def __init__(self) -> None:
         self.watch = Watch()
 
-    def warm_up(self, play: Any) -> Any:
+    def warm_up(self, run: Any) -> Any:
         copies = AssertionError("torch.tensor copies from the CPU, torch.full does not")
         with self.watch, patch.object(torch, "tensor", side_effect=copies):
-            return play()
+            return run()
 
 
 @pytest.fixture(autouse=True)
@@ -77,23 +77,23 @@ def a_device_that_captures(monkeypatch: pytest.MonkeyPatch) -> None:
     ids="-".join,
 )
 def test_no_kernel_of_a_step_waits(overrides: tuple[str, ...]) -> None:
-    config, recorder = small_config(*overrides), StepFn()
+    config, recorder = small_config(*overrides), WatchingRecorder()
     state, step_config = build_state(config, SPEC, META), build_step_config(config)
     step_fn = CapturedStep(state, step_config, META, config.schedule.beta2 is not None, recorder=recorder)  # type: ignore[arg-type]
     for _ in range(2):
-        reports = play(step_fn, config.n_critic)
+        report = run_step(step_fn, config.n_critic)
     assert recorder.watch.kernels > 100
-    assert reports.generator_loss.device == META
+    assert report.generator_loss.device == META
 
 
-def play(step_fn: CapturedStep, n_critic: int) -> StepReport:
-    def draw(purpose: str) -> torch.Generator:
+def run_step(step_fn: CapturedStep, n_critic: int) -> StepReport:
+    def rng_for(purpose: str) -> torch.Generator:
         return torch.Generator()
 
-    def turn() -> UpdateInputs:
+    def inputs() -> UpdateInputs:
         images = torch.zeros(16, *SPEC.image_shape, dtype=torch.uint8, device=META)
         return UpdateInputs(
-            torch.randn(16, 8, device=META), Batch(images, torch.zeros(16, dtype=torch.long, device=META)), draw
+            torch.randn(16, 8, device=META), Batch(images, torch.zeros(16, dtype=torch.long, device=META)), rng_for
         )
 
-    return step_fn([turn() for _ in range(n_critic)], turn())
+    return step_fn([inputs() for _ in range(n_critic)], inputs())

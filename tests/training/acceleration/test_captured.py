@@ -44,7 +44,7 @@ def a_cpu_that_captures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def each_step_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the gradients' norms are compared in each, and make no patterns of their own."""
+    """So that the gradients' norms are compared in each step, and make no further patterns."""
     monkeypatch.setattr(gradient_norms, "NORMS_EVERY", 1)
 
 
@@ -52,7 +52,7 @@ def taped(state: TrainingState) -> TapeRecorder:
     return TapeRecorder(lambda: tensors_of(state))
 
 
-def play_both(overrides: tuple[str, ...], folder: Path) -> tuple[Setup, Setup]:
+def both_setups(overrides: tuple[str, ...], folder: Path) -> tuple[Setup, Setup]:
     return Setup(overrides, folder / "plain"), Setup(overrides, folder / "captured", True, taped)
 
 
@@ -91,22 +91,22 @@ def assert_close(first: Any, second: Any, where: str = "") -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_captured_game_is_the_plain_one_to_the_last_bit(
+def test_captured_steps_equal_plain_ones_to_the_last_bit(
     overrides: tuple[str, ...], patterns: int, tmp_path: Path
 ) -> None:
-    """Where the learning rate is the same number in float32, lazy penalties' and all."""
-    plain, captured = play_both((*overrides, EXACT_LR), tmp_path)
+    """Where the learning rate is the same number in float32; also with lazy penalties."""
+    plain, captured = both_setups((*overrides, EXACT_LR), tmp_path)
     if "penalty.every" in str(overrides):  # StyleGAN2's factor on lr
-        for game in (plain, captured):
-            (group,) = game.state.discriminator_optimizer.param_groups
+        for setup in (plain, captured):
+            (group,) = setup.state.discriminator_optimizer.param_groups
             group["lr"] = 2**-12
-    plain.play(25)
-    captured.play(25)
-    assert (captured.recorder.recordings, captured.told) == (patterns, [])
+    plain.train(25)
+    captured.train(25)
+    assert (captured.recorder.recordings, captured.warnings) == (patterns, [])
     assert captured.recorder.warm_ups == WARM_UPS * patterns and captured.recorder.replays > 8
     assert_same(captured.outcome, plain.outcome)
     for network in ("generator", "discriminator"):
-        norms = [gradient_norm(getattr(game.state, network).parameters()) for game in (plain, captured)]
+        norms = [gradient_norm(getattr(setup.state, network).parameters()) for setup in (plain, captured)]
         assert norms[0] == norms[1]
 
 
@@ -117,15 +117,15 @@ def test_a_penalty_that_draws_calls_d_and_draws_again(
     """D draws for its own augmentation in between; the numbers of both are the same in a graph."""
     original = WGANGP.__call__
 
-    def drawing(self: WGANGP, inputs: PenaltyInputs, draw: RngFor) -> Tensor:
-        generator = draw("own")
+    def drawing(self: WGANGP, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        generator = rng_for("own")
         before = torch.rand((), generator=generator)
-        value = original(self, inputs, draw)
+        value = original(self, inputs, rng_for)
         return value * before + torch.rand(value.shape, generator=generator) * inputs.score(inputs.real_images)
 
     monkeypatch.setattr(WGANGP, "__call__", drawing)
     overrides = ("mlp", augment, "loss=hinge", "penalty=wgan_gp", EXACT_LR)
-    plain, captured = (game.play(10) for game in play_both(overrides, tmp_path))
+    plain, captured = (setup.train(10) for setup in both_setups(overrides, tmp_path))
     assert captured.recorder.replays == 10 - WARM_UPS
     assert_same(captured.outcome, plain.outcome)
 
@@ -144,16 +144,16 @@ def test_a_penalty_that_draws_calls_d_and_draws_again(
     ],
     ids="-".join,
 )
-def test_a_captured_game_is_the_plain_one_up_to_rounding(overrides: tuple[str, ...], tmp_path: Path) -> None:
+def test_captured_steps_equal_plain_ones_up_to_rounding(overrides: tuple[str, ...], tmp_path: Path) -> None:
     overrides = (*overrides, "steps=25")
-    plain, captured = (game.play(25) for game in play_both(overrides, tmp_path))
+    plain, captured = (setup.train(25) for setup in both_setups(overrides, tmp_path))
     assert captured.recorder.replays == 25 - WARM_UPS
     assert_close(captured.outcome, plain.outcome)
 
 
-def test_steps_that_are_measured_have_a_graph_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_that_are_measured_have_their_own_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gradient_norms, "NORMS_EVERY", 3)
-    plain, captured = (game.play(25) for game in play_both((*ARTICLE, EXACT_LR, "log_every_steps=7"), tmp_path))
+    plain, captured = (setup.train(25) for setup in both_setups((*ARTICLE, EXACT_LR, "log_every_steps=7"), tmp_path))
     assert (captured.recorder.recordings, captured.recorder.warm_ups) == (2, 2 * WARM_UPS)
     measured = [step for step, report in enumerate(captured.reports, 1) if report.generator_gradient_norm is not None]
     assert measured == [3, 6, 7, 9, 12, 14, 15, 18, 21, 24]
@@ -162,25 +162,25 @@ def test_steps_that_are_measured_have_a_graph_of_their_own(tmp_path: Path, monke
 
 @pytest.mark.parametrize("overrides", [ARTICLE, R3GAN, ("mlp", "optimizer=rmsprop"), ("mlp", "optimizer=sgd")])
 def test_checkpoints_pass_between_the_paths(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    """And one that is loaded into a state that was captured is what is played on from."""
-    reference = Setup(overrides, tmp_path / "a", True, taped).play(14)
-    first = Setup(overrides, tmp_path / "b", True, taped).play(7)
+    """A checkpoint that is loaded into a captured state replaces it."""
+    reference = Setup(overrides, tmp_path / "a", True, taped).train(14)
+    first = Setup(overrides, tmp_path / "b", True, taped).train(7)
     torch.save(first.state.state_dict(), tmp_path / "state.pt")
     loaded = torch.load(tmp_path / "state.pt", weights_only=True)
-    second = Setup(overrides, tmp_path / "c", True, taped).play(6)  # of its own, forgotten now
+    second = Setup(overrides, tmp_path / "c", True, taped).train(6)  # these steps are forgotten
     second.state.load_state_dict(copy.deepcopy(loaded))
-    assert_same(second.play(7).state.state_dict(), reference.state.state_dict())
-    assert second.recorder.recordings == 2  # the graphs of what was forgotten are gone
+    assert_same(second.train(7).state.state_dict(), reference.state.state_dict())
+    assert second.recorder.recordings == 2  # once before loading and once after
     plain = Setup(overrides, tmp_path / "d")
     plain.state.load_state_dict(copy.deepcopy(loaded))
-    assert_close(plain.play(7).state.state_dict(), reference.state.state_dict())
+    assert_close(plain.train(7).state.state_dict(), reference.state.state_dict())
     onward = Setup(overrides, tmp_path / "e", True, taped)
     onward.state.load_state_dict(copy.deepcopy(plain.state.state_dict()))
-    assert_close(onward.play(1).state.state_dict(), plain.play(1).state.state_dict())
+    assert_close(onward.train(1).state.state_dict(), plain.train(1).state.state_dict())
 
 
 class Reading(nn.Module):
-    """Looks at its data in Python: what no graph can do."""
+    """Looks at its data in Python, which no graph can."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features * 1.5 if features.sum().item() > 1e9 else features
@@ -189,41 +189,41 @@ class Reading(nn.Module):
 class Broken(TapeRecorder):
     """A capture that stops in the middle of G's backward pass."""
 
-    def record(self, play: Any, generators: Any) -> Any:
-        super().record(play, generators)
+    def record(self, run: Any, generators: Any) -> Any:
+        super().record(run, generators)
         raise CaptureFailed("no memory")
 
 
 @pytest.mark.parametrize("overrides", [ARTICLE, ("dcgan", "penalty=r1", "instance_noise=0.1")])
 def test_a_failed_capture_changes_nothing(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    game = Setup(overrides, tmp_path / "broken", True, lambda state: Broken(lambda: tensors_of(state)))
+    setup = Setup(overrides, tmp_path / "broken", True, lambda state: Broken(lambda: tensors_of(state)))
     reference = Setup(overrides, tmp_path / "whole", True, taped)
-    assert_same(game.play(12).outcome, reference.play(12).outcome)
-    assert game.told == ["no memory"] and (game.recorder.recordings, game.recorder.warm_ups) == (1, 12)
-    assert all(parameter.requires_grad for parameter in game.state.discriminator.parameters())
+    assert_same(setup.train(12).outcome, reference.train(12).outcome)
+    assert setup.warnings == ["no memory"] and (setup.recorder.recordings, setup.recorder.warm_ups) == (1, 12)
+    assert all(parameter.requires_grad for parameter in setup.state.discriminator.parameters())
 
 
-def test_a_step_that_looks_at_its_data_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = Setup(("mlp",), tmp_path / "run", True, taped)
-    game.state.discriminator.layers.append(Reading())  # type: ignore[operator,union-attr]
-    game.play(6)
-    assert game.told == ["the step waits for the GPU, which no graph can"] and game.recorder.replays == 0
+def test_a_step_that_looks_at_its_data_runs_without_a_graph(tmp_path: Path) -> None:
+    setup = Setup(("mlp",), tmp_path / "run", True, taped)
+    setup.state.discriminator.layers.append(Reading())  # type: ignore[operator,union-attr]
+    setup.train(6)
+    assert setup.warnings == ["the step waits for the GPU, which no graph can"] and setup.recorder.replays == 0
 
 
-def test_a_step_that_draws_differently_each_time_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = Setup(("mlp", "instance_noise=0.1"), tmp_path / "run", True, taped).play(WARM_UPS)
-    assert isinstance(game._step_fn, CapturedStep)
-    (seen,) = game._step_fn._seen.values()
-    seen.requests.reverse()
-    game.play(2)
-    assert game.told == ["random numbers for noise/real are not drawn in the same order each time"]
+def test_a_step_that_draws_differently_each_time_runs_without_a_graph(tmp_path: Path) -> None:
+    setup = Setup(("mlp", "instance_noise=0.1"), tmp_path / "run", True, taped).train(WARM_UPS)
+    assert isinstance(setup._step_fn, CapturedStep)
+    (warm_ups,) = setup._step_fn._warm_ups.values()
+    warm_ups.requests.reverse()
+    setup.train(2)
+    assert setup.warnings == ["random numbers for noise/real are not drawn in the same order each time"]
 
 
 def test_betas_that_change_unannounced_are_refused(tmp_path: Path) -> None:
-    game = Setup(("mlp", "schedule=r3gan"), tmp_path / "run")
-    game._step_fn = CapturedStep(game.state, build_step_config(game.config), CPU, recorder=taped(game.state))
+    setup = Setup(("mlp", "schedule=r3gan"), tmp_path / "run")
+    setup._step_fn = CapturedStep(setup.state, build_step_config(setup.config), CPU, recorder=taped(setup.state))
     with pytest.raises(ValueError, match="not announced"):
-        game.play(3)
+        setup.train(3)
 
 
 @pytest.mark.parametrize(

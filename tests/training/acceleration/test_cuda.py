@@ -1,4 +1,4 @@
-"""What only a GPU can show: captured steps against plain ones, and whole runs resumed to the last bit."""
+"""Tests that need a GPU: captured steps against plain ones, and whole runs resumed to the last bit."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ RECIPES = [
 ]
 
 
-def play(overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None) -> Setup:
+def setup_of(
+    overrides: tuple[str, ...], folder: Path, captured: bool = True, state: dict[str, Any] | None = None
+) -> Setup:
     exact = ("device.name=cuda", "device.deterministic=true", "steps=40", f"lr={2**-11}")  # that lr is one in float32
     return Setup((*overrides, *exact), folder, captured, state=state)
 
@@ -56,19 +58,19 @@ def test_batches_and_latents_are_those_of_a_cpu(sampling: Sampling) -> None:
 
 
 @pytest.mark.parametrize("overrides", RECIPES, ids="-".join)
-def test_a_captured_game_is_the_plain_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    plain = play(overrides, tmp_path / "plain", captured=False).play(25)
-    captured = play(overrides, tmp_path / "captured", captured=True).play(25)
-    assert captured.told == [] and isinstance(captured._step_fn, CapturedStep) and captured._step_fn._recordings
+def test_captured_steps_equal_plain_ones(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    plain = setup_of(overrides, tmp_path / "plain", captured=False).train(25)
+    captured = setup_of(overrides, tmp_path / "captured", captured=True).train(25)
+    assert captured.warnings == [] and isinstance(captured._step_fn, CapturedStep) and captured._step_fn._recordings
     for network in ("generator", "discriminator"):
-        ours, theirs = (getattr(game.state, network).state_dict() for game in (captured, plain))
+        ours, theirs = (getattr(setup.state, network).state_dict() for setup in (captured, plain))
         for name, value in ours.items():
             torch.testing.assert_close(
                 value, theirs[name], rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
             )
-        norms = [gradient_norm(getattr(game.state, network).parameters()).item() for game in (captured, plain)]
+        norms = [gradient_norm(getattr(setup.state, network).parameters()).item() for setup in (captured, plain)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-2)
-    means = [game.trainer.running_means.read() for game in (captured, plain)]
+    means = [setup.trainer.running_means.read() for setup in (captured, plain)]
     assert means[0] == pytest.approx(means[1], rel=1e-2, abs=1e-2)
 
 
@@ -77,27 +79,27 @@ def test_a_replay_is_the_warm_up_to_the_last_bit(
     overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a resumed run, which warms up anew, equals one never stopped."""
-    captured = play(overrides, tmp_path / "captured", captured=True).play(20)
+    captured = setup_of(overrides, tmp_path / "captured", captured=True).train(20)
     monkeypatch.setattr("gan_exp.training.acceleration.captured.WARM_UPS", 1000)
-    eager = play(overrides, tmp_path / "eager", captured=True).play(20)
+    eager = setup_of(overrides, tmp_path / "eager", captured=True).train(20)
     assert_same(captured.outcome, eager.outcome)
 
 
-def test_a_resumed_game_is_one_never_stopped(tmp_path: Path) -> None:
-    whole = play(RECIPES[0], tmp_path / "whole", captured=True).play(20)
-    first = play(RECIPES[0], tmp_path / "first", captured=True).play(WARM_UPS + 4)
-    second = play(RECIPES[0], tmp_path / "second", captured=True, state=first.state.state_dict())
-    assert_same(second.play(20 - WARM_UPS - 4).state.state_dict(), whole.state.state_dict())
+def test_resumed_steps_equal_those_never_stopped(tmp_path: Path) -> None:
+    whole = setup_of(RECIPES[0], tmp_path / "whole", captured=True).train(20)
+    first = setup_of(RECIPES[0], tmp_path / "first", captured=True).train(WARM_UPS + 4)
+    second = setup_of(RECIPES[0], tmp_path / "second", captured=True, state=first.state.state_dict())
+    assert_same(second.train(20 - WARM_UPS - 4).state.state_dict(), whole.state.state_dict())
 
 
-def test_a_step_that_reads_its_data_is_played_without_a_graph(tmp_path: Path) -> None:
-    game = play(("mlp",), tmp_path / "run", captured=True)
-    game.state.discriminator.register_forward_hook(lambda module, inputs, logits: logits + 0 * logits.sum().item())
-    game.play(8)
-    assert game.told == ["the step waits for the GPU, which no graph can"]
+def test_a_step_that_reads_its_data_runs_without_a_graph(tmp_path: Path) -> None:
+    setup = setup_of(("mlp",), tmp_path / "run", captured=True)
+    setup.state.discriminator.register_forward_hook(lambda module, inputs, logits: logits + 0 * logits.sum().item())
+    setup.train(8)
+    assert setup.warnings == ["the step waits for the GPU, which no graph can"]
 
 
-def test_a_broken_capture_leaves_the_game_as_it_was(tmp_path: Path) -> None:
+def test_a_broken_capture_changes_nothing(tmp_path: Path) -> None:
     """A hook that only a capture dislikes, so that the recording itself fails."""
 
     def upset(module: Any, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
@@ -105,12 +107,12 @@ def test_a_broken_capture_leaves_the_game_as_it_was(tmp_path: Path) -> None:
             torch.cuda.synchronize()
         return logits
 
-    reference = play(RECIPES[0], tmp_path / "reference", captured=True).play(12)
-    game = play(RECIPES[0], tmp_path / "run", captured=True)
-    game.state.discriminator.register_forward_hook(upset)
-    game.play(12)
-    assert len(game.told) == 1
-    assert_same(game.state.state_dict(), reference.state.state_dict())
+    reference = setup_of(RECIPES[0], tmp_path / "reference", captured=True).train(12)
+    setup = setup_of(RECIPES[0], tmp_path / "run", captured=True)
+    setup.state.discriminator.register_forward_hook(upset)
+    setup.train(12)
+    assert len(setup.warnings) == 1
+    assert_same(setup.state.state_dict(), reference.state.state_dict())
 
 
 @pytest.mark.parametrize("first", ["cpu", "cuda"])

@@ -1,4 +1,4 @@
-"""The derived step_fn against the plain one: the same game to rounding, and the same state at its end."""
+"""The manual backward pass against autograd: the same steps up to rounding, and the same state at the end."""
 
 import copy
 from functools import partial
@@ -10,7 +10,7 @@ from builders import SMALL, make_config, small_config
 from gan_exp.data.packed import Batch, DataSpec, normalise
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training import step as step_module
-from gan_exp.training.acceleration import manual as derived_module
+from gan_exp.training.acceleration import manual as manual_module
 from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.build import build_state, build_step_config
@@ -21,7 +21,7 @@ SPEC = DataSpec(SHAPE, num_classes=10)
 CPU = torch.device("cpu")
 
 
-def turns(step: int, n_critic: int) -> tuple[list[UpdateInputs], UpdateInputs]:
+def inputs_of(step: int, n_critic: int) -> tuple[list[UpdateInputs], UpdateInputs]:
     streams = Streams(0)
     made = []
     for k in range(n_critic):
@@ -30,11 +30,11 @@ def turns(step: int, n_critic: int) -> tuple[list[UpdateInputs], UpdateInputs]:
     return made, UpdateInputs(streams.latents(step, "generator", 16, 8), measured=step % 3 == 0)
 
 
-def play(step_fn: StepFn, n_critic: int, steps: range) -> list[StepReport]:
-    return [step_fn(*turns(step, n_critic)) for step in steps]
+def run_steps(step_fn: StepFn, n_critic: int, steps: range) -> list[StepReport]:
+    return [step_fn(*inputs_of(step, n_critic)) for step in steps]
 
 
-GAMES = [
+RECIPES = [
     [],
     ["split_updates=true", "inference_fakes=true", "optimizer=keras_adam"],
     ["n_critic=3", "loss=hinge"],
@@ -49,26 +49,28 @@ GAMES = [
 
 @pytest.fixture
 def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks, latents and images in float64: what differs by more than its rounding is another formula."""
-    for module in (derived_module, step_module):
+    """Networks, latents and images in float64: a larger difference than its rounding means another formula."""
+    for module in (manual_module, step_module):
         monkeypatch.setattr(module, "normalise", lambda images: normalise(images).double())
     monkeypatch.setattr(Streams, "latents", lambda *given, latents=Streams.latents: latents(*given).double())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", GAMES, ids=" ".join)
+@pytest.mark.parametrize("overrides", RECIPES, ids=" ".join)
 def test_fifty_steps_lead_to_the_same_weights(overrides: list[str], in_double: None) -> None:
     config = small_config("mlp", *overrides)
     step_config = build_step_config(config)
     state, other = (build_state(config, SPEC, CPU) for _ in range(2))
     for network in (state.generator, state.discriminator, other.generator, other.discriminator):
         network.double()
-    own = play(ManualStep(state, step_config), config.n_critic, range(50))
-    reference = play(partial(train_step, other, step_config), config.n_critic, range(50))
+    found = run_steps(ManualStep(state, step_config), config.n_critic, range(50))
+    reference = run_steps(partial(train_step, other, step_config), config.n_critic, range(50))
     assert (state.step, state.images_seen) == (other.step, other.images_seen) == (50, 50 * 16 * config.n_critic)
-    torch.testing.assert_close(own, reference, rtol=1e-7, atol=1e-9)  # the gradients' norms are a part of it
-    norms = own[3].discriminator[0].gradient_norms
-    assert norms is not None and len(norms) == 1 + step_config.split_updates and own[4].generator_gradient_norm is None
+    torch.testing.assert_close(found, reference, rtol=1e-7, atol=1e-9)  # the gradients' norms are a part of it
+    norms = found[3].discriminator[0].gradient_norms
+    assert (
+        norms is not None and len(norms) == 1 + step_config.split_updates and found[4].generator_gradient_norm is None
+    )
     torch.testing.assert_close(state.state_dict(), other.state_dict(), rtol=1e-7, atol=1e-9)
 
 
@@ -78,31 +80,31 @@ def test_the_article_in_full_size() -> None:
     config = make_config("experiment=article", "dataset=digits")
     step_config, spec = build_step_config(config), DataSpec((1, 28, 28))
     states = [build_state(config, spec, CPU) for _ in range(2)]
-    players = [ManualStep(states[0], step_config), partial(train_step, states[1], step_config)]
+    step_fns = [ManualStep(states[0], step_config), partial(train_step, states[1], step_config)]
     streams = Streams(0)
     for step in range(50):
         images = torch.randint(256, (32, 1, 28, 28), dtype=torch.uint8, generator=streams.at(step, "images"))
-        turn = UpdateInputs(streams.latents(step, "first", 32, 100), Batch(images, None))
-        for step_fn in players:
-            step_fn([turn], UpdateInputs(streams.latents(step, "second", 32, 100)))
+        inputs = UpdateInputs(streams.latents(step, "first", 32, 100), Batch(images, None))
+        for step_fn in step_fns:
+            step_fn([inputs], UpdateInputs(streams.latents(step, "second", 32, 100)))
     for network in ("generator", "discriminator"):
         own, other = (getattr(state, network).state_dict() for state in states)
         torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
 
 
-def test_the_players_can_take_turns_in_one_game() -> None:
-    """A checkpoint of the one goes on in the other: nothing of the state is in the step_fn."""
+def test_both_can_train_one_run_in_turn() -> None:
+    """A checkpoint of the one can be resumed by the other: the StepFn holds nothing of the state."""
     config = small_config("mlp", "optimizer=keras_adam", "split_updates=true")
     step_config = build_step_config(config)
     mixed, plain = (build_state(config, SPEC, CPU) for _ in range(2))
-    play(ManualStep(mixed, step_config), 1, range(5))
+    run_steps(ManualStep(mixed, step_config), 1, range(5))
     resumed = build_state(config, SPEC, CPU)
     resumed.load_state_dict(copy.deepcopy(mixed.state_dict()))
-    play(partial(train_step, resumed, step_config), 1, range(5, 10))
+    run_steps(partial(train_step, resumed, step_config), 1, range(5, 10))
     resumed_again = build_state(config, SPEC, CPU)
     resumed_again.load_state_dict(copy.deepcopy(resumed.state_dict()))
-    play(ManualStep(resumed_again, step_config), 1, range(10, 15))
-    play(partial(train_step, plain, step_config), 1, range(15))
+    run_steps(ManualStep(resumed_again, step_config), 1, range(10, 15))
+    run_steps(partial(train_step, plain, step_config), 1, range(15))
     torch.testing.assert_close(resumed_again.state_dict(), plain.state_dict(), rtol=1e-3, atol=1e-4)
 
 
@@ -113,12 +115,12 @@ REFUSED = {
     "augment=diffaugment": "changed images",
     "instance_noise=0.1": "changed images",
     "pac=2": "several images at once",
-    "spectral_norm=true": "no derived backward",
+    "spectral_norm=true": "no manual backward pass",
 }
 
 
 @pytest.mark.parametrize("override", REFUSED)
-def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
+def test_other_recipes_are_left_to_the_plain_step(override: str) -> None:
     config = small_config("mlp", override)
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     with pytest.raises(ValueError, match=REFUSED[override]):
@@ -129,7 +131,7 @@ def test_what_it_can_not_play_is_left_to_the_plain_one(override: str) -> None:
 
 
 @pytest.mark.parametrize("model", [model for model in SMALL if model != "mlp"])
-def test_other_networks_are_left_to_the_plain_one(model: str) -> None:
+def test_other_networks_are_left_to_the_plain_step(model: str) -> None:
     config = small_config(model)
     state, step_config = build_state(config, SPEC, CPU), build_step_config(config)
     step_fn, line = choose_step(config.fast_path, state, step_config, CPU, warn=pytest.fail)

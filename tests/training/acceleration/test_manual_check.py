@@ -1,4 +1,4 @@
-"""A network is played as its chain only where it computes just that."""
+"""A network gets a manual backward pass only if it computes exactly what its chain does."""
 
 import copy
 
@@ -117,7 +117,7 @@ def test_parameters_beside_the_chain_and_frozen_ones_are_refused() -> None:
         manual_networks(generator, discriminator)
 
 
-def test_a_game_with_one_is_played_plainly() -> None:
+def test_such_a_network_is_trained_with_the_plain_step() -> None:
     config = small_config("mlp")
     state, step_config = build_state(config, DataSpec(SHAPE), torch.device("cpu")), build_step_config(config)
     assert isinstance(

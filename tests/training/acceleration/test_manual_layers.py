@@ -1,4 +1,4 @@
-"""Each layer's derived backward against autograd's, in float64."""
+"""Each layer's manual backward pass against autograd's, in float64."""
 
 import copy
 import itertools
@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from builders import assert_same
 from gan_exp.models.mlp import KerasBatchNorm1d
-from gan_exp.training.acceleration.manual_layers import Batching, Chain
+from gan_exp.training.acceleration.manual_layers import Batching, ManualNetwork
 
 N = 6
 
@@ -43,8 +43,8 @@ def layers(norm: type[nn.BatchNorm1d]) -> list[nn.Module]:
 @pytest.mark.parametrize(("batches", "inference"), [(1, False), (2, False), (2, True), (3, True)])
 def test_gradients_are_autograds(norm: type[nn.BatchNorm1d], batches: int, inference: bool) -> None:
     """Of the last of several batches; all others pass as they would by themselves, one after the other."""
-    derived = layers(norm)
-    plain = nn.Sequential(*copy.deepcopy(derived))
+    modules = layers(norm)
+    plain = nn.Sequential(*copy.deepcopy(modules))
     inputs, gradient = random(batches * N, 3, 4), random(N, 3, 4)
     *others, last = inputs.clone().split(N)
     expected = []
@@ -57,38 +57,38 @@ def test_gradients_are_autograds(norm: type[nn.BatchNorm1d], batches: int, infer
     expected[-1].backward(gradient)
 
     with torch.no_grad():
-        chain = Chain(derived)
-        found = chain.forward(inputs, Batching(N, inference))
-        to_inputs = chain.backward(gradient, to_inputs=True)
+        manual = ManualNetwork(modules)
+        found = manual.forward(inputs, Batching(N, inference))
+        to_inputs = manual.backward(gradient, to_inputs=True)
     torch.testing.assert_close(found, torch.cat(expected).detach())
     torch.testing.assert_close(to_inputs, last.grad)
-    both = zip(nn.Sequential(*derived).named_parameters(), plain.named_parameters(), strict=True)
-    for (name, own), (_, other) in both:
-        torch.testing.assert_close(own.grad, other.grad, msg=name)
-    torch.testing.assert_close(nn.Sequential(*derived).state_dict(), plain.state_dict())
+    both = zip(nn.Sequential(*modules).named_parameters(), plain.named_parameters(), strict=True)
+    for (name, manual_parameter), (_, parameter) in both:
+        torch.testing.assert_close(manual_parameter.grad, parameter.grad, msg=name)
+    torch.testing.assert_close(nn.Sequential(*modules).state_dict(), plain.state_dict())
 
 
 def test_gradients_go_only_where_they_are_asked_for() -> None:
-    derived = layers(nn.BatchNorm1d)
+    modules = layers(nn.BatchNorm1d)
     with torch.no_grad():
-        chain = Chain(derived)
-        chain.forward(random(N, 3, 4), Batching(N))
-        assert chain.backward(random(N, 3, 4), to_weights=False, to_inputs=True) is not None
-        assert all(not p.grad.any() for p in nn.Sequential(*derived).parameters() if p.grad is not None)
-        assert chain.backward(random(N, 3, 4)) is None
-    assert all(p.grad.any() for p in nn.Sequential(*derived).parameters() if p.grad is not None)
+        manual = ManualNetwork(modules)
+        manual.forward(random(N, 3, 4), Batching(N))
+        assert manual.backward(random(N, 3, 4), to_weights=False, to_inputs=True) is not None
+        assert all(not p.grad.any() for p in nn.Sequential(*modules).parameters() if p.grad is not None)
+        assert manual.backward(random(N, 3, 4)) is None
+    assert all(p.grad.any() for p in nn.Sequential(*modules).parameters() if p.grad is not None)
 
 
 def test_gradients_are_written_where_they_were() -> None:
-    """Adam is told once where they are."""
-    derived = layers(KerasBatchNorm1d)
+    """The fused Adam collects them once."""
+    modules = layers(KerasBatchNorm1d)
     with torch.no_grad():
-        chain = Chain(derived)
-        places = [parameter.grad for parameter in nn.Sequential(*derived).parameters()]
+        manual = ManualNetwork(modules)
+        places = [parameter.grad for parameter in nn.Sequential(*modules).parameters()]
         for _ in range(2):
-            chain.forward(random(N, 3, 4), Batching(N))
-            chain.backward(random(N, 3, 4))
-    for parameter, place in zip(nn.Sequential(*derived).parameters(), places, strict=True):
+            manual.forward(random(N, 3, 4), Batching(N))
+            manual.backward(random(N, 3, 4))
+    for parameter, place in zip(nn.Sequential(*modules).parameters(), places, strict=True):
         assert parameter.grad is place
     assert_same([place is not None and place.isfinite().all().item() for place in places], [True] * len(places))
 
@@ -113,5 +113,5 @@ class _Subclass(nn.Linear):
     ids=itertools.count(),
 )
 def test_other_layers_are_refused(layer: nn.Module) -> None:
-    with pytest.raises(ValueError, match="has no derived backward"):
-        Chain([nn.Linear(3, 3), layer])
+    with pytest.raises(ValueError, match="has no manual backward pass"):
+        ManualNetwork([nn.Linear(3, 3), layer])

@@ -1,1 +1,1 @@
-"""Faster ways to the same training step. Nothing outside needs them: the plain step plays every recipe."""
+"""Faster ways to the same training step. The plain step trains every recipe without them."""

@@ -1,6 +1,6 @@
-"""Optimizers' updates with all that changes from step to step on the device, as a captured step needs them.
+"""Optimizer updates whose changing numbers lie on the device, as a captured step needs them.
 
-A CUDA graph repeats its kernels with the numbers they were recorded with. So the learning rate, the number of
+A CUDA graph repeats its kernels with the numbers that they were recorded with. So the learning rate, the number of
 updates and a scheduled beta2 are read from device memory here; the optimizer itself, its state and its `state_dict`
 stay as they are without a graph.
 """
@@ -15,21 +15,25 @@ from torch import Tensor
 from gan_exp.optimizers import KerasAdam
 from gan_exp.training.acceleration.fused_adam import BOOKKEEPING
 
-# Of a group of Adam's parameters, what the update that is written out here computes with or needs not know.
+# The options of a parameter group that the Adam update written out below uses, or can ignore.
 WRITTEN_OUT_OPTIONS = {"params", "lr", "betas", "eps", "weight_decay", "decoupled_weight_decay"}
 WRITTEN_OUT_OPTIONS |= {"foreach", "fused", "capturable"}
-CAPTURABLE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)  # in torch's own form, with `capturable`
+CAPTURABLE = (
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.RMSprop,
+)  # by torch itself, with `capturable`
 
 
 def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None:
-    """Why no graph can hold its updates, None where one can."""
+    """The reason why its updates can't be captured, None where they can."""
     kind = type(optimizer)
     for group in optimizer.param_groups:
         if kind is torch.optim.SGD and group["fused"]:
             continue
         if kind is not KerasAdam and kind not in CAPTURABLE:
-            what = "an SGD that is not fused" if kind is torch.optim.SGD else kind.__name__
-            return f"{what} reads numbers back from the GPU"
+            name = "an SGD that is not fused" if kind is torch.optim.SGD else kind.__name__
+            return f"{name} reads numbers back from the GPU"
         others = [key for key, value in group.items() if value and key not in WRITTEN_OUT_OPTIONS | BOOKKEEPING]
         if others and (kind is KerasAdam or (beta2_scheduled and "betas" in group)):
             return f"{others[0]} has no form with a scheduled beta2 on the GPU"
@@ -37,29 +41,29 @@ def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None
 
 
 class OnDevice:
-    """The updates of `optimizer`; `refresh` brings its group's present lr and beta2 to the device.
+    """The updates of `optimizer`; `refresh` copies the present lr and beta2 of its groups to the device.
 
     Equal to `optimizer.step()` up to rounding (the learning rate is a float32 here).
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, beta2_scheduled: bool) -> None:
         self.optimizer = optimizer
-        self.updates = 0  # since someone last set it to zero
-        self._state = optimizer.state  # loading a checkpoint puts another in its place
+        self.updates = 0  # the user of this class sets it back to zero
+        self._state = optimizer.state  # loading a checkpoint replaces it
         groups = optimizer.param_groups
         self._lr = [DeviceNumber(device) for _ in groups]
         self._beta2 = [DeviceNumber(device) if beta2_scheduled and "betas" in group else None for group in groups]
         self._betas = [group.get("betas") for group in groups]
-        self._endless = torch.full((), float("inf"), device=device)
+        self._infinite = torch.full((), float("inf"), device=device)
         for state in optimizer.state.values():
-            if "step" in state:  # on the CPU in a checkpoint of a form that is neither fused nor captured
+            if "step" in state:  # on the CPU where the optimizer was neither fused nor captured
                 state["step"] = state["step"].to(device, torch.float32)
-        # torch would warn of the steps before the capture, which are run in the same form.
+        # torch would warn of the steps before the capture, which use the capturable form too.
         optimizer._warned_capturable_if_run_uncaptured = True
 
     @property
     def stale(self) -> bool:
-        """Whether the optimizer's tensors are no longer those that were captured."""
+        """Whether the captured tensors are no longer the optimizer's."""
         return self.optimizer.state is not self._state
 
     def refresh(self) -> None:
@@ -86,7 +90,7 @@ class OnDevice:
 
     @contextmanager
     def _tensors_in_groups(self) -> Iterator[None]:
-        """What torch's own capturable forms want to find."""
+        """Put into the groups what torch's own capturable implementations expect there."""
         groups = self.optimizer.param_groups
         plain: list[dict[str, Any]] = [
             {key: group[key] for key in ("lr", "capturable", "foreach") if key in group} for group in groups
@@ -97,7 +101,7 @@ class OnDevice:
                 if "capturable" in group:
                     group["capturable"] = True
                 if not group.get("fused"):
-                    group["foreach"] = True  # a parameter at a time, torch would read the learning rate back
+                    group["foreach"] = True  # the loop over parameters would read the learning rate back
             yield
         finally:
             for group, values in zip(groups, plain, strict=True):
@@ -124,9 +128,9 @@ class OnDevice:
         root = (1 - (fixed_beta2 if beta2 is None else beta2.double()) ** t).sqrt()
         alpha = (lr.double() * root / (1 - beta1**t)).float()
         if beta2 is None:
-            # After endlessly many updates torch's own corrections are 1, and its epsilon is Keras's.
+            # For an infinite step count torch's bias corrections are 1, and its epsilon acts as Keras's does.
             torch._fused_adam_(
-                params, grads, means, squares, [], [self._endless] * len(params),
+                params, grads, means, squares, [], [self._infinite] * len(params),
                 lr=alpha, beta1=beta1, beta2=fixed_beta2, weight_decay=0.0, eps=group["keras_eps"],
                 amsgrad=False, maximize=False,
             )  # fmt: skip
@@ -138,14 +142,14 @@ class OnDevice:
         if isinstance(self.optimizer, KerasAdam):
             torch._foreach_add_(roots, group["keras_eps"])
         else:
-            # Without `alpha` torch takes a tensor for a number, which it reads back from the GPU.
+            # Without `alpha` torch would read the tensor back from the GPU as a number.
             torch._foreach_add_(roots, (group["eps"] * root).float(), alpha=1)
         changes = torch._foreach_div(means, roots)
         torch._foreach_mul_(changes, alpha)
         torch._foreach_sub_(params, changes)
 
     def _tensors(self, group: dict[str, Any]) -> tuple[list[Tensor], ...]:
-        """Parameters with gradients, the gradients, both moments and the numbers of updates; made where missing."""
+        """Parameters with gradients, the gradients, both moments and the step counts; creates missing state."""
         found: tuple[list[Tensor], ...] = ([], [], [], [], [], [])
         device_steps = {**group, "capturable": True}
         self.optimizer._init_group(device_steps, *found)  # type: ignore[attr-defined]
@@ -154,7 +158,7 @@ class OnDevice:
 
 
 class DeviceNumber:
-    """A number [] on the device, filled only where it changes."""
+    """A number [] on the device, written only when it changes."""
 
     def __init__(self, device: torch.device) -> None:
         self.value = torch.zeros((), device=device)

@@ -1,9 +1,9 @@
 """Whole steps captured in CUDA graphs: Python runs a step once, the GPU repeats it without Python.
 
-The kernels of a graph find their data where it was when they were recorded. Latents and batches are drawn outside, as
-ever, and copied there; random numbers come from generators that get the step's own seeds before each replay; learning
-rates and penalty weights are numbers on the device. What else Python does within a step must be the same each time: a
-network of one's own that counts its calls needs the plain step.
+The kernels of a graph find their data where it was when they were recorded. Latents and batches are drawn outside,
+as without a graph, and copied there; random numbers come from generators that get the seeds of the step before each
+replay; learning rates and penalty weights are numbers on the device. Everything else that Python does within a step
+must be the same each time: a network that counts its calls needs the plain step.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,19 +24,19 @@ from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, CudaRecor
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import DiscriminatorReport, StepConfig, StepReport, UpdateInputs, train_step
 
-WARM_UPS = 3  # of each pattern before its capture, as torch.cuda.make_graphed_callables has it
+WARM_UPS = 3  # of each pattern before its capture; as many as in torch.cuda.make_graphed_callables
 
 
 class Pattern(NamedTuple):
-    """What Python decides within a step, for each of D's updates: each pattern has a graph of its own."""
+    """The decisions that Python takes within a step, for each of D's updates. Each pattern has its own graph."""
 
     penalised: tuple[bool, ...]
     augment_moves: tuple[bool, ...]
-    measured: bool  # of all of the step's updates
+    measured: bool  # in all updates of the step
 
 
 class Request(NamedTuple):
-    """Random numbers that the step draws: in which update (D's in order, then G's) and for what."""
+    """Random numbers that the step draws: for which update (D's in order, then G's) and for which purpose."""
 
     update: int
     purpose: str
@@ -50,8 +50,8 @@ class Recording:
     gradients: Sequence[Tensor | None]
 
 
-class Seen:
-    """What the latest warm-up of a pattern did, which its capture must do again."""
+class WarmUps:
+    """How many a pattern has had, and what the latest did; the capture must do the same."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -60,7 +60,7 @@ class Seen:
 
 
 def unfit(state: TrainingState, device: torch.device, beta2_scheduled: bool = False) -> str | None:
-    """Why the steps can't be captured, in half a sentence; None where they can, as far as one can see."""
+    """The reason why the steps can't be captured, as half a sentence; None where none is known beforehand."""
     if device.type != "cuda":
         return "CUDA graphs need a CUDA GPU"
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
@@ -71,9 +71,8 @@ def unfit(state: TrainingState, device: torch.device, beta2_scheduled: bool = Fa
 class CapturedStep:
     """A StepFn with the numbers of `train_step` up to the rounding of a learning rate.
 
-    The first steps are run kernel by kernel, as a warm-up; they count like all others, and in the same arithmetic.
-    Where a capture fails, `warn` gets the reason, the state is as before, and all steps are run like the first. The
-    next step overwrites the tensors of a report.
+    The first steps run kernel by kernel, as a warm-up; they are steps of the run like all others. If a capture fails,
+    `warn` gets the reason, the state stays as it was, and all later steps run kernel by kernel.
     """
 
     def __init__(
@@ -91,11 +90,11 @@ class CapturedStep:
         self._parameters = [*state.generator_parameters, *state.discriminator_parameters]
         self._inputs: StaticInputs | None = None
         self._failed = False
-        self._begin()
+        self._reset()
 
     def __call__(self, discriminator_inputs: Sequence[UpdateInputs], generator_inputs: UpdateInputs) -> StepReport:
         if any(optimizer.stale for optimizer in self._optimizers):
-            self._begin()
+            self._reset()
         for optimizer in self._optimizers:
             optimizer.refresh()
         given = [*discriminator_inputs, generator_inputs]
@@ -103,26 +102,26 @@ class CapturedStep:
             self._inputs = StaticInputs(given, self.config.conditional, self.device)
         self._inputs.fill(given)
         pattern = self._pattern(discriminator_inputs, generator_inputs.measured)
-        seen = self._seen.setdefault(pattern, Seen())
-        if pattern not in self._recordings and seen.count >= WARM_UPS and not self._failed:
+        warm_ups = self._warm_ups.setdefault(pattern, WarmUps())
+        if pattern not in self._recordings and warm_ups.count >= WARM_UPS and not self._failed:
             self._capture(pattern, given)
         if pattern in self._recordings:
-            report = self._replay(self._recordings[pattern], seen, given)
+            report = self._replay(self._recordings[pattern], warm_ups, given)
         else:
             report = self._warm_up(pattern, given)
-        self._count(seen, given)
+        self._count(warm_ups, given)
         return report
 
-    def _begin(self) -> None:
-        """With the tensors that are there now; what was recorded of others is forgotten."""
+    def _reset(self) -> None:
+        """Use the present tensors of the optimizers, and forget all recordings."""
         optimizers = (self.state.generator_optimizer, self.state.discriminator_optimizer)
         self._optimizers = [OnDevice(optimizer, self.device, self._beta2_scheduled) for optimizer in optimizers]
         generator, discriminator = (cast(torch.optim.Optimizer, optimizer) for optimizer in self._optimizers)
-        # The same networks with counters of its own, which a capture would bring into disorder.
+        # The same networks with other counters, since a capture counts steps that are not computed.
         self._replica = replace(self.state, generator_optimizer=generator, discriminator_optimizer=discriminator)
-        self._seen: dict[Pattern, Seen] = {}
+        self._warm_ups: dict[Pattern, WarmUps] = {}
         self._recordings: dict[Pattern, Recording] = {}
-        self._shown: Recording | None = None  # whose gradients the parameters have
+        self._attached: Recording | None = None  # whose gradients are those of the parameters
 
     def _pattern(self, discriminator_inputs: Sequence[UpdateInputs], measured: bool) -> Pattern:
         penalised = tuple(
@@ -151,15 +150,15 @@ class CapturedStep:
 
         rng_for_each = [partial(rng_for, number) for number in range(len(given))]
         report = self._recorder.warm_up(partial(self._run, pattern, rng_for_each))
-        seen = self._seen[pattern]
-        seen.count += 1
-        seen.requests, seen.updates = requests, [optimizer.updates for optimizer in self._optimizers]
-        self._shown = None
+        warm_ups = self._warm_ups[pattern]
+        warm_ups.count += 1
+        warm_ups.requests, warm_ups.updates = requests, [optimizer.updates for optimizer in self._optimizers]
+        self._attached = None
         return report
 
     def _capture(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> None:
-        """Nothing is computed, and neither weights nor random numbers move."""
-        requests = self._seen[pattern].requests
+        """Record the step. It computes nothing: weights and random generators stay as they are."""
+        requests = self._warm_ups[pattern].requests
         generators = [torch.Generator(self.device) for _ in requests]
         waiting = list(zip(requests, generators, strict=True))
 
@@ -174,31 +173,31 @@ class CapturedStep:
             report, replay = self._recorder.record(partial(self._run, pattern, rng_for_each), generators)
         except CaptureFailed as failure:
             self._failed = True
-            self._show(before)
+            self._attach(before)
             self.state.freeze_discriminator(False)
             self._warn(str(failure))
             return
         gradients = [parameter.grad for parameter in self._parameters]
-        self._recordings[pattern] = self._shown = Recording(report, replay, generators, gradients)
+        self._recordings[pattern] = self._attached = Recording(report, replay, generators, gradients)
 
-    def _replay(self, recording: Recording, seen: Seen, given: Sequence[UpdateInputs]) -> StepReport:
-        for (update, purpose), generator in zip(seen.requests, recording.generators, strict=True):
+    def _replay(self, recording: Recording, warm_ups: WarmUps, given: Sequence[UpdateInputs]) -> StepReport:
+        for (update, purpose), generator in zip(warm_ups.requests, recording.generators, strict=True):
             generator.manual_seed(given[update].rng_for(purpose).initial_seed())
         recording.replay()
-        if self._shown is not recording:  # gradients are looked at where a checkpoint is saved
-            self._show(recording.gradients)
-            self._shown = recording
+        if self._attached is not recording:  # a checkpoint is saved only after a look at them
+            self._attach(recording.gradients)
+            self._attached = recording
         return _copied(recording.report)  # the next replay writes into the same tensors
 
-    def _show(self, gradients: Sequence[Tensor | None]) -> None:
+    def _attach(self, gradients: Sequence[Tensor | None]) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
 
-    def _count(self, seen: Seen, given: Sequence[UpdateInputs]) -> None:
-        """What Python knows of a step; a replay does not tell it."""
+    def _count(self, warm_ups: WarmUps, given: Sequence[UpdateInputs]) -> None:
+        """Advance the counters that Python keeps, which a replay does not change."""
         self.state.step += 1
         self.state.images_seen += sum(len(inputs.latents) for inputs in given[:-1])
-        for on_device, updates in zip(self._optimizers, seen.updates, strict=True):
+        for on_device, updates in zip(self._optimizers, warm_ups.updates, strict=True):
             if isinstance(on_device.optimizer, KerasAdam):
                 on_device.optimizer.advance(updates)
 
@@ -213,7 +212,7 @@ def _copied(report: StepReport) -> StepReport:
 
 
 class StaticInputs:
-    """What a step reads, always at the same place: of D's updates, then of G's."""
+    """The inputs of a step, always at the same addresses: those of D's updates, then G's."""
 
     def __init__(self, given: Sequence[UpdateInputs], conditional: bool, device: torch.device) -> None:
         self._latents = [inputs.latents.clone() for inputs in given]
@@ -239,16 +238,16 @@ class StaticInputs:
                 labels.copy_(inputs.batch.labels)
 
     def read(self, rng_for_each: Sequence[RngFor], penalised: Sequence[bool], measured: bool) -> list[UpdateInputs]:
-        """With `rng_for_each` for the random numbers; a penalty where `penalised` says so (G's turn has none)."""
-        there = [*penalised, False]
+        """With `rng_for_each` for the random numbers, and a penalty in the updates that are `penalised` (never G's)."""
+        has_penalty = [*penalised, False]
         return [
             UpdateInputs(
                 self._latents[number],
-                # A penalty may want gradients of the images, which what is filled must not have.
+                # A penalty may ask for gradients of the images, which the buffer itself must not require.
                 None if (images := self._images[number]) is None else Batch(images.detach(), self._labels[number]),
-                draw,
-                self._weights[number].value if there[number] else 0.0,
+                rng_for,
+                self._weights[number].value if has_penalty[number] else 0.0,
                 measured,
             )
-            for number, draw in enumerate(rng_for_each)
+            for number, rng_for in enumerate(rng_for_each)
         ]

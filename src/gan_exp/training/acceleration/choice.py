@@ -1,4 +1,4 @@
-"""Which StepFn trains a run: the plain one, or a faster one with the same numbers up to rounding."""
+"""Chooses the StepFn of a run: the plain one, or a faster one with the same numbers up to rounding."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +19,9 @@ def choose_step(
     beta2_scheduled: bool = False,
     warn: Callable[[str], None] = lambda line: None,
 ) -> tuple[StepFn, str]:
-    """The StepFn, and a line that says which it is and why; `warn` gets another where it has to give up later.
+    """The StepFn, and a line that says which it is and why; `warn` gets another line if a capture fails later.
 
-    What is chosen follows from the configuration and the kind of device alone, so that a resumed run goes on as it was.
+    The choice depends on the configuration and the kind of device alone, so that a resumed run gets the same one.
     """
     plain = partial(train_step, state, step_config)
     try:

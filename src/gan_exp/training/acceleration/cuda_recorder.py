@@ -1,4 +1,4 @@
-"""CUDA's side of a captured step: the stream of the warm-up and the capture, the graph, and what stands in its way."""
+"""The CUDA part of a captured step: the stream of warm-up and capture, the graph, and reasons why there is none."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,34 +7,34 @@ from typing import Protocol, TypeVar
 
 import torch
 
-SYNCHRONISES = "called a synchronizing CUDA operation"  # as torch's sync debug mode says it
+SYNCHRONISES = "called a synchronizing CUDA operation"  # in the warnings of torch's sync debug mode
 
 Result = TypeVar("Result")
 
 
 class CaptureFailed(Exception):
-    """What was run can't be recorded; the message is the reason. Nothing was computed."""
+    """The step can't be recorded, for the reason in the message. Nothing was computed."""
 
 
 class Recorder(Protocol):
-    """What a device does for `CapturedStep`."""
+    """The part of `CapturedStep` that depends on the device."""
 
     def warm_up(self, run: Callable[[], Result]) -> Result:
-        """Run at once, in such a way that it can be recorded next."""
+        """Run it now, in a way that allows to record it next."""
         ...
 
     def record(
         self, run: Callable[[], Result], generators: Sequence[torch.Generator]
     ) -> tuple[Result, Callable[[], None]]:
-        """Run without computing anything: the result, which each call of the replay fills anew. Raises CaptureFailed.
+        """Run it without computing anything. Returns its result and a replay, which writes into the result's tensors.
 
-        All random numbers come from `generators`, with the seeds that they have when it is replayed.
+        All random numbers come from `generators`, with the seeds that they have at the replay. Raises CaptureFailed.
         """
         ...
 
 
 class CudaRecorder:
-    """Graphs of one device. They share their memory, since one runs at a time and none reads another's results."""
+    """Graphs of one device. They share memory, since one runs at a time and none reads the results of another."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -44,7 +44,7 @@ class CudaRecorder:
         self._obstacle: str | None = None
 
     def warm_up(self, run: Callable[[], Result]) -> Result:
-        """On the capture's own stream: autograd's nodes would remember another one."""
+        """On the capture's stream: autograd's nodes keep the stream that they were made on."""
         current = torch.cuda.current_stream(self.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream), warnings.catch_warnings(record=True) as caught:
@@ -63,7 +63,7 @@ class CudaRecorder:
     def record(
         self, run: Callable[[], Result], generators: Sequence[torch.Generator]
     ) -> tuple[Result, Callable[[], None]]:
-        # A capture that fails half-way can leave CUDA in a bad state, so what can be seen before is not tried.
+        # A capture that fails half-way can leave CUDA in a bad state, so a known obstacle is not tried.
         if self._obstacle is not None:
             raise CaptureFailed(self._obstacle)
         current = torch.cuda.current_stream(self.device)
@@ -71,7 +71,7 @@ class CudaRecorder:
         for generator in generators:
             graph.register_generator_state(generator)
         try:
-            # The outer block brings back the current stream even where the end of the capture raises.
+            # The outer block restores the current stream even where the end of the capture raises.
             with (
                 torch.cuda.device(self.device),
                 torch.cuda.stream(current),
@@ -86,7 +86,7 @@ class CudaRecorder:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what went wrong first: the end of a broken capture raises once more."""
+    """The first line of the first error: the end of a broken capture raises another one."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).splitlines()[0] if str(error) else type(error).__name__

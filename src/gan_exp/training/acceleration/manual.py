@@ -20,14 +20,14 @@ from gan_exp.training.acceleration.manual_layers import Batching
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
-# Exactly these: a loss derived from them may be another one.
+# Exactly these: a subclass may compute another loss.
 CLOSED_FORM = (NonSaturating, Minimax)
 
 Term = Callable[[Tensor], tuple[Tensor, Tensor]]  # logits [N] -> the mean loss [] and its gradient [N]
 
 
 class ManualStep:
-    """A StepFn. Raises ValueError, with the reason in a few words, where these networks or `config` don't allow it."""
+    """A StepFn. Raises ValueError, with the reason in a few words, where the networks or `config` don't allow it."""
 
     def __init__(self, state: TrainingState, config: StepConfig) -> None:
         if reason := _unfit(state, config):
@@ -79,7 +79,7 @@ class ManualStep:
         return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(norms) if norms else None)
 
     def _update_discriminator(self, term: Term, images: Tensor, measured: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One update; the mean loss, the logits and the gradients' norm where it is `measured`."""
+        """One update. Returns the mean loss, the logits, and the gradients' norm where it is `measured`."""
         logits = self._score(images)
         loss, gradient = term(logits)
         self._discriminator.backward(gradient.unsqueeze(1))
@@ -93,7 +93,7 @@ class ManualStep:
 
 
 def _terms(loss: Any) -> dict[str, Term]:
-    """Of the losses for reals, for fakes, for both of D's, and for G, those that `loss` has."""
+    """D's loss on reals, on fakes and on both, and G's loss; without the first two where `loss` lacks them."""
     values: dict[str, Callable[[Tensor], Tensor]] = {
         "generator": partial(loss.generator, None),
         "both": lambda logits: loss.discriminator(*logits.chunk(2)),

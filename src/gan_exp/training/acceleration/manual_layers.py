@@ -1,9 +1,8 @@
-"""A chain of plain layers whose backward pass is derived by hand: what autograd computes, without its bookkeeping.
+"""Plain layers with a manual backward pass, which computes what autograd does without its bookkeeping.
 
-A network that is such a chain says so with a method `chain`, which gives its layers in their order (`manual_check.py`
-does not take its word for it). Each class here
-stands for one of them: `forward` keeps what `backward` needs, `backward` writes the gradients of the layer's parameters
-into their `.grad` and returns that of its inputs.
+A network that applies such layers one after the other has a method `chain`, which returns them in this order;
+`manual_check.py` compares the two. Each class here runs one layer: `forward` keeps what `backward` needs, `backward`
+writes the gradients of the layer's parameters into their `.grad` and returns that of the inputs.
 """
 
 from collections.abc import Sequence
@@ -22,16 +21,16 @@ PLAIN = (nn.Linear, nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.BatchNorm1d, KerasBatchNo
 
 
 class Batching(NamedTuple):
-    """The inputs of a forward pass are one or several batches of `size`, of which the last is differentiated.
+    """The inputs of a forward pass are one or several batches of `size`; only the last one is differentiated.
 
-    BatchNorm normalises each on its own; with `inference` all but the last by its moving averages.
+    BatchNorm normalises each batch by itself, with `inference` all but the last by its moving averages.
     """
 
     size: int
     inference: bool = False
 
 
-class Link(Protocol):
+class ManualLayer(Protocol):
     """One layer. Tensors are [k N, F], or [k N, ...] before the first and after the last reshaping."""
 
     def forward(self, inputs: Tensor, batching: Batching) -> Tensor: ...
@@ -40,29 +39,29 @@ class Link(Protocol):
         """`gradient` is that of the outputs of the last `forward`'s last batch; returns None unless `to_inputs`."""
 
 
-class Chain:
-    """Raises ValueError for a layer that has no derivative here."""
+class ManualNetwork:
+    """Layers that are applied one after the other. Raises ValueError for one without a manual backward pass."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._links = [_link(layer) for layer in layers]
-        self._first = next(link for link in self._links if not isinstance(link, _Reshape))
-        self.normalises = any(isinstance(link, _BatchNorm) for link in self._links)
-        for layer in layers:
-            for parameter in layer.parameters():
+        self._layers = [_manual_layer(layer) for layer in layers]
+        self._first = next(layer for layer in self._layers if not isinstance(layer, _Reshape))
+        self.normalises = any(isinstance(layer, _BatchNorm) for layer in self._layers)
+        for module in layers:
+            for parameter in module.parameters():
                 parameter.grad = torch.zeros_like(parameter)
 
     def forward(self, inputs: Tensor, batching: Batching) -> Tensor:
-        for link in self._links:
-            inputs = link.forward(inputs, batching)
+        for layer in self._layers:
+            inputs = layer.forward(inputs, batching)
         return inputs
 
     def backward(self, gradient: Tensor, to_weights: bool = True, to_inputs: bool = False) -> Tensor | None:
         """From the gradient of the outputs to those of the parameters, of the inputs, or both."""
         passed: Tensor | None = gradient
-        for link in reversed(self._links):
-            if passed is None:  # what is before the first layer with weights only gives the inputs another shape
+        for layer in reversed(self._layers):
+            if passed is None:  # only reshaping comes before the first layer with weights
                 break
-            passed = link.backward(passed, to_weights, to_inputs or link is not self._first)
+            passed = layer.backward(passed, to_weights, to_inputs or layer is not self._first)
         return passed
 
 
@@ -85,17 +84,17 @@ class _Linear:
 class _LeakyReLU:
     """In place: a linear layer or BatchNorm before it does not need its outputs any more."""
 
-    def __init__(self, slope: float) -> None:
-        self._slope = slope
+    def __init__(self, negative_slope: float) -> None:
+        self._negative_slope = negative_slope
 
     def forward(self, inputs: Tensor, batching: Batching) -> Tensor:
-        outputs = leaky_relu_(inputs, self._slope)
+        outputs = leaky_relu_(inputs, self._negative_slope)
         self._outputs = outputs[-batching.size :]
         return outputs
 
     def backward(self, gradient: Tensor, to_weights: bool, to_inputs: bool) -> Tensor:
-        slope: Tensor = aten.leaky_relu_backward(gradient, self._outputs, self._slope, True)
-        return slope
+        inputs_gradient: Tensor = aten.leaky_relu_backward(gradient, self._outputs, self._negative_slope, True)
+        return inputs_gradient
 
 
 class _Tanh:
@@ -105,12 +104,12 @@ class _Tanh:
         return outputs
 
     def backward(self, gradient: Tensor, to_weights: bool, to_inputs: bool) -> Tensor:
-        slope: Tensor = aten.tanh_backward(gradient, self._outputs)
-        return slope
+        inputs_gradient: Tensor = aten.tanh_backward(gradient, self._outputs)
+        return inputs_gradient
 
 
 class _BatchNorm:
-    """The layer itself normalises what is not differentiated, and keeps its statistics."""
+    """The layer itself normalises the batches that are not differentiated, and keeps its statistics."""
 
     def __init__(self, layer: nn.BatchNorm1d) -> None:
         self._layer = layer
@@ -126,8 +125,8 @@ class _BatchNorm:
 
     def _normalise(self, inputs: Tensor) -> Tensor:
         layer = self._layer
-        own = isinstance(layer, KerasBatchNorm1d)  # whose moving variance is that of the batch as it is
-        averages = (None, None) if own else (layer.running_mean, layer.running_var)
+        keras = isinstance(layer, KerasBatchNorm1d)  # it averages the biased variance, and is updated below
+        averages = (None, None) if keras else (layer.running_mean, layer.running_var)
         assert layer.momentum is not None
         outputs, self._mean, self._inverse_deviation = torch.native_batch_norm(
             inputs, layer.weight, layer.bias, *averages, True, layer.momentum, layer.eps
@@ -140,16 +139,16 @@ class _BatchNorm:
 
     def backward(self, gradient: Tensor, to_weights: bool, to_inputs: bool) -> Tensor:
         layer = self._layer
-        slope: Tensor
-        slope, weight, bias = aten.native_batch_norm_backward(
+        inputs_gradient: Tensor
+        inputs_gradient, weight_gradient, bias_gradient = aten.native_batch_norm_backward(
             gradient, self._inputs, layer.weight, None, None, self._mean, self._inverse_deviation, True, layer.eps,
             (True, True, True),
         )  # fmt: skip
         if to_weights:
             assert layer.weight.grad is not None and layer.bias.grad is not None
-            layer.weight.grad.copy_(weight)
-            layer.bias.grad.copy_(bias)
-        return slope
+            layer.weight.grad.copy_(weight_gradient)
+            layer.bias.grad.copy_(bias_gradient)
+        return inputs_gradient
 
 
 class _Reshape:
@@ -165,9 +164,9 @@ class _Reshape:
         return gradient.reshape(-1, *self._shape)
 
 
-def _link(layer: nn.Module) -> Link:
+def _manual_layer(layer: nn.Module) -> ManualLayer:
     if type(layer) not in PLAIN:
-        raise ValueError(f"{type(layer).__name__} has no derived backward")
+        raise ValueError(f"{type(layer).__name__} has no manual backward pass")
     match layer:
         case nn.Linear() if layer.bias is not None:
             return _Linear(layer)
@@ -181,4 +180,4 @@ def _link(layer: nn.Module) -> Link:
             return _BatchNorm(layer)
         case nn.Flatten() | nn.Unflatten():
             return _Reshape(layer)
-    raise ValueError(f"{layer} has no derived backward")
+    raise ValueError(f"{layer} has no manual backward pass")
