@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.transfer import send
 
 Sampling = Literal["with_replacement", "shuffled"]
 Part = Literal["train", "held_out"]  # of a data set that comes in two: what is trained on, and what only judges
@@ -175,7 +176,7 @@ class Batches:
     def _with_replacement(self, number: int) -> Tensor:
         generator = self._streams.at(number, "batch")
         count = len(self.data.images)
-        return torch.randint(count, (self.batch_size,), generator=generator).to(self.data.images.device)
+        return send(torch.randint(count, (self.batch_size,), generator=generator), self.data.images.device)
 
     def _shuffled(self, number: int) -> Tensor:
         count = len(self.data.images)
@@ -188,4 +189,4 @@ class Batches:
 
     def _draw_epoch(self, epoch: int) -> Tensor:
         count = len(self.data.images)
-        return torch.randperm(count, generator=self._streams.at(epoch, "epoch")).to(self.data.images.device)
+        return send(torch.randperm(count, generator=self._streams.at(epoch, "epoch")), self.data.images.device)

@@ -8,6 +8,8 @@ import hashlib
 
 import torch
 
+from gan_exp.runtime.transfer import send
+
 
 class Streams:
     """Random numbers named by step and purpose, for one device."""
@@ -24,7 +26,7 @@ class Streams:
     def latents(self, step: int, stream: str, count: int, latent_dim: int) -> torch.Tensor:
         """Standard normal latents [count, latent_dim] on the device, drawn on the CPU: the same on every device."""
         random = self._own.manual_seed(self._seed(step, stream))
-        return torch.randn(count, latent_dim, generator=random).to(self.device)
+        return send(torch.randn(count, latent_dim, generator=random), self.device)
 
     def _seed(self, step: int, stream: str) -> int:
         digest = hashlib.blake2b(f"{self.seed}/{step}/{stream}".encode(), digest_size=8).digest()

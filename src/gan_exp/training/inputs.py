@@ -6,6 +6,7 @@ import torch
 
 from gan_exp.data.packed import Batch, Batches
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.transfer import send
 from gan_exp.training.step import UpdateInputs
 
 
@@ -49,8 +50,8 @@ class InputSource:
         batch, device = self._batches.draw(number), self._streams.device
         if batch.images.device == device:
             return batch
-        labels = None if batch.labels is None else batch.labels.to(device)
-        return batch._replace(images=batch.images.to(device), labels=labels)
+        labels = None if batch.labels is None else send(batch.labels, device)
+        return batch._replace(images=send(batch.images, device), labels=labels)
 
     def _latents(self, step: int, stream: str) -> torch.Tensor:
         return self._streams.latents(step, stream, self._batches.batch_size, self._latent_dim)

@@ -85,6 +85,18 @@ def test_a_replay_is_the_warm_up_to_the_last_bit(
     assert_same(captured.outcome, eager.outcome)
 
 
+@pytest.mark.parametrize("overrides", [RECIPES[0], RECIPES[1]], ids="-".join)
+def test_a_step_does_not_wait_for_the_gpu(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    """Its draws included, so that Python prepares the next step while the GPU is busy with this one."""
+    setup = setup_of(overrides, tmp_path / "run", captured=True).train(34)  # until nothing is left to capture
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        setup.train(5)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert setup.warnings == []
+
+
 def test_resumed_steps_equal_those_never_stopped(tmp_path: Path) -> None:
     whole = setup_of(RECIPES[0], tmp_path / "whole", captured=True).train(20)
     first = setup_of(RECIPES[0], tmp_path / "first", captured=True).train(WARM_UPS + 4)
