@@ -88,10 +88,10 @@ def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
     from gan_exp.evaluation.features import choice as features
     from gan_exp.evaluation.features import cnn
-    from gan_exp.evaluation.features.network import FeatureNetwork
+    from gan_exp.evaluation.features.extractor import FeatureExtractor
 
-    def build(data: Any, held_out: Any, device: torch.device, tell: Any) -> FeatureNetwork:
-        return cnn.cnn_features(data, held_out, device, tell, images=500)
+    def build(data: Any, held_out: Any, device: torch.device, say: Any) -> FeatureExtractor:
+        return cnn.cnn_features(data, held_out, device, say, images=500)
 
     monkeypatch.setattr(features, "cnn_features", build)
     monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))

@@ -17,8 +17,8 @@ from gan_exp.cli import main
 from gan_exp.data.digits import digits
 from gan_exp.display.pairs import neighbour_grid
 from gan_exp.evaluation import evaluator
-from gan_exp.evaluation.features.network import Embedding
 from gan_exp.metrics.distances import frechet_distance
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.runs.run_dir import RunDir
 
 QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
@@ -222,7 +222,10 @@ def test_another_checkpoint(run: Path) -> None:
         (["run", "--metrics", ","], "names none; known are fid"),
         (["run", "--metrics", "modes"], "--metrics modes: only ring, grid and stacked_mnist"),
         (["run", "--metrics", "neighbours"], "--metrics neighbours: needs images that were not trained on"),
-        (["run", "--metrics", "score", "--features", "pixels"], "--metrics score: needs a feature network that knows"),
+        (
+            ["run", "--metrics", "score", "--features", "pixels"],
+            "--metrics score: needs a feature extractor that ",
+        ),
         (["run", "--split", "held_out"], "--split held_out: this run trained on all of its images"),
         (["run", "--features", "vgg"], "invalid choice: 'vgg'"),
         (["run", "--seed", "3"], "--seed: unknown option; did you mean --seeds?"),

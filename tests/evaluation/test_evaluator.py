@@ -10,10 +10,12 @@ from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.data.toys import ring
 from gan_exp.errors import UserError
 from gan_exp.evaluation import evaluator as module
-from gan_exp.evaluation import reference
-from gan_exp.evaluation.evaluator import METRICS, Evaluator, choose, default_count, missing_for, tag
+from gan_exp.evaluation.availability import missing_for
+from gan_exp.evaluation.evaluator import Evaluator, choose, default_count
 from gan_exp.evaluation.features.pixels import pixel_features
+from gan_exp.metrics import entries
 from gan_exp.metrics.distances import frechet_distance
+from gan_exp.metrics.entries import BY_NAME, CLASSES, FID, MANIFOLDS, METRICS, MODES, NEIGHBOURS, SCORE
 
 
 class Replay(nn.Module):
@@ -33,7 +35,8 @@ CONFIG = small_config("mlp")
 
 def make(data: PackedImages, held_out: PackedImages | None, *metrics: str, split: str = "train") -> Evaluator:
     reals = data if split == "train" or held_out is None else held_out
-    return Evaluator(CONFIG.latent_dim, CONFIG.conditional, data, held_out, reals, pixel_features(data.spec), metrics)
+    chosen = [BY_NAME[name] for name in metrics]
+    return Evaluator(CONFIG.latent_dim, CONFIG.conditional, data, held_out, reals, pixel_features(data.spec), chosen)
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
@@ -71,7 +74,7 @@ def test_fewer_reals_are_always_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Recall(nn.Module):
-    """Makes images of the class it is told, chosen by the latents."""
+    """Makes images of the class it is given, chosen by the latents."""
 
     def __init__(self, data: PackedImages) -> None:
         super().__init__()
@@ -87,10 +90,10 @@ class Recall(nn.Module):
 def test_conditional_samples_have_the_datas_classes_also_where_only_the_first_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reference, "MOST_IN_MANIFOLDS", 400)
+    monkeypatch.setattr(entries, "MOST_IN_MANIFOLDS", 400)
     data, config = digits(), CONFIG.model_copy(update={"conditional": True})
     evaluator = Evaluator(
-        config.latent_dim, config.conditional, data, None, data, pixel_features(data.spec), ("manifolds",)
+        config.latent_dim, config.conditional, data, None, data, pixel_features(data.spec), (MANIFOLDS,)
     )
     samples, labels = evaluator.sample(Recall(data), 1797, seed=0)
     assert labels is not None and len(samples) == 1797
@@ -110,18 +113,19 @@ def test_the_mixture_itself_covers_its_modes() -> None:
 
 
 def test_names() -> None:
-    assert tag("fid", "cnn") == "fid_cnn" and tag("modes", "cnn") == "modes" and tag("logit_fake", "x") == "logit_fake"
-    scores = [score for found in METRICS.values() for score in found]
-    assert len(scores) == len(set(scores))
+    scores = {score.name: score for metric in METRICS for score in metric.scores}
+    assert scores["fid"].tag("cnn") == "fid_cnn" and scores["modes"].tag("cnn") == "modes"
+    assert scores["logit_fake"].tag("x") == "logit_fake"
+    assert len(scores) == sum(len(metric.scores) for metric in METRICS)
 
 
 def test_what_there_cannot_be() -> None:
     points, images = ring(count=50), digits()
-    assert missing_for("modes", points, None, "points") is None
-    assert missing_for("modes", images, None, "cnn") is not None
-    assert missing_for("score", images, None, "cnn") is None
-    assert missing_for("classes", images, None, "inception") is not None
-    assert missing_for("neighbours", images, images, "pixels") is None
+    assert missing_for(MODES, points, None, "points") is None
+    assert missing_for(MODES, images, None, "cnn") is not None
+    assert missing_for(SCORE, images, None, "cnn") is None
+    assert missing_for(CLASSES, images, None, "inception") is not None
+    assert missing_for(NEIGHBOURS, images, images, "pixels") is None
 
 
 def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
@@ -129,9 +133,9 @@ def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
     train, held_out = (digits().select(torch.arange(*part)) for part in ((3, 1797), (0, 3)))
     with pytest.raises(UserError, match=r"--metrics manifolds: needs at least 6 .* there are 3 held-out images: train"):
         make(train, held_out, "manifolds", split="held_out")
-    assert missing_for("manifolds", train, held_out, "pixels", held_out) is not None
-    assert missing_for("fid", train, held_out, "pixels", held_out) is None
-    assert missing_for("manifolds", held_out, None, "pixels") == (
+    assert missing_for(MANIFOLDS, train, held_out, "pixels", held_out) is not None
+    assert missing_for(FID, train, held_out, "pixels", held_out) is None
+    assert missing_for(MANIFOLDS, held_out, None, "pixels") == (
         "needs at least 6 images to compare with, and there are 3 training images: train on more"
     )
     found = make(train, held_out, "fid", "neighbours").measure(Replay(train.images), 20, seed=0)
@@ -147,13 +151,13 @@ def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
         evaluator.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
 
 
-def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
+def test_the_datas_own_scores_are_those_of_other_images_in_the_samples_place() -> None:
     train, held_out = digits().split_by_hash(0.2)
     evaluator = make(train, held_out, "fid", "manifolds", "neighbours")
-    found = evaluator.yardstick(200)
+    found = evaluator.data_scores(200)
     assert found.images == 200 and found.what == "200 held-out images" and found.scores["nearer"] == 0.01
     features = [
-        evaluator.network.embed(images).features
+        evaluator.extractor.embed(images).features
         for images in (
             train.images[choose(len(train.images), 50_000)],
             held_out.images[choose(len(held_out.images), 200)],
@@ -161,15 +165,15 @@ def test_the_yardstick_is_the_data_in_the_samples_place() -> None:
     ]
     assert found.scores["fid"] == pytest.approx(frechet_distance(*features))
     assert 0.8 < found.scores["precision"] <= 1 and found.scores["nearest"] == found.scores["nearest_held_out"]
-    other_way = make(train, held_out, "fid", split="held_out").yardstick(10_000)
+    other_way = make(train, held_out, "fid", split="held_out").data_scores(10_000)
     assert other_way.what == f"{len(train.images):,} training images"
 
 
-def test_without_held_out_images_the_yardstick_is_one_half_against_the_other() -> None:
-    found = make(digits(), None, "fid", "manifolds").yardstick(10_000)
+def test_without_held_out_images_one_half_is_compared_with_the_other() -> None:
+    found = make(digits(), None, "fid", "manifolds").data_scores(10_000)
     assert found.what == "898 of the training images against 899 others" and found.images == 898
     assert found.scores["coverage"] > 0.8
-    tiny = make(digits().select(torch.arange(9)), None, "fid", "manifolds").yardstick(100)
+    tiny = make(digits().select(torch.arange(9)), None, "fid", "manifolds").data_scores(100)
     assert set(tiny.scores) == {"fid"}  # of four images there are no manifolds
 
 
@@ -180,7 +184,7 @@ def test_images_of_one_pixel() -> None:
     assert found.scores["precision"] == 1 and found.scores["fid"] < 0.1
 
 
-def test_one_judge_for_several_runs() -> None:
+def test_one_evaluator_for_several_runs() -> None:
     data = digits()
     evaluator = make(data, None, "fid")
     other = evaluator.for_run(CONFIG.latent_dim, conditional=True)
@@ -188,4 +192,4 @@ def test_one_judge_for_several_runs() -> None:
         other.sample(Recall(data), 10, seed=0)[1] is not None
         and evaluator.sample(Replay(data.images), 10, 0)[1] is None
     )
-    assert other.network is evaluator.network
+    assert other.extractor is evaluator.extractor

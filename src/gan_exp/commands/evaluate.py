@@ -1,15 +1,14 @@
 """`gan-exp evaluate RUN`: how good a generator is, over several seeds, with the protocol beside the numbers."""
 
 import argparse
-import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
-from gan_exp.errors import UserError, did_you_mean
+from gan_exp.errors import UserError
+from gan_exp.metrics.entries import METRICS
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import short_name
-from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
@@ -19,27 +18,27 @@ if TYPE_CHECKING:
     from gan_exp.config.schema import Config
     from gan_exp.data.packed import PackedImages
     from gan_exp.evaluation.evaluator import Evaluator, Measurement
-
-
-SECONDS_A_SEED = 2.0  # roughly, beside making samples and their features
-METRICS = ("fid", "kid", "score", "manifolds", "classes", "modes", "neighbours", "discriminator")
+    from gan_exp.metrics.metric import Metric
 
 
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     runs = [RunDir.open(name) for name in options.runs]
-    names = dict.fromkeys(short_name(run.path) for run in runs)
-    say(f"evaluating {', '.join(names)}: loading the networks and the data")
 
     from gan_exp.commands.train import trust
+    from gan_exp.config.metrics import resolve_metrics
 
     trust(options.trust)
-    evaluator = RunEvaluator(options)
-    reports = {}
-    for run_dir in dict.fromkeys(run.path for run in runs):
-        reports[run_dir] = evaluator.evaluate(RunDir(run_dir))
+    asked = options.metrics
+    metrics = None if asked is None else resolve_metrics("--metrics", filter(None, asked.split(",")))
+    names = dict.fromkeys(short_name(run.path) for run in runs)
+    say(f"evaluating {', '.join(names)}: loading the networks and the data")
+    evaluator = RunEvaluator(options, metrics)
+    reports = {path: evaluator.evaluate(RunDir(path)) for path in dict.fromkeys(run.path for run in runs)}
     if len(reports) > 1:
-        _compare(reports)
+        from gan_exp.display.evaluation_report import show_comparison
+
+        show_comparison({short_name(path): report for path, report in reports.items()})
     return 0
 
 
@@ -47,8 +46,9 @@ def _parser() -> Parser:
     parser = Parser("evaluate", "Measure a run's generator (the averaged one, where the run keeps an average).")
     parser.add_argument("runs", nargs="+", metavar="RUN", help=f"{RUN_HELP}; of several a table compares the scores")
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
-    parser.add_argument("--metrics", type=_metrics, metavar="M,M", help=(
-        f"some of {', '.join(METRICS)} (default: all that the data allows)"
+    parser.add_argument("--metrics", metavar="M,M", help=(
+        f"some of {', '.join(metric.name for metric in METRICS)}, or of your own by their dotted names "
+        "(default: all that the data allows)"
     ))  # fmt: skip
     parser.add_argument("--features", choices=("cnn", "inception", "pixels"), help=(
         "the space of the comparison: a classifier trained on the data (cnn), the network of published scores "
@@ -65,18 +65,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _metrics(text: str) -> list[str]:
-    names = list(dict.fromkeys(filter(None, text.split(","))))
-    for name in names:
-        if name not in METRICS:
-            raise argparse.ArgumentTypeError(f"{name}: no such metric; {did_you_mean(name, METRICS)}")
-    if not names:
-        raise argparse.ArgumentTypeError(f"names none; known are {', '.join(METRICS)}")
-    return names
-
-
 class Loaded(NamedTuple):
-    """What is measured, and on what."""
+    """A run's generator, and the data it was trained on."""
 
     config: "Config"
     content: dict[str, Any]  # of the checkpoint
@@ -87,16 +77,21 @@ class Loaded(NamedTuple):
 
 
 class RunEvaluator:
-    """Measures one run after another; what runs on the same data have in common is done once."""
+    """Measures one run after another; what runs on the same data share is computed once.
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
+    `metrics` are those asked for; None stands for all that the data allows.
+    """
+
+    def __init__(self, options: argparse.Namespace, metrics: "tuple[Metric, ...] | None") -> None:
+        self._options, self._metrics = options, metrics
         self._evaluators: dict[tuple[Any, ...], Evaluator] = {}
 
     def evaluate(self, run_dir: RunDir) -> dict[str, Any]:
         """Measure, show, and write evaluation.json, the picture and TensorBoard's scalars."""
+        from gan_exp.display.evaluation_report import show_report
         from gan_exp.evaluation.evaluator import default_count
-        from gan_exp.evaluation.report import summarise
+        from gan_exp.evaluation.report import make_report
+        from gan_exp.evaluation.seeds import measure_seeds
 
         options, loaded = self._options, _load(run_dir, self._options.checkpoint)
         count = options.count or default_count(loaded.data)
@@ -105,38 +100,17 @@ class RunEvaluator:
             f"{options.seeds} seed{'s' * (options.seeds > 1)} against images of {loaded.config.dataset['name']}"
         )
         evaluator = self._evaluator(loaded)
-        measurements = _measure(evaluator, loaded.generator, count, options.seeds)
-        scores = summarise([one.scores for one in measurements])
-        if options.metrics is None or "discriminator" in options.metrics:
-            logits = _discriminator_logits(run_dir, loaded, options.checkpoint, measurements[0].samples)
-            scores |= {name: {"mean": value, "sd": None, "values": [value]} for name, value in logits.items()}
-        report = self._report(loaded, evaluator, count, scores)
-        if evaluator.network.knows_classes and loaded.data.channel_data is None:
-            report["classes"] = _classes(loaded.data, evaluator, measurements)
+        logits = partial(_discriminator_logits, run_dir, loaded, options.checkpoint)
+        measurements = measure_seeds(evaluator, loaded.generator, count, options.seeds, logits, say)
+        about = _about(loaded)
+        report = make_report(about, loaded.data, loaded.held_out, options.split, evaluator, count, measurements)
         _keep(run_dir, report, measurements[0], loaded.data)
-        _show(run_dir, report)
+        show_report(report, run_dir, evaluator.metrics)
         return report
 
-    def _report(self, loaded: Loaded, evaluator: "Evaluator", count: int, scores: dict[str, Any]) -> dict[str, Any]:
-        """The scores by their full names, beside the data's own, and the protocol."""
-        from gan_exp.evaluation.evaluator import tag
-        from gan_exp.evaluation.report import add_yardstick, describe_protocol
-        from gan_exp.evaluation.yardstick import kept
-
-        data, held_out, network, split = loaded.data, loaded.held_out, evaluator.network, self._options.split
-        seeds = range(self._options.seeds)
-        protocol = describe_protocol(_about(loaded.config), data, held_out, split, network, evaluator, count, seeds)
-        metrics = {tag(name, network.name): value for name, value in scores.items()}
-        if evaluator.metrics:
-            what = (network.name, network.digest, data.digest, None if held_out is None else held_out.digest)
-            yardstick = kept((what, split, count, evaluator.metrics), lambda: evaluator.yardstick(count))
-            add_yardstick(metrics, yardstick, network.name)
-            protocol["yardstick"] = {"what": yardstick.what, "images": yardstick.images}
-        return {"format": 1, "step": loaded.content["step"], "metrics": metrics, "protocol": protocol}
-
     def _evaluator(self, loaded: Loaded) -> "Evaluator":
-        """For what was asked, or all that the data allows; what it doesn't allow is told, with the remedy."""
-        from gan_exp.evaluation.evaluator import Evaluator, missing_for
+        from gan_exp.evaluation.availability import measurable_metrics
+        from gan_exp.evaluation.evaluator import Evaluator
         from gan_exp.evaluation.features.choice import build_features, usual_features
 
         options, data, held_out = self._options, loaded.data, loaded.held_out
@@ -144,24 +118,20 @@ class RunEvaluator:
         if reals is None:
             raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
         features = options.features or usual_features(data)
-        wanted = [metric for metric in options.metrics or METRICS if metric != "discriminator"]
-        if options.metrics is None:
-            missing = {metric: missing_for(metric, data, held_out, features, reals) for metric in wanted}
-            wanted = [metric for metric in wanted if missing[metric] is None]
-            for metric, reason in missing.items():
-                if reason is not None and (metric == "neighbours" or "images to compare" in reason):
-                    say(f"left out: {metric}, which {reason}")
-        key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device), options.split)
+        metrics = self._metrics or measurable_metrics(data, held_out, features, reals, say)
+        key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device))
         if key not in self._evaluators:
-            network = build_features(features, data, held_out, loaded.device, say)
+            extractor = build_features(features, data, held_out, loaded.device, say)
             self._evaluators[key] = Evaluator(
-                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, network, wanted
+                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, extractor, metrics
             )
         return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
 
 
-def _about(config: "Config") -> dict[str, Any]:
+def _about(loaded: Loaded) -> dict[str, Any]:
+    config = loaded.config
     return {
+        "step": loaded.content["step"],
         "dataset": config.dataset["name"],
         "resize": config.dataset.get("resize"),
         "averaged_generator": config.ema_halflife_kimg > 0,
@@ -170,7 +140,7 @@ def _about(config: "Config") -> dict[str, Any]:
 
 
 def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
-    """The run's generator (the averaged one, where there is one) and the data it was trained on."""
+    """The generator is the averaged one, where there is one."""
     from gan_exp.commands.sample import load_content, load_weights
     from gan_exp.runs.checkpoint import data_spec
     from gan_exp.runtime.device import prepare_device
@@ -186,54 +156,21 @@ def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
     return Loaded(config, content, device, generator.to(device), data, held_out)
 
 
-def _measure(evaluator: "Evaluator", generator: "nn.Module", count: int, seeds: int) -> "list[Measurement]":
-    """Of each seed, with a line after each one and how long the rest will take."""
-    measured: list[Measurement] = []
-    began = time.perf_counter()
-    for seed in range(seeds):
-        if seed == 0:
-            say(f"this takes about {_span(seeds * (evaluator.seconds_a_sample(generator) * count + SECONDS_A_SEED))}")
-        measured.append(evaluator.measure(generator, count, seed))
-        rest = (time.perf_counter() - began) / (seed + 1) * (seeds - seed - 1)
-        say(f"seed {seed + 1} of {seeds} measured" + (f", about {_span(rest)} to go" if rest else ""))
-    return measured
-
-
-def _span(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} minutes"
-
-
-def _discriminator_logits(
-    run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor"
-) -> dict[str, float]:
+def _discriminator_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> Any:
     from gan_exp.commands.sample import load_weights
-    from gan_exp.evaluation.discriminator import measure_discriminator
+    from gan_exp.evaluation.discriminator import discriminator_logits
     from gan_exp.runs.checkpoint import data_spec
     from gan_exp.training.build import build_discriminator
 
-    discriminator = build_discriminator(loaded.config, data_spec(loaded.content))
+    config = loaded.config
+    discriminator = build_discriminator(config, data_spec(loaded.content))
     load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
     discriminator = discriminator.to(loaded.device)
-    config = loaded.config
-    return measure_discriminator(discriminator, loaded.data, loaded.held_out, samples, config.pac, config.conditional)
-
-
-def _classes(data: "PackedImages", evaluator: "Evaluator", measurements: "list[Measurement]") -> dict[str, Any]:
-    """How often each class occurs in the data, and on average among the samples."""
-    import torch
-
-    from gan_exp.metrics.modes import count_labels
-
-    counts = [count_labels(one.embedding.labels, data.spec.num_classes).double() for one in measurements]
-    return {
-        "names": list(data.classes),
-        "data": evaluator.data_histogram(),
-        "samples": torch.stack(counts).mean(dim=0).tolist(),
-    }
+    return discriminator_logits(discriminator, loaded.data, loaded.held_out, samples, config.pac, config.conditional)
 
 
 def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "PackedImages") -> None:
-    """In the run's directory: what was measured, samples beside their neighbours, and points in TensorBoard."""
+    """In the run's directory: the report, samples beside their neighbours, and points in TensorBoard."""
     from gan_exp.display.images import encode_png
     from gan_exp.display.pairs import neighbour_grid
     from gan_exp.runs.tensorboard import TensorBoardLog
@@ -253,31 +190,3 @@ def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "
         log.close()
     except OSError as error:
         raise UserError(f"{run_dir.path}: can't be written ({error.strerror or error}); make it writable") from error
-
-
-def _show(run_dir: RunDir, report: dict[str, Any]) -> None:
-    from gan_exp.display.console import make_console
-    from gan_exp.display.evaluation_table import class_table, protocol_line, score_table, yardstick_line
-
-    console = make_console()
-    console.print(score_table(report, f"{short_name(run_dir.path)} at step {report['step']:,}"))
-    if len(report.get("classes", {}).get("names", ())) in range(1, 31):
-        console.print(class_table(report["classes"]))
-    if "yardstick" in report["protocol"]:
-        say(yardstick_line(report))
-    say(protocol_line(report))
-    step, features = report["step"], report["protocol"]["features"]["name"]
-    say(f"written: {path_from_here(run_dir.evaluation(step, features))}")
-    if "neighbours" in report:
-        say(f"samples beside their nearest: {path_from_here(run_dir.neighbours(step, features))}")
-
-
-def _compare(reports: dict[Path, dict[str, Any]]) -> None:
-    from gan_exp.display.console import make_console
-    from gan_exp.display.evaluation_table import comparison_tables
-
-    console = make_console()
-    named = {short_name(path): report for path, report in reports.items()}
-    for table in comparison_tables(named, console.width):
-        console.print()
-        console.print(table)

@@ -1,51 +1,34 @@
-"""An evaluation as tables: each score with its spread, and what it means in a few words."""
+"""An evaluation as tables: each score with its spread, the direction that is better, and its meaning."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
 
+from gan_exp.metrics.metric import Score
+
 GAP = 2  # columns between columns
-MEANINGS = {
-    "fid": "distance from the data; 0 is best",
-    "kid": "another distance; 0 is best, and it may fall below",
-    "kid_subset_sd": "its spread over subsets of the samples",
-    "score": "how sure and how even their classes are",
-    "precision": "share of samples that look like data",
-    "recall": "share of the data that samples look like",
-    "density": "how deep samples lie in the data",
-    "coverage": "share of the data with a sample nearby",
-    "class_kl": "how far their classes are from the data's; 0 is best",
-    "modes": "modes found",
-    "high_quality": "samples within 3 sigma of a mode",
-    "mode_kl": "how far from even modes; 0 is best",
-    "nearest": "median distance to the nearest training image",
-    "nearest_held_out": "the same of held-out images",
-    "nearer": "share suspiciously near to one; 0.01 is honest",
-    "logit_train": "D's mean logit on training images",
-    "logit_held_out": "on images it never saw",
-    "logit_fake": "on samples",
-    "logit_overfitting": "above 0.5 D knows training images by heart",
-}
 
 
-def score_table(report: Mapping[str, Any], title: str) -> Table:
-    """Each score beside the one that the data itself has, and what it means."""
+def score_table(report: Mapping[str, Any], title: str, scores: Iterable[Score]) -> Table:
+    """Each of `scores` that was measured beside the data's own, with the direction that is better and its meaning."""
     features = report["protocol"]["features"]["name"]
+    entries = {score.tag(features): score for score in scores}
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("score", "mean", "sd", "data", "what it says"):
+    for column in ("score", "mean", "sd", "data", "better", "what it says"):
         table.add_column(column, justify="right" if column in ("mean", "sd", "data") else "left")
-    for name, value in report["metrics"].items():
+    for tag, value in report["metrics"].items():
         sd = "" if value["sd"] is None else f"{value['sd']:.2g}"
-        meaning = value.get("reason") or MEANINGS.get(name.removesuffix(f"_{features}"), "")
-        table.add_row(name, _number(value["mean"]), sd, _number(value.get("data")), meaning)
+        score = entries[tag]
+        meaning = value.get("reason") or score.meaning
+        table.add_row(tag, _number(value["mean"]), sd, _number(value.get("data")), score.better or "", meaning)
     return table
 
 
 def comparison_tables(reports: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[Table]:
-    """A column for each run by its name, mean and standard deviation over seeds, and the data's own at the end.
+    """Means and standard deviations over seeds: a column for each run, and the data's own scores in the last one.
 
-    As many runs to a table as there is room for, each name and number in one piece.
+    Each table has as many runs as there is room for without breaking a name or a number.
     """
     names = list(dict.fromkeys(name for report in reports.values() for name in report["metrics"]))
     found = {run: [report["metrics"].get(name, {}) for name in names] for run, report in reports.items()}
@@ -92,27 +75,3 @@ def class_table(classes: Mapping[str, Any]) -> Table:
     for name, real, fake in rows:
         table.add_row(str(name), f"{real / sum(classes['data']):.1%}", f"{fake / sum(classes['samples']):.1%}")
     return table
-
-
-def yardstick_line(report: Mapping[str, Any]) -> str:
-    """What stands under `data`, and how to read it."""
-    protocol = report["protocol"]
-    counts = ""
-    has_fid = any(name.startswith("fid_") for name in report["metrics"])
-    if has_fid and protocol["yardstick"]["images"] < protocol["samples"]:
-        counts = f"; of so few, fid is higher than of {protocol['samples']:,}"
-    return f"data: what the data itself scores ({protocol['yardstick']['what']}{counts}): samples as good come near it"
-
-
-def protocol_line(report: Mapping[str, Any]) -> str:
-    """In one line what the numbers hang on; the file has all of it."""
-    protocol = report["protocol"]
-    features = protocol["features"]
-    right = f", {features['accuracy']:.2%} right" if "accuracy" in features else ""
-    average = "averaged generator" if protocol["averaged_generator"] else "generator without average"
-    seeds = len(protocol["seeds"])
-    return (
-        f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "
-        f"{protocol['dataset']} ({protocol['split']}), {seeds} seed{'s' * (seeds > 1)}, features {features['name']} "
-        f"{features['digest']}{right}"
-    )

@@ -1,4 +1,4 @@
-"""Samples beside the training images that are nearest to them: has the generator learned the data by heart?"""
+"""Samples beside their nearest training images: has the generator memorised the data?"""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,10 @@ ROWS, PAIRS = 6, 4
 
 
 def neighbour_grid(samples: Tensor, training_images: Tensor, nearest: Nearest) -> Tensor:
-    """The samples nearest to a training image first, four pairs a row, each sample left of its neighbour.
+    """Pairs of a sample and, on its right, the nearest training image: four a row, the smallest distance first.
 
-    All uint8; `nearest` is of the first of `samples` [N, C, H, W] and points into `training_images` [M, C, H, W].
+    All images are uint8. `nearest` belongs to the first of `samples` [N, C, H, W] and points into `training_images`
+    [M, C, H, W].
     """
     order = nearest.distances.argsort()[: ROWS * PAIRS]
     rows = max(1, len(order) // PAIRS)

@@ -1,39 +1,34 @@
-"""Whether the discriminator tells training images from others of the data: then it has learned them by heart."""
+"""The discriminator's logits on training images, held-out images and samples: has it memorised the training images?"""
 
 import torch
 from torch import Tensor, nn
 
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.evaluation.evaluator import choose
-from gan_exp.metrics.overfitting import overfitting
+from gan_exp.metrics.inputs import DiscriminatorLogits
 
 MOST_LOGITS = 5_000
 CHUNK = 256  # a multiple of any usual pac
 
 
-def measure_discriminator(
+def discriminator_logits(
     discriminator: nn.Module,
     train: PackedImages,
     held_out: PackedImages | None,
     samples: Tensor,
     pac: int = 1,
     conditional: bool = False,
-) -> dict[str, float]:
-    """Means of its logits, in inference mode and without augmentation, on each kind of image.
+) -> DiscriminatorLogits:
+    """Its logits in inference mode and without augmentation. `samples` are uint8 [N, C, H, W] (points: floats).
 
-    `logit_overfitting` is the probability that a training image's logit is above a held-out one's: 0.5 for a D that
-    has not learned the training images themselves. `samples` are uint8 [N, C, H, W] (points: floats); in a
-    conditional game they have no logit here, since their labels are not told.
+    Samples of a conditional generator have no logits here, since their labels aren't given.
     """
-    found = {"logit_train": logits(discriminator, train, pac, conditional)}
-    if held_out is not None:
-        found["logit_held_out"] = logits(discriminator, held_out, pac, conditional)
-    if not conditional:
-        found["logit_fake"] = logits(discriminator, PackedImages(samples, extent=train.extent), pac)
-    scores = {name: values.mean().item() for name, values in found.items()}
-    if held_out is not None:
-        scores["logit_overfitting"] = overfitting(found["logit_train"], found["logit_held_out"])
-    return scores
+    fakes = None if conditional else PackedImages(samples, extent=train.extent)
+    return DiscriminatorLogits(
+        train=logits(discriminator, train, pac, conditional),
+        held_out=None if held_out is None else logits(discriminator, held_out, pac, conditional),
+        fake=None if fakes is None else logits(discriminator, fakes, pac),
+    )
 
 
 @torch.no_grad()

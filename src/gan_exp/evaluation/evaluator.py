@@ -1,8 +1,9 @@
-"""Scores of a generator: the data's features once, then as many generators and seeds as one likes."""
+"""Scores of generators: the data's features are computed once, then any number of generators and seeds is measured."""
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -10,74 +11,28 @@ from torch import Tensor, nn
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
-from gan_exp.evaluation.reference import Reference
+from gan_exp.evaluation.availability import missing_for
+from gan_exp.evaluation.data_scores import DataScores
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.sampling import draw
-from gan_exp.evaluation.yardstick import Yardstick
 from gan_exp.metrics.checks import TooFewSamples
+from gan_exp.metrics.entries import MOST_NEIGHBOURS
+from gan_exp.metrics.inputs import DiscriminatorLogits, Embedding, MetricInputs, Reference
+from gan_exp.metrics.metric import Metric, Need
 from gan_exp.metrics.modes import count_labels
-from gan_exp.metrics.neighbours import K_NEAREST, Nearest, compare_with_held_out, find_nearest
+from gan_exp.metrics.neighbours import Nearest, find_nearest
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
-# What can be asked for, and the scores that come of it.
-METRICS = {
-    "fid": ("fid",),
-    "kid": ("kid", "kid_subset_sd"),
-    "score": ("score",),
-    "manifolds": ("precision", "recall", "density", "coverage"),
-    "classes": ("class_kl",),
-    "modes": ("modes", "high_quality", "mode_kl"),
-    "neighbours": ("nearest", "nearest_held_out", "nearer"),
-    "discriminator": ("logit_train", "logit_held_out", "logit_fake", "logit_overfitting"),  # see `discriminator`
-}
-LOWER_IS_BETTER = ("fid", "kid", "class_kl", "mode_kl", "nearer")
-# Scores that are of no feature space; the others are named for theirs: fid_cnn.
-NAMED_ALONE = (*METRICS["modes"], *METRICS["discriminator"])
-LEAST_REALS = {"fid": 2, "kid": 2, "manifolds": K_NEAREST + 1}  # images to compare samples with
 MOST_REALS = 50_000
-MOST_NEIGHBOURS = 1_000
-TRIAL = 256  # samples that tell how long the others will take
+TRIAL = 256  # samples whose time is measured to estimate that of all
 
 
 class Measurement(NamedTuple):
-    scores: dict[str, float]  # by the names in METRICS
+    scores: dict[str, float]  # by name
     samples: Tensor
     embedding: Embedding
-    nearest: Nearest | None = None  # training images, of the first samples
-
-
-def tag(score: str, features: str) -> str:
-    """What a score is called in the space of a feature network."""
-    return score if score in NAMED_ALONE else f"{score}_{features}"
-
-
-def missing_for(
-    metric: str,
-    data: PackedImages,
-    held_out: PackedImages | None,
-    features: str,
-    reals: PackedImages | None = None,
-) -> str | None:
-    """Why there can be no such metric here, as the rest of a sentence; None where there can.
-
-    `reals` is what samples would be compared with, `data` unless it is told.
-    """
-    if metric == "modes" and data.mixture is None and (data.channel_data is None or features != "cnn"):
-        return "only ring, grid and stacked_mnist (with --features cnn) have modes to count"
-    if metric == "score" and (features not in ("cnn", "inception") or (features == "cnn" and data.channel_data)):
-        return "needs a feature network that knows classes of whole images"
-    if metric == "classes" and (features != "cnn" or data.channel_data is not None):
-        return "needs the classifier of --features cnn"
-    if metric == "neighbours" and held_out is None:
-        return "needs images that were not trained on: train with dataset.held_out=0.1"
-    count, least = len((reals or data).images), LEAST_REALS.get(metric, 1)
-    if count < least:
-        others = "training images: train on more"
-        if reals is not None and reals is held_out:
-            others = "held-out images: train with a larger dataset.held_out, or compare with --split train"
-        return f"needs at least {least} images to compare with, and there are {count} {others}"
-    return None
+    nearest: Nearest | None = None  # the training images nearest to the first samples, where a metric needs them
 
 
 def default_count(data: PackedImages) -> int:
@@ -86,10 +41,10 @@ def default_count(data: PackedImages) -> int:
 
 
 class Evaluator:
-    """Holds what is asked of every generator of a run.
+    """Measures the generators of all runs on one data set.
 
-    `reals` is what samples are compared with: the training images, or those held out. Neighbours are always looked for
-    among the training images `data`. Raises UserError for a metric that this data can't have.
+    Samples are compared with `reals`: the training images `data`, or those held out. Nearest neighbours are always
+    looked for among the training images. Raises UserError for a metric that can't be measured on this data.
     """
 
     def __init__(
@@ -99,40 +54,41 @@ class Evaluator:
         data: PackedImages,
         held_out: PackedImages | None,
         reals: PackedImages,
-        network: FeatureNetwork,
-        metrics: Sequence[str],
+        extractor: FeatureExtractor,
+        metrics: Sequence[Metric],
     ) -> None:
         for metric in metrics:
-            missing = missing_for(metric, data, held_out, network.name, reals)
+            missing = missing_for(metric, data, held_out, extractor.name, reals)
             if missing is not None:
-                raise UserError(f"--metrics {metric}: {missing}")
+                raise UserError(f"--metrics {metric.name}: {missing}")
         self._latent_dim, self._conditional = latent_dim, conditional
         self._data, self._held_out, self._reals, self.metrics = data, held_out, reals, tuple(metrics)
-        self.network = network
+        self.extractor = extractor
         self._labels = None if reals.labels is None else reals.labels.cpu()
         self._chosen = choose(len(reals.images), MOST_REALS)
         self.real_count = len(self._chosen)
-        self._train: Tensor | None = None  # in the data's own order, which neighbours point into
-        if "neighbours" in metrics:
+        self._train: Tensor | None = None  # features in the order of the training images, which `nearest` points into
+        distances: Tensor | None = None
+        if any(Need.HELD_OUT in metric.needs for metric in metrics):
             assert held_out is not None
-            self._train = network.embed(data.images).features
+            self._train = extractor.embed(data.images).features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
-            self._held_out_distances = find_nearest(network.embed(others).features, self._train).distances
+            distances = find_nearest(extractor.embed(others).features, self._train).distances
         if self._train is not None and reals is data:
             features = self._train[self._chosen]
         else:
             features = self._embed(self._chosen).features
-        self._reference = Reference(data, features, self._histogram())
+        self._reference = Reference(features, self._histogram(), data.mixture, distances)
 
     def for_run(self, latent_dim: int, conditional: bool) -> "Evaluator":
-        """The same for another run on the same data."""
+        """The same evaluator for another run on the same data."""
         other = copy.copy(self)
         other._latent_dim, other._conditional = latent_dim, conditional
         return other
 
     def _embed(self, places: Tensor) -> Embedding:
-        """Of the images that samples are compared with."""
-        return self.network.embed(self._reals.images[places.to(self._reals.images.device)])
+        """The images at `places` among those that samples are compared with."""
+        return self.extractor.embed(self._reals.images[places.to(self._reals.images.device)])
 
     def _histogram(self, places: Tensor | None = None) -> Tensor | None:
         if self._labels is None:
@@ -141,13 +97,13 @@ class Evaluator:
 
     def data_histogram(self) -> list[int] | None:
         """How often each class occurs in what samples are compared with."""
-        histogram = self._reference.histogram
+        histogram = self._reference.class_counts
         return None if histogram is None else histogram.tolist()
 
     def sample(self, generator: nn.Module, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
-        """Samples and, in a conditional game, their labels: in the data's own proportions, mixed.
+        """Samples and, of a conditional generator, their labels: in the data's own proportions and in random order.
 
-        Some scores look at the first samples only, or at one tenth after the other: sorted, those would lack classes.
+        Some scores use the first samples only, or each tenth of them on its own; sorted ones would lack classes there.
         """
         labels = None
         if self._conditional:
@@ -157,67 +113,84 @@ class Evaluator:
         return draw(generator, self._latent_dim, count, seed, labels, self._data.spec), labels
 
     def seconds_a_sample(self, generator: nn.Module) -> float:
-        """What making one and its features takes, by a small trial."""
+        """The time to make one sample and its features, from a small trial."""
         began = 0.0
-        for _ in range(2):  # the first readies what the second needs
+        for _ in range(2):  # the first is slower: caches are empty
             began = time.perf_counter()
-            self.network.embed(self.sample(generator, TRIAL, 0)[0])
+            self.extractor.embed(self.sample(generator, TRIAL, 0)[0])
         return (time.perf_counter() - began) / TRIAL
 
-    def measure(self, generator: nn.Module, count: int, seed: int) -> Measurement:
-        """All scores of `count` samples drawn by `seed`. Raises UserError where they are too few, or not finite."""
+    def measure(
+        self,
+        generator: nn.Module,
+        count: int,
+        seed: int,
+        discriminator: Callable[[Tensor], DiscriminatorLogits] | None = None,
+    ) -> Measurement:
+        """All scores of `count` samples drawn by `seed`. Raises UserError where they are too few, or not finite.
+
+        `discriminator` gives its logits, these samples' among them; without it, metrics that need it are left out.
+        """
         samples, _ = self.sample(generator, count, seed)
-        fake = self.network.embed(samples)
+        embedding = self.extractor.embed(samples)
+        metrics = self.comparing if discriminator is None else self.metrics
         scores: dict[str, float] = {}
         nearest = None
         try:
-            for metric in self.metrics:
+            if self._train is not None:
+                nearest = find_nearest(embedding.features[:MOST_NEIGHBOURS], self._train)
+            logits = None if discriminator is None or metrics == self.comparing else discriminator(samples)
+            inputs = MetricInputs(samples, embedding, seed, self._reference, nearest, logits)
+            for metric in metrics:
                 stop_if_asked()
-                if metric == "neighbours":
-                    assert self._train is not None
-                    nearest = find_nearest(fake.features[:MOST_NEIGHBOURS], self._train)
-                    found = compare_with_held_out(nearest.distances, self._held_out_distances)
-                    scores |= dict(zip(METRICS[metric], found, strict=True))
-                else:
-                    scores |= self._reference.score(metric, samples, fake, seed)
+                scores |= _scores(metric, metric.measure(inputs))
         except TooFewSamples as error:
             raise UserError(f"--count {count}: {error}") from error
         except ValueError as error:
             raise UserError(f"the samples can't be measured: {error}; try --checkpoint with an earlier one") from error
-        return Measurement(scores, samples, fake, nearest)
+        return Measurement(scores, samples, embedding, nearest)
 
-    def yardstick(self, count: int) -> Yardstick:
-        """What the data itself scores, other images of it in the place of `count` samples.
+    @property
+    def comparing(self) -> tuple[Metric, ...]:
+        """The metrics that compare samples with data, and so have a score of the data itself."""
+        return tuple(metric for metric in self.metrics if Need.DISCRIMINATOR not in metric.needs)
 
-        Those are the held-out ones (the training images, where samples are compared with held-out ones); where nothing
-        was held out one half of the data is compared with the other.
+    def data_scores(self, count: int) -> DataScores:
+        """The data's own scores: other real images are measured in the place of `count` samples.
+
+        These are the held-out images (the training images, where samples are compared with held-out ones); where
+        nothing was held out, one half of the data is compared with the other.
         """
         reference = self._reference
         if self._held_out is not None:
             others, name = (self._data, "training") if self._reals is self._held_out else (self._held_out, "held-out")
             images = others.images[choose(len(others.images), count).to(others.images.device)]
-            fake, what = self.network.embed(images), f"{len(images):,} {name} images"
+            what = f"{len(images):,} {name} images"
         else:
             first, second = self._chosen.tensor_split(2)
             images = self._reals.images[second[:count].to(self._reals.images.device)]
-            fake, what = (
-                self.network.embed(images),
-                f"{len(images):,} of the training images against {len(first):,} others",
-            )
-            reference = Reference(self._data, reference.features[: len(first)], self._histogram(first))
+            what = f"{len(images):,} of the training images against {len(first):,} others"
+            reference = Reference(reference.features[: len(first)], self._histogram(first), self._data.mixture)
+        inputs = MetricInputs(images.cpu(), self.extractor.embed(images), 0, reference)
         scores: dict[str, float] = {}
-        for metric in self.metrics:
-            if metric == "neighbours":
-                median = self._held_out_distances.median().item()
-                scores |= {"nearest": median, "nearest_held_out": median, "nearer": 0.01}  # as it is defined
-                continue
-            try:
-                scores |= reference.score(metric, images.cpu(), fake, 0)
-            except ValueError:  # so few images that there is no such number
-                continue
-        return Yardstick(scores, what, len(images))
+        for metric in self.comparing:
+            if metric.data_scores is not None:
+                scores |= _scores(metric, metric.data_scores(reference))
+            elif Need.HELD_OUT not in metric.needs:  # those images have no neighbours of their own
+                with suppress(ValueError):  # there are too few images for such a number
+                    scores |= _scores(metric, metric.measure(inputs))
+        return DataScores(scores, what, len(images))
+
+
+def _scores(metric: Metric, found: Mapping[str, float]) -> dict[str, float]:
+    """The scores that the metric's function returned, as numbers. Raises UserError if its entry doesn't name them."""
+    names = [score.name for score in metric.scores]
+    if not isinstance(found, Mapping) or not set(found) <= set(names):
+        given = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+        raise UserError(f"{metric.name}: its function returned {given}; it must return a dict of {', '.join(names)}")
+    return {name: value.item() if isinstance(value, Tensor) else value for name, value in found.items()}
 
 
 def choose(count: int, most: int) -> Tensor:
-    """Indices of at most `most` of `count`, always the same ones, in an order that says nothing."""
+    """Indices of at most `most` of `count`: always the same ones, in a random order."""
     return torch.randperm(count, generator=Streams(0).at(0, "evaluation"))[:most]

@@ -1,61 +1,70 @@
 """Evaluations while a run trains: the same scores as `gan-exp evaluate`, with one seed, and which step was the best."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
+from gan_exp.config.metrics import resolve_best
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.evaluator import LOWER_IS_BETTER, METRICS, Evaluator, missing_for, tag
+from gan_exp.evaluation.availability import available_needs, missing_for
+from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.cnn import cache_folder
+from gan_exp.metrics.entries import METRICS
+from gan_exp.metrics.metric import Metric, Need
 
 SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
+LEFT_OUT = frozenset((Need.HELD_OUT, Need.DISCRIMINATOR))  # what takes long, or images that are not trained on
 
 
 def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:
     """Raises UserError where evaluations in training could not be made, or would not have `best_metric`."""
     if data.extent is None and usual_features(data) == "cnn":
         cache_folder()
-    possible = [score for metric in training_metrics(data) for score in METRICS[metric]]
-    if best_metric not in possible:
+    available = available_needs(data, None, usual_features(data)) - LEFT_OUT
+    scores = [score for metric in training_metrics(data, best_metric) for score in metric.scores]
+    possible = [score for score in scores if score.better is not None and available.issuperset(score.needs)]
+    if resolve_best(best_metric)[1] not in possible:
         raise UserError(
             f"best_metric={best_metric}: can't be measured on {dataset} in training; choose one of "
-            f"{', '.join(possible)}"
+            f"{', '.join(score.name for score in possible)}"
         )
 
 
-def training_metrics(data: PackedImages) -> list[str]:
-    """All that take seconds and need no images but those trained on."""
+def training_metrics(data: PackedImages, best_metric: str) -> list[Metric]:
+    """The package's metrics and that of `best_metric`, as far as they need only samples and training images."""
     features = usual_features(data)
     return [
         metric
-        for metric in METRICS
-        if metric not in ("neighbours", "discriminator") and missing_for(metric, data, None, features) is None
+        for metric in dict.fromkeys((*METRICS, resolve_best(best_metric)[0]))
+        if LEFT_OUT.isdisjoint(metric.needs) and missing_for(metric, data, None, features) is None
     ]
 
 
 class TrainingEvaluation:
     """Scores the generator of a run while it trains.
 
-    `make_evaluator` is called at the first evaluation, which it makes slow: the features are readied. `space` is the
-    feature space that the scores are named for. `best` is {"metric", "score", "step"} of the best evaluation so far:
-    `previous_best` is that of an earlier process.
+    `make_evaluator` is called at the first evaluation, since the features of the data take long. It measures `metrics`
+    in the feature space `space`. `best` is {"metric", "score", "step"} of the best evaluation so far, `previous_best`
+    that of an earlier process.
     """
 
     def __init__(
         self,
         make_evaluator: Callable[[], Evaluator],
         space: str,
+        metrics: Sequence[Metric],
         best_metric: str,
         count: int,
         say: Callable[[str], None],
         previous_best: Mapping[str, Any] | None = None,
     ) -> None:
-        self._make_evaluator, self._space = make_evaluator, space
-        self._best_metric, self._count, self._say = best_metric, count, say
+        self._make_evaluator, self._count, self._say = make_evaluator, count, say
+        self._tags = {score.name: score.tag(space) for metric in metrics for score in metric.scores}
+        self._best_metric, self._best_score = best_metric, resolve_best(best_metric)[1]
         self._evaluator: Evaluator | None = None
         self.seconds = 0.0  # spent here, which is no training
         self.best: dict[str, Any] | None = None
@@ -63,7 +72,7 @@ class TrainingEvaluation:
             self.best = dict(previous_best)
 
     def measure(self, generator: nn.Module) -> dict[str, float]:
-        """Scores by name. May be cut short at any place."""
+        """Scores by name. A signal may interrupt it anywhere."""
         began = time.perf_counter()
         try:
             if self._evaluator is None:
@@ -74,15 +83,15 @@ class TrainingEvaluation:
 
     def record(self, scores: Mapping[str, float], step: int, spent: float) -> tuple[dict[str, float], bool]:
         """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are shown."""
-        score, metric = scores[self._best_metric], self._best_metric
-        sign = -1 if metric in LOWER_IS_BETTER else 1
+        score, metric = scores[self._best_score.name], self._best_metric
+        sign = -1 if self._best_score.better == "lower" else 1
         is_best = self.best is None or sign * score > sign * self.best["score"]
         if is_best:
             self.best = {"metric": metric, "score": score, "step": step}
-        shown = ", ".join(f"{tag(name, self._space)} {value:.4g}" for name, value in scores.items())
+        shown = ", ".join(f"{self._tags[name]} {value:.4g}" for name, value in scores.items())
         note = " (the best so far)" if is_best else ""
         self._say(f"step {step}: {shown}{note}; the evaluation took {spent:.1f} s, not counted as training time")
-        return {f"evaluation/{tag(name, self._space)}": value for name, value in scores.items()}, is_best
+        return {f"evaluation/{self._tags[name]}": value for name, value in scores.items()}, is_best
 
     def closing_line(self) -> str:
         best = self.best

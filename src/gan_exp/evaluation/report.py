@@ -1,47 +1,96 @@
-"""What `evaluation.json` holds: every score over its seeds, and the protocol without which it means nothing."""
+"""What `evaluation.json` holds: every score over its seeds, and the protocol without which the scores mean nothing."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from gan_exp import __version__
 from gan_exp.data.packed import PackedImages
-from gan_exp.evaluation.evaluator import MOST_NEIGHBOURS, Evaluator, tag
-from gan_exp.evaluation.features.network import FeatureNetwork
-from gan_exp.evaluation.reference import MOST_IN_MANIFOLDS
-from gan_exp.evaluation.yardstick import Yardstick
-from gan_exp.metrics.distances import KERNEL_SUBSET_SIZE, KERNEL_SUBSETS, score_splits
-from gan_exp.metrics.neighbours import K_NEAREST
+from gan_exp.evaluation.data_scores import DataScores, cached_data_scores
+from gan_exp.evaluation.evaluator import Evaluator, Measurement
+from gan_exp.metrics.entries import METRICS
+from gan_exp.metrics.metric import Score
+from gan_exp.metrics.modes import count_labels
 
 FORMAT = 1
-NOT_FINITE = {"class_kl": "infinite: samples are of a class that the data compared with lacks"}
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
 
 
-def summarise(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-    """Mean, sample standard deviation (None of a single seed) and the values themselves, by name.
+def make_report(
+    run: Mapping[str, Any],
+    data: PackedImages,
+    held_out: PackedImages | None,
+    split: str,
+    evaluator: Evaluator,
+    count: int,
+    measurements: Sequence[Measurement],
+) -> dict[str, Any]:
+    """The scores beside the data's own, and the protocol; `run` holds what is known of the generator and its data set.
 
-    Where a value isn't finite neither is the mean: both are None, and `reason` says why.
+    `measurements` are those of the seeds 0, 1, ... Where the extractor knows the data's classes, so does the report.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for name in scores[0]:
-        values = [one[name] for one in scores]
+    extractor = evaluator.extractor
+    scores = [score for metric in evaluator.metrics for score in metric.scores]
+    metrics = summarise([one.scores for one in measurements], scores, extractor.name)
+    protocol = describe_protocol(run, data, held_out, split, evaluator, count, range(len(measurements)))
+    if evaluator.comparing:
+        own = _data_scores(evaluator, data, held_out, split, count)
+        add_data_scores(metrics, own, scores, extractor.name)
+        protocol["yardstick"] = {"what": own.what, "images": own.images}
+    report = {"format": FORMAT, "step": run["step"], "metrics": metrics, "protocol": protocol}
+    if extractor.knows_classes and data.channel_data is None:
+        report["classes"] = class_frequencies(data, evaluator, measurements)
+    return report
+
+
+def summarise(
+    found: Sequence[Mapping[str, float]], scores: Iterable[Score], features: str
+) -> dict[str, dict[str, Any]]:
+    """Mean, sample standard deviation (None of a single value) and the values themselves of each score, by its tag.
+
+    A score may be measured for the first seeds only. Where a value isn't finite neither is the mean: both are None, and
+    `reason` says why.
+    """
+    summary: dict[str, dict[str, Any]] = {}
+    for score in scores:
+        values = [one[score.name] for one in found if score.name in one]
+        if not values:
+            continue
         if all(map(math.isfinite, values)):
             spread = statistics.stdev(values) if len(values) > 1 else None
-            found[name] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
+            summary[score.tag(features)] = {"mean": statistics.fmean(values), "sd": spread, "values": values}
         else:
             finite = [value if math.isfinite(value) else None for value in values]
-            found[name] = {"mean": None, "sd": None, "values": finite, "reason": NOT_FINITE.get(name, "not finite")}
-    return found
+            summary[score.tag(features)] = {"mean": None, "sd": None, "values": finite, "reason": score.not_finite}
+    return summary
 
 
-def add_yardstick(metrics: dict[str, dict[str, Any]], yardstick: Yardstick, features: str) -> None:
-    """Beside each mean what the data itself has, under `data`; None where that isn't finite."""
-    for name, value in yardstick.scores.items():
-        if (named := tag(name, features)) in metrics:
-            metrics[named]["data"] = value if value is not None and math.isfinite(value) else None
+def _data_scores(
+    evaluator: Evaluator, data: PackedImages, held_out: PackedImages | None, split: str, count: int
+) -> DataScores:
+    """From the cache, unless a metric is the user's own, whose function may have changed."""
+    if not set(evaluator.metrics) <= set(METRICS):
+        return evaluator.data_scores(count)
+    extractor = evaluator.extractor
+    digests = (extractor.digest, data.digest, None if held_out is None else held_out.digest)
+    names = tuple(metric.name for metric in evaluator.comparing)
+    key = (extractor.name, *digests, split, count, names)
+    return cached_data_scores(key, lambda: evaluator.data_scores(count))
+
+
+def add_data_scores(
+    metrics: dict[str, dict[str, Any]], data_scores: DataScores, scores: Iterable[Score], features: str
+) -> None:
+    """The data's own score beside each mean, under `data`; None where it isn't finite."""
+    for score in scores:
+        tag = score.tag(features)
+        if tag in metrics and score.name in data_scores.scores:
+            value = data_scores.scores[score.name]
+            metrics[tag]["data"] = value if value is not None and math.isfinite(value) else None
 
 
 def describe_protocol(
@@ -49,16 +98,21 @@ def describe_protocol(
     data: PackedImages,
     held_out: PackedImages | None,
     split: str,
-    network: FeatureNetwork,
     evaluator: Evaluator,
     count: int,
     seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """All that another must know to measure the same; `run` has what is known of the generator and its data set."""
+    """All that someone else must know to measure the same."""
+    extractor, reals = evaluator.extractor, evaluator.real_count
+    of_metrics = {
+        metric.name: dict(metric.protocol(count, reals))
+        for metric in dict.fromkeys((*METRICS, *evaluator.metrics))
+        if metric.protocol is not None
+    }
     return {
-        "features": {"name": network.name, "digest": network.digest, **network.about},
+        "features": {"name": extractor.name, "digest": extractor.digest, **extractor.about},
         "samples": count,
-        "reals": evaluator.real_count,
+        "reals": reals,
         "split": split,
         "held_out": None if held_out is None else len(held_out.images),
         "seeds": list(seeds),
@@ -68,9 +122,16 @@ def describe_protocol(
         "resize": run["resize"],
         "averaged_generator": run["averaged_generator"],
         "conditional": run["conditional"],
-        "kid": {"subsets": KERNEL_SUBSETS, "subset_size": min(KERNEL_SUBSET_SIZE, count, evaluator.real_count)},
-        "score": {"splits": score_splits(count)},
-        "manifolds": {"neighbours": K_NEAREST, "of_each": min(MOST_IN_MANIFOLDS, count, evaluator.real_count)},
-        "neighbours": {"samples": min(MOST_NEIGHBOURS, count)},
+        **of_metrics,
         "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},
+    }
+
+
+def class_frequencies(data: PackedImages, evaluator: Evaluator, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """How often each class occurs in the data, and on average among the samples."""
+    counts = [count_labels(one.embedding.labels, data.spec.num_classes).double() for one in measurements]
+    return {
+        "names": list(data.classes),
+        "data": evaluator.data_histogram(),
+        "samples": torch.stack(counts).mean(dim=0).tolist(),
     }

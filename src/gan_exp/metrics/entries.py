@@ -149,7 +149,13 @@ MODES = Metric(
     "modes",
     (
         Score("modes", "number of modes found", "higher", of_features=False),
-        Score("high_quality", "share of samples within 3 sigma of a mode", "higher", of_features=False),
+        Score(
+            "high_quality",
+            "share of samples within 3 sigma of a mode",
+            "higher",
+            of_features=False,
+            needs=(Need.MIXTURE,),
+        ),
         Score("mode_kl", "how far the modes' frequencies are from equal ones; 0 is best", "lower", of_features=False),
     ),
     _modes,
@@ -201,13 +207,14 @@ DISCRIMINATOR = Metric(
     "discriminator",
     (
         Score("logit_train", "D's mean logit on training images", None, of_features=False),
-        Score("logit_held_out", "D's mean logit on held-out images", None, of_features=False),
+        Score("logit_held_out", "D's mean logit on held-out images", None, of_features=False, needs=(Need.HELD_OUT,)),
         Score("logit_fake", "D's mean logit on samples", None, of_features=False),
         Score(
             "logit_overfitting",
             "how often D prefers a training image to a held-out one; above 0.5 it memorises",
             None,
             of_features=False,
+            needs=(Need.HELD_OUT,),
         ),
     ),
     _discriminator,

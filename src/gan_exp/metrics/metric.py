@@ -18,6 +18,7 @@ class Need(Enum):
     CLASS_PROBABILITIES = "needs a feature extractor that knows classes of whole images"
     DATA_CLASSES = "needs the classifier of --features cnn"
     MODES = "only ring, grid and stacked_mnist (with --features cnn) have modes to count"
+    MIXTURE = "only ring and grid are drawn from a mixture"
     HELD_OUT = "needs images that were not trained on: train with dataset.held_out=0.1"
     DISCRIMINATOR = "needs the discriminator: measure it with gan-exp evaluate"
 
@@ -34,6 +35,7 @@ class Score:
     meaning: str  # in a few words, shown beside the number
     better: Literal["lower", "higher"] | None
     of_features: bool = True  # named for the feature space, as fid_cnn
+    needs: tuple[Need, ...] = ()  # beside what the metric needs: without it, this score alone is missing
     not_finite: str = "not finite"  # why there may be no finite number
 
     def tag(self, features: str) -> str:

@@ -161,11 +161,14 @@ def _build_evaluation(
     """None where there are none."""
     if not config.evaluate_every_steps:
         return None
+    metrics = training_metrics(data, config.best_metric)
 
     def make_evaluator() -> Evaluator:
         held_out = load_held_out()
-        network = build_features(usual_features(data), data, held_out, device, say)
-        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, network, training_metrics(data))
+        extractor = build_features(usual_features(data), data, held_out, device, say)
+        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, extractor, metrics)
 
     space = "points" if data.extent is not None else usual_features(data)
-    return TrainingEvaluation(make_evaluator, space, config.best_metric, config.evaluate_count, say, previous_best)
+    return TrainingEvaluation(
+        make_evaluator, space, metrics, config.best_metric, config.evaluate_count, say, previous_best
+    )

@@ -14,7 +14,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.classifier import Classifier, accuracy, shift, train_classifier
 from gan_exp.evaluation.features.cnn import cnn_features
-from gan_exp.evaluation.features.network import FeatureNetwork
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from waiting import LONGEST_WAIT_S
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def few() -> PackedImages:
     return replace(data, images=data.images[:300], labels=data.labels[:300], known_digest=None)
 
 
-def features(data: PackedImages, images: int = 200) -> tuple[FeatureNetwork, list[str]]:
+def features(data: PackedImages, images: int = 200) -> tuple[FeatureExtractor, list[str]]:
     told: list[str] = []
     return cnn_features(data, None, CPU, told.append, images), told
 
@@ -43,7 +43,9 @@ def test_learns_the_embedded_digits() -> None:
     """In a twentieth of the usual time far more than chance; the accuracy told is that of the images held out."""
     network, told = features(digits(), IMAGES)
     assert network.about["accuracy"] > 0.9
-    assert told[1].startswith(f"feature network: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}")
+    assert told[1].startswith(
+        f"feature extractor: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}"
+    )
     held_out = digits().split_by_hash(0.1)[1]
     assert network.about["accuracy_is_of"] == len(held_out.images)
     assert (network.embed(held_out.images).labels == held_out.labels).double().mean() == network.about["accuracy"]

@@ -1,1 +1,1 @@
-"""The networks in whose features samples are compared with data, each with a digest that goes with its scores."""
+"""Feature extractors: networks in whose features samples are compared with data, each with a name and a digest."""

@@ -1,4 +1,4 @@
-"""Which feature network a data set is judged with."""
+"""The feature extractor for a data set."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import torch
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.features.cnn import cnn_features
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.inception import inception_features
-from gan_exp.evaluation.features.network import FeatureNetwork
 from gan_exp.evaluation.features.pixels import pixel_features
 
 
@@ -22,11 +22,11 @@ def build_features(
     data: PackedImages,
     held_out: PackedImages | None,
     device: torch.device,
-    tell: Callable[[str], None] = print,
-) -> FeatureNetwork:
-    """Raises UserError where such features can't be had of this data."""
+    say: Callable[[str], None] = print,
+) -> FeatureExtractor:
+    """Raises UserError where this data can't have such features."""
     if name == "cnn":
-        return cnn_features(data, held_out, device, tell)
+        return cnn_features(data, held_out, device, say)
     if name == "inception":
         return inception_features(data.spec, device)
     return pixel_features(data.spec)

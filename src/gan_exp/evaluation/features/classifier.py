@@ -1,4 +1,4 @@
-"""A small convolutional classifier, which the tool trains itself on the labelled data at hand."""
+"""A small convolutional classifier, trained on the labelled data that samples are compared with."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, pad
 
 from gan_exp.data.packed import Batches, PackedImages, normalise
-from gan_exp.evaluation.features.network import Embedding
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
@@ -53,7 +53,7 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def train_classifier(data: PackedImages, device: torch.device, images: int = IMAGES) -> Classifier:
-    """On images of `data` shifted at random by up to a fourteenth; the same on the same machine whenever asked.
+    """Trained on images of `data` shifted at random by up to a fourteenth; always the same on the same machine.
 
     Adam with decoupled weight decay, one cycle of the learning rate (Smith and Topin 2018, "Super-Convergence").
     """
@@ -81,7 +81,7 @@ def train_classifier(data: PackedImages, device: torch.device, images: int = IMA
 
 
 def shift(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each of [N, C, H, W] moved on its own, up to a fourteenth of the side; the edge is repeated."""
+    """Images [N, C, H, W], each moved at random by up to a fourteenth of its side; the edge is repeated."""
     count, _, height, width = images.shape
     rows, columns = (
         torch.arange(side)[None] + torch.randint(2 * reach + 1, (count, 1), generator=generator)
@@ -99,7 +99,7 @@ def _reach(side: int) -> int:
 
 @torch.no_grad()
 def accuracy(network: Classifier, data: PackedImages, device: torch.device, chunk: int = 512) -> float:
-    """The part of `data` that is classified as it is labelled."""
+    """The share of `data` that is classified as it is labelled."""
     assert data.labels is not None
     found = [network(normalise(part.to(device))).labels.cpu() for part in data.images.split(chunk)]
     return (torch.cat(found) == data.labels.cpu()).double().mean().item()

@@ -1,4 +1,4 @@
-"""Features of the tool's own classifier: trained once for a data set, kept in a cache with digest and accuracy."""
+"""Features of a classifier that is trained once on each data set and kept in a cache with its digest and accuracy."""
 
 import hashlib
 import json
@@ -15,14 +15,15 @@ from torch import Tensor
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.classifier import IMAGES, RECIPE, Classifier, accuracy, train_classifier
-from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.runtime.files import json_text, write_atomically
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
 
 FORMAT = 1  # another number trains anew
 CACHE = "~/.cache/gan-exp/features"
-OWN_SHARE = 0.1  # kept from the classifier's training where the data set has no test part, to tell its accuracy
+OWN_SHARE = 0.1  # kept from the classifier's training where the data set has no test part, to measure its accuracy
 
 
 class Trained(NamedTuple):
@@ -36,19 +37,19 @@ def cnn_features(
     data: PackedImages,
     held_out: PackedImages | None,
     device: torch.device,
-    tell: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
     images: int = IMAGES,
-) -> FeatureNetwork:
-    """The classifier's averages [N, D] and logits [N, K] of the data's classes.
+) -> FeatureExtractor:
+    """The classifier's averages [N, D] and the logits [N, K] of the data's classes.
 
-    Of data whose channels are images each on its own (stacked_mnist): a classifier of one channel, its features side by
-    side [N, C * D], the logits [N, C, K]. Raises UserError where there are no labels.
+    Where each channel is an image of its own (stacked_mnist), the classifier looks at one channel: its features stand
+    side by side [N, C * D], and the logits are [N, C, K]. Raises UserError where there are no labels.
     """
     part = data.channel_data or data
     measured = held_out if held_out is None or data.channel_data is None else held_out.channel_data
     if part.spec.num_classes < 2:
         raise UserError("--features cnn: the data has no labels to learn from; use --features pixels")
-    trained = _cached(part, measured, device, tell, images)
+    trained = _cached(part, measured, device, say, images)
     network = trained.network.to(device)
     by_channel = data.channel_data is not None
 
@@ -66,16 +67,16 @@ def cnn_features(
         "accuracy": trained.accuracy,
         "accuracy_is_of": trained.held_out,
     }
-    return FeatureNetwork("cnn", trained.digest, extract, device, knows_classes=True, about=about)
+    return FeatureExtractor("cnn", trained.digest, extract, device, knows_classes=True, about=about)
 
 
 def cache_folder() -> Path:
-    """Where trained networks are kept. Raises UserError where that would be in a home directory, and there is none."""
+    """The folder of trained extractors. Raises UserError if it would be in a home directory and there is none."""
     return expand_user(os.environ.get("GAN_EXP_CACHE", CACHE), "GAN_EXP_CACHE")
 
 
 def _cached(
-    data: PackedImages, held_out: PackedImages | None, device: torch.device, tell: Callable[[str], None], images: int
+    data: PackedImages, held_out: PackedImages | None, device: torch.device, say: Callable[[str], None], images: int
 ) -> Trained:
     place = cache_folder()
     digests = (data.digest, None if held_out is None else held_out.digest)
@@ -89,7 +90,7 @@ def _cached(
         with file_lock(f"{path}.lock"):
             found = _read(path, data)
             if found is None:
-                tell("training the feature network on this data, once (a few minutes for 28x28 on a CPU) ...")
+                say("training the feature extractor on this data, once (a few minutes for 28x28 on a CPU) ...")
                 _train(path, data, held_out, device, images)
                 found = _read(path, data)
     except OSError as error:
@@ -97,7 +98,7 @@ def _cached(
             f"GAN_EXP_CACHE={place}: can't be written ({error.strerror or error}); name a folder with room for it"
         ) from error
     assert found is not None
-    tell(f"feature network: {found.accuracy:.2%} of {found.held_out:,} held-out images right ({path})")
+    say(f"feature extractor: {found.accuracy:.2%} of {found.held_out:,} held-out images right ({path})")
     return found
 
 
@@ -112,7 +113,7 @@ def _train(path: Path, data: PackedImages, held_out: PackedImages | None, device
 
 
 def _read(path: Path, data: PackedImages) -> Trained | None:
-    """None where there is none, or not one that is what it says it is."""
+    """None where there is no such file, or it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["gan_exp"])

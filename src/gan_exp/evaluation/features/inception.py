@@ -1,6 +1,6 @@
 """The standard features of published scores: InceptionV3 of 2015 as torch-fidelity has it, its weights downloaded once.
 
-Images go in as bytes and are resized to 299 x 299 inside the network, as TensorFlow 1 did it; gray ones three times.
+Images go in as bytes, gray ones repeated for RGB, and are resized to 299 x 299 inside the network as TensorFlow 1 did.
 """
 
 import hashlib
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say
 
 
-def inception_features(spec: DataSpec, device: torch.device) -> FeatureNetwork:
+def inception_features(spec: DataSpec, device: torch.device) -> FeatureExtractor:
     """2,048 features and 1,008 logits. Raises UserError where the weights are not there and can't be downloaded."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -41,7 +42,7 @@ def inception_features(spec: DataSpec, device: torch.device) -> FeatureNetwork:
 
     digest = hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
     about = {"what": "InceptionV3 of 2015 by torch-fidelity", "resize": "299x299 inside the network, as TensorFlow 1"}
-    return FeatureNetwork("inception", digest, extract, device, about=about)
+    return FeatureExtractor("inception", digest, extract, device, about=about)
 
 
 def _bring_weights() -> Path:

@@ -1,4 +1,4 @@
-"""Features of data without labels and of machines without a network: the pixels, or random projections of them."""
+"""Features for data without labels: the pixels, or random projections of them."""
 
 import hashlib
 import math
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from gan_exp.data.packed import DataSpec, normalise
-from gan_exp.evaluation.features.network import Embedding, FeatureNetwork
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.runtime.randomness import Streams
 
 PROJECTIONS = 256  # a covariance of more would want many thousands of samples
 
 
-def pixel_features(spec: DataSpec) -> FeatureNetwork:
+def pixel_features(spec: DataSpec) -> FeatureExtractor:
     """Pixels in [-1, 1], [N, C * H * W]; of larger images 256 projections on Gaussian directions, always the same ones.
 
     Distances survive such a projection (Johnson and Lindenstrauss 1984), but they are distances of pixels: two
@@ -35,4 +36,4 @@ def pixel_features(spec: DataSpec) -> FeatureNetwork:
     if projection is not None:
         digest.update(projection.numpy().data)
     name = "pixels" if spec.extent is None else "points"
-    return FeatureNetwork(name, digest.hexdigest(), extract, about={"what": what})
+    return FeatureExtractor(name, digest.hexdigest(), extract, about={"what": what})

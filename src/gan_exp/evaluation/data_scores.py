@@ -1,4 +1,4 @@
-"""What the data itself scores, measured as samples are: kept, since with a large feature network it takes minutes."""
+"""The data's own scores, kept on disk: with a large feature extractor they take minutes."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from gan_exp.evaluation.features.cnn import cache_folder
 from gan_exp.runtime.files import json_text, write_atomically
 
 
-class Yardstick(NamedTuple):
-    scores: Mapping[str, float | None]  # None of one that isn't finite
-    what: str  # was compared with what
-    images: int  # in the place of samples
+class DataScores(NamedTuple):
+    scores: Mapping[str, float | None]  # None where the score isn't finite
+    what: str  # which images were compared with which
+    images: int  # measured in the place of samples
 
 
-def kept(key: object, make: Callable[[], Yardstick]) -> Yardstick:
-    """That of an earlier call with the same `key`, this or another process's; made anew where nothing can be kept."""
+def cached_data_scores(key: object, make: Callable[[], DataScores]) -> DataScores:
+    """The scores that an earlier call with the same `key` kept, in any process; otherwise those of `make`."""
     named = hashlib.blake2b(repr((__version__, key)).encode(), digest_size=12).hexdigest()
     try:
-        path = cache_folder() / f"yardstick-{named}.json"
+        path = cache_folder() / f"data-scores-{named}.json"
     except UserError:
         return make()
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -34,6 +34,6 @@ def kept(key: object, make: Callable[[], Yardstick]) -> Yardstick:
     return made
 
 
-def _read(content: Any) -> Yardstick:
+def _read(content: Any) -> DataScores:
     scores = {str(name): None if value is None else float(value) for name, value in content["scores"].items()}
-    return Yardstick(scores, str(content["what"]), int(content["images"]))
+    return DataScores(scores, str(content["what"]), int(content["images"]))

@@ -1,32 +1,20 @@
-"""What every feature network is to an evaluation: a name, a digest, and images to features and perhaps logits."""
+"""A feature extractor: images to features and, of some, to the logits of classes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_exp.metrics.inputs import Embedding
 from gan_exp.runtime.signals import stop_if_asked
 
 CHUNK = 256
 
 
-class Embedding(NamedTuple):
-    """`logits` are [N, K], or [N, C, K] where each channel is judged on its own; None of a network without classes."""
-
-    features: Tensor  # float32 [N, D]
-    logits: Tensor | None = None
-
-    @property
-    def labels(self) -> Tensor:
-        """The likeliest classes: [N], or [N, C]."""
-        assert self.logits is not None
-        return self.logits.argmax(dim=-1)
-
-
 @dataclass(frozen=True)
-class FeatureNetwork:
+class FeatureExtractor:
     """`extract` takes uint8 images [N, C, H, W] on `device` (points: floats). `about` goes into the protocol."""
 
     name: str
@@ -38,7 +26,7 @@ class FeatureNetwork:
 
     @torch.no_grad()
     def embed(self, images: Tensor, chunk: int = CHUNK) -> Embedding:
-        """All of `images`, some at a time; on the CPU."""
+        """Features and logits of all `images` on the CPU, computed `chunk` images at a time."""
         parts = []
         for part in images.split(chunk):
             stop_if_asked()
