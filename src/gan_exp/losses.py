@@ -1,18 +1,20 @@
-"""Every loss, one beside the other: comparing the formulas is the documentation.
+"""All losses side by side, each with its formula and its paper.
 
-With s = softplus, D(x) the logit of a real image and D(x~) that of a fake one. All return per-sample values [N]; the
-step takes the mean. A loss has `discriminator` and `generator`; where D's is a sum of a term for reals and one for
-fakes, it also has these as `real` and `fake`, and D can be updated on each apart. `boundary` is the logit that D's
-accuracy is counted at and ADA steers by: D's answer where reals and fakes are equally likely, None where only the
-difference of logits means something. `balance` is what both losses are where D can't tell fakes from reals: the value
-to compare a curve with. A loss that bounds D by its weights has `constrain_weights`, which the step calls after each of
-D's updates, and names in `weight_bound` the argument that says how far (None there: not at all).
+In the formulas s is softplus, D(x) the logit of a real image and D(x~) that of a fake one. Methods take logits [N] and
+return one value per sample [N]; the training step takes the mean. A loss has `discriminator` and `generator`, and
+`needs_reals`, whether `generator` needs the logits of reals. It may also have
 
-What a loss may also say of itself: `wants_bounded_critic`, that its value is a distance only where something bounds D's
-gradient; `saturates`, that G's gradient vanishes where D is sure. A class that leaves these out needs nothing.
+- `real` and `fake`, where D's loss is the sum of a term for reals and a term for fakes (`split_updates` needs them);
+- `boundary`, the logit of an image that is as likely real as fake, from which D's accuracy and ADA count; None where
+  only differences of logits have a meaning;
+- `balance`, both losses where D can't distinguish fakes from reals, as a reference for their curves;
+- `constrain_weights`, which the training step calls after each of D's updates, and `weight_bound`, the name of the
+  argument with the bound (None as its value: no bound);
+- `wants_bounded_critic`: its value is a distance only where D's gradient is bounded;
+- `saturates`: G's gradient vanishes where D is confident.
 
-The most common loss also gives its derivatives with respect to the logits, per sample, which the manual backward pass
-uses (`training/acceleration/manual.py`); others need not.
+NonSaturating and Minimax also give their gradients with respect to the logits, per sample, which the manual backward
+pass uses (`training/acceleration/manual.py`). Other losses don't need them.
 """
 
 import math
@@ -27,9 +29,9 @@ from gan_exp.ranges import Fraction, PositiveFloat
 
 
 class Balance(NamedTuple):
-    """Both mean losses where D can't tell fakes from reals and answers all images with the constant best for it.
+    """Both mean losses where D can't distinguish fakes from reals and gives all images the logit that is best for it.
 
-    None where that answer, and with it the loss, is not a single number.
+    None where no single logit is best, so that the loss is not determined.
     """
 
     discriminator: float | None = None
@@ -37,11 +39,11 @@ class Balance(NamedTuple):
 
 
 class NonSaturating:
-    """Goodfellow et al. 2014, "Generative Adversarial Nets", section 3 (the loss that the paper trains G with).
+    """Goodfellow et al. 2014, "Generative Adversarial Nets", section 3: the loss with which the paper trains G.
 
     D: s(-D(x)) + s(D(x~))    G: s(-D(x~))
 
-    `label_smoothing` a: reals have the target 1 - a instead of 1 (one-sided; Salimans et al. 2016, section 3.4).
+    `label_smoothing` a: the target for reals is 1 - a instead of 1 (one-sided; Salimans et al. 2016, section 3.4).
     """
 
     needs_reals = False
@@ -49,7 +51,7 @@ class NonSaturating:
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
-        real, fake = (1 - label_smoothing) / 2, (1 + label_smoothing) / 2  # D's probabilities, at the best constant
+        real, fake = (1 - label_smoothing) / 2, (1 + label_smoothing) / 2  # D's best constant probabilities
         discriminator = -2 * (real * math.log(real) + fake * math.log(fake))
         self.balance = Balance(discriminator, -math.log(real))
         self.boundary = math.log(real / fake)
@@ -78,7 +80,7 @@ class NonSaturating:
 
 
 class Minimax(NonSaturating):
-    """Goodfellow et al. 2014, equation 1, as it stands: G's gradient vanishes (saturates) where D is sure.
+    """Goodfellow et al. 2014, equation 1, unchanged: G's gradient vanishes (saturates) where D is confident.
 
     D: s(-D(x)) + s(D(x~))    G: -s(D(x~))
     """
@@ -104,7 +106,7 @@ class Hinge:
 
     needs_reals = False
     boundary = 0.0
-    balance = Balance(2.0)  # any constant in [-1, 1] is best for D, and G's loss is whichever it is
+    balance = Balance(2.0)  # every constant in [-1, 1] is best for D, and G's loss depends on which it is
 
     def real(self, real_logits: Tensor) -> Tensor:
         return relu(1 - real_logits)
@@ -132,7 +134,7 @@ class LeastSquares:
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
         self.label_smoothing = label_smoothing
-        middle = (1 - label_smoothing) / 2  # half-way between its targets
+        middle = (1 - label_smoothing) / 2  # half-way between D's targets
         self.balance = Balance(middle**2, (middle - 1) ** 2 / 2)
         self.boundary = middle
 
@@ -154,14 +156,14 @@ class Wasserstein:
 
     D: D(x~) - D(x)    G: -D(x~)
 
-    `clip`: after each update D's weights are clamped to [-clip, clip]; None where a gradient penalty does that job.
+    `clip`: D's weights are clamped to [-clip, clip] after each of its updates. None with a gradient penalty instead.
     """
 
     needs_reals = False
     wants_bounded_critic = True
     weight_bound = "clip"
     boundary = None
-    balance = Balance(0.0)  # whatever the constant, which is G's loss
+    balance = Balance(0.0)  # for every constant; G's loss is minus that constant
 
     def __init__(self, clip: PositiveFloat | None = 0.01) -> None:
         self.clip = clip
@@ -187,7 +189,9 @@ class Wasserstein:
 
 
 class RelativisticPairing:
-    """Jolicoeur-Martineau 2018, "The relativistic discriminator"; Huang et al. 2024 (R3GAN), equation 2. In pairs.
+    """Jolicoeur-Martineau 2018, "The relativistic discriminator"; Huang et al. 2024 (R3GAN), equation 2.
+
+    Each real image is paired with one fake image of the batch.
 
     D: s(D(x~) - D(x))    G: s(D(x) - D(x~))
     """

@@ -1,11 +1,10 @@
-"""Gradient penalties on the discriminator, per logit [N]; the step takes the mean and adds it to D's loss.
+"""Gradient penalties on the discriminator, one value per logit [N]; the step adds their mean to D's loss.
 
-Gradients are taken with respect to the images as they came, through augmentation and packing. `at_reals` and `at_fakes`
-say which images must require grad.
+Gradients are taken with respect to the images before augmentation and packing. `at_reals` and `at_fakes` say which
+images must require grad. A penalty may also have
 
-What a penalty may also say of itself, and has not where it doesn't: `bounds_gradient`, that it holds the norm of D's
-gradient near a bound; `per_sample`, that it takes the gradient of each image's own logit, so that D must not mix the
-images of a batch.
+- `bounds_gradient`: it keeps the norm of D's gradient near a bound;
+- `per_sample`: it takes the gradient of each image's logit alone, so that D must not mix the images of a batch.
 """
 
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from torch import Tensor
 
 from gan_exp.ranges import PositiveFloat
 
-RngFor = Callable[[str], torch.Generator]  # the random numbers of this step for a named purpose
+RngFor = Callable[[str], torch.Generator]  # a name for the purpose -> this step's generator of random numbers for it
 
 
 class PenaltyInputs(NamedTuple):
-    """A batch and D's logits for it. `score` maps images [N, ...] to logits as D's update does, labels and all."""
+    """A batch and D's logits for it; `score` maps images [N, C, H, W] to logits as D's update does, with its labels."""
 
     score: Callable[[Tensor], Tensor]
     real_images: Tensor
@@ -30,13 +29,13 @@ class PenaltyInputs(NamedTuple):
 
 
 def _gradient(images: Tensor, logits: Tensor) -> Tensor:
-    """d logits / d images, [number of logits, numbers that each logit was computed from]."""
+    """d logits / d images as [logits, numbers in the images behind each logit]."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.reshape(len(logits), -1)
 
 
 def _norm(images: Tensor, logits: Tensor) -> Tensor:
-    """The tiny constant keeps the root's own gradient finite where D is flat."""
+    """The small constant keeps the gradient of the square root finite where the norm is 0."""
     return _gradient(images, logits).square().sum(dim=1).add(1e-12).sqrt()
 
 
@@ -60,7 +59,7 @@ class R1:
 
 
 class R1R2:
-    """R1 and the same on fakes (Mescheder et al. 2018; both at once: Huang et al. 2024, R3GAN).
+    """R1 on reals and R2, the same on fakes (Mescheder et al. 2018; both together: Huang et al. 2024, R3GAN).
 
     (gamma / 2) (||grad D(x)||^2 + ||grad D(x~)||^2)
     """
@@ -79,7 +78,7 @@ class R1R2:
 class WGANGP:
     """Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3.
 
-    weight (||grad D(x^)|| - 1)^2 at x^ on the lines between reals and fakes.
+    weight (||grad D(x^)|| - 1)^2 at x^, a random point on the line between a real and a fake image.
     """
 
     at_reals, at_fakes = False, False
@@ -98,9 +97,9 @@ class WGANGP:
 
 
 class DRAGAN:
-    """Kodali et al. 2017, "On Convergence and Stability of GANs", section 2.3, as its authors' code perturbs the data.
+    """Kodali et al. 2017, "On Convergence and Stability of GANs", section 2.3, with the noise of its authors' code.
 
-    weight (||grad D(x + delta)|| - 1)^2 with delta = 0.5 std(x) u, u uniform in [0, 1) for each number.
+    weight (||grad D(x + delta)|| - 1)^2 with delta = 0.5 std(x) u, where u is uniform in [0, 1) for each pixel value.
     """
 
     at_reals, at_fakes = False, False

@@ -1,4 +1,4 @@
-"""Named ranges for annotations: a constructor's signature is the schema its YAML is checked against."""
+"""Annotations with ranges; a constructor's signature is the schema that its YAML is checked against."""
 
 from typing import Annotated
 

@@ -167,7 +167,7 @@ def test_signals_are_noted_before_anything_heavy_is_imported() -> None:
         "cli.main(['train'])\n"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
-    assert told == "_note False\n"
+    assert told == "_handle False\n"
 
 
 def raised_here() -> Iterator[type[BaseException]]:

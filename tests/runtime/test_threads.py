@@ -36,14 +36,14 @@ def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], s
     left = {threads: iter(seconds) for threads, seconds in times.items()}
     tried: list[int] = []
 
-    def time_a_slice(_: object) -> tuple[float, float]:
+    def time_slice(_: object) -> tuple[float, float]:
         threads = torch.get_num_threads()
         tried.append(threads)
         taken = next(left[threads])
         return taken, share * taken
 
     monkeypatch.setattr(session_module, "trial_step", lambda *_: lambda: None)
-    monkeypatch.setattr(threads_module, "_time_a_slice", time_a_slice)
+    monkeypatch.setattr(threads_module, "_time_slice", time_slice)
     return tried
 
 
@@ -107,7 +107,7 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(threads_module.time, "thread_time", lambda: now["computed"])
     for seconds, steps in ((0.02, 3), (0.3, 1)):
         before = now["wall"]
-        assert threads_module._time_a_slice(lambda: train_step(seconds)) == pytest.approx((seconds, seconds / 4))  # noqa: B023
+        assert threads_module._time_slice(lambda: train_step(seconds)) == pytest.approx((seconds, seconds / 4))  # noqa: B023
         assert now["wall"] - before == pytest.approx(steps * seconds)
 
 
@@ -141,14 +141,14 @@ def test_the_runs_own_game_is_as_its_seed_says() -> None:
 
 @pytest.mark.parametrize("override", ["device.threads=3", "device.deterministic=true"])
 def test_nothing_is_timed_where_it_is_said(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads_module, "_time_a_slice", pytest.fail)
+    monkeypatch.setattr(threads_module, "_time_slice", pytest.fail)
     config = small_config("mlp", override)
     assert choose(config) == (config, None)
 
 
 def test_nothing_is_timed_where_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    monkeypatch.setattr(threads_module, "_time_a_slice", pytest.fail)
+    monkeypatch.setattr(threads_module, "_time_slice", pytest.fail)
     config = small_config("mlp")
     assert choose(config) == (config, None)
 

@@ -1,4 +1,4 @@
-"""The digits that scikit-learn carries: real data that needs no download."""
+"""The digits that come with scikit-learn: real data without a download."""
 
 import gzip
 from importlib.util import find_spec
@@ -11,8 +11,8 @@ from gan_exp.data.packed import PackedImages
 
 
 def digits() -> PackedImages:
-    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998, UCI), values 0-16 spread to 0-255."""
-    package = find_spec("sklearn")  # found, not imported: that takes seconds
+    """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998, UCI), with the values 0-16 scaled to 0-255."""
+    package = find_spec("sklearn")  # importing it would take seconds
     assert package is not None and package.submodule_search_locations
     path = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
     with gzip.open(path, "rt", encoding="ascii") as file:

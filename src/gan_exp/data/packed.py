@@ -1,4 +1,4 @@
-"""One packed array for every data set, and the batches drawn from it as functions of (seed, number)."""
+"""A data set as one packed array, and batches drawn from it as functions of (seed, number)."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.transfer import send
 
 Sampling = Literal["with_replacement", "shuffled"]
-Part = Literal["train", "held_out"]  # of a data set that comes in two: what is trained on, and what only judges
+Part = Literal["train", "held_out"]  # of a data set that has two parts; the held-out part is for evaluation only
 
 
 class Batch(NamedTuple):
@@ -25,15 +25,15 @@ class Batch(NamedTuple):
 
 
 class DataSpec(NamedTuple):
-    """All that networks, grids and samples need to know of a data set."""
+    """The properties of a data set that networks, grids and samples depend on."""
 
     image_shape: ImageShape
     num_classes: int = 0  # 0: no labels
-    extent: float | None = None  # for points: the half width of a plot that holds them; None for images
+    extent: float | None = None  # for points: half the width of a plot that holds them; None for images
 
 
 class Mixture(NamedTuple):
-    """Gaussians of equal weight: their centres [K, D] and common standard deviation."""
+    """Gaussians of equal weight: their centres [K, D] and their common standard deviation."""
 
     centers: Tensor
     sigma: float
@@ -43,8 +43,9 @@ class Mixture(NamedTuple):
 class PackedImages:
     """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes.
 
-    Points of the plane are float32 [N, 2, 1, 1], with the `extent` of their plot; they are not normalised. `mixture` is
-    what they were drawn from, and `channel_data` what each channel is one image of; both are for evaluations.
+    Points of the plane are float32 [N, 2, 1, 1] with the `extent` of their plot; they are not normalised. Evaluations
+    use `mixture`, the distribution of points, and `channel_data`, the data set whose images are the channels. Raises
+    ValueError for other dtypes and shapes.
     """
 
     images: Tensor
@@ -77,14 +78,14 @@ class PackedImages:
 
     @property
     def digest(self) -> str:
-        """Of all images and labels: other data has another one. A second for a gigabyte, the first time."""
+        """A hash of all images and labels. The first call takes about a second per gigabyte."""
         if self.known_digest is None:
             digest = hashlib.blake2b(repr((self.images.dtype, list(self.images.shape))).encode(), digest_size=16)
             for part in self.images.split(4096):
                 digest.update(part.cpu().contiguous().numpy().data)
             if self.labels is not None:
                 digest.update(self.labels.cpu().contiguous().numpy().data)
-            object.__setattr__(self, "known_digest", digest.hexdigest())  # frozen: what it says stays the same
+            object.__setattr__(self, "known_digest", digest.hexdigest())  # a cache, which frozen would not allow
         assert self.known_digest is not None
         return self.known_digest
 
@@ -93,7 +94,7 @@ class PackedImages:
         return replace(self, images=self.images.to(device), labels=labels, known_digest=self.digest)
 
     def resized(self, height: int, width: int, chunk: int = 4096) -> "PackedImages":
-        """Bilinear with antialiasing, a chunk of images at a time so that the floats need not all be held."""
+        """Bilinear with antialiasing, `chunk` images at a time to limit the memory for floats."""
         if (height, width) == tuple(self.images.shape[2:]):
             return self
         parts = [
@@ -104,40 +105,35 @@ class PackedImages:
         return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None)
 
     def split_by_hash(self, share: float) -> tuple["PackedImages", "PackedImages"]:
-        """Those to train on, and about `share` of all to hold out.
+        """The images to train on, and about `share` of all to hold out. Raises ValueError where one side is empty.
 
-        The image's own hash decides: copies of an image stay together, and what else is in the set changes nothing.
-        Raises ValueError where one side would be empty.
+        An image's hash decides on which side it is: copies stay together, and adding images moves no other.
         """
         held_out = torch.tensor([_fraction(image) < share for image in self.images])
         if held_out.all() or not held_out.any():
             raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
-        train, rest = (self.select(chosen) for chosen in (~held_out, held_out))
-        return train, rest
+        return self.select(~held_out), self.select(held_out)
 
-    def select(self, chosen: Tensor) -> "PackedImages":
-        """Those at the indices, or under the mask, `chosen`."""
-        labels = None if self.labels is None else self.labels[chosen]
-        return replace(self, images=self.images[chosen], labels=labels, known_digest=None)
+    def select(self, which: Tensor) -> "PackedImages":
+        """The images and labels that `which`, indices or a mask, selects."""
+        labels = None if self.labels is None else self.labels[which]
+        return replace(self, images=self.images[which], labels=labels, known_digest=None)
 
     def examples(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        """`count` images drawn without repetition as far as there are enough, of the classes `labels` [count] if given.
-
-        In the memory of the host.
-        """
+        """`count` images on the CPU, of the classes `labels` [count] if given; repeated only if too few."""
         order = torch.randperm(len(self.images), generator=generator)
-        places = order[torch.arange(count) % len(order)]
+        indices = order[torch.arange(count) % len(order)]
         if labels is not None and self.labels is not None:
             classes, wanted = self.labels.cpu()[order], labels.cpu()
             for label in wanted.unique():
                 of_class, here = order[classes == label], wanted == label
                 if len(of_class):
-                    places[here] = of_class[torch.arange(int(here.sum())) % len(of_class)]
-        return self.images[places.to(self.images.device)].cpu()
+                    indices[here] = of_class[torch.arange(int(here.sum())) % len(of_class)]
+        return self.images[indices.to(self.images.device)].cpu()
 
 
 def _fraction(image: Tensor) -> float:
-    """In [0, 1), evenly spread over images, always the same for one."""
+    """A hash of the image as a number in [0, 1)."""
     return int.from_bytes(hashlib.blake2b(image.cpu().contiguous().numpy().data, digest_size=4).digest()) / 2**32
 
 
@@ -154,11 +150,11 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 class Batches:
-    """The batches of a run: number k is a function of (seed, k), whatever was drawn before.
+    """The batches of a run; batch k is a function of (seed, k) alone.
 
-    Which images they hold is drawn on the CPU, wherever the data lies: that depends on the memory free at the start.
-    `with_replacement` draws each image uniformly on its own; `shuffled` cuts one endless row of shuffled epochs into
-    batches of equal size, so that a batch may end one epoch and begin the next.
+    Indices are drawn on the CPU, since the data may lie on either device, depending on the free memory.
+    `with_replacement` draws each image independently; `shuffled` cuts an endless sequence of shuffled epochs into
+    batches of equal size, so that a batch may hold the end of one epoch and the beginning of the next.
     """
 
     def __init__(self, data: PackedImages, batch_size: int, sampling: Sampling, seed: int) -> None:

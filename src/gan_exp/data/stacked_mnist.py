@@ -13,7 +13,7 @@ def stacked_mnist(
 ) -> PackedImages:
     """`count` images [3, 28, 28] drawn with replacement; the label is the number that the three digits form.
 
-    Those held out are of MNIST's test digits.
+    The held-out part is made of MNIST's test digits.
     """
     digits = mnist(root, part)
     assert digits.labels is not None

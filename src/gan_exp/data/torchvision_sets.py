@@ -1,4 +1,4 @@
-"""Data sets through torchvision: downloaded once, checked, safe when two runs start at once."""
+"""Data sets from torchvision: downloaded once, checked, safe when two runs start at the same time."""
 
 import math
 import os
@@ -21,7 +21,7 @@ from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say
 
-DOWNLOAD_TIMEOUT_S = 30  # without one a silent network would hang the run
+DOWNLOAD_TIMEOUT_S = 30  # without it a network that doesn't answer would hang the run
 
 
 def mnist(root: str, part: Part = "train") -> PackedImages:
@@ -59,29 +59,29 @@ def emnist(
     from torchvision.datasets import EMNIST
 
     packed = _packed(_load(EMNIST, "emnist", "EMNIST/raw", root, train=part == "train", split=split))
-    packed = replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold them on their side
+    packed = replace(packed, images=packed.images.transpose(2, 3).contiguous())  # its files hold them transposed
     if split != "letters" or packed.labels is None:
         return packed
     return replace(packed, labels=packed.labels - 1, classes=packed.classes[1:])  # its class 0 (N/A) has no images
 
 
 def svhn(root: str, part: Part = "train") -> PackedImages:
-    """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011); the 26,032 held out in svhn_test."""
+    """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011); 26,032 held out, in svhn_test."""
     from torchvision.datasets import SVHN
 
-    folder = "svhn" if part == "train" else "svhn_test"  # one file each: who only trains downloads only that
+    folder = "svhn" if part == "train" else "svhn_test"  # one file each, so that training alone downloads only one
     dataset = _load(SVHN, "svhn", folder, root, inside=folder, split="train" if part == "train" else "test")
     labels = torch.as_tensor(dataset.labels).long()
     return PackedImages(torch.as_tensor(dataset.data).contiguous(), labels, tuple(map(str, range(10))))
 
 
 def celeba(root: str, cache: str, size: PositiveInt = 64, skip_broken: bool = False) -> PackedImages:
-    """202,599 faces (Liu et al. 2015), the middle square of each, `size` pixels a side; packed once in `cache`."""
+    """202,599 faces (Liu et al. 2015), the middle square of each at `size` x `size` pixels; packed once in `cache`."""
     from torchvision.datasets import CelebA
 
     from gan_exp.data.folder import folder
 
-    images = _bring(CelebA, "celeba", "celeba/img_align_celeba", root, split="all")
+    images = _ensure_files(CelebA, "celeba", "celeba/img_align_celeba", root, split="all")
     return folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken, range=(0, 255))
 
 
@@ -92,29 +92,29 @@ def _packed(dataset: Any) -> PackedImages:
 
 
 def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Any:
-    """Read `root`/`folder`, after downloading it where it isn't there.
+    """Read `root`/`folder`, after downloading it if it is missing.
 
-    `inside` is the folder below the root that torchvision is given; `arguments` choose the split.
+    `inside` is the folder below the root that torchvision gets; `arguments` choose the split.
     """
-    files = _bring(dataset, name, folder, root, inside, **arguments)
+    files = _ensure_files(dataset, name, folder, root, inside, **arguments)
     try:
         return dataset(_place(root) / inside, download=False, **arguments)
-    except Exception as error:  # torchvision's readers raise whatever the broken bytes lead to
-        reason = _blame(dataset, files) or " ".join(str(error).split())
+    except Exception as error:  # torchvision's readers raise anything for broken bytes
+        reason = _find_broken_file(dataset, files) or " ".join(str(error).split())
         raise UserError(
             f"dataset={name}: the files in {files} can't be used ({reason}); "
             f"remove that folder to download them anew, or place whole ones there"
         ) from error
 
 
-def _bring(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Path:
-    """The place of the files, which are downloaded if nothing is there."""
+def _ensure_files(dataset: Any, name: str, folder: str, root: str, inside: str = "", **arguments: Any) -> Path:
+    """The folder of the files, which are downloaded if it is missing or empty."""
     place = _place(root)
     if not _present(place / folder):
         try:
             place.mkdir(parents=True, exist_ok=True)
             with file_lock(place / f".{name}.lock"):
-                if not _present(place / folder):  # another run may have brought it meanwhile
+                if not _present(place / folder):  # another run may have downloaded it meanwhile
                     _download(lambda below: dataset(below / inside, download=True, **arguments), name, folder, place)
         except OSError as error:
             raise UserError(
@@ -131,13 +131,13 @@ def _present(files: Path) -> bool:
     return files.is_dir() and any(files.iterdir())
 
 
-def _blame(dataset: Any, files: Path) -> str | None:
-    """The first file that is missing or not as it should be; torchvision's own messages name none."""
+def _find_broken_file(dataset: Any, files: Path) -> str | None:
+    """The first file that is missing or damaged, which torchvision's messages don't name."""
     from torchvision.datasets.utils import check_integrity
 
     if hasattr(dataset, "splits") or not hasattr(dataset, "resources" if hasattr(dataset, "mirrors") else "train_list"):
-        return None  # EMNIST, SVHN and CelebA don't say what their files must be
-    if hasattr(dataset, "resources"):  # MNIST and its kin: the checksums are those of the packed files
+        return None  # EMNIST, SVHN and CelebA don't list their files in a common form
+    if hasattr(dataset, "resources"):  # MNIST and similar sets: the checksums are those of the compressed files
         checks = {Path(name).stem: _is_whole_idx for name, _ in dataset.resources}
     else:
         known = [*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])]
@@ -160,7 +160,7 @@ def _is_whole_idx(path: Path) -> bool:
 
 
 def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) -> None:
-    """Download beside and rename, so that a run that is killed half-way leaves nothing that looks whole."""
+    """Download into another folder and rename it, so that a killed download leaves nothing that looks complete."""
     staging = place / f".{name}.incomplete"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -178,7 +178,7 @@ def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) 
     else:
         files = place / folder
         files.parent.mkdir(parents=True, exist_ok=True)
-        if files.exists():  # and empty, or _present would have found it
+        if files.exists():  # it is empty, or _present would have found it
             files.rmdir()
         os.replace(staging / folder, files)
     finally:

@@ -1,4 +1,4 @@
-"""The mixtures of Gaussians of the mode-coverage literature: points of the plane, with the mode as label."""
+"""Mixtures of Gaussians from the literature on mode coverage: points of the plane, with the mode as label."""
 
 import torch
 
@@ -15,7 +15,7 @@ def ring(
     seed: NonNegativeInt = 0,
     part: Part = "train",
 ) -> PackedImages:
-    """`modes` Gaussians evenly on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
+    """`modes` Gaussians evenly spaced on a circle (VEEGAN, Srivastava et al. 2017; PacGAN, Lin et al. 2018)."""
     angles = torch.arange(modes) * (2 * torch.pi / modes)
     centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     return _draw(Mixture(centers, sigma), count, seed, part, extent=1.5 * radius)
@@ -29,19 +29,19 @@ def grid(
     seed: NonNegativeInt = 0,
     part: Part = "train",
 ) -> PackedImages:
-    """`side` x `side` Gaussians, `spacing` apart, about the origin (the same sources)."""
+    """`side` x `side` Gaussians, `spacing` apart, centred on the origin (from the same papers)."""
     line = (torch.arange(side) - (side - 1) / 2) * spacing
     centers = torch.cartesian_prod(line, line)
     return _draw(Mixture(centers, sigma), count, seed, part, extent=(side + 0.5) / 2 * spacing)
 
 
 def _draw(mixture: Mixture, count: int, seed: int, part: Part, extent: float) -> PackedImages:
-    """`count` points drawn with equal weights; the data's own `seed` lets runs of many seeds share the same data.
+    """`count` points, drawn separately for each part.
 
-    Those held out are a draw of their own.
+    `seed` is the data's and not the run's, so that runs with different seeds share the same data.
     """
-    streams, draw, centers = Streams(seed), int(part == "held_out"), mixture.centers
-    labels = torch.randint(len(centers), (count,), generator=streams.at(draw, "modes"))
-    noise = torch.randn(count, 2, generator=streams.at(draw, "noise"))
+    streams, step, centers = Streams(seed), int(part == "held_out"), mixture.centers
+    labels = torch.randint(len(centers), (count,), generator=streams.at(step, "modes"))
+    noise = torch.randn(count, 2, generator=streams.at(step, "noise"))
     points = centers[labels] + mixture.sigma * noise
     return PackedImages(points.view(count, 2, 1, 1), labels, tuple(map(str, range(len(centers)))), extent, mixture)

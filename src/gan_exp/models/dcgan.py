@@ -10,7 +10,7 @@ from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights N(0, 0.02), as section 4 of the paper; BatchNorm's gain N(1, 0.02), as its authors' code."""
+    """Weights N(0, 0.02) as in section 4 of the paper; BatchNorm's gain N(1, 0.02) as in its authors' code."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
@@ -61,7 +61,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
-        # As all later ones, or BatchNorm's backward pass would meet two layouts at once, which it does 20 times slower.
+        # Like all later features; BatchNorm's backward pass is 20 times slower with two different layouts.
         features = features.contiguous(memory_format=torch.channels_last)
         images: Tensor = self.stages(features)
         return images
@@ -90,7 +90,7 @@ class DCGANDiscriminator(nn.Module):
         stages: list[nn.Module] = []
         for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages
-            # An odd side is padded by one more, so that D halves (rounding up) through the same sizes as G doubles.
+            # An odd side is padded by one pixel more, so that D passes through the same sizes as G.
             if height % 2 or width_ % 2:
                 stages.append(nn.ZeroPad2d((0, width_ % 2, 0, height % 2)))
             stages.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=first or not batch_norm))
@@ -103,7 +103,7 @@ class DCGANDiscriminator(nn.Module):
         self.embed = nn.Embedding(num_classes, features) if num_classes else None
         self.apply(_initialise)
         if self.embed is not None:
-            nn.init.normal_(self.embed.weight, 0.0, 0.02)  # as the layer beside it
+            nn.init.normal_(self.embed.weight, 0.0, 0.02)  # as the linear layer
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.stages[:-1](images)

@@ -1,4 +1,4 @@
-"""The article's pair of multi-layer perceptrons, for any image shape."""
+"""The multi-layer perceptrons of the article that this project reproduces, for any image shape."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat
 
 
 class KerasBatchNorm1d(nn.BatchNorm1d):
-    """BatchNorm whose moving variance is that of the batch as it is, as in Keras; torch stores n / (n - 1) times it."""
+    """BatchNorm that averages the biased batch variance, as in Keras; torch averages n / (n - 1) times it."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
         assert self.momentum is not None
-        # The same kernel as batch_norm's, which also hands out the statistics it normalised with.
+        # The kernel of batch_norm, which also returns the statistics that it normalised with.
         output, mean, inverse_deviation = torch.native_batch_norm(
             input, self.weight, self.bias, None, None, True, self.momentum, self.eps
         )
@@ -26,14 +26,14 @@ class KerasBatchNorm1d(nn.BatchNorm1d):
 
     @torch.no_grad()
     def update_averages(self, mean: Tensor, inverse_deviation: Tensor) -> None:
-        """By what a batch was normalised with, [F] each."""
+        """Update the moving averages with the statistics of a batch, [F] each."""
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(inverse_deviation.pow(-2).sub_(self.eps), self.momentum)
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer as Keras starts it: Glorot uniform weights, zero bias (Glorot and Bengio 2010, equation 16)."""
+    """A linear layer initialised as in Keras: Glorot uniform weights (Glorot and Bengio 2010, eq. 16), zero bias."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -41,9 +41,9 @@ def _dense(inputs: int, outputs: int) -> nn.Linear:
 
 
 class MLPGenerator(nn.Module):
-    """Dense -> LeakyReLU -> BatchNorm for each width, then Dense -> tanh, shaped to an image.
+    """Linear -> LeakyReLU -> BatchNorm for each width, then Linear -> tanh, reshaped to an image.
 
-    `batch_norm_momentum` is torch's: the weight of the new batch (Keras' momentum of 0.8 is 0.2 here).
+    `batch_norm_momentum` is the weight of the new batch, as in torch (Keras' momentum of 0.8 is 0.2 here).
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class MLPGenerator(nn.Module):
         return images.view(-1, *self.image_shape)
 
     def chain(self) -> list[nn.Module]:
-        """Without conditions, the whole of it."""
+        """The layers of the whole network, if it is unconditional."""
         return [*self.layers, nn.Unflatten(1, self.image_shape)]
 
 
 class MLPDiscriminator(nn.Module):
-    """Flatten, then Dense -> LeakyReLU for each width, then one logit."""
+    """Flatten, then Linear -> LeakyReLU for each width, then one logit."""
 
     def __init__(
         self,
@@ -104,5 +104,5 @@ class MLPDiscriminator(nn.Module):
         return torch.squeeze(logits, 1)
 
     def chain(self) -> list[nn.Module]:
-        """Without conditions, the whole of it; its logits are [N, 1]."""
+        """The layers of the whole network, if it is unconditional; their logits are [N, 1]."""
         return [self.flatten, *self.layers]

@@ -1,18 +1,18 @@
-"""What several architectures share: the sizes of their stages and how they are told a label."""
+"""Parts that several architectures share: the sizes of their stages and the embedding of labels."""
 
 import torch
 from torch import Tensor, nn
 
-EMBEDDING_DIM = 32  # of a label, where it is concatenated
+EMBEDDING_DIM = 32  # of a label that is concatenated with the inputs
 SMALLEST_SIDE = 8
 
 
 def stage_sizes(model: str, height: int, width: int, *, above: int = SMALLEST_SIDE - 1) -> list[tuple[int, int]]:
-    """The (height, width) of each stage of a convolutional `model`, smallest first, the image's own last.
+    """The (height, width) of each stage of a convolutional `model`, from the smallest to the image's.
 
-    The image is halved (rounding up) while its shorter side is above `above`, that is until it is below eight pixels:
-    64x64 has five sizes, 4-8-16-32-64, 28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80).
-    Raises ValueError for smaller images, and for points.
+    The image is halved (rounding up) while its shorter side is above `above`, by default until it is below 8 pixels:
+    64x64 has five sizes (4-8-16-32-64), 28x28 three (7-14-28), 8x8 two (4-8), 48x80 four (6x10-12x20-24x40-48x80).
+    Raises ValueError for sides below 8 pixels, and for points.
     """
     if (height, width) == (1, 1):
         raise ValueError(f"{model} makes images, and the data are points of the plane: set model=points")
@@ -28,14 +28,14 @@ def stage_sizes(model: str, height: int, width: int, *, above: int = SMALLEST_SI
 
 
 def stage_widths(stages: int, width: int, max_width: int) -> list[int]:
-    """Channels of each stage, coarsest first: `width` at the finest, doubled with each halving up to `max_width`."""
+    """Channels of each stage, coarsest first: `width` at the finest, doubled at each coarser one up to `max_width`."""
     return [min(width * 2**k, max_width) for k in range(stages)][::-1]
 
 
 class LabelEmbedding(nn.Module):
-    """A learned vector of the label behind each row of the inputs [N, F] (Mirza and Osindero 2014, "Conditional GANs").
+    """Appends a learned vector of the label to the inputs [N, F] (Mirza and Osindero 2014, "Conditional GANs").
 
-    With `num_classes` 0 the inputs pass as they are. `dim` is what it adds to F.
+    With `num_classes` 0 it returns the inputs unchanged. `dim` is the number of features that it adds to F.
     """
 
     def __init__(self, num_classes: int, dim: int = EMBEDDING_DIM) -> None:
@@ -48,8 +48,8 @@ class LabelEmbedding(nn.Module):
 
 
 def with_layout(network: nn.Module) -> nn.Module:
-    """Channels last, where convolutions are up to 1.4 times faster; matrix products don't mind.
+    """Channels last: convolutions are up to 1.4 times faster, and matrix products are unaffected.
 
-    The same wherever a network is built: another layout would sum in another order, and round differently.
+    Every place that builds a network uses it, because another layout sums in another order and rounds differently.
     """
     return network.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Networks for points of the plane, as the mixture benchmarks use them (PacGAN, Lin et al. 2018, section 4.1)."""
+"""Networks for points of the plane, as in the mixture benchmarks (PacGAN, Lin et al. 2018, section 4.1)."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from gan_exp.ranges import ImageShape, PositiveFloat, PositiveInt
 
 
 class PointGenerator(nn.Module):
-    """Linear -> BatchNorm -> ReLU for each width, then a linear layer without bounds, times `scale`.
+    """Linear -> BatchNorm -> ReLU for each width, then a linear layer times `scale`, without bounds.
 
-    With BatchNorm, which the benchmark has, the statistics of each batch move what the network makes of a latent a
-    little: it can't learn to jump from one narrow mode to the next sharply. Without it (`batch_norm=False`) weights
-    start N(0, 2 / inputs) (He et al. 2015, equation 10) and biases N(0, 1/4), so that the edges of the units lie apart.
+    The benchmark uses BatchNorm. Its statistics change with each batch and shift the points a little, so that the
+    network can't learn sharp transitions between narrow modes. With `batch_norm=False` the weights are initialised from
+    N(0, 2 / inputs) (He et al. 2015, equation 10), and the biases from N(0, 1/4), which spreads the units' thresholds.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Maxout(nn.Module):
         self.linear = nn.Linear(inputs, outputs * pieces)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        # Its gradient goes to one place; amax would look for all that are as large (a third of a step with a penalty).
+        # The gradient of max goes to one index. amax compares all values again (a third of a step with a penalty).
         return self.linear(inputs).unflatten(1, (-1, self.pieces)).max(dim=2).values  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
 """R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline"), for any image size.
 
-No normalisation anywhere: residual blocks of grouped convolutions whose initialisation keeps the variance, antialiased
-resampling, a learned basis where the paper has 4x4 (here the image's coarsest size).
+Residual blocks of grouped convolutions without normalisation, whose initialisation keeps the variance, antialiased
+resampling, and a learned basis at the image's coarsest size (4x4 in the paper).
 """
 
 import math
@@ -18,7 +18,7 @@ GAIN = math.sqrt(2 / (1 + LEAK**2))
 
 
 def _scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:
-    """Weights N(0, gain / sqrt(fan_in)), no bias or a zero one."""
+    """Initialise the weights from N(0, gain / sqrt(fan_in)) and a bias with zero."""
     fan_in = layer.weight[0].numel()
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
     if layer.bias is not None:
@@ -36,12 +36,12 @@ class _BiasedActivation(nn.Module):
 
 
 class _Block(nn.Module):
-    """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer starts at zero: the block begins as the identity."""
+    """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer is initialised with zero: at first, x is returned."""
 
     def __init__(self, width: int, expansion: int, group_size: int, depth: int) -> None:
         super().__init__()
         inner = width * expansion
-        gain = GAIN * depth**-0.25  # of `depth` blocks: section 3.3, after Fixup
+        gain = GAIN * depth**-0.25  # for `depth` blocks: section 3.3, after Fixup
         self.layers = nn.Sequential(
             _scaled(nn.Conv2d(width, inner, 1, bias=False), gain),
             _BiasedActivation(inner),
@@ -55,8 +55,10 @@ class _Block(nn.Module):
 
 
 class _Resample(nn.Module):
-    """The filter [1, 3, 3, 1] in both directions: doubled and cut to `size`, or halved to it; then a 1x1 convolution
-    where the number of channels changes."""
+    """Resampling to `size` by a factor of 2 with the filter [1, 3, 3, 1] in both directions.
+
+    A 1x1 convolution is added where the number of channels changes.
+    """
 
     kernel: Tensor
 
@@ -69,7 +71,7 @@ class _Resample(nn.Module):
         self.channels = nn.Identity() if inputs == outputs else _scaled(convolution, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        # A 1x1 convolution commutes with the filter: it goes where there are fewer pixels.
+        # A 1x1 convolution commutes with the filter, and is cheaper on the side with fewer pixels.
         if self.up:
             return self._double(self.channels(features))
         return self.channels(self._halve(features))  # type: ignore[no-any-return]
@@ -89,8 +91,8 @@ class _Resample(nn.Module):
 class R3GANGenerator(nn.Module):
     """A learned basis times Linear(z), residual blocks at each size with upsampling between, a 1x1 convolution.
 
-    `width` channels at the image's own size, twice as many at each coarser one up to `max_width`; each block has
-    `expansion` times as many inside, in groups of `group_size`. `label_dim` numbers of a label go with the latents.
+    There are `width` channels at the image's size, and twice as many at each coarser one up to `max_width`. A block has
+    `expansion` times as many inside, in groups of `group_size`. A label's embedding of `label_dim` joins the latents.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class R3GANGenerator(nn.Module):
         sizes = stage_sizes("r3gan", *image_size)
         widths = stage_widths(len(sizes), width, max_width)
         self.label = LabelEmbedding(num_classes, label_dim)
-        if self.label.embed is not None:  # a linear layer of the label as one of `num_classes` numbers
+        if self.label.embed is not None:  # as a linear layer on one-hot labels
             nn.init.normal_(self.label.embed.weight, 0.0, 1 / math.sqrt(num_classes))
         self.basis = nn.Parameter(torch.randn(widths[0], *sizes[0]))
         self.project = _scaled(nn.Linear(latent_dim + self.label.dim, widths[0], bias=False), 1.0)
@@ -128,9 +130,9 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """The generator's mirror: a 1x1 convolution, blocks and downsampling, a depthwise convolution over what is left.
+    """The generator's mirror image: a 1x1 convolution, blocks and downsampling, a depthwise convolution, one logit.
 
-    Conditional: the inner product of `label_dim` features with the label's embedding instead of one logit.
+    Conditional: the logit is the inner product of `label_dim` features with the label's embedding.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class R3GANDiscriminator(nn.Module):
         outputs = label_dim if num_classes else 1
         self.head = _scaled(nn.Linear(widths[-1], outputs, bias=False), 1.0)
         self.embed = nn.Embedding(num_classes, label_dim) if num_classes else None
-        if self.embed is not None:  # with a gain of 1 / sqrt(label_dim), for a sum of so many products
+        if self.embed is not None:  # with a gain of 1 / sqrt(label_dim), for the inner product
             nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(label_dim * num_classes))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

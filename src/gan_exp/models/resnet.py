@@ -1,6 +1,6 @@
-"""Residual networks as SNGAN has them for small images (Miyato et al. 2018, appendix B.4), for any image size.
+"""The residual networks of SNGAN for small images (Miyato et al. 2018, appendix B.4), for any image size.
 
-Spectral normalisation is a setting of the game (`spectral_norm=true`), not of this file.
+Spectral normalisation is a setting of the training (`spectral_norm=true`) and applies to other models too.
 """
 
 import math
@@ -15,7 +15,7 @@ from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveInt
 
 
 def _initialise(module: nn.Module) -> None:
-    """Glorot uniform, zero bias; sqrt(2) as much in the residual convolutions, as SNGAN's authors' code."""
+    """Glorot uniform, zero bias; a gain of sqrt(2) in the residual convolutions, as in the code of SNGAN's authors."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -68,7 +68,7 @@ class ResNetGenerator(nn.Module):
 class _DownBlock(nn.Module):
     """ReLU-convolution twice, halved (rounding up) if `halve`, plus the input through a 1x1 convolution.
 
-    The `first` block sees the image itself, which no ReLU must touch.
+    The `first` block gets the image and leaves out the first ReLU.
     """
 
     def __init__(self, inputs: int, outputs: int, halve: bool, first: bool = False) -> None:
@@ -90,7 +90,7 @@ class _DownBlock(nn.Module):
 class ResNetDiscriminator(nn.Module):
     """Residual blocks that halve the image while its shorter side is above `coarsest`, and `plain_blocks` that don't.
 
-    Then the sum over all places, and one logit. SNGAN's for 32x32 has two of each (appendix B.4, table 4).
+    Then the sum over all positions, and one logit. SNGAN's for 32x32 has two of each (appendix B.4, table 4).
     Conditional: the inner product with the label's embedding is added (Miyato and Koyama 2018, "cGANs with Projection
     Discriminator", equation 3).
     """

@@ -1,4 +1,4 @@
-"""Images of a generator, in training mode or not, all at once or some at a time."""
+"""Calling a generator, with or without labels, all at once or in chunks."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from gan_exp.runtime.signals import stop_if_asked
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
-    """Images [N, C, H, W]; a generator without conditions need not know of labels."""
+    """Images [N, C, H, W]; a generator is called with labels only where there are some."""
     images: Tensor = generator(latents) if labels is None else generator(latents, labels)
     return images
 
 
 @torch.no_grad()
 def generate_all(generator: nn.Module, latents: Tensor, labels: Tensor | None = None, chunk: int = 256) -> Tensor:
-    """All of `latents` in inference mode, some at a time, on the CPU: images [N, C, H, W] as floats."""
+    """Float images [N, C, H, W] on the CPU for all `latents`, `chunk` at a time; leaves the generator in eval mode."""
     generator.eval()
     parts = []
     for k in range(0, len(latents), chunk):

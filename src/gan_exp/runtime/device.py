@@ -1,4 +1,4 @@
-"""The device a run computes on."""
+"""The device on which a run computes, and torch's settings for it."""
 
 import ctypes
 import os
@@ -26,15 +26,14 @@ class DeviceSettings(Protocol):
 
 
 def prepare_device(config: DeviceSettings, threads: int | None = None) -> torch.device:
-    """The device that `config` names, with torch's threads and determinism set for it. Raises UserError if absent.
+    """The device that `config` names; sets torch's threads, determinism and precision. Raises UserError if absent.
 
-    `threads` are those of the process that a run is resumed from: another number adds up in another order, and the last
-    bits would differ.
+    `threads` is the number that a resumed run has used so far: with another one sums are rounded differently.
     """
     device = _find(config)
     _keep_freed_memory()
-    # The moments of weights that no longer learn decay into numbers too small for full precision, which a CPU computes
-    # a hundred times slower. New threads take the setting over from this one, so it must be made before torch has any.
+    # The moments of weights that no longer learn decay into denormal numbers, with which a CPU computes a hundred times
+    # slower. New threads inherit the setting from this one, so it must be made before torch starts any.
     torch.set_flush_denormal(True)
     threads = config.threads or threads
     if threads is not None:
@@ -47,11 +46,11 @@ def prepare_device(config: DeviceSettings, threads: int | None = None) -> torch.
 
 
 def _set_arithmetic(config: DeviceSettings) -> None:
-    """How CUDA's libraries round, and whether they may choose another algorithm each time."""
+    """The precision of CUDA's libraries, and whether they may choose a different algorithm each time."""
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = config.tf32  # torch's default is true
-    if config.deterministic:  # cuBLAS reads it when it starts, and adds up in a changing order without
+    if config.deterministic:  # cuBLAS reads it when it starts; without it the order of its sums changes
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
@@ -73,10 +72,10 @@ def _find(config: DeviceSettings) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks instead of giving them back to the kernel at each free.
+    """Let glibc reuse large blocks of memory instead of returning them to the kernel.
 
-    Activations and gradients are freed and asked for again every step; the page faults of fresh memory were nearly half
-    of the article's step. Elsewhere (musl, macOS, Windows) nothing is done.
+    Activations and gradients are freed and allocated again every step; the page faults of fresh memory took nearly half
+    of the article's step. Without glibc (musl, macOS, Windows) this does nothing.
     """
     mmap_threshold, trim_threshold, gibibyte = -3, -1, 1 << 30  # malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
     with suppress(OSError, AttributeError):
@@ -86,7 +85,7 @@ def _keep_freed_memory() -> None:
 
 
 def describe_device(device: torch.device) -> str:
-    """What a person calls it."""
+    """A name for people: the GPU's model, or the CPU with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, directories that no other run has, and JSON as its standard has it."""
+"""Atomic writes, directories that no other run uses, and JSON according to its standard."""
 
 import json
 import math
@@ -10,11 +10,11 @@ from typing import Any
 
 from gan_exp.errors import UserError
 
-PARTIAL = ".partial"  # the ending of what isn't whole yet
+PARTIAL = ".partial"  # the ending of a file that is being written
 
 
 def make_unique_directory(wanted: str) -> str:
-    """Make the directory `wanted`, or `wanted`-2, -3, ... where it exists: two runs of one second never share one."""
+    """Create `wanted`, or `wanted`-2, -3, ... where it exists: two runs started in one second don't share one."""
     path = Path(wanted)
     number = 1
     try:
@@ -38,12 +38,12 @@ def cannot_write(path: Path, error: OSError) -> UserError:
 
 
 def write_atomically(path: Path, content: str | bytes, durable: bool = True, exclusive: bool = False) -> None:
-    """Replace `path` by a file that is whole before it gets its name, and with `durable` outlives a power cut.
+    """Write `path` so that it holds the old or the new content, never a part; `durable`: also after a power cut.
 
-    With `exclusive`, raises FileExistsError where there is one already.
+    With `exclusive`, raises FileExistsError where it exists.
     """
     data = content.encode() if isinstance(content, str) else content
-    # In the same directory, since a rename can't cross file systems; no other thread's, nor another machine's.
+    # In the same directory, since a rename can't cross file systems; random, so that no other writer uses the name.
     spare = path.with_name(f".{path.name}-{secrets.token_hex(4)}{PARTIAL}")
     try:
         with spare.open("wb") as file:
@@ -64,19 +64,19 @@ def write_atomically(path: Path, content: str | bytes, durable: bool = True, exc
 
 
 def _name_exclusively(spare: Path, path: Path) -> None:
-    """A link fails where the name is taken; a rename would not."""
+    """A hard link fails where the name is taken; a rename would replace the file."""
     try:
         path.hardlink_to(spare)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: what is not whole yet has the name for a moment
+    except OSError:  # a file system without links: the name is visible before the content is complete
         with path.open("xb") as file:
             file.write(spare.read_bytes())
     spare.unlink()
 
 
 def sync_directory(path: Path) -> None:
-    """Let the names in it outlive a power cut; Windows can't open directories and needs no such thing."""
+    """Make renames in this directory survive a power cut. Windows can't open directories and doesn't need it."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -87,7 +87,7 @@ def sync_directory(path: Path) -> None:
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """`content` with null for each number that isn't finite; whoever writes one says why beside it."""
+    """`content` as JSON, with null for each number that isn't finite."""
     return json.dumps(_finite(content), indent=indent, allow_nan=False)
 
 

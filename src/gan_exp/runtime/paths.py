@@ -1,4 +1,4 @@
-"""Paths as users write them: `~` is the home directory, wherever the shell has left it as it stands."""
+"""Paths as users write them, with `~` for the home directory where the shell has not replaced it."""
 
 import shlex
 from pathlib import Path
@@ -7,9 +7,9 @@ from gan_exp.errors import UserError
 
 
 def expand_user(text: str, key: str, variable: str | None = None) -> Path:
-    """`text` with its `~` replaced. Raises UserError, which names `key`, where there is no home directory.
+    """`text` with its `~` replaced. Raises UserError where there is no home directory, as in some containers.
 
-    So it is in a container that is given a user's number alone. `variable` of the environment sets the path too.
+    The message names `key`, and the environment `variable` that can set the path instead.
     """
     try:
         return Path(text).expanduser()
@@ -23,6 +23,6 @@ def expand_user(text: str, key: str, variable: str | None = None) -> Path:
 
 
 def path_from_here(path: Path) -> str:
-    """Relative to where the user stands, where it lies below: short enough for one line; quoted, to be pasted."""
+    """`path` quoted for the shell, and relative to the current directory if it lies below it."""
     here, path = Path.cwd(), path.resolve()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

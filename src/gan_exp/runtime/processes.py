@@ -1,4 +1,4 @@
-"""Other processes beside this one: those that want the same file, and those that were started as parts of one."""
+"""Several processes: a lock on a file, and the refusal of launchers that start more than one."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,16 +8,16 @@ from pathlib import Path
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
 
-# How many processes there are, by those that start them: torchrun, submitit's local executor, Open MPI, MPICH.
+# The number of processes, as set by torchrun, submitit's local executor, Open MPI and MPICH.
 COUNTS = ("WORLD_SIZE", "SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 def refuse_multiple_processes(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UserError where this process is one of several that were started to do the same: each would do all of it.
+    """Raises UserError where a launcher has started this process as one of several: each would train the same run.
 
-    In Slurm a step counts (srun): the script of `sbatch --ntasks=4` is one process, which only has the room for four,
-    and has no SLURM_STEP_NUM_TASKS; nor is an array one thing. The count that a step has of its own is compared with
-    the job's, since a job that is submitted from within a step is told both of that step and of itself.
+    In Slurm, srun starts several processes, and sbatch starts one, even with --ntasks=4 or --array: only srun sets
+    SLURM_STEP_NUM_TASKS. SLURM_NTASKS is checked too, since a job that is submitted from within a step inherits the
+    step's variable.
     """
     several = [name for name in COUNTS if _number(environ.get(name)) > 1]
     if _number(environ.get("SLURM_STEP_NUM_TASKS")) > 1 and _number(environ.get("SLURM_NTASKS")) > 1:
@@ -35,7 +35,7 @@ def _number(text: str | None) -> int:
 
 @contextmanager
 def file_lock(path: Path | str) -> Iterator[None]:
-    """Of two processes that come at once one goes on and the other waits; a signal ends the waiting."""
+    """Hold the lock on `path`, waiting until it is free; a signal ends the wait (see `stop_if_asked`)."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)

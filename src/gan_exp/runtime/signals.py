@@ -1,7 +1,7 @@
-"""Signals that ask the program to stop: noted when they come, and heeded where it is safe to stop.
+"""Signals that ask the program to stop: recorded when they arrive, and acted upon where it is safe to stop.
 
-The handler raises nothing. An exception out of a handler appears inside whatever runs at that instant, and C code that
-calls Python (an import, pybind11) swallows it, reports it as another error, or aborts.
+The handler raises nothing. An exception raised in a handler surfaces in whatever code runs at that instant, and C code
+that calls Python (an import, pybind11) swallows it, turns it into another error, or aborts.
 """
 
 import os
@@ -15,22 +15,22 @@ from types import FrameType
 
 from gan_exp.runtime.terminal import report
 
-# SIGHUP: the terminal is gone. SIGUSR1: Slurm's warning (sbatch --signal=USR1@60) before the time limit; SIGUSR2:
-# that of submitit.
+# SIGHUP: the terminal was closed. SIGUSR1: Slurm warns of the time limit (sbatch --signal=USR1@60). SIGUSR2: submitit
+# does.
 STOPPING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 ]
-# Somebody loses patience with these. A closed terminal sends SIGHUP twice (the kernel, then the shell), and a warning
-# that is given again is only a warning.
-INSISTING = (signal.SIGINT, signal.SIGTERM)
+# A second one of these ends the process at once. The others may come twice without a wish to: a closed terminal sends
+# SIGHUP twice (from the kernel and from the shell), and a warning may be repeated.
+FORCING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal ends the command. Not an Exception, so that nothing on the way takes it for a fault."""
+    """A signal ends the command. Not an Exception, so that no handler of errors catches it."""
 
     def __init__(self, number: int, reported: bool = False) -> None:
-        """`reported`: the user knows already what became of the run."""
-        super().__init__(number, reported)  # what pickle makes it from again
+        """`reported`: the user has already been told how the run ended."""
+        super().__init__(number, reported)  # the arguments that pickle passes
         self.signal = signal.Signals(number)
         self.reported = reported
 
@@ -39,25 +39,25 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As a shell counts: 130 for SIGINT, 143 for SIGTERM."""
+        """As shells define it: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.signal
 
 
 class Abandoned(BaseException):
-    """A signal has cut short what can be done again later."""
+    """A signal has ended work that can be repeated later; see `abandoning`."""
 
 
 @dataclass
 class _Stop:
-    """Of this process, as signals are."""
+    """The state of this process; the booleans say how the code that runs now wants to be stopped."""
 
     noting: bool = False
     received: signal.Signals | None = None
-    abandons: bool = False  # what runs now can be done again: Abandoned in the place of Interrupted
-    deferred: bool = False  # what runs now asks `asked_to_stop`, and saves
-    waiting: bool = False  # what runs now may take for ever, in Python alone: the handler may raise
-    farewell: Callable[[signal.Signals], None] | None = None
-    leaving: bool = False
+    abandons: bool = False  # by Abandoned instead of Interrupted
+    deferred: bool = False  # not at all: it calls `asked_to_stop` itself
+    waiting: bool = False  # by an exception in the handler
+    before_exit: Callable[[signal.Signals], None] | None = None
+    exiting: bool = False
 
 
 _stop = _Stop()
@@ -65,10 +65,10 @@ _stop = _Stop()
 
 @contextmanager
 def noting(for_good: bool = False) -> Iterator[None]:
-    """The first signal is noted, for `stop_if_asked` and `asked_to_stop`; one that insists ends the process at once.
+    """Record the first signal for `stop_if_asked` and `asked_to_stop`; a second SIGINT or SIGTERM ends the process.
 
-    Within another `noting` it changes nothing. With `for_good` it lasts until the process ends. Python allows handlers
-    in the main thread only; elsewhere signals keep their ways.
+    An inner `noting` changes nothing. With `for_good` the handlers stay until the process ends. In other threads than
+    the main one, where Python allows no handlers, signals keep their effects.
     """
     global _stop
     if _stop.noting or threading.current_thread() is not threading.main_thread():
@@ -77,10 +77,10 @@ def noting(for_good: bool = False) -> Iterator[None]:
     _stop = _Stop(noting=True)
     before = {}
     for number in STOPPING:
-        # A run that was started with nohup shall outlive its terminal.
+        # A run that was started with nohup must survive its terminal.
         if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN:
             continue
-        before[number] = signal.signal(number, _note)
+        before[number] = signal.signal(number, _handle)
     try:
         yield
     finally:
@@ -91,42 +91,42 @@ def noting(for_good: bool = False) -> Iterator[None]:
 
 
 def asked_to_stop() -> signal.Signals | None:
-    """The first signal that came."""
+    """The first signal that arrived, if any."""
     return _stop.received
 
 
 def stop_if_asked() -> None:
-    """Raise Interrupted after a signal; Abandoned within `abandoning`, and nothing within `deferring`."""
+    """After a signal, raise Interrupted; within `abandoning` Abandoned; within `deferring` nothing."""
     if _stop.received is not None and not (_stop.deferred and not _stop.abandons):
         raise Abandoned if _stop.abandons else Interrupted(_stop.received)
 
 
 @contextmanager
 def deferring() -> Iterator[None]:
-    """What runs within looks at `asked_to_stop` by itself, and saves before it ends."""
+    """For code that calls `asked_to_stop` itself and saves before it ends."""
     with _set(deferred=True):
         yield
 
 
 @contextmanager
 def abandoning() -> Iterator[None]:
-    """For what takes long and can be done again: it ends by Abandoned."""
+    """For long work that can be repeated later: after a signal `stop_if_asked` raises Abandoned."""
     with _set(abandons=True):
         yield
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """For a network that may never answer: here the handler raises, if all that runs within is Python."""
+    """For pure Python code that may wait for ever, such as for a network: the handler raises Interrupted at once."""
     with _set(waiting=True):
         stop_if_asked()
         yield
 
 
 @contextmanager
-def before_forced_exit(farewell: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Call `farewell` before a second signal ends the process: between any two bytecodes of what runs within."""
-    with _set(farewell=farewell):
+def before_forced_exit(call: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Call `call` before a second signal ends the process; this may happen between any two bytecodes."""
+    with _set(before_exit=call):
         yield
 
 
@@ -143,29 +143,29 @@ def _set(**values: object) -> Iterator[None]:
             setattr(stop, name, value)
 
 
-def _note(number: int, _: FrameType | None) -> None:
-    found = signal.Signals(number)
+def _handle(number: int, _: FrameType | None) -> None:
+    received = signal.Signals(number)
     if _stop.received is None:
-        _stop.received = found
+        _stop.received = received
         _signal_children(number)
         if _stop.waiting:
             stop_if_asked()
-    elif found in INSISTING and _is_main_process():  # of a parallel sweep's jobs the main process decides
-        _leave_at_once(found)
+    elif received in FORCING and _is_main_process():  # the main process decides for the jobs of a parallel sweep
+        _exit_at_once(received)
 
 
-def _leave_at_once(found: signal.Signals) -> None:
-    """Without another word from anyone who might be in the middle of something."""
-    if not _stop.leaving:  # a third signal waits for no farewell
-        _stop.leaving = True
+def _exit_at_once(received: signal.Signals) -> None:
+    """End the process without exceptions or cleanup, which could get stuck."""
+    if not _stop.exiting:  # a third signal doesn't wait for the callback
+        _stop.exiting = True
         with suppress(BaseException):
-            if _stop.farewell is None:
-                report(f"ended at once by {found.name}")
+            if _stop.before_exit is None:
+                report(f"ended at once by {received.name}")
             else:
-                _stop.farewell(found)
+                _stop.before_exit(received)
             sys.stdout.flush()
     _signal_children(getattr(signal, "SIGKILL", signal.SIGTERM))
-    os._exit(128 + found)
+    os._exit(128 + received)
 
 
 def _is_main_process() -> bool:
@@ -174,7 +174,7 @@ def _is_main_process() -> bool:
 
 
 def _signal_children(number: int) -> None:
-    """The jobs of a parallel sweep: a terminal's Ctrl-C reaches them by itself, `kill` doesn't."""
+    """Pass a signal on to the jobs of a parallel sweep: Ctrl-C in a terminal reaches them directly, `kill` doesn't."""
     multiprocessing = sys.modules.get("multiprocessing")
     for child in [] if multiprocessing is None else multiprocessing.active_children():
         if child.pid is not None:

@@ -1,19 +1,18 @@
-"""Sentences in a terminal: broken at spaces, never within a word, a path or a command; in a pipe one line each."""
+"""Text in a terminal, wrapped at spaces but never within a path or a command; in a pipe one line per sentence."""
 
 import re
 import shutil
 import sys
 from typing import TextIO
 
-# A command up to the end of its clause or what is quoted, so that it can be copied in one piece; or a word. With the
-# spaces before it.
+# A command up to the end of its clause, a quotation, or a word, with the spaces before it. Commands and quotations are
+# kept whole, so that they can be copied.
 PIECE = re.compile(r"(\s*)(\S*\bgan-exp (?:(?![;`)]|, |\. |\s\s).)*[;`),.]*\S*|'[^']+'(?!\w)\S*|\S+)")
 
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines of at most `width`, but for a longer piece, which has one of its own; `indent` begins all but the first.
-
-    A line of `text` that begins with a space stays whole: it is a command or a path to copy.
+    """`text` as lines of at most `width`; a longer word or command gets a line for itself. `indent` begins all but the
+    first. A line of `text` that begins with a space stays whole: it is a command or a path to copy.
     """
     lines: list[str] = []
     for given in text.split("\n"):
@@ -29,14 +28,14 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def shorten(text: str, width: int) -> str:
-    """As many whole words of `text` as fit."""
+    """As many whole words of `text` as fit into `width` columns, with an ellipsis where some are left out."""
     if len(text) <= width:
         return text
     return f"{text[: max(0, width - 1)].rpartition(' ')[0]} …".lstrip()
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print `text`, with its words whole where `stream` (stdout) is a terminal."""
+    """Print `text` to `stream` (None: stdout), wrapped if that is a terminal."""
     stream = stream or sys.stdout
     if stream.isatty():
         text = "\n".join(wrap(text, shutil.get_terminal_size().columns))
@@ -44,7 +43,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def report(sentence: str) -> None:
-    """One sentence on stderr, whatever the values in it hold: no break of theirs, no control character."""
+    """Print one line on stderr; line breaks and control characters in `sentence` are replaced."""
     line = " ".join(sentence.split())
     shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
     say(f"gan-exp: {''.join(shown)}", sys.stderr)
