@@ -10,7 +10,7 @@ import pytest
 
 from builders import logged_lines
 from gan_exp import __version__, cli
-from gan_exp.commands import dashboard, train
+from gan_exp.commands import dashboard, launch
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
@@ -164,7 +164,7 @@ def test_ctrl_c_before_the_first_step(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "check", interrupt)
+    monkeypatch.setattr(launch, "check", interrupt)
     assert cli.main(["train", *tiny]) == 130
     assert capsys.readouterr().err == "gan-exp: interrupted\n"
     assert not Path("outputs").exists()

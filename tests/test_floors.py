@@ -70,7 +70,6 @@ def test_a_module_stands_on_lower_floors_alone(name: str) -> None:
         assert not pure or "tensorboard" not in found, f"{name} imports {found}"
 
 
-@pytest.mark.xfail(reason="train and sweep import each other", strict=True)
 def test_no_module_needs_itself() -> None:
     """Imports inside functions count: a circle that is put off is one."""
     modules = {

@@ -9,11 +9,11 @@ from omegaconf import OmegaConf
 from benchmarks.speed.networks import check_folding
 from benchmarks.speed.worker import Iterations, Serve
 from gan_exp import cli
-from gan_exp.commands.train import trust
 from gan_exp.config.catalog import conf_dir
 from gan_exp.config.check import check
 from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
+from gan_exp.config.targets import trust
 from gan_exp.runtime.device import prepare_device
 from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.assembly import build_inputs

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gan_exp import __version__
 from gan_exp.commands import COMMANDS
-from gan_exp.config import synonyms
+from gan_exp.config.mistakes import synonyms
 from gan_exp.errors import TrainingFault, UserError, did_you_mean
 from gan_exp.runtime.signals import Interrupted, noting, stop_if_asked
 from gan_exp.runtime.terminal import report

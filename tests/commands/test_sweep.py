@@ -12,7 +12,7 @@ import torch
 
 from builders import assert_same
 from gan_exp.cli import main
-from gan_exp.commands import train
+from gan_exp.commands import launch
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime import threads
@@ -234,10 +234,10 @@ def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytes
 @pytest.fixture
 def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run as in a process of its own: what it returns is all that comes back."""
-    task = train._task
-    monkeypatch.setattr(train, "_is_elsewhere", lambda launcher: True)
+    task = launch._task
+    monkeypatch.setattr(launch, "_is_elsewhere", lambda launcher: True)
     monkeypatch.setattr(
-        train, "_task", lambda outcomes, *rest: pickle.loads(pickle.dumps(task(copy.deepcopy(outcomes), *rest)))
+        launch, "_task", lambda outcomes, *rest: pickle.loads(pickle.dumps(task(copy.deepcopy(outcomes), *rest)))
     )
 
 
@@ -259,16 +259,16 @@ def test_processes_that_die_of_a_signal(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As those of joblib that had not begun yet: what lies there is looked at."""
-    task = train._task
+    task = launch._task
 
-    def dying(outcomes: train.Outcomes, *rest: Any) -> Any:
+    def dying(outcomes: launch.Outcomes, *rest: Any) -> Any:
         if len(runs("swept")) == 1:
             if asked_to_stop() is None:
                 signal.raise_signal(signal.SIGINT)
             raise OSError("a worker process was killed")
         return task(copy.deepcopy(outcomes), *rest)
 
-    monkeypatch.setattr(train, "_task", dying)
+    monkeypatch.setattr(launch, "_task", dying)
     assert sweep("swept") == 130
     assert capsys.readouterr().out.splitlines()[-1] == (
         "sweep: stopped by SIGINT: 1 of 3 runs finished, 2 not begun; for the rest: gan-exp resume swept"

@@ -1,5 +1,6 @@
 import argparse
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import yaml
 from PIL import Image
 
 from gan_exp.cli import main
-from gan_exp.commands import train
+from gan_exp.commands import launch
+from gan_exp.config.catalog import groups
+from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.runs.run_dir import RunDir
 
 MODEL = """
@@ -214,7 +217,7 @@ def test_an_experiment_that_forgot_its_package(in_tmp: Path, capsys: pytest.Capt
 def test_a_model_of_ones_own(in_tmp: Path, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("networks_of_mine.py").write_text(MODEL)
     Path("mine/model").mkdir(parents=True)
-    shipped = train.groups()["model"]["mlp"]
+    shipped = groups()["model"]["mlp"]
     own = yaml.safe_load(shipped.read_text())
     own["generator"] = {"_target_": "networks_of_mine.Generator", "scale": 2.0}
     Path("mine/model/own.yaml").write_text(yaml.safe_dump({**own, "name": "own"}))
@@ -229,7 +232,7 @@ def test_a_model_of_ones_own(in_tmp: Path, small: list[str], capsys: pytest.Capt
     assert state_of("run") == "finished"
 
     # A run's directory is no leave to run code either: each command asks anew.
-    train.os.environ.pop(train.TRUST_VARIABLE)
+    os.environ.pop(TRUST_VARIABLE)
     for command in (["sample", "run"], ["resume", "run", "steps=4"]):
         assert main(command) == 2
         assert "--trust networks_of_mine" in capsys.readouterr().err
@@ -291,7 +294,7 @@ def test_python_3_14(
     with pytest.raises(ValueError, match="unsupported format character"):
         argparse.ArgumentParser().add_argument("--x", help="100 %z")
     # Without the guard it is as it would be there: this test tests something.
-    monkeypatch.setattr(train, "guard_python_3_14", lambda: None)
+    monkeypatch.setattr(launch, "guard_python_3_14", lambda: None)
     monkeypatch.setattr(
         argparse.ArgumentParser, "_check_help", lambda self, action: "%" in (action.help or ""), raising=False
     )

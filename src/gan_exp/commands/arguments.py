@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog.removeprefix('gan-exp ')}: {message} (see {self.prog} --help)")
 
     def _unrecognised(self, word: str) -> str:
-        from gan_exp.commands.mistakes import unknown_flag
+        from gan_exp.config.mistakes.command_line import unknown_flag
 
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         name, separator, value = word.partition("=")

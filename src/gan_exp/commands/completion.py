@@ -1,12 +1,11 @@
 """`gan-exp completion SHELL`: TAB for commands, groups, options, keys and runs (no torch, no Hydra)."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.arguments import Parser
-from gan_exp.config.catalog import groups, known_keys, settings
+from gan_exp.config.catalog import config_dirs, groups, known_keys, settings
 from gan_exp.config.overrides import MAY_CHANGE
 from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
@@ -80,7 +79,7 @@ def candidates(line: str) -> list[str]:
 
 def _settings(before: list[str], word: str) -> list[str]:
     key, separator, value = word.partition("=")
-    extra = [Path(after) for option, after in pairwise(before) if option in ("--config-dir", "-cd")]
+    extra = config_dirs(before)
     available = groups(extra)
     if not separator:
         return [f"{known}=" for known in known_keys(before, extra)]

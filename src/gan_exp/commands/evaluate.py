@@ -25,8 +25,8 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     runs = [RunDir.open(name) for name in options.runs]
 
-    from gan_exp.commands.train import trust
     from gan_exp.config.metrics import resolve_metrics
+    from gan_exp.config.targets import trust
 
     trust(options.trust)
     asked = options.metrics

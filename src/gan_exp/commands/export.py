@@ -22,7 +22,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"--output {output}: must end in .safetensors")
 
     from gan_exp.commands.sample import load_trained
-    from gan_exp.commands.train import trust
+    from gan_exp.config.targets import trust
     from gan_exp.runs.export import save_generator
 
     trust(options.trust)

@@ -2,11 +2,10 @@
 
 import shlex
 
-from gan_exp.commands import sweep
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runs.run_names import find, is_run_or_sweep
+from gan_exp.runs.run_names import find, is_run_or_sweep, is_sweep
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import stop_if_asked
@@ -25,7 +24,7 @@ def run(arguments: list[str]) -> int:
     parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
 
-    from gan_exp.commands.train import trust
+    from gan_exp.config.targets import trust
 
     trust(options.trust)
     if "=" in options.run and not is_run_or_sweep(expand_user(options.run, "RUN")):
@@ -33,7 +32,9 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
     refuse_multiple_processes()
     place = find(options.run)
-    if sweep.is_sweep(place):
+    if is_sweep(place):
+        from gan_exp.commands import sweep
+
         own = options.config_dir and str(expand_user(options.config_dir, "--config-dir"))
         return sweep.resume(place, options.overrides, own)
     if options.config_dir is not None:

@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
     if output.suffix not in ("", ".png", ".npy", ".npz"):
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
 
-    from gan_exp.commands.train import trust
+    from gan_exp.config.targets import trust
     from gan_exp.evaluation.sampling import draw
 
     trust(options.trust)

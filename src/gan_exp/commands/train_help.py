@@ -18,7 +18,7 @@ from gan_exp.config.catalog import (
     settings,
     settings_of,
 )
-from gan_exp.config.hints import unknown_key, unknown_option
+from gan_exp.config.mistakes.unknown import unknown_key, unknown_option
 from gan_exp.errors import UserError
 
 EXAMPLES = (

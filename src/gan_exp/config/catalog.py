@@ -1,6 +1,7 @@
 """What there is to configure, read from the YAML files alone: no torch, no Hydra."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,3 +127,11 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception:  # what constructs a value trusts its tag: KeyError, AttributeError, ...
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def config_dirs(words: Sequence[str]) -> list[Path]:
+    """The user's own folders of YAML, as the words of `train` name them."""
+    options = ("--config-dir", "-cd")
+    found = [after for word, after in pairwise(words) if word in options]
+    found += [word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word]
+    return [Path(directory) for directory in found]

@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 from gan_exp.config.contradictions import refuse_contradictions
-from gan_exp.config.hints import unknown_key
 from gan_exp.config.metrics import resolve_best
-from gan_exp.config.schema import Config
+from gan_exp.config.mistakes.unknown import unknown_key
+from gan_exp.config.schema import Config, Node
 from gan_exp.config.targets import check_node
-from gan_exp.config.validation import Node, validated
+from gan_exp.config.validation import validated
 from gan_exp.errors import UserError
 
 

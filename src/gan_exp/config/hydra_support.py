@@ -1,18 +1,13 @@
-"""What Hydra needs to do its work our way: resolvers, a guard, and its errors in one sentence."""
+"""Resolvers for the YAML files, names for a sweep's runs, and a mend for Python 3.14."""
 
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from itertools import islice, pairwise
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-from gan_exp.config.catalog import known_keys
-from gan_exp.config.hints import unknown_key, unknown_option
-from gan_exp.config.overrides import as_written
 from gan_exp.config.targets import resolve_target
-from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runtime.files import make_unique_directory
 
 LONGEST_LABEL = 100  # letters
@@ -114,64 +109,3 @@ def guard_python_3_14() -> None:
 
     check_help.skips_objects = True  # type: ignore[attr-defined]
     argparse.ArgumentParser._check_help = check_help  # type: ignore[attr-defined]
-
-
-def explain(error: BaseException, words: list[str]) -> str:
-    """One sentence for what Hydra or OmegaConf raised."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
-
-    cause: BaseException | None = error
-    seen: set[int] = set()  # Hydra raises a cause from itself at times: a chain can be a ring
-    while cause is not None and id(cause) not in seen:
-        if isinstance(cause, UserError | TrainingFault):
-            return str(cause)
-        seen.add(id(cause))
-        cause = cause.__cause__ or cause.__context__
-    text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
-    if text.startswith("Ambiguous value for argument"):
-        values = text.split("'")[1]
-        decimal = re.fullmatch(r"([\w.]+=0),(0\d+)", values)
-        if decimal:
-            fraction = ".".join(decimal.groups())
-            return f"{values}: several values are a sweep, which wants -m; a fraction is written {fraction}"
-        return f"{values}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
-    if isinstance(error, OverrideParseException):
-        return _unreadable(str(error.override))
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        name = str(error.missing_cfg_file)
-        # A group of Hydra's own has a slash in its name; behind another's it belongs to a path.
-        group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
-        return unknown_option(group, option, error.options or ()) if "/" in name else f"{name}: no such file"
-    missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
-    key = getattr(error.__cause__, "full_key", None) if missing else _unknown_group(text)
-    if key:
-        extra = [Path(directory) for directory in option_values(words, ("--config-dir", "-cd"))]
-        overrides = [as_written(word).lstrip("+") for word in words]
-        # Of discriminator.lr=1 Hydra says that there is no discriminator.
-        whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
-        return unknown_key(next(whole, str(key)), known_keys(overrides, extra), overrides)
-    return text or type(error).__name__
-
-
-def _unreadable(word: str) -> str:
-    """For what isn't of Hydra's grammar; its parser's words are of no use to a user."""
-    key, _, value = word.partition("=")
-    if key == "dataset" and re.search(r"[/~\\]", value):
-        return unknown_option(key, value, ())
-    if re.fullmatch(r"\([^()]*\)", value):
-        return f"{word}: can't be read as key=value; a list is written {key}=[{value[1:-1]}]"
-    return (
-        f"{word}: can't be read as key=value (brackets and quotes must match, other signs want quotes around the value)"
-    )
-
-
-def _unknown_group(text: str) -> str | None:
-    found = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)'", text)
-    return found[1] if found else None
-
-
-def option_values(words: list[str], options: tuple[str, ...]) -> list[str]:
-    """What stands behind any of `options`, as `--option value` or `--option=value`."""
-    found = [after for word, after in pairwise(words) if word in options]
-    return found + [word.split("=", 1)[1] for word in words if word.split("=", 1)[0] in options and "=" in word]

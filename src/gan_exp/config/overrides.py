@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_exp.config.catalog import is_text
-from gan_exp.config.hints import unknown_key
+from gan_exp.config.mistakes.unknown import unknown_key
 from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user

@@ -4,13 +4,14 @@ A group's arguments are checked against the signature of the class that it names
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 
-from gan_exp.config.validation import Node
 from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+Node = dict[str, Any]  # names a class with `_target_`; its other keys are arguments
 
 _STRICT = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True, protected_namespaces=()

@@ -7,14 +7,14 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from pydantic import create_model
 
-from gan_exp.config.schema import Checked, DatasetConfig, PenaltyConfig
-from gan_exp.config.validation import Node, as_meant, validated
+from gan_exp.config.schema import Checked, DatasetConfig, Node, PenaltyConfig
+from gan_exp.config.validation import as_meant, validated
 from gan_exp.errors import UserError
 from gan_exp.ranges import Fraction, NonNegativeFloat, PositiveFloat
 
@@ -51,6 +51,12 @@ OPTIMIZER_ARGUMENTS: dict[str, Any] = {
     "differentiable": Literal[False],
     "capturable": bool,
 }
+
+
+def trust(modules: Sequence[str]) -> None:
+    """Let `_target_` name the user's own modules, here and in the processes of a parallel sweep."""
+    if modules:
+        os.environ[TRUST_VARIABLE] = ",".join([*filter(None, [os.environ.get(TRUST_VARIABLE)]), *modules])
 
 
 def check_node(path: str, node: Node) -> None:

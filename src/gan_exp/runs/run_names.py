@@ -1,6 +1,7 @@
 """Where a run or a sweep lies that is called by its path, by `latest`, or by its short name: the end of its path."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -42,14 +43,23 @@ def is_run_or_sweep(path: Path) -> bool:
         return False
 
 
-def list_directories(root: Path = OUTPUTS) -> list[Path]:
-    """All runs and sweeps under `root`, oldest first as far as their paths tell the time; no link is followed."""
+def is_sweep(path: Path) -> bool:
+    return (path / SWEEP_FILE).is_file()
+
+
+def list_runs(sweep: Path) -> list[Path]:
+    """The runs in a sweep's directory, however deep its user has put them."""
+    return [path for path in list_directories(sweep, depth=sys.maxsize) if (path / RUN_FILE).is_file()]
+
+
+def list_directories(root: Path = OUTPUTS, depth: int = DEPTH) -> list[Path]:
+    """All runs and sweeps under `root`, oldest first as far as their paths have the time; no link is followed."""
     found: list[Path] = []
     for place, folders, files in os.walk(root):
         path = Path(place)
         if RUN_FILE in files or SWEEP_FILE in files:
             found.append(path)
-        if RUN_FILE in files or len(path.relative_to(root).parts) >= DEPTH:
+        if RUN_FILE in files or len(path.relative_to(root).parts) >= depth:
             folders.clear()
     return sorted(found)
 

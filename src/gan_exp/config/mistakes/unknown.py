@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from gan_exp.config import catalog
-from gan_exp.config.synonyms import IMAGE_SIZE, KEYS, OPTIONS, plain_word
+from gan_exp.config.mistakes.synonyms import IMAGE_SIZE, KEYS, OPTIONS, plain_word
 from gan_exp.errors import LISTABLE, NEAR, or_list, similarity
 
 SURE = 0.85  # how alike a word must be to one that stands somewhere else

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gan_exp.config import catalog
 from gan_exp.config.catalog import is_text
-from gan_exp.config.hints import alike
-from gan_exp.config.synonyms import FLAGS, KEYS, plain_word
+from gan_exp.config.mistakes.synonyms import FLAGS, KEYS, plain_word
+from gan_exp.config.mistakes.unknown import alike
 from gan_exp.errors import NEAR, similarity
 
 

@@ -14,12 +14,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_exp import cli
-from gan_exp.commands import train
-from gan_exp.config import synonyms
+from gan_exp.commands.train_words import parse
 from gan_exp.config.catalog import conf_dir, groups, known_keys
 from gan_exp.config.check import check
-from gan_exp.config.hints import unknown_key, unknown_option
-from gan_exp.config.hydra_support import explain, register_resolvers
+from gan_exp.config.hydra_support import register_resolvers
+from gan_exp.config.mistakes import synonyms
+from gan_exp.config.mistakes.hydra_errors import explain
+from gan_exp.config.mistakes.unknown import unknown_key, unknown_option
 from gan_exp.errors import UserError, similarity
 
 MISTAKES = [
@@ -143,7 +144,7 @@ def composed(words: list[str]) -> dict[str, Any]:
 def sentence(words: list[str]) -> str:
     """What `gan-exp train WORDS` says of them before anything is built."""
     with pytest.raises(UserError) as caught:
-        words, _ = train._split(words)
+        words = parse(words).for_hydra
         overrides = [word.replace("mlp,", "") for word in words if word != "-m"]  # the first job of a sweep is right
         try:
             plain = composed(overrides)

@@ -1,0 +1,112 @@
+"""The words of `gan-exp train`: Hydra's options, our own, and overrides as key=value."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gan_exp.commands.arguments import value_behind
+from gan_exp.config.catalog import defaults, groups
+from gan_exp.config.mistakes.command_line import is_directory, no_override, unknown_flag
+from gan_exp.config.mistakes.unknown import unknown_option
+from gan_exp.config.overrides import for_hydra
+from gan_exp.errors import UserError
+from gan_exp.runtime.paths import expand_user
+
+# Hydra's own options: those with a value, those with a choice of values, and those without.
+VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
+CHOICES = {
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+}
+FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
+MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
+OURS = ("--trust", "--again")
+WITH_VALUE = (*OURS, *VALUED, *CHOICES)
+NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
+SEE_HELP = "(see gan-exp train --help)"
+
+
+class Words(NamedTuple):
+    for_hydra: list[str]  # options first: Hydra takes overrides in one piece only, wherever the options stand
+    trust: list[str]  # the user's own modules
+    again: str | None  # the run whose configuration a new one shall have
+
+
+def parse(arguments: Sequence[str]) -> Words:
+    """Raises UserError for options that nobody knows: Hydra's argparse would print its usage and end the process."""
+    options: list[str] = []
+    overrides: list[str] = []
+    ours: dict[str, list[str]] = {option: [] for option in OURS}
+    rest = iter(arguments)
+    for word in rest:
+        option, separator, value = word.partition("=")
+        if not word.startswith("-"):
+            _check_override(word, overrides[-1] if overrides else "")
+            overrides.append(word)
+        elif option in FLAGS and not separator:
+            options.append(word)
+        elif option in ("--info", "-i") and not separator:
+            options.append("--info=all")
+        elif option in WITH_VALUE:
+            value = _checked_value(option, value if separator else next(rest, ""))
+            if option in OURS:
+                ours[option].append(value)
+            else:
+                options += [option, value]
+        else:
+            raise UserError(_no_option(word, arguments))
+    _check_modes(options)
+    again = ours["--again"][-1] if ours["--again"] else None
+    sweeping = bool({"-m", "--multirun"} & set(options)) or "hydra.mode=MULTIRUN" in overrides
+    if again is None:
+        overrides = [for_hydra(word, sweeping) for word in overrides]
+    return Words([*options, *overrides], ours["--trust"], again)
+
+
+def help_topics(arguments: Sequence[str]) -> list[str]:
+    """What help is asked about: the words that are neither options nor their values."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [word for before, word in pairs if not word.startswith("-") and before not in WITH_VALUE]
+
+
+def _checked_value(option: str, value: str) -> str:
+    if not value:
+        raise UserError(f"{option}: needs a value {SEE_HELP}")
+    if option in CHOICES and value not in CHOICES[option]:
+        raise UserError(f"{option} {value}: must be {' or '.join(CHOICES[option])}")
+    if option in ("--config-dir", "-cd"):
+        value = str(expand_user(value, option))
+        if not is_directory(Path(value)):
+            raise UserError(f"{option} {value}: no such folder; name the one that holds model/, dataset/, ...")
+    return value
+
+
+def _no_option(word: str, arguments: Sequence[str]) -> str:
+    option = word.partition("=")[0]
+    if option in FLAGS:
+        return f"{option}: takes no value {SEE_HELP}"
+    known = [*OURS, *FLAGS, *CHOICES, *VALUED]
+    return f"{unknown_flag(word, value_behind(word, arguments), known, settings=True)} {SEE_HELP}"
+
+
+def _check_modes(options: Sequence[str]) -> None:
+    modes = [option for option in options if option in MODES or option == "--info=all"]
+    if len(modes) > 1:
+        raise UserError(f"{' '.join(modes)}: only one of them at a time")
+    if "--resolve" in options and not {"--cfg", "-c"} & set(modes):
+        raise UserError("--resolve: says how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
+
+
+def _check_override(word: str, before: str) -> None:
+    """What Hydra would take amiss without a sentence."""
+    key, separator, value = word.partition("=")
+    name = key.lstrip("+")
+    if not separator and not word.startswith("~"):
+        raise UserError(no_override(word, before))
+    if separator and key.lstrip("+~")[:1] in ("", "@"):
+        raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
+    if re.fullmatch(NO_OPTION, value) and defaults().get(name) is not None:
+        raise UserError(unknown_option(name, value, groups()[name]))
+    if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
+        raise UserError(f"{word}: is empty; name a directory, or leave it out")

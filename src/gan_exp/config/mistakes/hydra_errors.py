@@ -1,0 +1,78 @@
+"""One sentence for what Hydra or OmegaConf raised: their own are of several lines, and name neither key nor remedy."""
+
+import re
+from collections.abc import Sequence
+
+from gan_exp.config.catalog import config_dirs, known_keys
+from gan_exp.config.mistakes.unknown import unknown_key, unknown_option
+from gan_exp.config.overrides import as_written
+from gan_exp.errors import TrainingFault, UserError
+
+
+def explain(error: BaseException, words: Sequence[str]) -> str:
+    """`words` are the user's. A sentence of ours that Hydra has wrapped is found again."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    ours = _ours(error)
+    if ours is not None:
+        return str(ours)
+    text = re.sub(r" full_key: (\S+) object_type=\w+$", r" (in \1)", " ".join(str(error).split()))
+    if text.startswith("Ambiguous value for argument"):
+        return _several_values(text.split("'")[1])
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override))
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing_file(str(error.missing_cfg_file), error.options or ())
+    return _unknown_key(error, text, words) or text or type(error).__name__
+
+
+def _ours(error: BaseException) -> Exception | None:
+    cause: BaseException | None = error
+    seen: set[int] = set()  # Hydra raises a cause from itself at times: a chain can be a ring
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, UserError | TrainingFault):
+            return cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _several_values(word: str) -> str:
+    decimal = re.fullmatch(r"([\w.]+=0),(0\d+)", word)
+    if decimal:
+        fraction = ".".join(decimal.groups())
+        return f"{word}: several values are a sweep, which wants -m; a fraction is written {fraction}"
+    return f"{word}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
+
+
+def _missing_file(name: str, options: Sequence[str]) -> str:
+    # A group of Hydra's own has a slash in its name; behind another's it belongs to a path.
+    group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
+    return unknown_option(group, option, options) if "/" in name else f"{name}: no such file"
+
+
+def _unknown_key(error: BaseException, text: str, words: Sequence[str]) -> str:
+    """Empty where it is another error."""
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
+    group = re.search(r"(?:Could not override|No match in the defaults list for) '([^'@]+)'", text)
+    key = getattr(error.__cause__, "full_key", None) if missing else group and group[1]
+    if not key:
+        return ""
+    overrides = [as_written(word).lstrip("+") for word in words]
+    # Of discriminator.lr=1 Hydra says that there is no discriminator.
+    whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
+    return unknown_key(next(whole, str(key)), known_keys(overrides, config_dirs(words)), overrides)
+
+
+def _unreadable(word: str) -> str:
+    """For what isn't of Hydra's grammar; its parser's words are of no use to a user."""
+    key, _, value = word.partition("=")
+    if key == "dataset" and re.search(r"[/~\\]", value):
+        return unknown_option(key, value, ())
+    if re.fullmatch(r"\([^()]*\)", value):
+        return f"{word}: can't be read as key=value; a list is written {key}=[{value[1:-1]}]"
+    return (
+        f"{word}: can't be read as key=value (brackets and quotes must match, other signs want quotes around the value)"
+    )

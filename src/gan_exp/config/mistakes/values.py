@@ -1,0 +1,78 @@
+"""The sentence for the first value that doesn't fit the schema."""
+
+import inspect
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gan_exp.config.catalog import groups
+from gan_exp.config.mistakes.unknown import unknown_key
+from gan_exp.config.schema import Node
+from gan_exp.errors import did_you_mean
+
+
+def wrong_value(error: ValidationError, schema: type[BaseModel], plain: Node, path: str) -> str:
+    """What is wrong with the first wrong key; where it may be one of several types, by the one that fits it best."""
+    faults = [(place_of(fault, plain), fault) for fault in error.errors()]
+    top = faults[0][0][:1]
+    location, fault = max(faults, key=lambda found: len(found[0]) if found[0][:1] == top else 0)
+    key = ".".join([*filter(None, [path]), *map(str, location)])
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    if fault["type"] == "extra_forbidden":
+        return unknown_key(key, _known_keys(schema, path, location), [f"{key}={_shown(fault['input'])}"])
+    if fault["type"] in ("dict_type", "model_type"):
+        return f"{key}={_shown(fault['input'])}: {_has_keys(key, fault['input'])}"
+    wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
+    return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
+
+
+def _has_keys(key: str, value: object) -> str:
+    """Where a value stands in the place of keys: an option of the group is chosen by the group's name."""
+    group = key.partition(".")[0]
+    options = groups().get(group, {})
+    if value in options:
+        return f"{key} has keys of its own; to choose {value}: {group}={value}"
+    return f"has keys of its own; set those, or choose an option: {group}={'|'.join(options)}"
+
+
+def place_of(fault: Any, plain: Node) -> tuple[str | int, ...]:
+    """Where the fault is, without the names of types that pydantic puts between the keys of a union."""
+    place: list[str | int] = []
+    node: Any = plain
+    for part in fault["loc"]:
+        if part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node)):
+            node = node[part]
+            place.append(part)
+    return (*place, fault["loc"][-1]) if fault["type"] == "missing" else tuple(place)
+
+
+def _requirement(first: Any) -> str:
+    if first["type"] == "string_pattern_mismatch":
+        return "must begin with a letter or a digit and hold only letters, digits, spaces and . , = + - _ ~ ' ( )"
+    if first["type"] in ("bool_type", "bool_parsing"):
+        return "must be true or false"
+    if first["type"] in ("int_type", "int_from_float", "int_parsing"):
+        return "must be a whole number"
+    sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        hint = did_you_mean(first["input"], re.findall(r"'([^']*)'", sentence), otherwise=" ")
+        sentence += f"; {hint}" if hint.strip() else ""
+    return sentence.replace(" after validation", "").replace("a valid array", "a list")
+
+
+def _known_keys(schema: type[BaseModel], path: str, location: tuple[Any, ...]) -> list[str]:
+    """The keys that could stand where the unknown one does."""
+    for name in location[:-1]:
+        annotation = schema.model_fields[str(name)].annotation
+        if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
+            return []
+        schema = annotation
+    prefix = ".".join([*filter(None, [path]), *map(str, location[:-1])])
+    return [f"{prefix}.{key}" if prefix else key for key in schema.model_fields]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
