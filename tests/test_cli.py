@@ -86,6 +86,7 @@ def test_nothing_heavy_is_imported_before_a_command_is_chosen(words: list[str]) 
         ["__complete", "gan-exp train mod"],
         ["dashboard", "--help"],
         ["doctor", "--help"],
+        ["evaluate", "--help"],
     ],
 )
 def test_help_and_tab_need_no_torch(words: list[str]) -> None:

@@ -1,5 +1,6 @@
 """The worked example of docs/extending.md: the page shows the files as they are, and they train."""
 
+import json
 import re
 import shutil
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from builders import read_lines
 from gan_exp.cli import main
+from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[1]
@@ -32,9 +35,9 @@ def test_the_page_shows_the_files() -> None:
     assert dict(blocks) == {path.relative_to(EXAMPLE).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 
 
-def command() -> list[str]:
+def command(name: str = "train") -> list[str]:
     """The words after `gan-exp` in the page."""
-    lines = re.findall(r"^gan-exp (train .*)$", PAGE, flags=re.MULTILINE)
+    lines = re.findall(rf"^gan-exp ({name} .*)$", PAGE, flags=re.MULTILINE)
     assert len(lines) == 1
     return lines[0].split()
 
@@ -56,6 +59,34 @@ def test_without_trust_it_is_refused(example: Path, capsys: pytest.CaptureFixtur
     assert main([*words, *SHORT]) == 2
     assert "allow it with --trust my_gan" in capsys.readouterr().err
     assert "my_gan" not in sys.modules
+
+
+@pytest.mark.usefixtures("quick_classifier")
+def test_its_metric_is_measured_and_selects_the_best_checkpoint(example: Path) -> None:
+    chosen = ["evaluate_every_steps=1", "evaluate_count=20", "best_metric=my_gan.SHARPNESS"]
+    assert main([*command(), *SHORT, *chosen]) == 0
+    run = RunDir("run")
+    records = [record for record in read_lines(run.metrics) if "evaluation/sharpness" in record]
+    best = max(records, key=lambda record: float(record["evaluation/sharpness"]))
+    assert len(records) == 3 and "evaluation/fid_cnn" in best
+    assert load_checkpoint(run.best)["best"] == {
+        "metric": "my_gan.SHARPNESS",
+        "score": best["evaluation/sharpness"],
+        "step": best["step"],
+    }
+    words = [word.replace("latest", "run") for word in command("evaluate")]
+    assert main([*words, "--count", "20", "--seeds", "2", "--checkpoint", "best"]) == 0
+    scores = json.loads(run.evaluation(best["step"], "cnn").read_text())["metrics"]
+    assert set(scores) == {"fid_cnn", "sharpness"} and len(scores["sharpness"]["values"]) == 2
+    assert scores["sharpness"]["values"][0] == best["evaluation/sharpness"]
+    # Of a vertical bar's 56 pairs of pixels at most 16 differ, by 255; of a horizontal bar's none.
+    assert 0 < scores["sharpness"]["data"] < 255 * 16 / 56
+
+
+def test_its_metric_needs_trust_too(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SHORT, "best_metric=my_gan.SHARPNESS"]) == 2
+    assert "best_metric=my_gan.SHARPNESS: only gan_exp.metrics may be named there" in capsys.readouterr().err
+    assert "my_gan" not in sys.modules and not Path("run").exists()
 
 
 @pytest.mark.parametrize(

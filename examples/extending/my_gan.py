@@ -1,4 +1,4 @@
-"""A custom loss, generator and data set, outside the package."""
+"""A custom loss, generator, data set and metric, outside the package."""
 
 import math
 
@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gan_exp.data.packed import PackedImages
+from gan_exp.metrics.inputs import MetricInputs
+from gan_exp.metrics.metric import Metric, Score
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
 
@@ -49,3 +51,15 @@ def bars(count: PositiveInt = 1000, size: PositiveInt = 8) -> PackedImages:
     for image, position, label in zip(images, positions, labels, strict=True):
         image[0].select(int(label), int(position)).fill_(255)
     return PackedImages(images, labels, ("horizontal", "vertical"))
+
+
+def sharpness(inputs: MetricInputs) -> dict[str, float]:
+    """The mean difference between a pixel and its right neighbour, of 255."""
+    return {"sharpness": inputs.samples.float().diff(dim=-1).abs().mean().item()}
+
+
+SHARPNESS = Metric(
+    "sharpness",
+    scores=(Score("sharpness", "mean difference of neighbouring pixels", better="higher", of_features=False),),
+    measure=sharpness,
+)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gan_exp.display.evaluation_table import comparison_tables
+from gan_exp.display.evaluation_table import comparison_tables, score_table
+from gan_exp.metrics.metric import Score
 
 RUNS = ["10-10-39-mlp-digits", "10-11-02-dcgan-digits", "2026-11-26/10-12-45-resnet-digits"]
 
@@ -41,3 +42,20 @@ def test_scores_with_their_spread_and_what_is_missing() -> None:
     ((_, fid, recall),) = printed(200)
     assert fid == ["fid_cnn", *["1.5", "+-", "0.01", "2.5", "+-", "0.01", "3.5", "+-", "0.01"], "0.02"]
     assert recall == ["recall", "0.25"]
+
+
+def test_a_score_stands_beside_its_direction_and_meaning() -> None:
+    one = {
+        "metrics": {
+            "fid_cnn": {"mean": 1.5, "sd": 0.01, "data": 0.02},
+            "odd": {"mean": None, "sd": None, "data": None, "reason": "infinite: a class is missing"},
+        },
+        "protocol": {"features": {"name": "cnn"}},
+    }
+    scores = [Score("fid", "how far away", "lower"), Score("odd", "how odd", None, of_features=False)]
+    written = io.StringIO()
+    Console(file=written, width=200).print(score_table(one, "a run", scores))
+    _, header, fid, odd = [line.split() for line in written.getvalue().splitlines()]
+    assert header == ["score", "mean", "sd", "data", "better", "what", "it", "says"]
+    assert fid == ["fid_cnn", "1.5", "0.01", "0.02", "lower", "how", "far", "away"]
+    assert odd == ["odd", "infinite:", "a", "class", "is", "missing"]

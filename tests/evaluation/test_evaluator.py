@@ -1,5 +1,7 @@
 """What is compared with what: scores of generators whose samples are known."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.metrics import entries
 from gan_exp.metrics.distances import frechet_distance
 from gan_exp.metrics.entries import BY_NAME, CLASSES, FID, MANIFOLDS, METRICS, MODES, NEIGHBOURS, SCORE
+from gan_exp.metrics.metric import Metric, Score
 
 
 class Replay(nn.Module):
@@ -193,3 +196,29 @@ def test_one_evaluator_for_several_runs() -> None:
         and evaluator.sample(Replay(data.images), 10, 0)[1] is None
     )
     assert other.extractor is evaluator.extractor
+
+
+@pytest.mark.parametrize(
+    ("returned", "sentence"),
+    [
+        ({"typo": 1.0}, "own: its function returned typo; it must return a dict of sharp"),
+        (3.0, "own: its function returned float; it must return a dict of sharp"),
+    ],
+)
+def test_a_metric_of_the_users_own_that_returns_something_else(returned: Any, sentence: str) -> None:
+    own = Metric("own", (Score("sharp", "sharpness", "higher"),), lambda inputs: returned)
+    data = digits()
+    evaluator = Evaluator(CONFIG.latent_dim, False, data, None, data, pixel_features(data.spec), [own])
+    with pytest.raises(UserError, match=sentence):
+        evaluator.measure(Replay(data.images), 20, seed=0)
+
+
+def test_a_number_on_a_tensor_is_a_number() -> None:
+    own = Metric(
+        "own", (Score("sharp", "sharpness", "higher"),), lambda inputs: {"sharp": inputs.samples.float().mean()}
+    )
+    data = digits()
+    evaluator = Evaluator(CONFIG.latent_dim, False, data, None, data, pixel_features(data.spec), [own])
+    found = evaluator.measure(Replay(data.images), 20, seed=0).scores
+    assert found == {"sharp": pytest.approx(40, abs=40)} and isinstance(found["sharp"], float)
+    assert evaluator.data_scores(20).scores.keys() == {"sharp"}

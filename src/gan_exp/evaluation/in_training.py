@@ -1,5 +1,6 @@
 """Evaluations while a run trains: the same scores as `gan-exp evaluate`, with one seed, and which step was the best."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from gan_exp.metrics.entries import METRICS
 from gan_exp.metrics.metric import Metric, Need
 
 SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
-LEFT_OUT = frozenset((Need.HELD_OUT, Need.DISCRIMINATOR))  # what takes long, or images that are not trained on
+LEFT_OUT = frozenset((Need.HELD_OUT, Need.DISCRIMINATOR))  # metrics with these needs are for `gan-exp evaluate`
 
 
 def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:
@@ -72,7 +73,7 @@ class TrainingEvaluation:
             self.best = dict(previous_best)
 
     def measure(self, generator: nn.Module) -> dict[str, float]:
-        """Scores by name. A signal may interrupt it anywhere."""
+        """Scores by name. Raises Interrupted when a signal asks the run to stop."""
         began = time.perf_counter()
         try:
             if self._evaluator is None:
@@ -83,9 +84,9 @@ class TrainingEvaluation:
 
     def record(self, scores: Mapping[str, float], step: int, spent: float) -> tuple[dict[str, float], bool]:
         """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are shown."""
-        score, metric = scores[self._best_score.name], self._best_metric
+        score, metric = scores.get(self._best_score.name, math.nan), self._best_metric
         sign = -1 if self._best_score.better == "lower" else 1
-        is_best = self.best is None or sign * score > sign * self.best["score"]
+        is_best = not math.isnan(score) and (self.best is None or sign * score > sign * self.best["score"])
         if is_best:
             self.best = {"metric": metric, "score": score, "step": step}
         shown = ", ".join(f"{self._tags[name]} {value:.4g}" for name, value in scores.items())

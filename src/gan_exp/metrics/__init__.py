@@ -1,1 +1,1 @@
-"""How good samples are, as numbers: tensors in, floats out. Which network made the features is another's business."""
+"""Scores of samples: tensors in, floats out. `entries` lists them; the features come from an extractor elsewhere."""

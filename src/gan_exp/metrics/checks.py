@@ -1,4 +1,4 @@
-"""What every metric asks of the numbers it is given, before a wrong one turns into a plausible score."""
+"""Checks of the tensors given to metrics, before wrong ones turn into a plausible score."""
 
 from torch import Tensor
 
@@ -19,7 +19,7 @@ def check(what: str, values: Tensor, least: int) -> Tensor:
 
 
 def check_pair(real: Tensor, fake: Tensor, least: int) -> None:
-    """Raises ValueError also where they are not of the same space."""
+    """Raises ValueError for features that fail `check`, or are not of the same space."""
     check("real features", real, least)
     check("fake features", fake, least)
     if real.shape[1] != fake.shape[1]:

@@ -51,7 +51,7 @@ def _root(features: Tensor) -> Tensor:
 
 
 class KernelReference:
-    """The data's side of a kernel distance: its subsets, and what goes on within them, serve every comparison."""
+    """The data's side of the kernel distance: its subsets and the means within them serve every comparison."""
 
     def __init__(self, real: Tensor, subsets: int = KERNEL_SUBSETS) -> None:
         self._real: Floats = check("real features", real, least=2).cpu().double().numpy()
@@ -85,7 +85,7 @@ class KernelReference:
 
 
 def kernel_distance(real: Tensor, fake: Tensor, seed: int, subsets: int = KERNEL_SUBSETS) -> Spread:
-    """That of `KernelReference`, once, of features [N, D] and [M, D]."""
+    """The distance of `KernelReference` between features [N, D] and [M, D]."""
     check_pair(real, fake, least=2)
     return KernelReference(real, subsets).distance(fake, seed)
 

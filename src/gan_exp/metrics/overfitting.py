@@ -1,11 +1,11 @@
-"""Whether a discriminator tells training images from others of the same data."""
+"""Whether a discriminator distinguishes training images from others of the same data."""
 
 import torch
 from torch import Tensor
 
 
 def overfitting(train_logits: Tensor, held_out_logits: Tensor) -> float:
-    """The probability that D puts a training image above a held-out one: 0.5 where it has learned none by heart."""
+    """The probability that D puts a training image above a held-out one: 0.5 without memorising."""
     others = held_out_logits.sort().values
     below, up_to = (torch.searchsorted(others, train_logits, right=right).double() for right in (False, True))
     return float((below + up_to).mean() / (2 * len(others)))
