@@ -1,1 +1,1 @@
-"""What a person sees in the terminal: the live display, previews, tables, pictures."""
+"""The terminal: live display, previews, tables and pictures."""

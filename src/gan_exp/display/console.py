@@ -1,4 +1,4 @@
-"""The console of every command that shows tables, which wraps nothing in a pipe: its reader has another width."""
+"""The console of all commands that show tables; it wraps nothing in a pipe, whose reader has another width."""
 
 import os
 import sys
@@ -14,9 +14,9 @@ UNLIMITED = 100_000  # columns of a pipe
 
 class QuietPipeConsole(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end the process where nobody reads the pipe any more (`gan-exp train | head`)."""
+        """Go on silently where rich would end the process: the pipe has no reader any more (`gan-exp train | head`)."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is still buffered
 
 
 def make_console(quiet: bool = False) -> Console:
@@ -25,9 +25,9 @@ def make_console(quiet: bool = False) -> Console:
 
 
 class NamedRows:
-    """Names and what they stand for, side by side. Print it with `crop=False`: long words are never broken.
+    """A table of names and values. Print it with `crop=False`, since long words are never broken.
 
-    A value whose longest word has no room beside its name begins on a line of its own.
+    A value whose longest word doesn't fit beside its name begins on the next line.
     """
 
     def __init__(self, title: str = "") -> None:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gan_exp.runtime.files import write_atomically
 
-SMALLEST_GRID = 256  # pixels: smaller ones are enlarged by whole factors, or 8x8 digits would be specks
+SMALLEST_GRID = 256  # pixels; smaller grids are enlarged by whole factors, so that 8x8 digits can be seen
 LARGEST_ANIMATION = 120  # frames
 FRAME_MS = 120
 
 
 def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
-    """uint8 [rows * columns, C, H, W] laid out row by row, a line of one pixel between: uint8 [C, height, width]."""
+    """uint8 [C, height, width]: the images uint8 [rows * columns, C, H, W] row by row with lines of a pixel between."""
     count, channels, height, width = images.shape
     if count != rows * columns:
         raise ValueError(f"{count} images don't fill a grid of {rows}x{columns}")
@@ -34,7 +34,7 @@ def scatter_plot(points: Tensor, extent: float, side: int = 320) -> Tensor:
     inside = ((places >= 0) & (places < side)).all(dim=1)
     column, row = places[inside, 0], side - 1 - places[inside, 1]
     counts = torch.bincount(row * side + column, minlength=side * side).view(1, 1, side, side).float()
-    # A dot of 3x3 pixels: single ones can hardly be seen.
+    # Dots of 3x3 pixels, since single pixels can hardly be seen.
     density = torch.nn.functional.conv2d(counts, torch.ones(1, 1, 3, 3), padding=1)
     return (density.sqrt() * 90 + 24 * (density > 0)).clamp(0, 255).byte().squeeze(0)
 
@@ -56,7 +56,7 @@ def encode_png(image: Tensor) -> bytes:
 
 
 def save_animation(frames: Sequence[Path], path: Path) -> None:
-    """The grids one after the other as a GIF, at most 120 of them evenly spread, the last one held."""
+    """A GIF of the grids in order, of which at most 120 are taken, evenly spaced; the last one is shown longer."""
     chosen = torch.linspace(0, len(frames) - 1, min(len(frames), LARGEST_ANIMATION)).round().int().unique().tolist()
     pictures = []
     for index in chosen:

@@ -1,4 +1,4 @@
-"""What a run shows in the terminal, and writes to log.txt: live with colours, plain lines in a pipe, or nothing."""
+"""The output of a run in the terminal (a live display, plain lines, or nothing) and in log.txt."""
 
 import logging
 import multiprocessing
@@ -22,13 +22,14 @@ from gan_exp.display.verdicts import verdict_line
 from gan_exp.losses import Balance
 from gan_exp.runtime.terminal import shorten, wrap
 
-REDRAWS_PER_SECOND = 1  # each fills a terminal's buffer several times over, which whoever reads it must empty meanwhile
+REDRAWS_PER_SECOND = 1  # each waits until the terminal has read most of it
 
 
 class Display:
-    """Set `step` as often as you like: it is drawn a few times a second at most.
+    """The output of one run in the terminal and in `log`.
 
     `mode` is auto, live, plain or quiet; auto is live in a terminal that can redraw, outside of parallel sweeps.
+    `step` may be set after every step: the display is redrawn once a second at most.
     """
 
     def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
@@ -59,7 +60,7 @@ class Display:
 
     @step.setter
     def step(self, step: int) -> None:
-        """Redraws between two steps, not in rich's thread: it would take turns with the training at every operation."""
+        """Redraw between two steps if it is due; rich's thread would compete with the training for the interpreter."""
         self._step = step
         if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
             self._try_to_show(self._live.refresh)
@@ -87,34 +88,34 @@ class Display:
                 handler.close()
 
     def stop(self) -> None:
-        """Leave the last picture of the live display standing."""
+        """End the live display; its last state stays in the terminal."""
         if self._live is not None:
             self._running = False
             self._try_to_show(self._live.stop)
             self._live = None
 
     def say(self, text: str) -> None:
-        """A line above the live display and in the log."""
+        """Print a line above the live display, and log it."""
         self._log.info(text)
         self._print_line(text)
 
     def show_title(self) -> None:
-        """Say the title, which the live display has above the scores anyway."""
+        """Log the title, and print it where no live display shows it."""
         self._log.info(self._title)
         if not self.live:
             self._print_line(self._title)
 
     def exclude_time(self, seconds: float) -> None:
-        """Of the time that the rate and what is left of the run are reckoned from."""
+        """Exclude seconds that were not spent on training from the rate and the remaining time."""
         began, step = self._started
         self._started = (began + seconds, step)
 
     def show(self, renderable: RenderableType) -> None:
-        """A table or a picture; the log has no use for it."""
+        """Print a table or a picture without logging it."""
         self._print(renderable, crop=False)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
-        """The numbers of a window of steps."""
+        """Show and log the mean metrics of the steps since the last call."""
         self.step = step
         self._losses.update(metrics)
         line = _plain_line(step, self._total_steps, metrics, self._rate())
@@ -123,7 +124,7 @@ class Display:
             self._print_line(line)
 
     def show_balance(self, balance: Balance) -> None:
-        """What the losses are to be read against: a line at the beginning, and a column of the live display."""
+        """Show the reference values of the losses: a line now, and a column in the live display."""
         self._losses.balance = balance
         known = zip(("D's loss", "G's"), balance, strict=True)
         losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
@@ -131,7 +132,7 @@ class Display:
             self.say(f"balance, where D can't tell fakes from reals: {losses}")
 
     def show_verdicts(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
-        """What holds now; with a `step`, what is new among it has a line of its own."""
+        """Show the present verdicts in the live display; with `step`, print and log those that are new."""
         before = {verdict.name for verdict in self._verdicts}
         self._verdicts = verdicts
         for verdict in verdicts:
@@ -139,11 +140,11 @@ class Display:
                 self.say(f"doctor at step {step}: {verdict.line()}")
 
     def set_preview(self, images: Tensor) -> None:
-        """Samples, uint8 [N, C, H, W]."""
+        """Set the samples to show, uint8 [N, C, H, W]."""
         self._preview = Preview(images)
 
     def show_preview(self) -> None:
-        """Below all else, where the live display has not left it standing."""
+        """Print the samples where no live display has shown them."""
         if self._preview is not None and not self.live:
             self._print(self._preview)
 
@@ -154,7 +155,7 @@ class Display:
         self._try_to_show(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
 
     def _try_to_show(self, show: Callable[[], None]) -> None:
-        """A terminal that was closed, or a pipe that nobody reads any more, must not end a run."""
+        """Call `show`; after an OSError, such as from a closed terminal, the run goes on and shows nothing more."""
         try:
             show()
         except OSError as error:
@@ -179,8 +180,8 @@ class Display:
         if self._preview is not None:
             parts.append(self._preview)
         if self._running:
-            # A short line at the end: the terminal's own ^C behind a full one would begin another, and the picture that
-            # is drawn over this one would leave its first line standing.
+            # A short line at the end, because the terminal echoes ^C behind it: behind a full line it would begin
+            # another one, and the next redraw would miss the first line.
             parts.append(Text("Ctrl-C saves and stops", style="dim"))
         return Group(*parts)
 
@@ -195,7 +196,7 @@ def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float
 
 
 def _time_left(steps: int, rate: float) -> str:
-    """h:mm:ss at the run's mean rate; a day is no place to stop counting."""
+    """h:mm:ss at the run's mean rate, where h may exceed 24."""
     if rate <= 0:
         return "-:--:--"
     minutes, seconds = divmod(round(steps / rate), 60)
@@ -203,7 +204,7 @@ def _time_left(steps: int, rate: float) -> str:
 
 
 def _open_log(path: Path) -> logging.Logger:
-    log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # not registered: nothing of Hydra's or the user's reaches it
+    log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # unregistered: nobody configures it
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: logging would print a traceback
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -1,4 +1,4 @@
-"""The part of the live display that tells of both networks, laid out for the columns there are."""
+"""The table of both networks in the live display, fitted to the width of the terminal."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ LONGEST_TREND, SHORTEST_TREND = 24, 8
 
 
 class LossTable:
-    """`balance` is what the losses are to be read against."""
+    """Both losses with their reference values `balance` and recent trends, and D's accuracy."""
 
     def __init__(self) -> None:
         self.balance = Balance()
@@ -23,13 +23,13 @@ class LossTable:
         self._trends = {network: deque[float](maxlen=LONGEST_TREND) for network in Balance._fields}
 
     def update(self, metrics: Mapping[str, float]) -> None:
-        """The means of some steps."""
+        """Take the mean metrics of the last steps."""
         self._metrics = metrics
         for network, trend in self._trends.items():
             trend.append(metrics[f"loss/{network}"])
 
     def table(self, width: int) -> Table:
-        """Losses and what D achieves, and as far as there is room the networks' names, the balance and the trends."""
+        """Losses and accuracy, and as far as they fit the networks' names, the balance and the trends."""
         room = width - LOSS - ACHIEVED - 3 * GAP
         named = room >= NAME
         room -= NAME if named else 1

@@ -1,4 +1,4 @@
-"""Samples drawn in the terminal: two pixels to a character, or shades of punctuation where there is no colour."""
+"""Samples drawn in the terminal with two pixels per character, or with shades of punctuation without colours."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -17,7 +17,7 @@ LARGEST_SIDE = 20  # rows of pixels; taller images are shrunk
 
 
 class Preview:
-    """A row of images, uint8 [N, C, H, W], as many as the width allows."""
+    """A row of images, uint8 [N, C, H, W], of which as many are drawn as fit the width."""
 
     def __init__(self, images: Tensor) -> None:
         height, width = images.shape[2:]
@@ -32,7 +32,7 @@ class Preview:
         self._made: dict[tuple[int, bool], list[Segment]] = {}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Made once for each width: the live display draws it several times a second, beside the training."""
+        """Computed once for each width, because the live display redraws it often during training."""
         coloured = console.color_system is not None and not console.no_color
         key = (options.max_width if console.is_terminal else min(options.max_width, WIDTH_IN_A_PIPE), coloured)
         if key not in self._made:
@@ -56,7 +56,7 @@ Pixels = list[list[int]]
 
 
 def _coloured_line(upper: Pixels, lower: Pixels) -> Iterator[Segment]:
-    """Neighbours of the same colours in one piece."""
+    """One segment for each series of equal colours."""
     for (above, below), same in groupby(zip(upper, lower, strict=True)):
         style = Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below))
         yield Segment("▀" * len(list(same)), style)

@@ -1,4 +1,4 @@
-"""The networks layer by layer, and how a run ended, as tables."""
+"""Tables of the networks' layers and of a run's end."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from gan_exp.runtime.paths import path_from_here
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
-    """Each layer's output shape and parameters, as `example` (latents or images, labels) passes through a copy."""
-    copied = copy.deepcopy(network).eval()  # eval: neither BatchNorm's statistics nor random numbers are touched
+    """Each layer's output shape and parameters, found by passing `example` (latents or images, labels) to a copy."""
+    copied = copy.deepcopy(network).eval()  # eval changes no BatchNorm statistics and draws no random numbers
     rows: list[tuple[str, str, int]] = []
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: Tensor) -> None:
         if output is inputs[0] and not getattr(layer, "inplace", False):
-            return  # it hands on what it was given, as the label's embedding where there are no labels
+            return  # it returns its input unchanged, as LabelEmbedding does without labels
         shape = " x ".join(map(str, output.shape[1:])) or "1"
         kind = type(layer).__name__.removeprefix("Keras").removeprefix("Parametrized")  # the latter: spectral_norm
         rows.append((kind, shape, _count(layer)))
@@ -46,7 +46,7 @@ def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
 
 
 def _count(network: nn.Module) -> int:
-    """As Keras counts: BatchNorm's moving averages are parameters too, if not trained ones."""
+    """The number of parameters as Keras counts them, including BatchNorm's moving averages."""
     norms = (layer for layer in network.modules() if isinstance(layer, _BatchNorm))
     averages = (buffer for layer in norms for buffer in layer.buffers() if buffer.is_floating_point())
     return sum(tensor.numel() for tensor in (*network.parameters(), *averages))
@@ -55,7 +55,7 @@ def _count(network: nn.Module) -> int:
 def closing_table(
     run: RunDir, metrics: Mapping[str, float], seconds: float, steps: int, verdicts: Sequence[Verdict] = ()
 ) -> NamedRows:
-    """How it ended, and where everything lies."""
+    """The run's last metrics, its time and verdicts, and the paths of its files."""
     table = NamedRows()
     if metrics:
         table.add("losses", f"D {metrics['loss/discriminator']:.4f}, G {metrics['loss/generator']:.4f}")
@@ -74,7 +74,7 @@ def closing_table(
 
 
 def next_commands(run: RunDir, steps: int) -> str:
-    """One to a line, as they can be pasted; `latest` is another one where an older run was resumed."""
+    """Commands to paste, one per line; they name the run as `latest` only where that is this run."""
     path = path_from_here(run.path)
     name = "latest" if run.is_latest() else path
     directory = "" if run.path.resolve().is_relative_to(OUTPUTS.resolve()) else f" {path}"

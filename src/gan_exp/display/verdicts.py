@@ -1,4 +1,4 @@
-"""Verdicts of the doctor as a line, as Markdown for TensorBoard, and as a table."""
+"""The doctor's verdicts as a line, as Markdown for TensorBoard, and as a table."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ STYLES = {HEALTHY: "green", EARLY: "dim"}
 
 
 def verdict_line(verdicts: Sequence[Verdict], width: int) -> Text:
-    """What holds, in one line whatever the width: the live display has a fixed height."""
-    told = ", ".join(verdict.title for verdict in verdicts)
+    """The verdicts in one line of at most `width`, because the live display has a fixed height."""
+    titles = ", ".join(verdict.title for verdict in verdicts)
     remedy = verdicts[0].remedies[0] if verdicts[0].remedies else ""
     advice = f"; try {remedy}" if remedy else ""
     line = Text("doctor: ", style="dim")
-    if len(line) + len(told) + len(advice) > width:
-        told, advice = shorten(told, width - len(line)), ""
-    line.append(told, style=STYLES.get(verdicts[0].name, "yellow"))
+    if len(line) + len(titles) + len(advice) > width:
+        titles, advice = shorten(titles, width - len(line)), ""
+    line.append(titles, style=STYLES.get(verdicts[0].name, "yellow"))
     return line.append(advice, style="dim")
 
 
@@ -29,7 +29,7 @@ def as_markdown(verdicts: Sequence[Verdict]) -> str:
 
 
 def verdict_table(verdict: Verdict) -> NamedRows:
-    """Named rows below the verdict."""
+    """A verdict with its evidence, meaning and remedies."""
     table = NamedRows(verdict.title)
     table.add("evidence", verdict.evidence)
     table.add("meaning", verdict.meaning)

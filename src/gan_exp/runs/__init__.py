@@ -1,1 +1,1 @@
-"""What a run leaves behind: its directory, checkpoints, exported generators, logs and TensorBoard events."""
+"""The files of a run: its directory, checkpoints, exported generators, logs and TensorBoard events."""

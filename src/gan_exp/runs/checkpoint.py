@@ -1,4 +1,4 @@
-"""Checkpoints: whole on the disk before they get their name, verified, loaded without running anything in them."""
+"""Checkpoints: written atomically, verified, and loaded without executing anything in them."""
 
 import io
 import pickle
@@ -15,7 +15,7 @@ from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.files import write_atomically
 
-# 2 added the step in the file's name as a check, the configuration, the data's digest and the number of threads.
+# Format 2 added the configuration, the data's digest, the number of threads and the step in the file name as a check.
 FORMAT = 2
 NEEDED = ("step", "generator", "image_shape")
 KINDS: dict[str, type] = {
@@ -23,24 +23,24 @@ KINDS: dict[str, type] = {
     **dict.fromkeys(("generator", "generator_ema", "discriminator", "augment", "window", "config"), dict),
     **dict.fromkeys(("generator_optimizer", "discriminator_optimizer"), dict),
 }
-DIRECTORY = 0x10  # a bit of a part's attributes in a ZIP archive
+DIRECTORY = 0x10  # the attribute that marks an entry of a ZIP archive as a directory
 
 
 def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of `step`, read it back, and only then remove all but the newest `keep` up to it.
+    """Write the checkpoint of `step`, read it back, then remove all but the newest `keep`.
 
-    `content` must be tensors and plain containers. Raises OSError when the disk is full or gone.
+    `content` consists of tensors and plain containers. Raises OSError where the disk is full or gone.
     """
     path = run.checkpoint(step)
     write_checkpoint(path, content)
-    # Later ones can only be damaged ones that a resumed run passed over: they must not count among the newest.
+    # Later ones can only be damaged ones that a resumed run skipped, and must not count among the newest.
     for old in [path for number, path in run.list_checkpoints() if number <= step][:-keep]:
         old.unlink(missing_ok=True)
     return path
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write and read back; the file is whole or not there."""
+    """Write atomically and read back. Raises OSError where that fails."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     write_atomically(path, buffer.getvalue())
@@ -50,7 +50,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def data_content(data: PackedImages) -> dict[str, Any]:
-    """What a checkpoint says of its data, so that sampling needs none and other data is not taken for it."""
+    """The description of the data in a checkpoint, so that sampling needs no data and other data is recognised."""
     spec = data.spec
     return {
         "image_shape": list(spec.image_shape),
@@ -61,29 +61,29 @@ def data_content(data: PackedImages) -> dict[str, Any]:
 
 
 def data_spec(content: dict[str, Any]) -> DataSpec:
-    """What of it `data_content` was made from."""
+    """The inverse of `data_content`, as far as networks depend on it."""
     channels, height, width = content["image_shape"]
     return DataSpec((channels, height, width), content.get("num_classes", 0), content.get("extent"))
 
 
 def find_fault(path: Path) -> str | None:
-    """What is wrong with the file, or None. torch.load misses flipped bits in tensors; the archive's CRCs do not."""
+    """The damage in the file, or None. torch.load ignores flipped bits in tensors; the archive's CRCs reveal them."""
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch packs nothing: a part that is packed could fill the memory, and so could parts over each other.
+            # torch compresses nothing: compressed or overlapping entries could fill the memory.
             if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
                 return "its parts hold more than the file"
-            # torch takes a part that is marked as a directory for an empty one, without a word.
+            # torch silently reads an entry that is marked as a directory as an empty one.
             marked = (part.filename for part in archive.infolist() if part.external_attr & DIRECTORY)
             broken = archive.testzip() or next(marked, None)
     except (OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
-        # RuntimeError: a flipped bit in a header may say that a part is encrypted or packed in an unknown way
+        # RuntimeError: a flipped bit in a header may mark an entry as encrypted or compressed in an unknown way
         return str(error) or type(error).__name__
     return None if broken is None else f"{broken} is not as it was written"
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint, on `device`. Raises UserError when it is damaged or of a newer format."""
+    """The content of a checkpoint, on `device`. Raises UserError where it is damaged or has a newer format."""
     fault = find_fault(path)
     if fault is not None:
         raise UserError(f"{path}: the checkpoint is damaged ({fault})")
@@ -95,14 +95,14 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise UserError(f"{path}: is not a checkpoint of this tool")
     if content["format"] > FORMAT:
         raise UserError(f"{path}: was written by a newer gan-exp (format {content['format']}); update this one")
-    odd = _find_odd(content)
-    if odd is not None:
-        raise UserError(f"{path}: is not a checkpoint of this tool ({odd} is not what it writes)")
+    invalid = _find_invalid_key(content)
+    if invalid is not None:
+        raise UserError(f"{path}: is not a checkpoint of this tool ({invalid} is not what it writes)")
     return content
 
 
-def _find_odd(content: dict[str, Any]) -> str | None:
-    """The first part that is missing, or of another kind than `save_checkpoint` is given."""
+def _find_invalid_key(content: dict[str, Any]) -> str | None:
+    """The first key that is missing or has a value of the wrong type."""
     missing = next((key for key in NEEDED if key not in content), None)
     if missing is not None:
         return missing
@@ -119,7 +119,7 @@ def _find_odd(content: dict[str, Any]) -> str | None:
 
 
 def _load_numbered(path: Path, step: int, device: torch.device | str) -> dict[str, Any]:
-    """A run's checkpoint of `step`; one of another step may have been copied over it."""
+    """A run's checkpoint of `step`; a checkpoint of another step may have been copied over it."""
     content = load_checkpoint(path, device)
     if content.get("step") != step:
         raise UserError(f"{path}: holds step {content.get('step')}")
@@ -127,12 +127,12 @@ def _load_numbered(path: Path, step: int, device: torch.device | str) -> dict[st
 
 
 def load_newest(run: RunDir, device: torch.device | str = "cpu") -> tuple[dict[str, Any], list[str]]:
-    """The newest whole checkpoint, and a sentence for each newer one that had to be passed over."""
-    passed: list[str] = []
+    """The newest undamaged checkpoint, and a sentence for each newer one that was skipped."""
+    skipped: list[str] = []
     for step, path in reversed(run.list_checkpoints()):
         try:
-            return _load_numbered(path, step, device), passed
+            return _load_numbered(path, step, device), skipped
         except UserError as error:
-            passed.append(str(error))
-    found = "; ".join(passed) or "it holds none yet"
+            skipped.append(str(error))
+    found = "; ".join(skipped) or "it holds none yet"
     raise UserError(f"{run.path}: no whole checkpoint to go on from ({found}); train it anew with `gan-exp train`")

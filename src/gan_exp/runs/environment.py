@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""The machine and the versions with which a run was made."""
 
 import platform
 import subprocess
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "tensorb
 
 
 def describe_environment(device: torch.device, command: Sequence[str] | None = None) -> dict[str, Any]:
-    """Versions, device, git state and `command` (None: this process' own), as plain values."""
+    """Versions, device, git state and `command` (None: this process's), as plain values."""
     return {
         "gan_exp": gan_exp.__version__,
         "python": platform.python_version(),
@@ -38,7 +38,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """The commit of the repository that the command was called in, None outside one."""
+    """The commit of the repository in the current directory, None outside one."""
     commit = _git("rev-parse", "HEAD")
     return (
         None if commit is None else {"commit": commit, "changed_files": len((_git("status", "-s") or "").splitlines())}

@@ -1,4 +1,4 @@
-"""A trained generator as one safetensors file that needs neither its run nor its data: written here, and loaded."""
+"""Writing and loading a trained generator as one safetensors file, which needs neither its run nor its data."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,16 +22,16 @@ FORMAT = "gan-exp generator 1"
 
 
 class Metadata(BaseModel):
-    """What the file says beside its tensors, each value as JSON; safetensors holds strings only."""
+    """The file's metadata, each value as JSON, since safetensors holds strings only."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     format: Json[Literal["gan-exp generator 1"]]
-    model: Json[dict[str, Any]]  # the node model.generator of the configuration
+    model: Json[dict[str, Any]]  # `model.generator` of the configuration
     latent_dim: Json[PositiveInt]
     image_shape: Json[Annotated[list[PositiveInt], Len(3, 3)]]  # channels, height, width
-    num_classes: Json[NonNegativeInt]  # 0: called with latents alone, else with (latents, labels)
-    extent: Json[PositiveFloat | None]  # of points; None: images in [-1, 1]
+    num_classes: Json[NonNegativeInt]  # 0: called with latents, else with (latents, labels)
+    extent: Json[PositiveFloat | None]  # for points; None: images in [-1, 1]
     step: Json[NonNegativeInt]
     name: Json[str]
     version: Json[str]
@@ -47,9 +47,9 @@ def save_generator(
     name: str,
     conditional: bool = False,
 ) -> None:
-    """Write the file; it is whole or not there. Raises OSError where it can't be written.
+    """Write the file atomically. Raises OSError where it can't be written.
 
-    `node` is `model.generator` of the configuration, from which the generator can be made again.
+    `node` is `model.generator` of the configuration, from which `load_generator` builds the network.
     """
     metadata = {
         "format": FORMAT,
@@ -62,7 +62,7 @@ def save_generator(
         "name": name,
         "version": __version__,
     }
-    # Clones: weights may be channels last or share their memory, which the format has no way to say.
+    # Clones, because the format can express neither channels last nor shared memory.
     tensors = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in generator.state_dict().items()
@@ -72,7 +72,7 @@ def save_generator(
 
 
 def read_metadata(path: Path | str) -> Metadata:
-    """What the file says of its generator. Raises UserError where it is none of `gan-exp export`."""
+    """The metadata of an exported generator. Raises UserError for other files."""
     try:
         with safe_open(path, framework="pt") as file:
             return Metadata.model_validate(file.metadata() or {})
@@ -85,11 +85,11 @@ def read_metadata(path: Path | str) -> Metadata:
 
 
 def load_generator(path: Path | str) -> nn.Module:
-    """The generator of a file that `gan-exp export` wrote, on the CPU, in eval mode and without gradients.
+    """The generator in a file written by `gan-exp export`, on the CPU, in eval mode and without gradients.
 
-    It is called with latents [N, latent_dim], and labels [N] where `read_metadata(path).num_classes` is not 0. Nothing
-    in the file runs: it names a class as a configuration does, from this project or from what the environment variable
-    GAN_EXP_TRUST lists. Raises UserError with one sentence otherwise.
+    It is called with latents [N, latent_dim], and with labels [N] where `read_metadata(path).num_classes` is not 0.
+    Nothing in the file is executed: it names a class of this project or of a package listed in the environment variable
+    GAN_EXP_TRUST. Raises UserError where it names another one or is damaged.
     """
     metadata = read_metadata(path)
     try:
@@ -111,7 +111,7 @@ def _build(metadata: Metadata, path: Path | str) -> nn.Module:
     given: dict[str, Any] = {"latent_dim": metadata.latent_dim, "image_shape": tuple(metadata.image_shape)}
     if metadata.num_classes:
         given["num_classes"] = metadata.num_classes
-    if metadata.model["_target_"].startswith("gan_exp."):  # first without memory, of which a forged file could want any
+    if metadata.model["_target_"].startswith("gan_exp."):  # first without memory: a forged file could ask for any
         with torch.device("meta"):
             layers: nn.Module = build_node("model.generator", metadata.model, **given)
         with safe_open(path, framework="pt") as file:

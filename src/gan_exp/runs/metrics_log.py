@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one line a logging step, with `step` and the same tags as TensorBoard."""
+"""`metrics.jsonl`: one line for each logging step, with `step` and the same tags as TensorBoard."""
 
 import json
 import math
@@ -9,11 +9,11 @@ from typing import Any
 
 from gan_exp.runtime.files import json_text, sync_directory, write_atomically
 
-NOT_FINITE = "not_finite"  # what the values that are null in a line were: inf, -inf or nan
+NOT_FINITE = "not_finite"  # the key with the values that are null in the line: inf, -inf or nan
 
 
 class MetricsLog:
-    """Appends to `path`; `resumed_at` first drops what an earlier process wrote for later steps than that."""
+    """Appends to `path`; with `resumed_at`, lines for later steps are dropped first."""
 
     def __init__(self, path: Path, resumed_at: int | None) -> None:
         if resumed_at is not None and path.exists():
@@ -28,7 +28,7 @@ class MetricsLog:
         self._file.flush()
 
     def sync(self) -> None:
-        """Let what was added outlive a power cut."""
+        """Make what was added survive a power cut."""
         os.fsync(self._file.fileno())
         sync_directory(self._path.parent)
 
@@ -37,7 +37,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The finite values of all whole lines; the last one may have been cut by a crash."""
+    """The finite values of all complete lines; a crash may have cut the last one."""
     return [
         {tag: value for tag, value in line.items() if tag != NOT_FINITE and value is not None}
         if isinstance(line, dict)

@@ -1,4 +1,4 @@
-"""A run's directory: this class alone knows what its files are called, and no file of it is ever half there."""
+"""A run's directory; only this class knows the names of its files."""
 
 import json
 import os
@@ -28,16 +28,16 @@ class RunDir:
         self.samples = self.path / "samples"
         self.animation = self.samples / "animation.gif"
         self.checkpoints = self.path / "checkpoints"
-        self.best = self.checkpoints / "best.pt"  # by the evaluations in training; not one of the numbered ones
+        self.best = self.checkpoints / "best.pt"  # by the evaluations during training; not among the numbered ones
 
     @classmethod
     def create(cls, path: Path | str, config: dict[str, Any], environment: dict[str, Any]) -> "RunDir":
-        """A new run's directory with its configuration in it. Raises UserError where there is a run already."""
+        """Create a run's directory with its configuration. Raises UserError where it holds a run already."""
         run = cls(path)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             try:
-                # The one exclusive act: whoever makes this file owns the directory.
+                # Exclusive: the process that creates this file owns the directory.
                 write_atomically(run.config, yaml_text(config), exclusive=True)
             except FileExistsError:
                 go_on = f"gan-exp resume {shlex.quote(str(path))}"
@@ -55,7 +55,7 @@ class RunDir:
 
     @classmethod
     def open(cls, name: str) -> "RunDir":
-        """The run of that path or short name; `latest` is the newest one made here. Raises UserError without one."""
+        """The run with that path or short name; `latest` is the newest one. Raises UserError where there is none."""
         place = find(name)
         if not (place / RUN_FILE).is_file():
             raise UserError(f"{name}: is a sweep; name one of its runs: {listed(list_directories(place)[1:])}")
@@ -65,15 +65,15 @@ class RunDir:
         write_atomically(self.environment, json_text(environment, indent=2) + "\n")
 
     def make_folders(self) -> None:
-        """Those that a crash, or a user, may have left out."""
+        """Create the folders that are missing, such as after a crash."""
         self.samples.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process at a time trains here. The system frees the lock of a process that dies.
+        """Let one process at a time train here. The system releases the lock of a process that dies.
 
-        Raises UserError where another one holds it, or where it would write elsewhere.
+        Raises UserError where another process holds the lock, or where a link leads out of the directory.
         """
         from filelock import FileLock, Timeout
 
@@ -85,7 +85,7 @@ class RunDir:
             status = self.read_status()
             who = f"process {status['pid']} on {status['host']}" if "pid" in status else "another process"
             raise UserError(f"{self.path}: {who} is at work on it; wait for its end, or stop it first") from None
-        except NotImplementedError:  # a file system that knows no locks
+        except NotImplementedError:  # a file system without locks
             yield
             return
         except OSError as error:
@@ -96,24 +96,24 @@ class RunDir:
             lock.release()
 
     def _refuse_links_out(self) -> None:
-        """Of what is written into; the other files are replaced, links or not."""
+        """Check the files and folders that are written into; all other files are replaced, whether links or not."""
         inside = self.path.resolve()
         written = (self.lock, self.log, self.metrics, self.samples, self.checkpoints, self.tensorboard)
         for path in written:
             if path.is_symlink() and not path.resolve().is_relative_to(inside):
                 raise UserError(
-                    f"{path}: is a link out of the run, which could write or remove what isn't the run's; "
-                    f"put a file or folder of its own there"
+                    f"{path}: is a link out of the run, through which other files could be overwritten or removed; "
+                    f"replace it by a file or folder"
                 )
 
     def discard_records(self) -> None:
-        """Of a run that a crash took before its first checkpoint: what it had written of step 0 comes again."""
+        """Remove metrics and events of a run that crashed before its first checkpoint and starts again at step 0."""
         self.metrics.unlink(missing_ok=True)
         for path in self.tensorboard.glob("events.out.tfevents.*"):
             path.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """What a killed process had not finished writing."""
+        """Remove the partial files of a killed process."""
         for folder in (self.path, self.samples, self.checkpoints):
             for path in folder.glob(f".*-[0-9a-f]*{PARTIAL}"):
                 path.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class RunDir:
         return plain
 
     def read_status(self) -> dict[str, Any]:
-        """How the run stands, as its last process told it; empty where it didn't, or a power cut took it."""
+        """The status that the last process wrote; empty where there is none or a power cut has damaged it."""
         try:
             status = json.loads(self.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -140,7 +140,7 @@ class RunDir:
         status = {"state": state, "step": step, "reason": reason, **details}
         if state == "running":
             status |= {"pid": os.getpid(), "host": socket.gethostname()}
-        # What is true for a moment only need not outlive a power cut: waiting for the disk would take the loop's time.
+        # The status of a running run need not survive a power cut, and waiting for the disk would slow down training.
         write_atomically(self.status, json_text(status, indent=2) + "\n", durable=state != "running")
 
     def checkpoint(self, step: int) -> Path:
@@ -151,11 +151,11 @@ class RunDir:
         return list(_numbered(self.checkpoints, "pt"))
 
     def evaluation(self, step: int, features: str) -> Path:
-        """What was measured of a checkpoint in the space of a feature network, beside it."""
+        """The file with the scores of a checkpoint in the features of one extractor, beside the checkpoint."""
         return self.checkpoints / f"step-{step:08d}-{features}.evaluation.json"
 
     def neighbours(self, step: int, features: str) -> Path:
-        """Samples beside their nearest training images."""
+        """The picture of samples beside their nearest training images."""
         return self.checkpoints / f"step-{step:08d}-{features}.neighbours.png"
 
     def sample_grid(self, step: int) -> Path:
@@ -166,14 +166,14 @@ class RunDir:
         return list(_numbered(self.samples, "png"))
 
     def is_latest(self) -> bool:
-        """Whether `latest` means this run to a command that is given here."""
+        """Whether `latest` names this run in the current directory."""
         try:
             return RunDir.open("latest").path == self.path.resolve()
         except UserError:
             return False
 
     def link_latest(self) -> None:
-        """Let outputs/latest lead to this run, wherever it is. Only a convenience: it must not end a run."""
+        """Point outputs/latest to this run. Errors are ignored, because this is only a convenience."""
         target = os.path.relpath(self.path.resolve(), OUTPUTS.resolve())
         spare = LATEST.with_name(f".latest-{os.getpid()}")
         try:
@@ -181,7 +181,7 @@ class RunDir:
             spare.unlink(missing_ok=True)
             try:
                 spare.symlink_to(target, target_is_directory=True)
-            except OSError:  # a file system or a system without symbolic links
+            except OSError:  # no symbolic links here
                 spare.write_text(target)
             os.replace(spare, LATEST)
         except OSError:
@@ -191,5 +191,5 @@ class RunDir:
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:
     for path in sorted(folder.glob(f"step-*.{ending}")):
         number = path.stem.removeprefix("step-")
-        if number.isdecimal() and number == f"{int(number):08d}":  # another's step-7.pt is nobody's to remove
+        if number.isdecimal() and number == f"{int(number):08d}":  # leaves other files such as step-7.pt alone
             yield int(number), path

@@ -1,4 +1,4 @@
-"""Where a run or a sweep lies that is called by its path, by `latest`, or by its short name: the end of its path."""
+"""Finding a run or a sweep by its path, by `latest`, or by a short name, which is the end of its path."""
 
 import os
 import sys
@@ -14,14 +14,14 @@ OUTPUTS = Path("outputs")
 LATEST = OUTPUTS / "latest"
 RUN_FILE = "config.yaml"  # every run has one
 SWEEP_FILE = "multirun.yaml"  # Hydra's record, in a sweep's directory
-DEPTH = 4  # directories below outputs that a run may lie in: outputs/<date>/<time>-sweep/<run>
+DEPTH = 4  # how deep below outputs runs are looked for: outputs/<date>/<time>-sweep/<run>
 
 
 def find(name: str) -> Path:
-    """The directory of the run or the sweep `name`. Raises UserError where there is none, or where there are several.
+    """The directory of the run or sweep `name`. Raises UserError where there is none, or where several match.
 
-    `name` is `latest`, a directory, or a short name of what lies under outputs/: its directory's name
-    (10-10-39-mlp-digits) or more of the path's end, or only the first letters of that (10-10-39).
+    `name` is `latest`, a directory, or a short name of a run or sweep under outputs/: the name of its directory
+    (10-10-39-mlp-digits), a longer end of its path, or the beginning of either (10-10-39).
     """
     if name == "latest":
         return _latest()
@@ -39,7 +39,7 @@ def find(name: str) -> Path:
 def is_run_or_sweep(path: Path) -> bool:
     try:
         return (path / RUN_FILE).is_file() or (path / SWEEP_FILE).is_file()
-    except OSError:  # a name that is too long for one, or a place that may not be looked into
+    except OSError:  # the name is too long, or the directory can't be read
         return False
 
 
@@ -48,12 +48,12 @@ def is_sweep(path: Path) -> bool:
 
 
 def list_runs(sweep: Path) -> list[Path]:
-    """The runs in a sweep's directory, however deep its user has put them."""
+    """The runs in a sweep's directory at any depth."""
     return [path for path in list_directories(sweep, depth=sys.maxsize) if (path / RUN_FILE).is_file()]
 
 
 def list_directories(root: Path = OUTPUTS, depth: int = DEPTH) -> list[Path]:
-    """All runs and sweeps under `root`, oldest first as far as their paths have the time; no link is followed."""
+    """All runs and sweeps under `root`, sorted by path, which begins with the time; links are not followed."""
     found: list[Path] = []
     for place, folders, files in os.walk(root):
         path = Path(place)
@@ -65,7 +65,7 @@ def list_directories(root: Path = OUTPUTS, depth: int = DEPTH) -> list[Path]:
 
 
 def matches(name: str, places: Iterable[Path]) -> list[Path]:
-    """Those of `places` that `name` fits: to the letter if there are any such, else as the beginning of their names."""
+    """Those of `places` whose paths end with `name`; if there are none, those for which its last part is a prefix."""
     wanted = Path(name).parts
     if not wanted:
         return []
@@ -75,7 +75,7 @@ def matches(name: str, places: Iterable[Path]) -> list[Path]:
 
 
 def short_name(place: Path) -> str:
-    """What a user who stands here may call a run or a sweep: as little of its path as fits it alone."""
+    """The shortest end of its path that names a run or a sweep alone in the current directory."""
     place = place.resolve()
     here = list_directories()
     for one in here:
@@ -88,14 +88,14 @@ def short_name(place: Path) -> str:
 
 
 def short_names(places: list[Path]) -> list[str]:
-    """One for each of `places`: its directory's name, or more of its path where several have that."""
+    """A name for each of `places`: that of its directory, with the parent's where several have the same."""
     count = Counter(place.name for place in places)
     return [place.name if count[place.name] == 1 else f"{place.parent.name}/{place.name}" for place in places]
 
 
 def _latest() -> Path:
     place = LATEST
-    if place.is_file():  # where there are no symbolic links: a file with the path in it
+    if place.is_file():  # where there are no symbolic links: a file that contains the path
         place = OUTPUTS / place.read_text().strip()
     if not is_run_or_sweep(place):
         raise UserError(
@@ -116,6 +116,6 @@ def _not_found(name: str, here: list[Path]) -> str:
 
 
 def listed(places: list[Path]) -> str:
-    """The newest of them, in a sentence."""
+    """The newest of `places` for a sentence."""
     shown = ", ".join(map(str, places[-LISTABLE:]))
     return f"{shown} (and {len(places) - LISTABLE} older ones)" if len(places) > LISTABLE else shown

@@ -1,4 +1,4 @@
-"""A run's TensorBoard: scalars, sparse histograms, pictures, the configuration, hparams, a dashboard of the game."""
+"""A run's TensorBoard events: scalars, histograms, pictures, the configuration, hparams and a custom dashboard."""
 
 import os
 import socket
@@ -17,9 +17,10 @@ from torch.utils.tensorboard.summary import text as summary_text
 from gan_exp.losses import Balance
 from gan_exp.runtime.files import sync_directory
 
-# G beside D, as the game is read: https://github.com/tensorflow/tensorboard, custom scalars plugin.
-# It gives each run one colour, so that two curves of a run in one chart differ by their marks alone: the losses, which
-# are looked at most, have a chart each. The same for all runs, or charts of one title would be there twice.
+# Charts of TensorBoard's custom scalars plugin, which show G beside D. The plugin gives each run one colour, so that
+# curves of one run in a chart differ only by their markers; each loss therefore has its own chart. All runs must have
+# the same layout, or charts appear twice.
+LAYOUT_TITLE = "the game"  # kept for the sake of runs of earlier versions
 LAYOUT = {
     "loss of D": ["loss/discriminator", "loss_balance/discriminator"],
     "loss of G": ["loss/generator", "loss_balance/generator"],
@@ -28,7 +29,7 @@ LAYOUT = {
     "largest gradient norms": ["gradient_norm_max/discriminator", "gradient_norm_max/generator"],
     "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
 }
-HPARAM_METRICS = (  # as they stand at the end
+HPARAM_METRICS = (  # shown with their last values
     "loss/discriminator",
     "loss/generator",
     "accuracy/discriminator",
@@ -37,7 +38,7 @@ HPARAM_METRICS = (  # as they stand at the end
 )
 HISTOGRAM_BINS = 30
 NO_BALANCE = Balance()
-BALANCE = "{:.4f} is where D can't tell fakes from reals: nearer to it, neither network wins."
+BALANCE = "{:.4f} is the loss where D can't tell fakes from reals: nearer to it, neither network wins."
 HOUSEKEEPING = (
     "name",
     "display",
@@ -52,10 +53,10 @@ HOUSEKEEPING = (
 
 
 class TensorBoardLog:
-    """Writes a file of events into `path`; `resumed_at` hides what earlier files hold of later steps than that.
+    """Writes a file of events into `path`; with `resumed_at`, later events of earlier files are hidden.
 
-    Beside each loss stands its `balance`. Every `add_...` is an event of its own: one that can't be written leaves the
-    others alone. Not torch's SummaryWriter: it writes in a thread of its own, where a full disk can be told to nobody.
+    Each loss is written with its `balance`. Every method `add_...` raises OSError where its event can't be written,
+    and leaves the others intact. torch's SummaryWriter writes in a thread, which can't report a full disk.
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None, balance: Balance = NO_BALANCE) -> None:
@@ -63,8 +64,8 @@ class TensorBoardLog:
         named = balance._asdict().items()
         self._balance = {f"loss/{network}": value for network, value in named if value is not None}
         path.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads a directory's files in the order of their names, which must be that of their writing also
-        # within a second, and where the clock was set back.
+        # TensorBoard reads the files of a directory in the order of their names. It must be the order of writing, also
+        # for two files in one second, and after the clock was set back.
         earlier = [int(file.name.split(".")[3]) for file in path.glob("events.out.tfevents.[0-9]*")]
         second = max(int(time.time()), 1 + max(earlier, default=0))
         name = f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.{id(self)}"
@@ -80,7 +81,7 @@ class TensorBoardLog:
 
     def add_layout(self) -> None:
         charts = {title: ["Multiline", tags] for title, tags in LAYOUT.items()}
-        self._add(0, custom_scalars({"the game": charts}))
+        self._add(0, custom_scalars({LAYOUT_TITLE: charts}))
 
     def add_hyperparameters(self, config: Mapping[str, Any]) -> None:
         self._add(0, *hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)))
@@ -97,20 +98,20 @@ class TensorBoardLog:
         self._add(step, Summary(value=values.values()))
 
     def add_histogram(self, tag: str, values: Tensor, step: int) -> None:
-        """In float64, where there is room for the bins between any two neighbouring numbers of float32."""
+        """Computed in float64, so that bins fit between neighbouring float32 values."""
         self._add(step, histogram(tag, values.double().cpu().numpy(), HISTOGRAM_BINS))
 
     def add_text(self, tag: str, markdown: str, step: int) -> None:
         self._add(step, summary_text(tag, markdown))
 
     def add_png(self, tag: str, png: bytes, shape: Sequence[int], step: int) -> None:
-        """A picture [channels, height, width] that is encoded already: encoding it anew costs 39 ms."""
+        """An encoded picture of `shape` (channels, height, width); encoding it again would take 39 ms."""
         channels, height, width = shape
         image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
         self._add(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def sync(self) -> None:
-        """Let what was added outlive a power cut."""
+        """Make what was added survive a power cut."""
         self._file.flush()
         os.fsync(self._file.fileno())
         sync_directory(self._path)
@@ -121,7 +122,7 @@ class TensorBoardLog:
     def _add(self, step: int, *summaries: Summary) -> None:
         for summary in summaries:
             self._write(Event(step=step, summary=summary))
-        self._file.flush()  # whole events at a time: who watches the run sees them at once
+        self._file.flush()  # a TensorBoard that is open shows complete events at once
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
@@ -129,10 +130,11 @@ class TensorBoardLog:
 
 
 def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """What may explain a difference between two runs: dotted keys and values that the hparams plugin takes.
+    """The settings that may explain a difference between two runs, as dotted keys for the hparams plugin.
 
-    No None and no lists (it refuses them), no housekeeping, and the name of a class where a group has nothing else. An
-    optimizer's learning rate only where it isn't that of the run: of those that differ it shows five.
+    None is left out and lists become text, since the plugin refuses both; settings without influence on the result are
+    left out; a class is given by its name. The plugin shows only five differing settings, so that an optimizer's
+    learning rate is included only where it differs from the run's.
     """
     found: dict[str, bool | int | float | str] = {}
     for key, value in config.items():
