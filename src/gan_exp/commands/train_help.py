@@ -1,4 +1,7 @@
-"""`gan-exp train --help [GROUP[=OPTION] ...]`, read from the YAML files: no Hydra, no torch."""
+"""`gan-exp train --help [GROUP[=OPTION] ...]`, read from the YAML files: no Hydra, no torch.
+
+Hydra's help knows no comments. Tables of rich break lines in a pipe too, and cut keys off in a narrow terminal.
+"""
 
 import re
 import shutil

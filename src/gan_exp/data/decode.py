@@ -14,7 +14,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, but start
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # Exif's tag for how the camera was held
-TRANSPOSITIONS = {  # that bring an image of each orientation upright
+# That bring an image of each orientation upright. ImageOps.exif_transpose does the same and writes all tags anew, which
+# fails where another one is malformed.
+TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

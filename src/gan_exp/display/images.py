@@ -16,7 +16,10 @@ FRAME_MS = 120
 
 
 def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
-    """uint8 [C, height, width]: the images uint8 [rows * columns, C, H, W] row by row with lines of a pixel between."""
+    """uint8 [C, height, width]: the images uint8 [rows * columns, C, H, W] row by row with lines of a pixel between.
+
+    The pictures are those of torchvision's make_grid, which takes two seconds to import.
+    """
     count, channels, height, width = images.shape
     if count != rows * columns:
         raise ValueError(f"{count} images don't fill a grid of {rows}x{columns}")
