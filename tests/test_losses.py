@@ -17,7 +17,7 @@ LOGITS = [-30.0, -3.0, -1.5, -0.25, 0.0, 0.5, 2.0, 7.0, 30.0]
 
 
 def s(x: float) -> float:
-    """softplus as it is defined"""
+    """softplus by its definition"""
     return math.log1p(math.exp(x))
 
 
@@ -100,8 +100,8 @@ def test_non_saturating_is_cross_entropy_with_the_labels_real_and_fake() -> None
     torch.testing.assert_close(loss.generator(None, logits), cross_entropy(probabilities, ones, reduction="none"))
 
 
-def test_non_saturating_gives_a_losing_generator_a_gradient() -> None:
-    """The reason for it: where D is sure that a fake is fake, the minimax loss hardly slopes and this one does."""
+def test_non_saturating_has_a_gradient_where_minimax_saturates() -> None:
+    """The reason for this loss: where D confidently rejects a fake, minimax has hardly any gradient."""
     logits = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(NonSaturating().generator(None, logits).sum(), logits)
     assert gradient.item() == pytest.approx(-1, abs=1e-8)
@@ -132,7 +132,7 @@ BALANCES = [
 
 
 @pytest.mark.parametrize(("loss", "known"), BALANCES)
-def test_the_balance_is_where_one_answer_to_all_images_costs_least(loss: NonSaturating, known: Any) -> None:
+def test_the_balance_is_the_loss_of_the_best_constant_logit(loss: NonSaturating, known: Any) -> None:
     constants = torch.linspace(-3, 3, 60_001, dtype=torch.float64)
     costs = loss.discriminator(constants, constants)
     best = constants[costs <= costs.min() + 1e-12]  # hinge: an interval, wgan and rpgan: all of them
@@ -147,7 +147,7 @@ def test_the_balance_is_where_one_answer_to_all_images_costs_least(loss: NonSatu
 
 
 def test_the_balance_of_the_losses_as_they_are_reported() -> None:
-    """Split updates report the mean of D's terms, others their sum; a loss of the user's need not say any."""
+    """Split updates report the mean of D's terms, others their sum; a user's loss need not have a balance."""
     assert StepConfig(NonSaturating()).balance.discriminator == 2 * math.log(2)
     split = StepConfig(NonSaturating(), split_updates=True).balance
     assert split == pytest.approx((math.log(2), math.log(2)))
@@ -160,7 +160,7 @@ def test_the_balance_of_the_losses_as_they_are_reported() -> None:
 
 
 def test_minimax_is_its_formula_and_saturates() -> None:
-    """G lowers E[log(1 - D(G(z)))]; where D is sure, there is hardly a slope."""
+    """G minimises E[log(1 - D(G(z)))]; where D is confident, there is hardly any gradient."""
     logits = torch.linspace(-6, 6, 25, dtype=torch.float64)
     torch.testing.assert_close(Minimax().generator(None, logits), (1 - logits.sigmoid()).log())
     sure = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
@@ -188,7 +188,7 @@ def test_smoothed_least_squares() -> None:
 
 
 def test_relativistic_pairs_are_by_index() -> None:
-    """One real and one fake to a pair, not each with each."""
+    """One real and one fake per pair, not all combinations."""
     real_logits = torch.tensor([0.0, 2.0, -1.0], dtype=torch.float64)
     fake_logits = torch.tensor([1.0, -1.0, 3.0], dtype=torch.float64)
     loss = RelativisticPairing()
@@ -212,15 +212,15 @@ def test_relativistic_losses_against_autograd() -> None:
 
 
 @pytest.mark.parametrize("loss", [NonSaturating(), NonSaturating(label_smoothing=0.3), Minimax()])
-def test_slopes_are_the_derivatives(loss: NonSaturating) -> None:
-    for value_of, slope_of in (
+def test_gradients_are_the_derivatives(loss: NonSaturating) -> None:
+    for value_of, gradient_of in (
         (loss.real, loss.real_gradient),
         (loss.fake, loss.fake_gradient),
         (partial(loss.generator, None), loss.generator_gradient),
     ):
         logits = torch.tensor(LOGITS, dtype=torch.double, requires_grad=True)
         (derivative,) = torch.autograd.grad(value_of(logits).sum(), logits)
-        torch.testing.assert_close(slope_of(logits.detach()), derivative)
+        torch.testing.assert_close(gradient_of(logits.detach()), derivative)
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_slopes_are_the_derivatives(loss: NonSaturating) -> None:
     [NonSaturating(), NonSaturating(0.1), Minimax(0.3), Hinge(), LeastSquares(), LeastSquares(0.1)],
     ids=lambda loss: type(loss).__name__,
 )
-def test_the_boundary_is_ds_answer_where_reals_and_fakes_are_equally_likely(loss: NonSaturating) -> None:
-    """There its loss is at its minimum: with smoothed labels that is no logit of 0 (0.5 for least squares)."""
+def test_the_boundary_is_the_best_logit_where_reals_and_fakes_are_equally_likely(loss: NonSaturating) -> None:
+    """D's loss is minimal there; with smoothed labels it is not at 0 (or 0.5 for least squares)."""
     assert loss.boundary is not None
     logit = torch.tensor(loss.boundary, dtype=torch.float64, requires_grad=True)
     loss.discriminator(logit, logit).backward()

@@ -15,7 +15,7 @@ STEPS = 40
 
 
 def gradients(count: int) -> list[Tensor]:
-    """From large to so small that epsilon is all there is: 1 to 1e-9."""
+    """From large to so small that epsilon outweighs them: 1 to 1e-9."""
     generator = torch.Generator().manual_seed(0)
     scale = torch.logspace(0, -9, 12, dtype=torch.float64)
     return [torch.randn(12, dtype=torch.float64, generator=generator) * scale for _ in range(count)]
@@ -47,7 +47,7 @@ def test_it_computes_the_formula(fused: bool | None) -> None:
 
 
 def test_it_is_not_torchs_adam() -> None:
-    """Where gradients are small the two differ: what this class is for."""
+    """The two differ where gradients are small, which is the reason for this class."""
     ours, theirs = (nn.Parameter(torch.ones(12, dtype=torch.float64)) for _ in range(2))
     update(KerasAdam([ours], LR, (BETA1, BETA2), EPSILON), ours, gradients(STEPS))
     update(torch.optim.Adam([theirs], LR, (BETA1, BETA2), EPSILON), theirs, gradients(STEPS))
@@ -55,7 +55,7 @@ def test_it_is_not_torchs_adam() -> None:
     assert difference[0] < 1e-6 and difference.max() > 5e-3
 
 
-def test_it_goes_on_from_its_state() -> None:
+def test_it_continues_from_its_state() -> None:
     parameter = nn.Parameter(torch.ones(12, dtype=torch.float64))
     steps = gradients(STEPS)
     first = KerasAdam([parameter], LR, (BETA1, BETA2), EPSILON)

@@ -26,8 +26,8 @@ def refuse(purpose: str) -> torch.Generator:
     raise AssertionError(f"drew random numbers for {purpose}")
 
 
-def inputs(critic: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor) -> PenaltyInputs:
-    return PenaltyInputs(critic, real_images, fake_images, critic(real_images), critic(fake_images))
+def inputs(score: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor) -> PenaltyInputs:
+    return PenaltyInputs(score, real_images, fake_images, score(real_images), score(fake_images))
 
 
 def small_network() -> nn.Module:
@@ -35,18 +35,18 @@ def small_network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double()
 
 
-def slopes(critic: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:
-    """||grad D||^2 at each of `places` [N, ...] by central differences."""
-    step, squares = 1e-6, torch.zeros(len(places), dtype=torch.float64)
-    for place in range(places[0].numel()):
-        moved = torch.zeros(places[0].numel(), dtype=torch.float64)
+def squared_gradients(score: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """||grad D||^2 at each of `points` [N, ...] by central differences."""
+    step, squares = 1e-6, torch.zeros(len(points), dtype=torch.float64)
+    for place in range(points[0].numel()):
+        moved = torch.zeros(points[0].numel(), dtype=torch.float64)
         moved[place] = step
-        difference = critic(places + moved.view(places[0].shape)) - critic(places - moved.view(places[0].shape))
+        difference = score(points + moved.view(points[0].shape)) - score(points - moved.view(points[0].shape))
         squares += (difference.detach() / (2 * step)).square()
     return squares
 
 
-def test_a_linear_discriminator_pays_for_its_weights() -> None:
+def test_a_linear_discriminator_is_penalised_for_its_weights() -> None:
     """D(x) = <w, x> has the gradient w everywhere: of reals, of fakes, between them and near them."""
     weight = images(3, 4, 2, seed=1)
     look = inputs(lambda x: (x * weight).sum(dim=(1, 2, 3)), images(5, 3, 4, 2), images(5, 3, 4, 2, seed=2))
@@ -57,13 +57,13 @@ def test_a_linear_discriminator_pays_for_its_weights() -> None:
     torch.testing.assert_close(DRAGAN(weight=3.0)(look, draw), (3 * (norm - 1) ** 2).expand(5))
 
 
-def test_each_sample_pays_for_its_own_gradient() -> None:
-    """D(x) = ||x||^2 / 2 has the gradient x, so that the penalty tells where it was taken."""
+def test_each_sample_is_penalised_for_its_gradient() -> None:
+    """D(x) = ||x||^2 / 2 has the gradient x, so that the penalty reveals where it was computed."""
     real_images, fake_images = images(4, 1, 3, 3), images(4, 1, 3, 3, seed=1)
     look = inputs(lambda x: x.square().sum(dim=(1, 2, 3)) / 2, real_images, fake_images)
 
-    def squares(places: Tensor) -> Tensor:
-        return places.square().sum(dim=(1, 2, 3))
+    def squares(points: Tensor) -> Tensor:
+        return points.square().sum(dim=(1, 2, 3))
 
     torch.testing.assert_close(R1(gamma=2.0)(look, refuse), squares(real_images))
     torch.testing.assert_close(R1R2(gamma=2.0)(look, refuse), squares(real_images) + squares(fake_images))
@@ -79,20 +79,20 @@ def test_each_sample_pays_for_its_own_gradient() -> None:
 def test_the_penalties_are_those_of_finite_differences() -> None:
     network, real_images, fake_images = small_network(), images(3, 2, 2, 2), images(3, 2, 2, 2, seed=1)
     look = inputs(network, real_images, fake_images)
-    at_reals, at_fakes = slopes(network, real_images), slopes(network, fake_images)
+    at_reals, at_fakes = squared_gradients(network, real_images), squared_gradients(network, fake_images)
     torch.testing.assert_close(R1(gamma=0.1)(look, refuse), 0.05 * at_reals, rtol=1e-7, atol=1e-10)
     torch.testing.assert_close(R1R2(gamma=0.1)(look, refuse), 0.05 * (at_reals + at_fakes), rtol=1e-7, atol=1e-10)
     share = torch.rand(3, 1, 1, 1, generator=draw("penalty"), dtype=torch.float64)
-    between = slopes(network, real_images * (1 - share) + fake_images * share)
+    between = squared_gradients(network, real_images * (1 - share) + fake_images * share)
     torch.testing.assert_close(WGANGP()(look, draw), 10 * (between.sqrt() - 1).square(), rtol=1e-7, atol=1e-10)
     noise = torch.rand(3, 2, 2, 2, generator=draw("penalty"))
-    near = slopes(network, real_images + 0.5 * real_images.std() * noise)
+    near = squared_gradients(network, real_images + 0.5 * real_images.std() * noise)
     torch.testing.assert_close(DRAGAN()(look, draw), 10 * (near.sqrt() - 1).square(), rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
 def test_the_penalty_trains_the_discriminator(penalty: Callable[..., Tensor]) -> None:
-    """Its derivative with respect to D's weights, which is what an update follows, is the true one."""
+    """Its derivative with respect to D's weights is correct."""
     real_images, fake_images = images(3, 1, 2, 2), images(3, 1, 2, 2, seed=3)
 
     def mean_penalty(first: Tensor, second: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def test_the_penalty_trains_the_discriminator(penalty: Callable[..., Tensor]) ->
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: type(penalty).__name__)
 def test_a_flat_discriminator_has_finite_gradients(penalty: Callable[..., Tensor]) -> None:
-    """The norm's root has no slope at zero, and no update must come out as nan."""
+    """The square root of the norm has no derivative at zero, and no gradient may become nan."""
     weight = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     look = inputs(lambda x: x.flatten(1) @ weight, images(3, 1, 2, 2), images(3, 1, 2, 2, seed=1))
     (gradient,) = torch.autograd.grad(penalty(look, draw).mean(), weight)
@@ -112,7 +112,7 @@ def test_a_flat_discriminator_has_finite_gradients(penalty: Callable[..., Tensor
 
 
 def test_which_images_must_require_grad() -> None:
-    """What D's step makes of the images follows from these."""
+    """D's update prepares the images by these attributes."""
     assert [(penalty.at_reals, penalty.at_fakes) for penalty in PENALTIES] == [
         (True, False),
         (True, True),
@@ -128,8 +128,8 @@ def test_which_images_must_require_grad() -> None:
         assert real_images.grad is None and fake_images.grad is None
 
 
-def test_images_that_are_packed_pay_together() -> None:
-    """Two images to a logit: the penalty is that of the logit by both."""
+def test_packed_images_are_penalised_together() -> None:
+    """Two images per logit: the penalty uses the gradient of the logit with respect to both."""
     real_images, fake_images = images(6, 1, 2, 2), images(6, 1, 2, 2, seed=1)
     network = small_network()
     look = inputs(lambda x: network(x.reshape(3, 2, 2, 2)), real_images, fake_images)

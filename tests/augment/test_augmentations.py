@@ -89,15 +89,15 @@ def test_a_gradient_penalty_reaches_through_it(augmentation: Augment) -> None:
     value = images(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
     weight = images(3, 4, 4, dtype=torch.float64).requires_grad_()
 
-    def critic(x: Tensor) -> Tensor:
+    def discriminator(x: Tensor) -> Tensor:
         return torch.tanh(augmentation(x, random(3)) * weight).sum(dim=(1, 2, 3))
 
-    (gradient,) = torch.autograd.grad(critic(value).sum(), value, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(value).sum(), value, create_graph=True)
     step, by_hand = 1e-6, torch.zeros_like(value)
     for place in range(48):
         moved = torch.zeros(48, dtype=torch.float64)
         moved[place] = step
-        difference = critic(value + moved.view(3, 4, 4)) - critic(value - moved.view(3, 4, 4))
+        difference = discriminator(value + moved.view(3, 4, 4)) - discriminator(value - moved.view(3, 4, 4))
         by_hand.view(2, -1)[:, place] = difference.detach() / (2 * step)
     torch.testing.assert_close(gradient, by_hand, rtol=1e-6, atol=1e-8)
     (second,) = torch.autograd.grad(gradient.square().sum(), weight)

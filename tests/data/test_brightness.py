@@ -1,4 +1,4 @@
-"""One scale for a whole folder: the order of brightness of its images stays, whatever numbers they hold."""
+"""One scale for a whole folder: it keeps the order of brightness among images of any numbers."""
 
 import math
 from pathlib import Path
@@ -33,7 +33,7 @@ NUMBERS: dict[Kind, st.SearchStrategy[float]] = {
 @pytest.mark.parametrize("kind", NUMBERS)
 @given(data=st.data())
 def test_the_darker_pixel_stays_the_darker_one(kind: Kind, data: st.DataObject) -> None:
-    """Also of different images, of which one may hold small values alone."""
+    """Also across images, one of which may hold only small values."""
     finite = NUMBERS[kind].filter(math.isfinite)
     values = sorted(data.draw(st.lists(finite, min_size=2, max_size=9)))
     shown = choose_scale(kind, values[0], values[-1]).apply(np.array(values, dtype=np.float64)).tolist()
@@ -79,13 +79,13 @@ def test_the_scale(kind: Kind, low: float, high: float, expected: tuple[float, f
     assert choose_scale(kind, low, high) == expected
 
 
-def test_the_scale_is_told_with_a_remedy_where_images_are_dark(
+def test_the_scale_is_printed_with_a_remedy_where_images_are_dark(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dark = np.array([[0, 1023]], dtype=np.uint16)
     packed(tmp_path, dark)
-    told = capsys.readouterr().out
-    assert told == (
+    output = capsys.readouterr().out
+    assert output == (
         "brightness: images of integers (1) hold 0 to 1023; 0 becomes black and 65535 white in all of them. "
         "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it\n"
     )
@@ -95,11 +95,11 @@ def test_the_scale_is_told_with_a_remedy_where_images_are_dark(
     assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in capsys.readouterr().out
 
 
-def test_dark_images_of_bytes_are_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dark_images_of_bytes_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = np.array([[0, 3, 9]], dtype=np.uint8)
     assert packed(tmp_path, masks).images.flatten().tolist() == [0, 3, 9]
-    assert "no pixel of the packed images is above 9 of 255" in (told := capsys.readouterr().out)
-    assert "dataset.range=[0,9]" in told
+    assert "no pixel of the packed images is above 9 of 255" in (output := capsys.readouterr().out)
+    assert "dataset.range=[0,9]" in output
     assert packed(tmp_path, masks, range=[0, 9]).images.flatten().tolist() == [0, 85, 255]
     packed(tmp_path, np.array([[0, 16]], dtype=np.uint8))
     assert capsys.readouterr().out == ""
@@ -121,7 +121,7 @@ def test_a_range_of_the_users_for_every_mode(mode: str, pixel: Any, expected: li
 
 
 @pytest.mark.parametrize("limits", [[5, 5], [5, 1], [0, float("inf")], [float("nan"), 1]])
-def test_ranges_that_are_none(limits: list[float], tmp_path: Path) -> None:
+def test_invalid_ranges(limits: list[float], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"range=\[.*\]: must be \[black, white\]"):
         folder(str(tmp_path), str(tmp_path), range=limits)  # type: ignore[arg-type]
 
@@ -133,5 +133,5 @@ def test_images_of_bytes_are_decoded_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("value", [0.0, -3.0, -(2.0**53), -1e300])
 def test_images_of_one_value_have_a_scale(value: float) -> None:
-    """Of the larger ones, the next number is more than 1 away."""
+    """For large values the next float is more than 1 away."""
     assert choose_scale("floats", value, value).apply(np.array([value])).tolist() == [0]

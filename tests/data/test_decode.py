@@ -123,7 +123,7 @@ def test_pillows_warnings_do_not_come_through(images: Path, load: Load) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif"])
 def test_exif_orientation(orientation: int, ending: str, images: Path, load: Load) -> None:
-    """What is stored turned, and says so, is shown upright; not square, so that a wrong size would be seen."""
+    """Images stored rotated or mirrored are decoded upright; they are not square, so that a wrong size would show."""
     upright = np.zeros((16, 32), dtype=np.uint8)
     upright[:8, :16], upright[8:, 16:] = 100, 200
     stored = {
@@ -146,7 +146,7 @@ def test_exif_orientation(orientation: int, ending: str, images: Path, load: Loa
 
 
 def test_other_formats_are_not_opened(images: Path, load: Load) -> None:
-    """Whatever the name says: for some formats Pillow would start other programs."""
+    """Whatever the file's name: for some formats Pillow would start other programs."""
     (images / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
     assert "a.png is no image that can be read (" in refused(load)
 

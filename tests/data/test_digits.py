@@ -1,4 +1,4 @@
-"""The digits that scikit-learn carries."""
+"""The digits that come with scikit-learn."""
 
 import torch
 from sklearn.datasets import load_digits

@@ -45,7 +45,7 @@ def test_hidden_files_do_not_count(images: Path, load: Load) -> None:
     assert len(load().images) == 1
 
 
-def test_links_are_followed_and_end(images: Path, load: Load, tmp_path: Path) -> None:
+def test_links_are_followed_without_end(images: Path, load: Load, tmp_path: Path) -> None:
     draw(tmp_path / "elsewhere/a.png", 5)
     (images / "linked").symlink_to(tmp_path / "elsewhere")
     (images / "loop").symlink_to(images)
@@ -98,11 +98,11 @@ def test_broken_images(ending: str, part: float, images: Path, load: Load, capsy
         assert sentence.endswith("; remove it, or pass over all such images with dataset.skip_broken=true")
         capsys.readouterr()
         assert len(load(skip_broken=True, **options).images) == 1
-        told = capsys.readouterr().out
-        assert told.startswith(f"passed over: deep{ending} ") and told.count("\n") == 1
+        output = capsys.readouterr().out
+        assert output.startswith(f"passed over: deep{ending} ") and output.count("\n") == 1
 
 
-def test_labels_belong_to_what_is_kept(images: Path, load: Load) -> None:
+def test_labels_belong_to_the_images_that_are_kept(images: Path, load: Load) -> None:
     for number, path in enumerate(["a/1.png", "a/2.png", "b/1.png", "c/1.png"]):
         draw(images / path, number)
     (images / "a/1.png").write_bytes(b"broken")
@@ -120,7 +120,7 @@ def test_nothing_but_broken_images(options: dict[str, Any], images: Path, load: 
     assert sentence == f"dataset.root={images}: none of the 2 images can be read"
 
 
-def test_a_decompression_bomb_is_refused_from_its_head(images: Path, load: Load, decoded: list[str]) -> None:
+def test_a_decompression_bomb_is_refused_from_its_header(images: Path, load: Load, decoded: list[str]) -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
@@ -135,7 +135,7 @@ def test_a_decompression_bomb_is_refused_from_its_head(images: Path, load: Load,
     assert "10,000 megapixels" in refused(load, size=8, channels=3)  # where heads aren't looked at first
 
 
-def test_the_limit_is_the_users(images: Path, load: Load) -> None:
+def test_the_limit_can_be_set(images: Path, load: Load) -> None:
     draw(images / "a.png", size=(200, 100))
     assert "a.png has 0.02 megapixels, more than dataset.max_megapixels=0.019" in refused(load, max_megapixels=0.019)
     assert load(max_megapixels=0.02).image_shape == (1, 100, 200)

@@ -1,4 +1,4 @@
-"""Packed data: batches as functions of (seed, number), fair to every image, with the labels that belong to them."""
+"""Packed data: batches as functions of (seed, number), uniform over the images, with matching labels."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -18,7 +18,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def numbered(count: int) -> PackedImages:
-    """Images that say which one they are, in two bytes; so do their labels."""
+    """Images that contain their number in two bytes; their labels are that number too."""
     numbers = torch.arange(count)
     pixels = torch.stack([numbers // 256, numbers % 256], dim=1).byte()
     return PackedImages(pixels.view(count, 1, 1, 2), numbers)
@@ -49,7 +49,7 @@ def test_labels_travel_with_their_images(count: int, batch_size: int, sampling: 
 
 @given(st.integers(1, 40), st.integers(1, 100), SEEDS)
 def test_an_epoch_shows_each_image_once(count: int, batch_size: int, seed: int) -> None:
-    """Across the borders of batches, and where a batch is larger than the whole data set."""
+    """Across the boundaries of batches, and where a batch is larger than the data set."""
     batches = Batches(numbered(count), batch_size, "shuffled", seed)
     shown: list[int] = []
     number = 0
@@ -94,8 +94,8 @@ def test_with_replacement_is_uniform_and_independent() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "with_replacement"])
-def test_the_order_does_not_depend_on_where_the_data_lies(sampling: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data goes to the GPU where it fits at that moment; its batches must be those that it would have here."""
+def test_the_order_does_not_depend_on_the_datas_device(sampling: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether data is kept on the GPU depends on the free memory; its batches must not."""
     drawn: list[list[int]] = []
     original = Tensor.to
 
@@ -148,7 +148,7 @@ def test_resize() -> None:
     assert large.shape == (7, 3, 12, 40) and large.max() <= 225  # nothing beyond what was there
 
 
-def test_resize_by_parts_is_resize_at_once() -> None:
+def test_resizing_in_chunks_equals_resizing_at_once() -> None:
     images = torch.randint(256, (10, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data = PackedImages(images)
     assert torch.equal(data.resized(5, 6, chunk=3).images, data.resized(5, 6).images)
@@ -165,7 +165,7 @@ def test_resize_keeps_what_is_even() -> None:
 @pytest.mark.parametrize(
     "images", [torch.zeros(3, 1, 2, 2), torch.zeros(3, 2, 2, dtype=torch.uint8), torch.zeros(0, 1, 2, 2).byte()]
 )
-def test_what_is_not_packed_is_refused(images: Tensor) -> None:
+def test_other_tensors_are_refused(images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"uint8 tensor \[N, C, H, W\]"):
         PackedImages(images)
 
@@ -175,7 +175,7 @@ def test_labels_that_do_not_match_are_refused() -> None:
         PackedImages(torch.zeros(3, 1, 2, 2).byte(), torch.zeros(2).long())
 
 
-def test_examples_are_drawn_once_each_and_of_the_classes_that_are_asked_for() -> None:
+def test_examples_are_distinct_and_of_the_given_classes() -> None:
     data = numbered(12)
     drawn = data.examples(12, torch.Generator().manual_seed(1))
     assert sorted(image.tolist() for image in drawn) == sorted(image.tolist() for image in data.images)

@@ -23,7 +23,7 @@ def packings(tmp_path: Path) -> list[Path]:
     return sorted(path for path in (tmp_path / "cache").iterdir() if path.is_dir())
 
 
-def test_the_second_start_decodes_nothing(
+def test_the_second_run_decodes_nothing(
     images: Path, load: Load, decoded: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for number in range(3):
@@ -161,7 +161,7 @@ def go(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_packing_leaves_nothing_that_looks_whole(images: Path, load: Load, tmp_path: Path) -> None:
+def test_a_killed_packing_leaves_nothing_that_looks_complete(images: Path, load: Load, tmp_path: Path) -> None:
     for number, name in enumerate("abc"):
         draw(images / f"{name}.png", number)
     with child(images, tmp_path, "hang") as process:
@@ -183,10 +183,10 @@ def test_two_at_once_pack_once(images: Path, tmp_path: Path) -> None:
     with child(images, tmp_path, "") as first, child(images, tmp_path, "") as second:
         go(first)
         go(second)
-        told = [(process.communicate()[0].split(), process.returncode) for process in (first, second)]
-    assert [code for _, code in told] == [0, 0]
-    assert [lines[-1] for lines, _ in told] == [str(64 * (1 + 2 + 3))] * 2
-    decoded = sorted(line for lines, _ in told for line in lines if line.endswith(".png"))
+        output = [(process.communicate()[0].split(), process.returncode) for process in (first, second)]
+    assert [code for _, code in output] == [0, 0]
+    assert [lines[-1] for lines, _ in output] == [str(64 * (1 + 2 + 3))] * 2
+    decoded = sorted(line for lines, _ in output for line in lines if line.endswith(".png"))
     assert decoded == [f"{number}.png" for number in range(4)]
 
 
@@ -246,7 +246,7 @@ def test_packed_images_are_mapped_into_memory(images: Path, tmp_path: Path) -> N
     )
     for _ in range(2):  # packing holds no more than mapping
         words = [sys.executable, "-c", child, str(images), str(tmp_path / "cache")]
-        told = subprocess.run(words, capture_output=True, text=True, check=True)
-        shape, right, mapped, grown = json.loads(told.stdout)
+        output = subprocess.run(words, capture_output=True, text=True, check=True)
+        shape, right, mapped, grown = json.loads(output.stdout)
         assert shape == [4000, 3, 96, 96] and right and mapped
         assert grown < size / 2, grown

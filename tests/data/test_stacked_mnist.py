@@ -36,7 +36,7 @@ def test_the_published_size(root: str) -> None:
     assert len(stacked_mnist(root).images) == 128_000
 
 
-def test_the_datas_own_seed(root: str) -> None:
+def test_the_datas_seed(root: str) -> None:
     first, again, other = (stacked_mnist(root, count=20, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first.images, again.images) and not torch.equal(first.images, other.images)
 

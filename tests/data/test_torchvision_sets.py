@@ -295,7 +295,7 @@ def test_download_leaves_the_users_files_alone(mirror: Mirror, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_killed_download_leaves_nothing_that_looks_whole(mirror: Mirror, tmp_path: Path) -> None:
+def test_killed_download_leaves_nothing_that_looks_complete(mirror: Mirror, tmp_path: Path) -> None:
     mirror.held = "train-labels-idx1-ubyte.gz"  # the second file: the first one is there already
     child = (
         "import json, sys\n"

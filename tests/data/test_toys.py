@@ -1,4 +1,4 @@
-"""The mixtures of Gaussians, held to their published protocols."""
+"""The mixtures of Gaussians against their published protocols."""
 
 import math
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_the_plot_holds_all_points(make: Make, centers: Tensor, sigma: float) ->
 
 
 @TOYS
-def test_the_datas_own_seed(make: Make, centers: Tensor, sigma: float) -> None:
+def test_the_datas_seed(make: Make, centers: Tensor, sigma: float) -> None:
     assert torch.equal(make(count=50, seed=3).images, make(count=50, seed=3).images)
     assert not torch.equal(make(count=50, seed=3).images, make(count=50, seed=4).images)
 
@@ -66,7 +66,7 @@ def test_other_mixtures() -> None:
     assert points_of(grid(side=1, sigma=1e-4, count=10)).abs().max() < 1e-2
 
 
-def test_points_are_drawn_as_they_are() -> None:
+def test_points_are_not_normalised() -> None:
     data = ring(count=100)
     images, labels = Batches(data, 10, "shuffled", 0).draw(0)
     assert labels is not None

@@ -1,4 +1,4 @@
-"""Names beside what they stand for: wrapped at words in a terminal, and not at all in a pipe."""
+"""Tables of names and values: wrapped at words in a terminal, and not at all in a pipe."""
 
 import io
 
@@ -23,7 +23,7 @@ def printed(width: int) -> list[str]:
     return written.getvalue().splitlines()
 
 
-def test_words_stand_below_each_other_and_a_path_stays_whole() -> None:
+def test_lines_are_aligned_and_a_path_stays_whole() -> None:
     assert printed(80) == [
         "the [title]",
         "evidence  " + "word " * 13 + "word",
@@ -33,7 +33,7 @@ def test_words_stand_below_each_other_and_a_path_stays_whole() -> None:
 
 
 @pytest.mark.parametrize("width", [70, 60, 20])
-def test_a_long_path_has_a_line_of_its_own(width: int) -> None:
+def test_a_long_path_has_a_separate_line(width: int) -> None:
     assert printed(width)[-2:] == ["samples", f"  {PATH}"]
 
 

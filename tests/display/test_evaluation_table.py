@@ -44,7 +44,7 @@ def test_scores_with_their_spread_and_what_is_missing() -> None:
     assert recall == ["recall", "0.25"]
 
 
-def test_a_score_stands_beside_its_direction_and_meaning() -> None:
+def test_a_score_has_its_direction_and_meaning() -> None:
     one = {
         "metrics": {
             "fid_cnn": {"mean": 1.5, "sd": 0.01, "data": 0.02},

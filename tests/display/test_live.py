@@ -1,4 +1,4 @@
-"""What is shown in a terminal, a pipe, a dumb terminal, without colours, or not at all."""
+"""The display in a terminal, a pipe, a dumb terminal, without colours, and in quiet mode."""
 
 import io
 import re
@@ -45,8 +45,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield written
 
 
-def play(mode: str, log: Path) -> Display:
-    """What the loop does with a display."""
+def show_run(mode: str, log: Path) -> Display:
+    """Call a display as the training loop does."""
     with Display(mode, log, "mlp on digits", 200) as display:
         display.show_title()
         display.say("run directory: outputs/[bold]run[/]")
@@ -62,7 +62,7 @@ def play(mode: str, log: Path) -> Display:
 
 
 def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not play("auto", tmp_path / "log.txt").live
+    assert not show_run("auto", tmp_path / "log.txt").live
     written = capsys.readouterr().out
     assert ESCAPE not in written and "\r" not in written
     title, *lines = written.splitlines()
@@ -78,7 +78,7 @@ def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_losses_are_shown_beside_their_balance(terminal: io.StringIO, tmp_path: Path) -> None:
-    """The two scales, 1.386 for a sum of two terms and 0.693 for their mean, are told apart."""
+    """They distinguish the two scales, 1.386 for a sum of two terms and 0.693 for their mean."""
     with Display("live", tmp_path / "log.txt", "mlp on digits", 200) as display:
         display.show_balance(Balance(1.38629, None))
         display.start(0)
@@ -92,25 +92,25 @@ def test_losses_are_shown_beside_their_balance(terminal: io.StringIO, tmp_path: 
 def test_the_log_holds_the_lines(tmp_path: Path) -> None:
     for mode in ("plain", "quiet"):
         log = tmp_path / mode
-        play(mode, log)
+        show_run(mode, log)
         lines = log.read_text().splitlines()
         assert len(lines) == 4 and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
         assert "step 100/200" in lines[2] and ESCAPE not in "".join(lines)
 
 
-def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    play("quiet", tmp_path / "log.txt")
+def test_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_run("quiet", tmp_path / "log.txt")
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
 
-def test_quiet_says_nothing_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
-    assert not play("quiet", tmp_path / "log.txt").live
+def test_quiet_prints_nothing_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
+    assert not show_run("quiet", tmp_path / "log.txt").live
     assert terminal.getvalue() == ""
 
 
 def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
-    assert play("auto", tmp_path / "log.txt").live
+    assert show_run("auto", tmp_path / "log.txt").live
     written = terminal.getvalue()
     assert COLOUR.search(written) and "\x1b[?25l" in written and written.count("\x1b[?25h") == 1  # the cursor is back
     assert "step 100/200" not in written  # the table says it
@@ -121,19 +121,17 @@ def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
     assert "▀" in last
 
 
-def test_nothing_of_the_live_display_stands_twice(tmp_path: Path, terminal: io.StringIO) -> None:
-    """Its title is not said before, and the samples that it leaves standing are not shown again."""
-    play("auto", tmp_path / "log.txt")
+def test_the_live_displays_title_and_samples_are_printed_once(tmp_path: Path, terminal: io.StringIO) -> None:
+    """The title is not printed before, and the samples that it leaves behind are not printed again."""
+    show_run("auto", tmp_path / "log.txt")
     said, *drawn = re.split(r"\x1b\[2K", terminal.getvalue())  # rich clears each line that it draws anew
     assert said.count("mlp on digits") == 1 and drawn
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn[-1])
     assert last.count("▀" * 18) == 4 and last.rstrip().endswith("▀")  # and the hint has gone
 
 
-def test_the_line_of_the_cursor_has_room_for_what_ctrl_c_echoes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Behind a full line ^C begins another one, and the next picture would be drawn a line too low."""
+def test_the_last_line_has_room_for_the_echo_of_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a full line ^C begins another one, and the next redraw would be a line too low."""
     written = io.StringIO()
     pretended = partial(console_module.QuietPipeConsole, file=written, force_terminal=True, width=80, height=24)
     monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
@@ -153,14 +151,14 @@ def test_live_before_the_first_numbers(tmp_path: Path, terminal: io.StringIO) ->
     assert "generator" in terminal.getvalue() and "…" in terminal.getvalue() and "0/10" in terminal.getvalue()
 
 
-def test_the_screen_is_given_back_after_an_error(tmp_path: Path, terminal: io.StringIO) -> None:
+def test_the_terminal_is_restored_after_an_error(tmp_path: Path, terminal: io.StringIO) -> None:
     with pytest.raises(ZeroDivisionError), Display("live", tmp_path / "log.txt", "title", 10) as display:
         display.start(0)
         raise ZeroDivisionError
     assert terminal.getvalue().count("\x1b[?25h") == 1
 
 
-def test_lines_said_while_it_is_live_stand_above(tmp_path: Path, terminal: io.StringIO) -> None:
+def test_lines_are_printed_above_the_live_display(tmp_path: Path, terminal: io.StringIO) -> None:
     with Display("live", tmp_path / "log.txt", "the title", 10) as display:
         display.start(0)
         display.say("SIGINT: saving")
@@ -171,18 +169,18 @@ def test_a_dumb_terminal_gets_plain_lines(
     tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    assert not play("auto", tmp_path / "log.txt").live
+    assert not show_run("auto", tmp_path / "log.txt").live
     assert "step 100/200" in terminal.getvalue() and "\x1b[?25l" not in terminal.getvalue()
 
 
 def test_plain_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
-    assert not play("plain", tmp_path / "log.txt").live
+    assert not show_run("plain", tmp_path / "log.txt").live
     assert "step 100/200" in terminal.getvalue() and "\x1b[?25l" not in terminal.getvalue()
 
 
 def test_no_color_is_respected(tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert play("auto", tmp_path / "log.txt").live
+    assert show_run("auto", tmp_path / "log.txt").live
     written = terminal.getvalue()
     assert not COLOUR.search(written) and "▀" not in written
     assert "@" in written  # the preview in shades of punctuation
@@ -214,24 +212,24 @@ def test_more_than_a_day_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 class ClosedTerminal(io.StringIO):
-    """As after its window was closed: every write fails."""
+    """A terminal whose window was closed: every write fails."""
 
     def write(self, text: str) -> int:
         raise OSError(5, "Input/output error")
 
 
 @pytest.mark.parametrize("mode", ["plain", "live"])
-def test_a_closed_terminal_ends_nothing(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_terminal_does_not_end_the_run(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = ClosedTerminal()
     pretended = partial(console_module.QuietPipeConsole, file=file, force_terminal=True, width=120, height=40)
     monkeypatch.setattr(console_module, "QuietPipeConsole", pretended)
-    display = play(mode, tmp_path / "log.txt")
+    display = show_run(mode, tmp_path / "log.txt")
     assert display.console.quiet and "nothing more can be shown: " in (tmp_path / "log.txt").read_text()
     assert "step 200/200" in (tmp_path / "log.txt").read_text()
 
 
 @pytest.mark.slow
-def test_a_reader_that_went_away_ends_nothing(tmp_path: Path) -> None:
+def test_a_closed_pipe_does_not_end_the_run(tmp_path: Path) -> None:
     """`gan-exp train | head -1`: rich alone would end the process."""
     code = (
         "import sys, time; from pathlib import Path; from gan_exp.display.live import Display\n"
@@ -248,11 +246,11 @@ def test_a_reader_that_went_away_ends_nothing(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.close()
-    _, told = process.communicate(timeout=LONGEST_WAIT_S)
-    assert process.returncode == 0 and told == b"" and done.exists()
+    _, output = process.communicate(timeout=LONGEST_WAIT_S)
+    assert process.returncode == 0 and output == b"" and done.exists()
 
 
-def test_a_full_disk_is_no_traceback_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_causes_no_traceback_from_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Display("quiet", Path("/dev/full"), "the title", 9) as display:
         display.say("nobody can write this down")
     assert capsys.readouterr().err == ""

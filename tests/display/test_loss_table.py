@@ -1,4 +1,4 @@
-"""Both networks' losses and what they achieve, in the columns that there are."""
+"""Both networks' losses and D's accuracy, at any width."""
 
 import io
 import re
@@ -27,8 +27,8 @@ def lines(scores: LossTable, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [50, 60, 72, 80, 100, 120, 200])
-def test_what_d_achieves_is_there_at_any_width(width: int) -> None:
-    """With the widest numbers there are: 100 % of both."""
+def test_ds_accuracy_is_shown_at_any_width(width: int) -> None:
+    """With the widest numbers: 100 % of both."""
     header, discriminator, generator = lines(scores(), width)
     assert all(len(line) <= width and "…" not in line for line in (header, discriminator, generator))
     assert discriminator.endswith("  100% (reals 100%, fakes 100%)") and "  1.2500 " in discriminator
@@ -47,7 +47,7 @@ def test_what_d_achieves_is_there_at_any_width(width: int) -> None:
         (200, True, True, 24),
     ],
 )
-def test_what_there_is_room_for(width: int, named: bool, balanced: bool, trend: int) -> None:
+def test_columns_are_shown_as_far_as_they_fit(width: int, named: bool, balanced: bool, trend: int) -> None:
     header, discriminator, generator = lines(scores(), width)
     assert ("generator" in generator) == named
     assert ("balance" in header) == ("1.3863" in discriminator) == ("0.6931" in generator) == balanced

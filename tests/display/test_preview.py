@@ -66,6 +66,6 @@ def test_large_images_keep_their_proportions() -> None:
     assert len(drawn) == 10 and drawn[0].rstrip() == "@" * 10
 
 
-def test_in_a_pipe_as_many_as_are_usual(capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_a_pipe_the_usual_width_is_filled(capsys: pytest.CaptureFixture[str]) -> None:
     make_console().print(Preview(torch.full((99, 1, 8, 8), 255, dtype=torch.uint8)))
     assert capsys.readouterr().out.splitlines()[0].split() == ["@" * 8] * 11

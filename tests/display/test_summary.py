@@ -23,7 +23,7 @@ def rows(table: RenderableType, width: int = 100) -> list[list[str]]:
 
 
 def test_the_articles_generator_as_keras_prints_it() -> None:
-    """The numbers of Keras' summary(): a BatchNorm has its moving averages too."""
+    """The numbers of Keras' summary(), in which BatchNorm's moving averages are parameters."""
     title, header, *found = rows(network_table("generator", MLPGenerator(100, (1, 28, 28)), torch.zeros(1, 100)))
     assert title == ["generator"] and header == ["layer", "output", "parameters"]
     assert found == [
@@ -43,7 +43,7 @@ def test_the_articles_generator_as_keras_prints_it() -> None:
     ]
 
 
-def test_what_is_frozen_is_not_counted_as_trained() -> None:
+def test_frozen_parameters_are_not_counted_as_trained() -> None:
     discriminator = MLPDiscriminator((1, 28, 28))
     discriminator.layers[0].requires_grad_(False)
     *_, total, trained = rows(network_table("discriminator", discriminator, torch.zeros(1, 1, 28, 28)))
@@ -71,7 +71,7 @@ def test_the_articles_discriminator_as_keras_prints_it() -> None:
         (MLPGenerator(8, (1, 4, 4), (6,)), torch.zeros(1, 8)),
     ],
 )
-def test_looking_changes_nothing(network: torch.nn.Module, example: torch.Tensor) -> None:
+def test_the_table_changes_nothing_in_the_network(network: torch.nn.Module, example: torch.Tensor) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     random_state = torch.get_rng_state()
     found = rows(network_table("x", network, example))
@@ -101,7 +101,7 @@ def test_the_closing_table(in_tmp: Path) -> None:
     assert ["animation", "'outputs/[bold]run/samples/animation.gif'"] in rows(closing_table(run, {}, 0.0, 0), width=200)
 
 
-def test_paths_are_told_from_where_the_user_stands(in_tmp: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_paths_are_relative_to_the_current_directory(in_tmp: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert ["run", "outputs/a"] in rows(closing_table(RunDir(in_tmp / "outputs/a"), {}, 1.0, 1), width=200)
     elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
     assert ["run", str(elsewhere)] in rows(closing_table(RunDir(elsewhere), {}, 1.0, 1), width=200)
@@ -119,7 +119,7 @@ def test_each_command_to_paste_has_a_line(in_tmp: Path) -> None:
 
 
 def test_a_run_that_is_not_the_latest_is_named(in_tmp: Path) -> None:
-    """An older one that was resumed; and one that lies elsewhere has a dashboard of its own."""
+    """An older run that was resumed; the dashboard's command names the directory of a run outside of outputs/."""
     first, second = (RunDir.create(f"my runs/{name}", {}, {}) for name in ("first", "second"))
     assert "  gan-exp sample latest --output samples.png" in next_commands(second, 800)
     assert next_commands(first, 800).splitlines() == [
@@ -132,7 +132,7 @@ def test_a_run_that_is_not_the_latest_is_named(in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
-def test_a_path_is_told_in_one_piece(in_tmp: Path, width: int) -> None:
+def test_a_path_is_printed_in_one_piece(in_tmp: Path, width: int) -> None:
     for name in ("10-10-39-mlp-digits", "Zahlen (mit Breite 512), dritter Versuch"):
         run = RunDir.create(f"outputs/2026-11-26/{name}", {}, {})
         run.sample_grid(4000).touch()

@@ -1,4 +1,4 @@
-"""What a user reads of the doctor in the terminal, in the log and in TensorBoard."""
+"""The doctor's verdicts in the terminal, in the log and in TensorBoard."""
 
 import io
 from pathlib import Path
@@ -23,12 +23,12 @@ def rendered(what: object, width: int = 100) -> str:
     return console.export_text()
 
 
-def test_one_line_however_narrow_the_terminal() -> None:
-    """The advice goes first, then verdicts, always word by word."""
-    told = "doctor: memorising since step 900, stalled since step 12,000"
+def test_one_line_at_any_width() -> None:
+    """The advice is left out first, then verdicts, word by word."""
+    output = "doctor: memorising since step 900, stalled since step 12,000"
     lines = {width: verdict_line([MEMORISING, STALLED], width).plain for width in (86, 81, 80, 60, 59, 30)}
-    assert lines[86] == f"{told}; try augment=diffaugment"
-    assert lines[81] == lines[80] == lines[60] == told
+    assert lines[86] == f"{output}; try augment=diffaugment"
+    assert lines[81] == lines[80] == lines[60] == output
     assert lines[59] == "doctor: memorising since step 900, stalled since step …"
     assert lines[30] == "doctor: memorising since …"
     for width in (86, 59, 30):
@@ -39,14 +39,14 @@ def test_one_line_however_narrow_the_terminal() -> None:
 
 
 def test_a_table_with_all_of_it() -> None:
-    told = rendered(verdict_table(STALLED))
+    output = rendered(verdict_table(STALLED))
     rows = (
         "evidence  no nearer than before",
         "meaning   You can stop.",
         "to try    schedule=cosine",
         "or        lr=5e-05",
     )
-    assert told.startswith("stalled since step 12,000") and all(row in told for row in rows)
+    assert output.startswith("stalled since step 12,000") and all(row in output for row in rows)
 
 
 def test_markdown_for_tensorboard() -> None:
@@ -55,7 +55,7 @@ def test_markdown_for_tensorboard() -> None:
     assert meaning == STALLED.meaning
 
 
-def test_the_display_tells_what_is_new_once(tmp_path: Path) -> None:
+def test_the_display_prints_a_new_verdict_once(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with Display("quiet", log, "a run", 20000) as display:
         display.show_verdicts((FINE,))  # of a run that goes on: told before
@@ -63,8 +63,8 @@ def test_the_display_tells_what_is_new_once(tmp_path: Path) -> None:
         display.show_verdicts((MEMORISING, STALLED), 12100)
         display.show_verdicts((STALLED,), 12200)
         display.show_verdicts((FINE,), 13000)
-    told = [line.split(" doctor at ")[1].split(":")[:2] for line in log.read_text().splitlines()]
-    assert told == [
+    output = [line.split(" doctor at ")[1].split(":")[:2] for line in log.read_text().splitlines()]
+    assert output == [
         ["step 900", " memorising since step 900"],
         ["step 12100", " stalled since step 12,000"],
         ["step 13000", " healthy since step 500"],
@@ -72,5 +72,5 @@ def test_the_display_tells_what_is_new_once(tmp_path: Path) -> None:
 
 
 def test_the_closing_table_has_the_verdicts(tmp_path: Path) -> None:
-    told = rendered(closing_table(RunDir(tmp_path), {}, 1.0, 10, (MEMORISING, STALLED)), width=200)
-    assert "memorising since step 900: 70% are copies; try augment=diffaugment" in told and "stalled since" in told
+    output = rendered(closing_table(RunDir(tmp_path), {}, 1.0, 10, (MEMORISING, STALLED)), width=200)
+    assert "memorising since step 900: 70% are copies; try augment=diffaugment" in output and "stalled since" in output

@@ -85,7 +85,7 @@ def test_widths_are_capped() -> None:
     assert [layer.in_channels for layer in convolutions] == [16, 16, 16, 8]
 
 
-def test_the_papers_start() -> None:
+def test_the_papers_initialisation() -> None:
     torch.manual_seed(0)
     for network in (DCGANGenerator(100, (1, 28, 28)), DCGANDiscriminator((1, 28, 28))):
         for layer in network.modules():
@@ -103,7 +103,7 @@ def test_parameters_of_the_smallest() -> None:
 
 
 def test_the_label_is_projected_onto_the_features() -> None:
-    """Of Miyato and Koyama's equation 3: what a label adds is linear in the features that the logit is made of."""
+    """Miyato and Koyama's equation 3: the term of the label is linear in the features behind the logit."""
     torch.manual_seed(0)
     discriminator = DCGANDiscriminator((1, 28, 28), width=4, num_classes=3).eval()
     images, labels = torch.randn(6, 1, 28, 28), torch.tensor([0, 1, 2, 0, 1, 2])

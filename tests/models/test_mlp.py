@@ -79,7 +79,7 @@ def test_batch_norm_is_its_formula() -> None:
     torch.testing.assert_close(norm(input), formula(norm, input), rtol=1e-12, atol=1e-12)
 
 
-def test_batch_norm_keeps_the_variance_of_the_batch_as_it_is() -> None:
+def test_batch_norm_averages_the_biased_variance() -> None:
     norm = keras_norm()
     mean, variance = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
     for seed in range(4):
@@ -91,7 +91,7 @@ def test_batch_norm_keeps_the_variance_of_the_batch_as_it_is() -> None:
     torch.testing.assert_close(norm.running_var, variance, rtol=1e-12, atol=1e-12)
 
 
-def test_batch_norm_infers_by_its_moving_averages() -> None:
+def test_batch_norm_uses_its_moving_averages_in_eval_mode() -> None:
     norm = keras_norm()
     norm(rows(5))
     before = {name: value.clone() for name, value in norm.named_buffers()}
@@ -124,7 +124,7 @@ def test_batch_norm_of_a_constant_feature_is_its_bias() -> None:
     torch.testing.assert_close(norm.running_var, torch.full((3,), 0.8, dtype=torch.float64))
 
 
-def test_dense_layers_start_as_keras_does() -> None:
+def test_linear_layers_are_initialised_as_in_keras() -> None:
     torch.manual_seed(0)
     layer = MLPGenerator(100, (1, 28, 28)).layers[0]
     limit = math.sqrt(6 / (100 + 256))

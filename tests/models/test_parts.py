@@ -1,4 +1,4 @@
-"""What all architectures keep to: any image size, labels that matter, memory formats that don't."""
+"""Properties of all architectures: any image size, labels with an effect, memory formats without one."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def networks(model: str, shape: tuple[int, int, int], num_classes: int = 0) -> t
 
 
 def start_zero_weights(network: nn.Module) -> None:
-    """A block that begins as the identity hides its first layers from any gradient."""
+    """A block that is initialised as the identity passes no gradient to its first layers."""
     for parameter in network.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, 0.0, 0.1)
@@ -107,7 +107,7 @@ def test_widths_double_with_each_halving() -> None:
     assert len(stage_sizes("dcgan", 64, 64)) == 5
 
 
-def test_a_label_is_behind_the_inputs() -> None:
+def test_a_labels_embedding_follows_the_inputs() -> None:
     inputs, labels = torch.randn(3, 4), torch.tensor([1, 0, 1])
     embedding = LabelEmbedding(2)
     both = embedding(inputs, labels)

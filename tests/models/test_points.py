@@ -19,7 +19,7 @@ def test_pacgans_networks() -> None:
 
 
 def test_without_batch_norm_a_point_depends_on_its_own_latents_alone() -> None:
-    """And the signal keeps its size through the layers, where linear layers as torch starts them would lose it."""
+    """And the signal keeps its size through the layers, which it would lose with torch's initialisation."""
     torch.manual_seed(0)
     generator = PointGenerator(2, (2, 1, 1), batch_norm=False)
     assert [type(layer).__name__ for layer in generator.layers] == ["Linear", "ReLU"] * 4 + ["Linear"]
@@ -50,8 +50,8 @@ def test_packed_points_are_flattened() -> None:
     assert PointDiscriminator((4, 1, 1), (8,))(torch.randn(6, 4, 1, 1)).shape == (6,)
 
 
-def test_scale_is_what_the_networks_take_for_one() -> None:
-    """The same weights make points twice as far out, and judge those as they judged the others."""
+def test_scale_is_the_networks_unit_of_length() -> None:
+    """With scale 2 the same weights generate points twice as far out, and give them the same logits."""
     torch.manual_seed(0)
     near = PointGenerator(2, (2, 1, 1), (8,)), PointDiscriminator((2, 1, 1), (8,))
     far = PointGenerator(2, (2, 1, 1), (8,), scale=2.0), PointDiscriminator((2, 1, 1), (8,), scale=2.0)

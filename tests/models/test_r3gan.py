@@ -1,4 +1,4 @@
-"""R3GAN: its start, its resampling, its shape."""
+"""R3GAN: initialisation, resampling, shapes."""
 
 import math
 
@@ -12,7 +12,7 @@ from gan_exp.models.parts import stage_sizes
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 from gan_exp.training.build import build, build_discriminator, build_generator
 
-GAIN = math.sqrt(2 / 1.04)  # of LeakyReLU with slope 0.2
+GAIN = math.sqrt(2 / 1.04)  # for LeakyReLU(0.2)
 SHAPE = (3, 32, 32)
 
 
@@ -30,7 +30,7 @@ def assert_std(weight: Tensor, gain: float) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_every_layer_starts_as_the_paper_says(which: int) -> None:
+def test_every_layer_is_initialised_as_in_the_paper(which: int) -> None:
     """N(0, gain / sqrt(fan_in)); in the L blocks the gain is divided by L^(1/4), and the last layer is zero."""
     network = pair()[which]
     blocks = [layer for layer in network.modules() if isinstance(layer, _Block)]
@@ -103,7 +103,7 @@ def test_resampling_keeps_a_constant_constant_in_the_interior(size: tuple[int, i
 
 
 def test_the_filter_is_1_3_3_1() -> None:
-    """Of a single bright pixel; up and down are each other's transpose but for the factor of the area."""
+    """The response to a single bright pixel; up and down are transposes of each other times the area's factor."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
     point = torch.zeros(1, 1, 4, 4)
     point[0, 0, 1, 2] = 1
@@ -160,7 +160,7 @@ def test_projection_is_the_inner_product_with_the_labels_embedding() -> None:
 
 
 def test_the_recipe_for_cifar10_is_the_papers() -> None:
-    """But for its width: label dimensions of 64 and 768, and schedules that end after 20 million images."""
+    """Except for its width: label dimensions of 64 and 768, and schedules that end after 20 million images."""
     config = make_config("experiment=r3gan_cifar10")
     spec = DataSpec((3, 32, 32), 10)
     generator, discriminator = build_generator(config, spec), build_discriminator(config, spec)
@@ -179,7 +179,7 @@ def test_the_recipe_for_cifar10_is_the_papers() -> None:
     assert {layer.in_channels // layer.groups for layer in blocks[:-1]} == {16} and len(blocks) == 4 * 2 + 1
 
 
-def test_labels_begin_as_a_linear_layer_of_their_class_does() -> None:
+def test_label_embeddings_are_initialised_as_a_linear_layer_on_one_hot_labels() -> None:
     """N(0, 1 / classes) in G; in D smaller by the root of the number of features, so that the logits' scale is one."""
     torch.manual_seed(0)
     generator = R3GANGenerator(8, (3, 8, 8), 16, 16, label_dim=400, num_classes=25)
@@ -190,7 +190,7 @@ def test_labels_begin_as_a_linear_layer_of_their_class_does() -> None:
     assert discriminator.embed.weight.std().item() == pytest.approx(1 / (5 * 20), rel=0.03)
 
 
-def test_a_configuration_from_before_there_was_a_label_dim_means_its_networks() -> None:
+def test_a_configuration_without_label_dim_builds_the_former_networks() -> None:
     generator = R3GANGenerator(8, (3, 8, 8), 16, 16, num_classes=10)
     discriminator = R3GANDiscriminator((3, 8, 8), 16, 16, num_classes=10)
     assert generator.project.in_features == 8 + 32 and discriminator.head.out_features == 64

@@ -47,8 +47,8 @@ def test_the_networks_of_sngan_at_32_pixels() -> None:
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in discriminator.modules())
 
 
-def test_a_configuration_from_before_there_was_a_coarsest_size_means_its_network() -> None:
-    """Three blocks that halve 32 to 4, and one that doesn't."""
+def test_a_configuration_without_a_coarsest_size_builds_the_former_network() -> None:
+    """Three blocks halve 32 to 4, and one doesn't."""
     discriminator = ResNetDiscriminator((3, 32, 32), 128, plain_blocks=1)
     assert [block.halve for block in discriminator.blocks] == [True, True, True, False]
 
@@ -61,7 +61,7 @@ def test_without_halvings_the_first_block_sees_the_image() -> None:
         ResNetDiscriminator((3, 8, 8), 4, plain_blocks=0, coarsest=8)
 
 
-def test_glorots_start() -> None:
+def test_glorots_initialisation() -> None:
     """Residual convolutions are sqrt(2) larger, for the ReLUs between them."""
     torch.manual_seed(0)
     for network in (ResNetGenerator(64, (3, 16, 16), 64), ResNetDiscriminator((3, 16, 16), 64, num_classes=40)):
@@ -76,8 +76,8 @@ def test_glorots_start() -> None:
                 assert isinstance(layer, nn.Embedding) or layer.bias is None or not layer.bias.any()
 
 
-def test_a_projections_first_logits_are_of_a_size_that_a_hinge_can_meet() -> None:
-    """Spectral norm holds the labels' embedding too."""
+def test_the_first_logits_of_a_projection_are_small_enough_for_the_hinge_loss() -> None:
+    """Spectral normalisation applies to the labels' embedding too."""
     config = make_config("experiment=sngan_cifar10", "conditional=true", "model.discriminator.width=32")
     torch.manual_seed(0)
     discriminator = build_discriminator(config, DataSpec((3, 32, 32), 10))

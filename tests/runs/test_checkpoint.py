@@ -1,4 +1,4 @@
-"""Checkpoints: whole or refused with a sentence, never anything in between; nothing in them runs."""
+"""Checkpoints: loaded undamaged or refused in one sentence; nothing in them is executed."""
 
 import pickle
 import random
@@ -51,7 +51,7 @@ def test_a_truncated_file_is_found(run: RunDir) -> None:
 
 @pytest.mark.slow
 def test_a_flipped_bit_is_found_or_harmless(run: RunDir) -> None:
-    """All that holds values is under a checksum; the rest (padding, dates) may change if the content does not."""
+    """All values are covered by a checksum; the rest (padding, dates) may change without changing the content."""
     path = save_checkpoint(run, 5, content(), keep=1)
     whole = path.read_bytes()
     chosen = random.Random(0)
@@ -81,7 +81,7 @@ def test_every_bit_of_a_tensor_is_under_a_checksum(run: RunDir) -> None:
 
 
 def test_a_part_that_is_marked_as_a_directory_is_found(run: RunDir) -> None:
-    """torch would load it as if it were empty: the one flip that no checksum covers and that changes the content."""
+    """torch would load it as empty: the only flipped bit that changes the content and is not under a checksum."""
     path = save_checkpoint(run, 5, content(), keep=1)
     whole = path.read_bytes()
     entry = whole.index(b"PK\x01\x02")
@@ -101,7 +101,7 @@ def test_a_newer_format_is_refused(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("other", [[1, 2], {"weights": 1}, torch.zeros(3), {"format": "1"}])
-def test_what_is_not_a_checkpoint_is_refused(run: RunDir, other: object) -> None:
+def test_other_content_is_refused(run: RunDir, other: object) -> None:
     torch.save(other, run.checkpoint(1))
     with pytest.raises(UserError, match="is not a checkpoint"):
         load_checkpoint(run.checkpoint(1))
@@ -161,7 +161,7 @@ def test_an_older_one_is_kept_until_the_new_one_reads_back(run: RunDir, monkeypa
 
 
 def test_pruning_does_not_take_damaged_newer_ones_for_good(run: RunDir) -> None:
-    """After a resume from 10, because 20 and 30 are damaged, the checkpoint of 15 must not be thought the oldest."""
+    """After a resume from 10, because 20 and 30 are damaged, the checkpoint of 15 must not be removed as the oldest."""
     save_checkpoint(run, 10, content(10), keep=2)
     for step in (20, 30):
         run.checkpoint(step).write_bytes(b"damaged")
@@ -171,7 +171,7 @@ def test_pruning_does_not_take_damaged_newer_ones_for_good(run: RunDir) -> None:
     assert run.checkpoint(10).exists()
 
 
-def test_the_newest_whole_one_is_loaded(run: RunDir) -> None:
+def test_the_newest_undamaged_checkpoint_is_loaded(run: RunDir) -> None:
     for step in (1, 2, 3):
         save_checkpoint(run, step, content(step), keep=5)
     loaded, passed = load_newest(run)
@@ -183,8 +183,8 @@ def test_the_newest_whole_one_is_loaded(run: RunDir) -> None:
     assert [str(run.checkpoint(step)) in sentence for step, sentence in zip((3, 2), passed, strict=True)] == [True] * 2
 
 
-def test_another_steps_file_is_passed_over(run: RunDir) -> None:
-    """Copied over the newest, or the two swapped: whole files, and not what their names say."""
+def test_the_file_of_another_step_is_skipped(run: RunDir) -> None:
+    """Undamaged files under wrong names: one copied over the newest, or two swapped."""
     for step in (1, 2, 3):
         save_checkpoint(run, step, content(step), keep=5)
     second, third = run.checkpoint(2).read_bytes(), run.checkpoint(3).read_bytes()
@@ -194,7 +194,7 @@ def test_another_steps_file_is_passed_over(run: RunDir) -> None:
     assert loaded["step"] == 1 and ["holds step 2" in passed[0], "holds step 3" in passed[1]] == [True, True]
 
 
-def test_without_a_whole_one_there_is_a_sentence(run: RunDir) -> None:
+def test_without_an_undamaged_checkpoint_there_is_a_message(run: RunDir) -> None:
     with pytest.raises(UserError, match=r"no whole checkpoint to go on from \(it holds none yet\)"):
         load_newest(run)
     run.checkpoint(3).write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or gone in mid-run: one sentence, exit code 1, and nothing promised lost."""
+"""Disks that are full, read-only or gone during a run: one sentence, exit code 1, and no checkpoint lost."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ TRAIN = ["train", *WORDS, *RHYTHM, f"steps={STEPS}", "hydra.run.dir=run"]
 
 
 def at_step(step: int, happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let something happen in the middle of a step. Returns what undoes it."""
+    """Call `act` in the middle of a step. Returns a function that undoes the patch."""
     return in_each_step(monkeypatch, lambda state: happens() if state.step == step else None)
 
 
@@ -35,9 +35,9 @@ def fails(capsys: pytest.CaptureFixture[str]) -> str:
     """The one sentence with which the run ends."""
     capsys.readouterr()
     assert main(TRAIN) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: ") and told.count("\n") == 1 and "gan-exp resume" in told
-    return told
+    output = capsys.readouterr().err
+    assert output.startswith("gan-exp: ") and output.count("\n") == 1 and "gan-exp resume" in output
+    return output
 
 
 def newest_whole(run: RunDir) -> int:
@@ -48,7 +48,7 @@ def newest_whole(run: RunDir) -> int:
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="a file system of one's own needs Linux")
 def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
-    """A real one. With room again the run goes on, and is the one that never met the end of its disk."""
+    """A real file system. With room again the run continues, with the same result as on a large disk."""
     Path("small").mkdir()
     script = (
         "mount -t tmpfs -o size=600k none small || exit 77\n"
@@ -62,8 +62,8 @@ def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
     assert [line for line in done.stdout.splitlines() if line.startswith("code ")] == ["code 1", "code 0"], done
-    told, disk = done.stderr.splitlines()[:2]
-    assert "the disk is full" in told and "No space left on device" in told and "make room" in told
+    output, disk = done.stderr.splitlines()[:2]
+    assert "the disk is full" in output and "No space left on device" in output and "make room" in output
     assert disk.split()[3] == "0" or int(disk.split()[3]) < 100  # kB
     reached = newest_whole(RunDir("full"))
     assert 0 < reached < STEPS
@@ -76,7 +76,7 @@ def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
 def test_a_file_that_may_not_grow(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The system's limit of a file's size, as quotas are."""
+    """The system's limit on the size of files, which acts like a quota."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     undo = at_step(6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1])), monkeypatch)
     try:
@@ -93,7 +93,7 @@ def test_a_directory_that_vanishes(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undo = at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
-    assert "the run directory vanished" in (told := fails(capsys)) and "bring it back" in told
+    assert "the run directory vanished" in (output := fails(capsys)) and "bring it back" in output
     assert not Path("run").exists()  # nor is a part of it made anew
     Path("moved").rename("run")
     assert newest_whole(RunDir("run")) == 6
@@ -131,10 +131,10 @@ def test_a_directory_that_may_not_be_written_any_more(
         (errno.EIO, "Input/output error"),
     ],
 )
-def test_whatever_the_disk_says(
+def test_any_error_of_the_disk(
     number: int, sentence: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of all writing from a step on, the closing words' too."""
+    """From a step on every write fails, up to the last status."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))

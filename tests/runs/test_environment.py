@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""The record of a run's machine and versions."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""The exported generator: the run's own to the last bit, and nothing but a generator whatever the file holds."""
+"""The exported generator: identical to the run's to the last bit; forged files are refused."""
 
 import json
 import struct
@@ -22,7 +22,7 @@ IMAGES = DataSpec((3, 12, 8), num_classes=4)
 
 
 def export(path: Path, config: Config, spec: DataSpec) -> nn.Module:
-    """Of a generator whose weights and statistics are anything; returned in eval mode."""
+    """A generator with random weights and statistics, in eval mode."""
     generator = build_state(config, spec, CPU).generator_ema
     random = torch.Generator().manual_seed(1)
     for value in generator.state_dict().values():
@@ -61,7 +61,7 @@ def exported(tmp_path: Path) -> Path:
 
 
 def test_a_damaged_file_is_refused(exported: Path) -> None:
-    """Cut anywhere, or with a header that says anything."""
+    """Cut at any place, or with any header."""
     whole = exported.read_bytes()
     lengths = [0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 1]
     spoilt = [whole[:length] for length in lengths]
@@ -70,9 +70,9 @@ def test_a_damaged_file_is_refused(exported: Path) -> None:
         exported.write_bytes(data)
         with pytest.raises(
             UserError, match=r"generator\.safetensors: (can't be read as safetensors|is not a gen)"
-        ) as told:
+        ) as caught:
             load_generator(exported)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -116,11 +116,11 @@ def forge(path: Path, tensors: dict[str, torch.Tensor] | None = None, **changes:
     ids=str,
 )
 def test_a_forged_file_is_refused(changes: dict[str, Any], sentence: str, exported: Path) -> None:
-    """Before memory is taken for what it claims."""
+    """Before memory is allocated for the sizes that it claims."""
     forge(exported, **changes)
-    with pytest.raises(UserError, match=sentence) as told:
+    with pytest.raises(UserError, match=sentence) as caught:
         load_generator(exported)
-    assert str(exported) in str(told.value) and "\n" not in str(told.value)
+    assert str(exported) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_other_weights_are_refused(exported: Path) -> None:
@@ -140,7 +140,7 @@ def test_other_weights_are_refused(exported: Path) -> None:
 @pytest.mark.parametrize(
     "target", ["canary.Generator", "os.system", "gan_exp.models.mlp.torch.load", "gan_exp.losses.Hinge"]
 )
-def test_nothing_that_it_names_is_imported(
+def test_a_class_that_it_names_is_not_imported(
     target: str, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "canary.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')\n")

@@ -1,4 +1,4 @@
-"""Images, checkpoints and packed folders from elsewhere fill no memory, and odd ones are told in a sentence."""
+"""Images, checkpoints and packed folders from elsewhere can't exhaust the memory; forged ones are refused."""
 
 import io
 import json
@@ -99,8 +99,8 @@ def test_huge_heads_of_every_format(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @linux
-def test_a_checkpoint_whose_parts_inflate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """torch would unpack them, a thousand times their size."""
+def test_a_compressed_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """torch would decompress them to a thousand times their size."""
     path = RunDir(run).checkpoint(4)
     with zipfile.ZipFile(path) as whole:
         parts = {part.filename: whole.read(part) for part in whole.infolist()}
@@ -121,8 +121,8 @@ def test_a_checkpoint_whose_parts_inflate(run: Path, capsys: pytest.CaptureFixtu
     assert peak_mib() - before < 200
 
 
-def test_a_checkpoint_whose_parts_lie_over_each_other(tmp_path: Path) -> None:
-    """Many names for the same bytes."""
+def test_a_checkpoint_with_overlapping_parts(tmp_path: Path) -> None:
+    """Many entries refer to the same bytes."""
     path = tmp_path / "step-00000001.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data/0", bytes(100_000))
@@ -159,7 +159,7 @@ def test_a_checkpoint_whose_parts_lie_over_each_other(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_checkpoint_with_odd_content(
+def test_a_checkpoint_with_invalid_content(
     changes: dict[str, object], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for step in (2, 4):
@@ -183,7 +183,7 @@ class Trap:
 
 @pytest.mark.parametrize("what", ["a pickle", "fewer pixels", "other labels", "no numbers"])
 def test_a_packed_folder_from_elsewhere(what: str, tmp_path: Path) -> None:
-    """It has a digest, which anyone can make: it must not run anything, and is what it says or is packed anew."""
+    """Anyone can write a valid digest: nothing in it may be executed, and it is packed anew unless it is consistent."""
     for name in ("a", "b"):
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.new("L", (8, 8), 255).save(tmp_path / "images" / name / "x.png")

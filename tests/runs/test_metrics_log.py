@@ -1,4 +1,4 @@
-"""metrics.jsonl: whole lines, none twice."""
+"""metrics.jsonl: complete lines, none twice."""
 
 import json
 import math
@@ -17,7 +17,7 @@ def test_a_line_each(tmp_path: Path) -> None:
     assert read_metrics(path) == [{"step": 1, "loss/generator": 0.1}, {"step": 2, "loss/generator": 1 / 3}]
 
 
-def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
+def test_a_resumed_run_drops_later_lines(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, None)
     for step in (2, 4, 6):
@@ -33,7 +33,7 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_not_finite_is_null_and_named(tmp_path: Path) -> None:
+def test_values_that_are_not_finite_become_null_and_are_named(tmp_path: Path) -> None:
     """JSON has no Infinity; readers get the finite values, and a resume keeps the lines as they are."""
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, None)

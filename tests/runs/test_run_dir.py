@@ -1,4 +1,4 @@
-"""A run's directory: made once, written whole, found again."""
+"""A run's directory: created once, written atomically, found again."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_latest_without_symbolic_links(in_tmp: Path, monkeypatch: pytest.MonkeyP
     assert RunDir.open("latest").path == Path("outputs/day/a").resolve()
 
 
-def test_what_is_no_run_is_refused(in_tmp: Path) -> None:
+def test_other_directories_are_refused(in_tmp: Path) -> None:
     with pytest.raises(UserError, match="there is no run under outputs/ here"):
         RunDir.open("latest")
     with pytest.raises(UserError, match="nowhere: is not the directory of a run, nor the name of one"):
@@ -70,7 +70,7 @@ def test_a_damaged_configuration_is_a_sentence(in_tmp: Path, text: str) -> None:
 
 
 def test_aliases_are_refused(in_tmp: Path) -> None:
-    """One that holds itself, and a dozen lines that would be 10^10 values; what is written has none."""
+    """A list that contains itself, and a dozen lines that expand to 10^10 values; files written here have none."""
     shared = [1, 2]
     run = RunDir.create("run", {"a": shared, "b": shared}, {})
     assert run.read_config() == {"a": [1, 2], "b": [1, 2]}

@@ -1,4 +1,4 @@
-"""Runs by their short names: found where one fits, listed where several do."""
+"""Runs by their short names: found where one matches, listed where several do."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def runs(in_tmp: Path) -> None:
         ("latest", RUNS[5]),
     ],
 )
-def test_one_that_fits(name: str, path: str, runs: None) -> None:
+def test_a_name_that_fits_one_run(name: str, path: str, runs: None) -> None:
     assert find(name).resolve() == Path(path).resolve()
 
 
@@ -63,7 +63,7 @@ def test_an_exact_name_goes_before_the_beginning_of_others(runs: None) -> None:
         ("12-00-00-sweep", f"12-00-00-sweep: is a sweep; name one of its runs: {RUNS[3]}, {RUNS[4]}"),
     ],
 )
-def test_what_fits_none_or_several(name: str, sentence: str, runs: None) -> None:
+def test_a_name_that_fits_none_or_several(name: str, sentence: str, runs: None) -> None:
     with pytest.raises(UserError, match=sentence):
         RunDir.open(name)
 

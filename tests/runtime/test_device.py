@@ -1,4 +1,4 @@
-"""What a device's settings do to torch; on a machine without a GPU too."""
+"""The effect of a device's settings on torch, tested without a GPU too."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def a_gpu_in_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_denormal_numbers_are_zero() -> None:
-    """Adam's moments end there in the networks of the mixtures, and steps took half as long again."""
+    """Adam's moments become denormal in the networks of the mixtures, where steps took 50 % longer."""
     if not torch.set_flush_denormal(False):
         pytest.skip("this CPU has no such setting")
     assert torch.full((2,), 1e-30).mul(1e-9).count_nonzero() == 2
@@ -31,14 +31,14 @@ def test_denormal_numbers_are_zero() -> None:
 
 
 @pytest.mark.parametrize("tf32", [False, True])
-def test_a_gpu_multiplies_in_float32_unless_told_otherwise(tf32: bool, a_gpu_in_name: None) -> None:
+def test_a_gpu_multiplies_in_float32_unless_configured(tf32: bool, a_gpu_in_name: None) -> None:
     config = DeviceConfig(name="cuda", index=0, threads=None, deterministic=False, tf32=tf32)
     assert prepare_device(config) == torch.device("cuda", 0)
     assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
     assert torch.backends.cudnn.allow_tf32 is tf32 and torch.backends.cudnn.benchmark
 
 
-def test_a_deterministic_gpu_has_no_choice(a_gpu_in_name: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deterministic_gpu_does_not_choose_algorithms(a_gpu_in_name: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True))
     assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark

@@ -1,4 +1,4 @@
-"""Paths of a home directory, and of a user who has none: HOME is not set, and the user's number is in no list."""
+"""Paths in a home directory, and for a user without one: HOME is not set, and the user ID is unknown."""
 
 import pwd
 from collections.abc import Callable
@@ -34,8 +34,8 @@ def no_home(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return in_tmp
 
 
-def features(judge: Callable[..., object]) -> Callable[[], object]:
-    return lambda: judge(build_data(small_config("mlp"), CPU))
+def features(extract: Callable[..., object]) -> Callable[[], object]:
+    return lambda: extract(build_data(small_config("mlp"), CPU))
 
 
 PLACES: list[tuple[Callable[[], object], str]] = [
@@ -48,9 +48,11 @@ PLACES: list[tuple[Callable[[], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("reach", "told"), PLACES)
-def test_a_user_without_a_home_is_told_what_to_set(reach: Callable[[], object], told: str, no_home: Path) -> None:
-    with pytest.raises(UserError, match=told) as caught:
+@pytest.mark.parametrize(("reach", "message"), PLACES)
+def test_without_a_home_directory_the_message_has_a_remedy(
+    reach: Callable[[], object], message: str, no_home: Path
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
         reach()
     assert "~ stands for the home directory, and there is none here; write the path in full" in str(caught.value)
     assert [path.name for path in no_home.rglob("*") if path.is_file()] == ["a.png"]

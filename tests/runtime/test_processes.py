@@ -1,4 +1,4 @@
-"""Several processes: started as parts of one, or after the same file."""
+"""Several processes: refused where a launcher starts them, and waiting for each other at a lock."""
 
 import signal
 from pathlib import Path
@@ -58,13 +58,13 @@ def test_nothing_is_written(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(words) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: WORLD_SIZE=2: ") and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("gan-exp: WORLD_SIZE=2: ") and output.count("\n") == 1
     assert list(in_tmp.iterdir()) == []
     assert main([words[0], "--help"]) == 0 if words[0] == "train" else True
 
 
-def test_a_signal_ends_the_waiting_for_another_process(tmp_path: Path) -> None:
+def test_a_signal_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
     with file_lock(tmp_path / "lock"), noting():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted), file_lock(tmp_path / "lock"):

@@ -1,4 +1,4 @@
-"""Random numbers are functions of (seed, step, stream), whatever was drawn before."""
+"""Random numbers are functions of (seed, step, stream), independent of earlier draws."""
 
 import torch
 from hypothesis import given
@@ -10,7 +10,7 @@ NAMES = st.tuples(st.integers(0, 10**6), st.sampled_from(["batch", "epoch", "gen
 
 
 @given(st.integers(0, 2**63), st.lists(NAMES, min_size=1, max_size=6))
-def test_numbers_do_not_depend_on_what_was_drawn_before(seed: int, names: list[tuple[int, str]]) -> None:
+def test_numbers_do_not_depend_on_earlier_draws(seed: int, names: list[tuple[int, str]]) -> None:
     streams = Streams(seed)
     for step, stream in names:
         drawn = streams.latents(step, stream, 3, 4)
@@ -41,8 +41,8 @@ def test_latents_are_standard_normal() -> None:
     assert abs((latents[:-64] * latents[64:]).mean()) < 0.01
 
 
-def test_each_request_has_a_generator_of_its_own() -> None:
-    """What draws, lets others draw, and draws on gets no numbers twice, and disturbs nobody."""
+def test_each_call_returns_a_new_generator() -> None:
+    """Interleaved draws from two generators neither repeat numbers nor affect each other."""
     streams = Streams(0)
     expected = torch.rand(6, generator=Streams(0).at(3, "penalty"))
     mine = streams.at(3, "penalty")
@@ -63,5 +63,5 @@ def test_the_global_random_numbers_are_left_alone() -> None:
 
 
 def test_the_numbers_stay_what_they_are() -> None:
-    """A new version must not change them: runs of an old one would resume differently."""
+    """A new version must not change them, or runs of older versions would resume differently."""
     assert Streams(0).at(7, "batch").initial_seed() == 6946204658591651000

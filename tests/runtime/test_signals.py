@@ -1,4 +1,4 @@
-"""Signals: noted, heeded where it is safe, insisted on; nohup is respected."""
+"""Signals: recorded, acted upon where it is safe, and forced by a second one; nohup is respected."""
 
 import importlib
 import inspect
@@ -30,7 +30,7 @@ from gan_exp.runtime.signals import (
 
 
 class Left(BaseException):
-    """In the place of the process's end."""
+    """Replaces the end of the process."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 @pytest.fixture(autouse=True)
 def no_nohup() -> Iterator[None]:
-    """Also where the suite itself was started by nohup, which has SIGHUP ignored."""
+    """Restores the default of SIGHUP, in case the suite was started by nohup, which ignores it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -69,7 +69,7 @@ def test_nothing_happens_until_it_is_safe(number: signal.Signals) -> None:
     assert asked_to_stop() is None
 
 
-def test_a_run_looks_by_itself_and_what_can_be_done_again_is_abandoned() -> None:
+def test_deferring_raises_nothing_and_abandoning_raises_abandoned() -> None:
     with noting(), deferring():
         signal.raise_signal(signal.SIGTERM)
         stop_if_asked()
@@ -79,7 +79,7 @@ def test_a_run_looks_by_itself_and_what_can_be_done_again_is_abandoned() -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_one_ends_the_process(number: signal.Signals, left: list[int], capsys: Any) -> None:
+def test_a_second_signal_ends_the_process(number: signal.Signals, left: list[int], capsys: Any) -> None:
     with noting():
         signal.raise_signal(signal.SIGUSR1)
         with pytest.raises(Left):
@@ -88,23 +88,23 @@ def test_a_second_one_ends_the_process(number: signal.Signals, left: list[int], 
     assert capsys.readouterr().err == f"gan-exp: ended at once by {number.name}\n"
 
 
-def test_a_farewell_comes_first_and_once(left: list[int], capsys: Any) -> None:
-    told: list[signal.Signals] = []
+def test_the_callback_before_a_forced_exit_runs_once(left: list[int], capsys: Any) -> None:
+    called: list[signal.Signals] = []
 
-    def farewell(number: signal.Signals) -> None:
-        told.append(number)
-        signal.raise_signal(signal.SIGTERM)  # no patience for that either
+    def callback(number: signal.Signals) -> None:
+        called.append(number)
+        signal.raise_signal(signal.SIGTERM)  # the process doesn't wait for this either
 
-    with noting(), before_forced_exit(farewell):
+    with noting(), before_forced_exit(callback):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Left):
             signal.raise_signal(signal.SIGINT)
-    assert told == [signal.SIGINT] and left[0] == 128 + signal.SIGTERM
+    assert called == [signal.SIGINT] and left[0] == 128 + signal.SIGTERM
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
-def test_a_warning_that_is_given_again_is_a_warning(number: signal.Signals, left: list[int]) -> None:
+def test_a_repeated_warning_does_not_end_the_process(number: signal.Signals, left: list[int]) -> None:
     """A terminal that is closed sends SIGHUP twice."""
     with noting():
         signal.raise_signal(number)
@@ -113,7 +113,7 @@ def test_a_warning_that_is_given_again_is_a_warning(number: signal.Signals, left
     assert left == []
 
 
-def test_what_waits_for_a_network_is_not_waited_for() -> None:
+def test_code_that_waits_for_a_network_is_interrupted_at_once() -> None:
     with noting(), pytest.raises(Interrupted), waiting():
         signal.raise_signal(signal.SIGINT)
     with noting():
@@ -122,7 +122,7 @@ def test_what_waits_for_a_network_is_not_waited_for() -> None:
             pytest.fail("it was too late to begin")
 
 
-def test_within_each_other() -> None:
+def test_nested_noting_changes_nothing() -> None:
     with noting():
         with noting():
             signal.raise_signal(signal.SIGTERM)
@@ -139,7 +139,7 @@ def test_nohup_is_respected() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_an_interruption_is_no_fault() -> None:
+def test_an_interruption_is_no_exception() -> None:
     assert not issubclass(Interrupted, Exception)
 
 
@@ -158,7 +158,7 @@ def test_other_threads_can_train_too() -> None:
     assert found == [1]
 
 
-def test_signals_are_noted_before_anything_heavy_is_imported() -> None:
+def test_signals_are_handled_before_torch_is_imported() -> None:
     program = (
         "import importlib, signal, sys\n"
         "from gan_exp import cli\n"
@@ -166,8 +166,8 @@ def test_signals_are_noted_before_anything_heavy_is_imported() -> None:
         "importlib.import_module = lambda name: sys.exit(f'{handler().__name__} {\"torch\" in sys.modules}')\n"
         "cli.main(['train'])\n"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
-    assert told == "_handle False\n"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
+    assert output == "_handle False\n"
 
 
 def raised_here() -> Iterator[type[BaseException]]:
@@ -181,8 +181,8 @@ def raised_here() -> Iterator[type[BaseException]]:
 
 @pytest.mark.parametrize("kind", sorted(raised_here(), key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
 def test_exceptions_cross_processes(kind: type[BaseException]) -> None:
-    """A parallel sweep's job sends its own to the main process, which dies of one that can't be made again."""
-    values = {"number": signal.SIGTERM, "told": True, "step": 3}
+    """A job of a parallel sweep sends its exceptions to the main process, which must be able to unpickle them."""
+    values = {"number": signal.SIGTERM, "reported": True, "step": 3}
     own = inspect.signature(kind).parameters if "__init__" in vars(kind) else {}
     error = kind(*[values.get(name, "a sentence") for name in own] or ["a sentence"])
     copy = pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""Words, paths and commands stay in one piece, whatever the width."""
+"""Words, paths and commands are never broken, at any width."""
 
 import io
 
@@ -53,7 +53,7 @@ def test_later_lines_are_indented() -> None:
     assert wrap("one two three", 9, indent="  ") == ["one two", "  three"]
 
 
-def test_as_many_whole_words_as_fit() -> None:
+def test_text_is_shortened_at_words() -> None:
     assert shorten("mlp on digits", 13) == "mlp on digits"
     assert shorten("mlp on digits", 12) == "mlp on …"
     assert shorten("mlp on digits", 8) == "mlp on …" and shorten("mlp on digits", 2) == "…"

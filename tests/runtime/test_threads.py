@@ -1,4 +1,4 @@
-"""The number of threads: found by playing, kept with the run, and never where somebody has said it."""
+"""The number of threads: chosen by timing, saved with the run, and not chosen where it is given."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def choose(config: Config) -> tuple[Config, str | None]:
 
 
 def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], share: float = 1.0) -> list[int]:
-    """Seconds with each number of threads in each round, and the share a thread computes; what was tried."""
+    """Let steps take `times` seconds by number of threads and round; returns the numbers that are timed."""
     left = {threads: iter(seconds) for threads, seconds in times.items()}
     tried: list[int] = []
 
@@ -57,46 +57,46 @@ def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], s
         ({1: [10] * 5, 2: [11] * 5, 4: [6, 6, 60, 6, 6]}, 4),  # disturbed once
     ],
 )
-def test_the_fewest_that_no_larger_number_beats(
+def test_the_fewest_threads_that_no_larger_number_clearly_beats(
     times: dict[int, list[float]], chosen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps_take(monkeypatch, times)
     config, line = choose(small_config("mlp"))
     assert config.device.threads == torch.get_num_threads() == chosen
     middle = {threads: sorted(seconds)[2] * 1000 for threads, seconds in times.items()}
-    told = f"1: {middle[1]:.1f} ms, 2: {middle[2]:.1f} ms, 4: {middle[4]:.1f} ms"
-    assert line == f"threads: {chosen} (a step takes with {told})"
+    output = f"1: {middle[1]:.1f} ms, 2: {middle[2]:.1f} ms, 4: {middle[4]:.1f} ms"
+    assert line == f"threads: {chosen} (a step takes with {output})"
 
 
-def test_a_moment_of_quiet_does_not_choose_for_the_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two threads are twice as fast where nobody disturbs them, and five times slower else."""
+def test_a_quiet_moment_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads are twice as fast undisturbed, and five times slower otherwise."""
     steps_take(monkeypatch, {1: [10] * 5, 2: [5, 50, 5, 50, 5], 4: [5, 80, 80, 80, 5]})
     assert choose(small_config("mlp"))[0].device.threads == 1
 
 
-def test_one_where_even_one_has_no_core_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     steps_take(monkeypatch, {1: [30] * 5, 2: [10] * 5, 4: [10] * 5}, share=0.5)
     config, line = choose(small_config("mlp"))
     assert config.device.threads == torch.get_num_threads() == 1
     assert line is not None and line.endswith("; other programs keep the cores busy)")
 
 
-def test_they_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes and goes on the machine falls on all numbers alike."""
+def test_numbers_are_timed_alternately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disturbance of the machine affects all numbers equally."""
     tried = steps_take(monkeypatch, {threads: [1] * 5 for threads in (1, 2, 4)})
     choose(small_config("mlp"))
     assert tried == [1, 2, 4, 4, 2, 1, 1, 2, 4, 4, 2, 1, 1, 2, 4]
 
 
-def test_long_steps_are_played_once_or_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_steps_are_timed_only_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr(threads_module.time, "perf_counter", lambda: 0.7 * next(clock))
     tried = steps_take(monkeypatch, {1: [9, 9, 9], 2: [5, 5, 5], 4: [9, 9, 9]})
     assert choose(small_config("mlp"))[0].device.threads == 2 and len(tried) == 9
 
 
-def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that each step moves on, and another that moves as long as this thread computes."""
+def test_a_slice_lasts_at_least_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured with a fake clock, and a fake clock of this thread's computing time."""
     now = {"wall": 0.0, "computed": 0.0}
 
     def train_step(seconds: float) -> None:
@@ -113,7 +113,7 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model_and_rules",
+    "overrides",
     [
         ["mlp"],
         ["dcgan", "conditional=true", "augment=ada", "penalty=r1", "n_critic=2"],
@@ -121,13 +121,13 @@ def test_a_slice_lasts_a_while_and_a_step_at_least(monkeypatch: pytest.MonkeyPat
     ],
     ids=" ".join,
 )
-def test_real_steps_of_any_game_are_timed(model_and_rules: list[str]) -> None:
-    config, line = choose(small_config(*model_and_rules))
+def test_steps_of_any_configuration_are_timed(overrides: list[str]) -> None:
+    config, line = choose(small_config(*overrides))
     assert config.device.threads in (1, 2, 4) and line is not None and line.count(" ms") == 3
 
 
 @pytest.mark.slow
-def test_the_runs_own_game_is_as_its_seed_says() -> None:
+def test_timing_does_not_change_the_run() -> None:
     config = small_config("mlp")
     spec = build_data(config, CPU).spec
     torch.manual_seed(3)
@@ -140,13 +140,13 @@ def test_the_runs_own_game_is_as_its_seed_says() -> None:
 
 
 @pytest.mark.parametrize("override", ["device.threads=3", "device.deterministic=true"])
-def test_nothing_is_timed_where_it_is_said(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_timed_where_the_configuration_decides(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads_module, "_time_slice", pytest.fail)
     config = small_config("mlp", override)
     assert choose(config) == (config, None)
 
 
-def test_nothing_is_timed_where_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_timed_where_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(threads_module, "_time_slice", pytest.fail)
     config = small_config("mlp")
@@ -154,8 +154,8 @@ def test_nothing_is_timed_where_the_environment_says_it(monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_a_run_keeps_what_it_chose(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the same configuration, and a resumed run, add up in the same order whatever the load is then."""
+def test_a_run_keeps_its_number_of_threads(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the saved configuration and a resumed run round in the same way under any load."""
     steps_take(monkeypatch, {4: [3.0] * 5, 2: [1.0] * 5, 1: [2.0] * 5})
     start_run(small_config("mlp", "steps=2"), "run")
     run = RunDir.open("run")
