@@ -23,7 +23,7 @@ def _fid(inputs: "MetricInputs") -> Mapping[str, float]:
 
 FID = Metric(
     "fid",
-    (Score("fid", "distance of the samples' features from the data's; 0 is best", "lower"),),
+    (Score("fid", "distance of the samples from the data", "lower"),),
     _fid,
     least_reals=2,
 )
@@ -47,8 +47,8 @@ def _kid_protocol(samples: int, reals: int) -> Mapping[str, int]:
 KID = Metric(
     "kid",
     (
-        Score("kid", "another such distance, unbiased; 0 is best, and it may be below", "lower"),
-        Score("kid_subset_sd", "standard deviation of kid over subsets of the samples", None),
+        Score("kid", "another distance, unbiased: may be below 0", "lower"),
+        Score("kid_subset_sd", "spread of kid over its subsets", None),
     ),
     _kid,
     least_reals=2,
@@ -71,7 +71,7 @@ def _score_protocol(samples: int, reals: int) -> Mapping[str, int]:
 
 SCORE = Metric(
     "score",
-    (Score("score", "high if each sample's class is certain and all classes are equally frequent", "higher"),),
+    (Score("score", "certain classes, all equally frequent", "higher"),),
     _score,
     needs=(Need.CLASS_PROBABILITIES,),
     protocol=_score_protocol,
@@ -100,7 +100,7 @@ MANIFOLDS = Metric(
     (
         Score("precision", "share of samples that look like data", "higher"),
         Score("recall", "share of the data that samples look like", "higher"),
-        Score("density", "how densely the data surrounds the samples; about 1 is best", "higher"),
+        Score("density", "how densely the data surrounds samples", "higher"),
         Score("coverage", "share of the data with a sample nearby", "higher"),
     ),
     _manifolds,
@@ -122,7 +122,7 @@ CLASSES = Metric(
     (
         Score(
             "class_kl",
-            "how far the samples' class frequencies are from the data's; 0 is best",
+            "KL divergence of the class frequencies",
             "lower",
             not_finite="infinite: samples are of a class that the data compared with lacks",
         ),
@@ -156,7 +156,7 @@ MODES = Metric(
             of_features=False,
             needs=(Need.MIXTURE,),
         ),
-        Score("mode_kl", "how far the modes' frequencies are from equal ones; 0 is best", "lower", of_features=False),
+        Score("mode_kl", "KL divergence of the modes' frequencies", "lower", of_features=False),
     ),
     _modes,
     needs=(Need.MODES,),
@@ -181,9 +181,9 @@ def _neighbours_of_data(reference: "Reference") -> Mapping[str, float]:
 NEIGHBOURS = Metric(
     "neighbours",
     (
-        Score("nearest", "median distance of samples to the nearest training image", None),
-        Score("nearest_held_out", "the same distance of held-out images", None),
-        Score("nearer", "share of samples suspiciously near a training image; 0.01 without memorising", "lower"),
+        Score("nearest", "median distance to the nearest training image", None),
+        Score("nearest_held_out", "the same of held-out images", None),
+        Score("nearer", "share of near copies; 0.01 without memorising", "lower"),
     ),
     _neighbours,
     needs=(Need.HELD_OUT,),
@@ -211,7 +211,7 @@ DISCRIMINATOR = Metric(
         Score("logit_fake", "D's mean logit on samples", None, of_features=False),
         Score(
             "logit_overfitting",
-            "how often D prefers a training image to a held-out one; above 0.5 it memorises",
+            "above 0.5 D memorises training images",
             None,
             of_features=False,
             needs=(Need.HELD_OUT,),
