@@ -17,7 +17,7 @@ from gan_exp.evaluation.evaluator import Evaluator, choose, default_count
 from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.metrics import entries
 from gan_exp.metrics.distances import frechet_distance
-from gan_exp.metrics.entries import BY_NAME, CLASSES, FID, MANIFOLDS, METRICS, MODES, NEIGHBOURS, SCORE
+from gan_exp.metrics.entries import BY_NAME, FID, MANIFOLDS, METRICS
 from gan_exp.metrics.metric import Metric, Score
 
 
@@ -120,15 +120,6 @@ def test_names() -> None:
     assert scores["fid"].tag("cnn") == "fid_cnn" and scores["modes"].tag("cnn") == "modes"
     assert scores["logit_fake"].tag("x") == "logit_fake"
     assert len(scores) == sum(len(metric.scores) for metric in METRICS)
-
-
-def test_what_there_cannot_be() -> None:
-    points, images = ring(count=50), digits()
-    assert missing_for(MODES, points, None, "points") is None
-    assert missing_for(MODES, images, None, "cnn") is not None
-    assert missing_for(SCORE, images, None, "cnn") is None
-    assert missing_for(CLASSES, images, None, "inception") is not None
-    assert missing_for(NEIGHBOURS, images, images, "pixels") is None
 
 
 def test_too_few_images_to_compare_with_are_blamed_themselves() -> None:
