@@ -1,4 +1,4 @@
-"""Made data in the file formats of the sets that torchvision downloads: what torchvision reads, in a few kilobytes."""
+"""Small data sets in the file formats of torchvision's sets, and checks of their content once loaded."""
 
 import hashlib
 import io
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, SVHN
+
+from gan_exp.data.packed import PackedImages
 
 TRAIN, TEST = 24, 4
 
@@ -87,3 +90,20 @@ def expect_cifar10(files: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(CIFAR10, "train_list", batches)
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5(files["test_batch"])]])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": md5(files["batches.meta"])})
+
+
+def check_mnist(data: PackedImages) -> None:
+    expected = np.random.default_rng(0).integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
+    assert data.images.dtype == torch.uint8
+    np.testing.assert_array_equal(data.images.numpy(), expected[:, None])
+    assert data.labels is not None
+    assert data.labels.tolist() == [k % 10 for k in range(TRAIN)]
+    assert len(data.classes) == 10
+
+
+def check_emnist(data: PackedImages) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (TRAIN, 28, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(data.images[:, 0].numpy(), stored.transpose(0, 2, 1))  # upright
+    assert data.images.is_contiguous()
+    assert data.labels is not None
+    assert data.labels.tolist() == [k % 10 for k in range(TRAIN)]
