@@ -40,7 +40,7 @@ def test_only_what_another_run_could_have_is_said_to_be_left_out() -> None:
     assert names(digits(), digits(), "cnn") == (all_of_images | {"neighbours"}, [])
     assert names(digits(), digits(), "inception")[0] == (all_of_images | {"neighbours"}) - {"classes"}
     assert names(stacked(), stacked(), "cnn")[0] == {"fid", "kid", "manifolds", "modes", "neighbours", "discriminator"}
-    few = digits().chosen(torch.arange(3))
+    few = digits().select(torch.arange(3))
     assert names(few, few, "pixels") == (
         {"fid", "kid", "neighbours", "discriminator"},
         ["left out: manifolds, which needs at least 6 images to compare with, and there are 3 training images: "
