@@ -1,4 +1,4 @@
-"""Histories made up for the doctor: a healthy game, and what is to be different in it."""
+"""Made-up records for the doctor: those of a healthy run, with changes."""
 
 from collections.abc import Callable, Iterator, Mapping
 

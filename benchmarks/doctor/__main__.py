@@ -10,14 +10,14 @@ from benchmarks.doctor.training import directory, has_ended, train
 from benchmarks.doctor.usual import USUAL
 from benchmarks.tables import ROOT, as_markdown, write_section
 from gan_exp.commands.doctor import examine
-from gan_exp.diagnosis.facts import facts_of
-from gan_exp.diagnosis.signs import HEALTHY, SIGNS
+from gan_exp.diagnosis.settings import settings_of
+from gan_exp.diagnosis.troubles import HEALTHY, TROUBLES
 from gan_exp.diagnosis.verdicts import Doctor
 from gan_exp.runs.run_dir import RunDir
 
 DOCUMENT = ROOT / "docs/doctor.md"
 PARTS = {"usual": USUAL, "short": SHORT}
-TROUBLES = {sign.name for sign in SIGNS}
+NAMES = {trouble.name for trouble in TROUBLES}
 SEEDS = (0, 1)  # the thresholds were chosen on runs of seed 100
 
 
@@ -40,7 +40,7 @@ class Case(NamedTuple):
     @property
     def alarms(self) -> tuple[str, ...]:
         """Troubles reported for a healthy run at any time: there should be none."""
-        return tuple(name for name in (self.verdict, *self.others) if name in TROUBLES) if self.is_healthy else ()
+        return tuple(name for name in (self.verdict, *self.others) if name in NAMES) if self.is_healthy else ()
 
     @property
     def wrong(self) -> bool:
@@ -60,7 +60,7 @@ class Case(NamedTuple):
 def assess(folder: Path, run: Run, seed: int) -> Case:
     place = RunDir(directory(folder, run, seed))
     records, verdicts = examine(place)
-    doctor = Doctor(facts_of(place.read_config()))
+    doctor = Doctor(settings_of(place.read_config()))
     reported: list[str] = []
     for record in records:
         doctor.add(record)

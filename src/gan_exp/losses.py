@@ -10,6 +10,7 @@ return one value per sample [N]; the training step takes the mean. A loss has `d
 - `balance`, both losses where D can't distinguish fakes from reals, as a reference for their curves;
 - `constrain_weights`, which the training step calls after each of D's updates, and `weight_bound`, the name of the
   argument with the bound (None as its value: no bound);
+- `unbounded`: it drives D's logits without limit unless something bounds D;
 - `wants_bounded_critic`: its value is a distance only where D's gradient is bounded;
 - `saturates`: G's gradient vanishes where D is confident.
 
@@ -105,6 +106,7 @@ class Hinge:
     """
 
     needs_reals = False
+    unbounded = True
     boundary = 0.0
     balance = Balance(2.0)  # every constant in [-1, 1] is best for D, and G's loss depends on which it is
 
@@ -130,6 +132,7 @@ class LeastSquares:
     """
 
     needs_reals = False
+    unbounded = True
     boundary = 0.5
 
     def __init__(self, label_smoothing: Fraction = 0.0) -> None:
@@ -160,6 +163,7 @@ class Wasserstein:
     """
 
     needs_reals = False
+    unbounded = True
     wants_bounded_critic = True
     weight_bound = "clip"
     boundary = None
@@ -197,6 +201,7 @@ class RelativisticPairing:
     """
 
     needs_reals = True
+    unbounded = True
     boundary = None
     balance = Balance(math.log(2), math.log(2))
 

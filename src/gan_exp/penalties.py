@@ -3,6 +3,7 @@
 Gradients are taken with respect to the images before augmentation and packing. `at_reals` and `at_fakes` say which
 images must require grad. A penalty may also have
 
+- `strength`, the name of the argument that it is proportional to;
 - `bounds_gradient`: it keeps the norm of D's gradient near a bound;
 - `per_sample`: it takes the gradient of each image's logit alone, so that D must not mix the images of a batch.
 """
@@ -50,6 +51,7 @@ class R1:
     """
 
     at_reals, at_fakes = True, False
+    strength = "gamma"
 
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
@@ -65,6 +67,7 @@ class R1R2:
     """
 
     at_reals, at_fakes = True, True
+    strength = "gamma"
 
     def __init__(self, gamma: PositiveFloat = 0.1) -> None:
         self.gamma = gamma
@@ -82,6 +85,7 @@ class WGANGP:
     """
 
     at_reals, at_fakes = False, False
+    strength = "weight"
     bounds_gradient = True
     per_sample = True  # section 4 of the paper
 
@@ -103,6 +107,7 @@ class DRAGAN:
     """
 
     at_reals, at_fakes = False, False
+    strength = "weight"
     bounds_gradient = True
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:

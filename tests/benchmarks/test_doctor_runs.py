@@ -11,7 +11,7 @@ from benchmarks.doctor.training import directory, has_ended, overrides
 from benchmarks.doctor.usual import USUAL
 
 from builders import make_config
-from gan_exp.diagnosis.signs import HEALTHY, SIGNS
+from gan_exp.diagnosis.troubles import HEALTHY, TROUBLES
 
 RUNS = [*USUAL, *SHORT]
 
@@ -32,7 +32,7 @@ def test_usual_runs_have_the_default_intervals() -> None:
 
 def test_each_verdict_has_its_runs() -> None:
     expected = [name for run in RUNS for name in run.expected]
-    assert set(expected) == {HEALTHY, *(sign.name for sign in SIGNS)}
+    assert set(expected) == {HEALTHY, *(trouble.name for trouble in TROUBLES)}
     assert len({directory(Path(), run, 0) for run in RUNS}) == len(RUNS) >= 60
     assert all(expected.count(name) >= 3 for name in expected)
 

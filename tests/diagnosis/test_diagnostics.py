@@ -1,4 +1,4 @@
-"""The doctor at a run's side: it changes nothing, comes out the same after a resume, and is told everywhere."""
+"""The doctor during training changes nothing, gives the same verdicts after a resume, and reports them everywhere."""
 
 import copy
 import json
@@ -29,18 +29,18 @@ STARVED = (
 
 
 @pytest.mark.parametrize(
-    ("game", "more"),
+    ("words", "more"),
     [
         (("mlp",), set()),
         (("mlp", "dataset.held_out=0.3", "pac=2"), {"discriminator/overfitting"}),
         (("resnet", "dataset.held_out=0.3", "conditional=true", "spectral_norm=true"), {"discriminator/overfitting"}),
         (("points", "dataset=ring", "dataset.count=900", "latent_dim=2"), {"discriminator/overfitting"}),
-        (("dcgan", "dataset=grid", "model=points", "dataset.count=30000"), set()),  # D can't know so many by heart
+        (("dcgan", "dataset=grid", "model=points", "dataset.count=30000"), set()),  # D can't memorise so many
     ],
     ids="-".join,
 )
-def test_looking_changes_nothing(game: tuple[str, ...], more: set[str]) -> None:
-    config = small_config("points" if "model=points" in game else game[0], *game[1:])
+def test_looking_changes_nothing(words: tuple[str, ...], more: set[str]) -> None:
+    config = small_config("points" if "model=points" in words else words[0], *words[1:])
     data = build_data(config, CPU)
     state = build_state(config, data.spec, CPU)
     next(state.discriminator.children()).eval()  # as a frozen backbone may have been built
@@ -68,7 +68,7 @@ def starved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_starved_generator_is_told_everywhere(starved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_starved_generator_is_reported_everywhere(starved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(starved)
     (verdict, *_) = run.read_status()["doctor"]
     assert verdict["name"] == "generator not learning" and verdict["remedies"][0] == "optimizer.generator.lr=0.0002"
@@ -76,15 +76,15 @@ def test_a_starved_generator_is_told_everywhere(starved: Path, capsys: pytest.Ca
     log = run.log.read_text()
     assert log.count("generator not learning since") == 1  # once, when it began
     events = EventAccumulator(str(run.tensorboard)).Reload()
-    told = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("doctor/text_summary")]
-    assert "generator not learning" in told[-1] and verdict["meaning"] in told[-1]
+    texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("doctor/text_summary")]
+    assert "generator not learning" in texts[-1] and verdict["meaning"] in texts[-1]
     assert {"samples/change", "samples/distance"} <= set(events.Tags()["scalars"])
     assert main(["doctor", str(starved)]) == 0
     assert "optimizer.discriminator.lr=1e-2 display" not in (shown := capsys.readouterr().out)
     assert "generator not learning since step" in shown and "optimizer.generator.lr=0.0002" in shown
 
 
-def test_a_resumed_run_is_told_the_same(starved: Path, in_tmp: Path) -> None:
+def test_a_resumed_run_gets_the_same_verdicts(starved: Path, in_tmp: Path) -> None:
     assert main(["train", *STARVED[1:], "steps=400", "hydra.run.dir=run"]) == 0
     assert main(["resume", "run", "steps=650"]) == 0
     first, second = RunDir(starved), RunDir("run")

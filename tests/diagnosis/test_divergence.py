@@ -1,10 +1,10 @@
-"""The cause that is named is the one that the run was given, and the sentence holds what one needs to go on."""
+"""The sentence names the cause that the run was given, and the last good checkpoint."""
 
 import pytest
 
 from builders import small_config
 from gan_exp.diagnosis.divergence import DIVERGED, describe_divergence, likely_cause
-from gan_exp.diagnosis.facts import Facts, facts_of
+from gan_exp.diagnosis.settings import RunSettings, settings_of
 
 
 @pytest.mark.slow
@@ -39,21 +39,24 @@ from gan_exp.diagnosis.facts import Facts, facts_of
 def test_the_cause_is_named(
     overrides: tuple[str, ...], metrics: dict[str, float], cause: str, remedies: tuple[str, ...]
 ) -> None:
-    found = likely_cause(facts_of(small_config("mlp", *overrides).model_dump()), metrics)
+    found = likely_cause(settings_of(small_config("mlp", *overrides).model_dump()), metrics)
     assert found[0].startswith(cause) and found[1] == remedies
 
 
 @pytest.mark.parametrize(
     ("broken", "last_good", "where", "kept"),
     [
-        ([], None, "inf: the game", "last good checkpoint: none"),
-        (["generator.a"], 0, "inf; generator.a holds such values: the game", "last good checkpoint: step 0"),
-        (["generator.a", "b"], 20, "inf; generator.a and b hold such values: the game", "checkpoint: step 20"),
+        ([], None, "inf: training", "last good checkpoint: none"),
+        (["generator.a"], 0, "inf; generator.a holds such values: training", "last good checkpoint: step 0"),
+        (["generator.a", "b"], 20, "inf; generator.a and b hold such values: training", "checkpoint: step 20"),
     ],
 )
 def test_the_sentence(broken: list[str], last_good: int | None, where: str, kept: str) -> None:
-    fault = describe_divergence(7, "loss/generator is inf", broken, last_good, Facts(), {})
-    told = str(fault)
-    assert fault.step == 7 and told.startswith("step 7: loss/generator is inf")
-    assert where in told and kept in told and DIVERGED in told
-    assert told.endswith("Likely cause: the learning rate is too large for this game; try lr=5e-05 or penalty=r1")
+    fault = describe_divergence(7, "loss/generator is inf", broken, last_good, RunSettings(), {})
+    sentence = str(fault)
+    assert (fault.step, fault.remedies) == (7, ("lr=5e-05", "penalty=r1"))
+    assert sentence.startswith("step 7: loss/generator is inf")
+    assert where in sentence and kept in sentence and DIVERGED in sentence
+    assert sentence.endswith(
+        "Likely cause: the learning rate is too large for these settings; try lr=5e-05 or penalty=r1"
+    )

@@ -61,7 +61,7 @@ def test_texture_tells_blurred_and_dotted_images_from_the_data() -> None:
 
 
 def test_one_image_a_class_is_far_from_the_data_s_texture() -> None:
-    """What neither spread nor classes show: G, told the classes, makes always the same of each."""
+    """A G that makes one image of each class it is given; neither spread nor classes show it."""
     labels = SampleEvidence(TRAIN, COUNT).labels
     assert labels is not None and TRAIN.labels is not None
     of_class = torch.stack([normalise(TRAIN.images[TRAIN.labels == label][:1])[0] for label in range(10)])
@@ -121,7 +121,7 @@ def test_change_is_that_of_the_same_latents_and_goes_on_from_a_checkpoint() -> N
     assert resumed.compare(second)["samples/change"] == change
 
 
-def test_labels_of_the_equals_are_in_the_datas_proportions() -> None:
+def test_labels_of_the_counterparts_are_in_the_datas_proportions() -> None:
     labels = SampleEvidence(DIGITS, 1000).labels
     assert labels is not None and torch.bincount(labels).min() > 70
     assert SampleEvidence(PackedImages(TRAIN.images), 8).labels is None

@@ -1,4 +1,4 @@
-"""What is no longer finite is found wherever it is."""
+"""Numbers that are not finite are found in any tensor."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def networks() -> dict[str, nn.Module]:
     return made
 
 
-def test_sound_networks() -> None:
+def test_finite_networks() -> None:
     assert all_finite(networks(), torch.ones(3)) and broken_parts(networks()) == []
 
 

@@ -9,20 +9,23 @@ from builders import make_config
 from gan_exp.commands.doctor import with_override
 from gan_exp.diagnosis import remedies
 from gan_exp.diagnosis.divergence import likely_cause
-from gan_exp.diagnosis.facts import Facts, facts_of
+from gan_exp.diagnosis.settings import RunSettings, settings_of
 
-Remedies = Callable[[Facts], tuple[str, ...]]
+STARVED, IDLE = "generator not learning", "discriminator not learning"
+COLLAPSE, WINS = "generator collapse", "discriminator wins"
+
+Remedies = Callable[[RunSettings], tuple[str, ...]]
 ALL: dict[str, Remedies] = {
-    "starving": remedies.starving,
-    "idle": remedies.idle,
-    "outplayed": remedies.outplayed,
-    "collapsed": remedies.collapsed,
-    "swinging": remedies.swinging,
-    "remembered": remedies.remembered,
-    "ripe": remedies.ripe,
-    "diverged": lambda facts: likely_cause(facts, {})[1],
+    STARVED: remedies.generator_not_learning,
+    IDLE: remedies.discriminator_not_learning,
+    WINS: remedies.discriminator_wins,
+    COLLAPSE: remedies.generator_collapse,
+    "oscillation": remedies.oscillation,
+    "memorising": remedies.memorising,
+    "stalled": remedies.stalled,
+    "diverged": lambda settings: likely_cause(settings, {})[1],
 }
-GAMES = [
+SETTINGS = [
     (),
     ("loss=minimax", "n_critic=5", "optimizer.discriminator.lr=2e-3", "optimizer.generator.lr=1e-4"),
     ("loss=wgan", "loss.clip=null", "penalty=wgan_gp", "n_critic=5", "optimizer.generator.lr=1e-8"),
@@ -35,53 +38,53 @@ GAMES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("game", "remedy"), list(itertools.product(GAMES, ALL)), ids=str)
-def test_a_remedy_can_be_added_to_the_command_line(game: tuple[str, ...], remedy: str) -> None:
-    config = make_config(*game)
-    found = ALL[remedy](facts_of(config.model_dump()))
+@pytest.mark.parametrize(("words", "remedy"), list(itertools.product(SETTINGS, ALL)), ids=str)
+def test_a_remedy_can_be_added_to_the_command_line(words: tuple[str, ...], remedy: str) -> None:
+    config = make_config(*words)
+    found = ALL[remedy](settings_of(config.model_dump()))
     assert 1 <= len(found) <= remedies.MOST and len(set(found)) == len(found)
     for override in found:
-        changed = make_config(*with_override(list(game), override))
+        changed = make_config(*with_override(list(words), override))
         assert changed.model_dump() != config.model_dump(), override
 
 
 @pytest.mark.parametrize(
-    ("remedy", "facts", "first"),
+    ("remedy", "settings", "first"),
     [
-        ("starving", Facts(generator_lr=1e-8), "optimizer.generator.lr=0.0002"),
-        ("idle", Facts(discriminator_lr=1e-8), "optimizer.discriminator.lr=0.0002"),
-        ("idle", Facts(generator_lr=2.0), "optimizer.generator.lr=0.0002"),
-        ("idle", Facts(generator_lr=4e-3), "optimizer.generator.lr=0.0002"),
-        ("idle", Facts(generator_lr=1.0, discriminator_lr=1.0), "lr=0.0002"),
-        ("idle", Facts(loss="Wasserstein"), "penalty=r1"),
-        ("idle", Facts(), "n_critic=2"),
-        ("idle", Facts(n_critic=2), "optimizer.discriminator.lr=0.0008"),
-        ("outplayed", Facts(discriminator_lr=2e-3), "optimizer.discriminator.lr=0.0002"),
-        ("outplayed", Facts(discriminator_lr=2e-3, generator_lr=1e-7), "optimizer.generator.lr=0.0002"),
-        ("outplayed", Facts(loss="Minimax"), "loss=non_saturating"),
-        ("outplayed", Facts(n_critic=5), "n_critic=1"),
-        ("outplayed", Facts(n_critic=5, loss="Wasserstein", clip=0.01), "penalty=r1"),
-        ("outplayed", Facts(penalty="R1", strength=("gamma", 0.1)), "penalty.gamma=1"),
-        ("collapsed", Facts(generator_lr=1e-3), "optimizer.generator.lr=0.0002"),
-        ("collapsed", Facts(), "loss=rpgan penalty=r1_r2"),
-        ("collapsed", Facts(generator_lr=1.0, discriminator_lr=1.0), "lr=0.0002"),
-        ("swinging", Facts(momentum=0.9, penalty="R1"), "optimizer.generator.betas=[0.0,0.99] "),
-        ("swinging", Facts(), "penalty=r1"),
-        ("remembered", Facts(), "augment=diffaugment"),
-        ("remembered", Facts(points=True), "penalty=r1"),
-        ("ripe", Facts(), "schedule=cosine"),
-        ("ripe", Facts(scheduled=True), "lr=5e-05"),
+        (STARVED, RunSettings(generator_lr=1e-8), "optimizer.generator.lr=0.0002"),
+        (IDLE, RunSettings(discriminator_lr=1e-8), "optimizer.discriminator.lr=0.0002"),
+        (IDLE, RunSettings(generator_lr=2.0), "optimizer.generator.lr=0.0002"),
+        (IDLE, RunSettings(generator_lr=4e-3), "optimizer.generator.lr=0.0002"),
+        (IDLE, RunSettings(generator_lr=1.0, discriminator_lr=1.0), "lr=0.0002"),
+        (IDLE, RunSettings(wants_bounded_critic=True), "penalty=r1"),
+        (IDLE, RunSettings(), "n_critic=2"),
+        (IDLE, RunSettings(n_critic=2), "optimizer.discriminator.lr=0.0008"),
+        (WINS, RunSettings(discriminator_lr=2e-3), "optimizer.discriminator.lr=0.0002"),
+        (WINS, RunSettings(discriminator_lr=2e-3, generator_lr=1e-7), "optimizer.generator.lr=0.0002"),
+        (WINS, RunSettings(saturates=True), "loss=non_saturating"),
+        (WINS, RunSettings(n_critic=5), "n_critic=1"),
+        (WINS, RunSettings(n_critic=5, wants_bounded_critic=True, weight_bound=0.01), "penalty=r1"),
+        (WINS, RunSettings(penalised=True, strength=("gamma", 0.1)), "penalty.gamma=1"),
+        (COLLAPSE, RunSettings(generator_lr=1e-3), "optimizer.generator.lr=0.0002"),
+        (COLLAPSE, RunSettings(), "loss=rpgan penalty=r1_r2"),
+        (COLLAPSE, RunSettings(generator_lr=1.0, discriminator_lr=1.0), "lr=0.0002"),
+        ("oscillation", RunSettings(momentum=0.9, penalised=True), "optimizer.generator.betas=[0.0,0.99] "),
+        ("oscillation", RunSettings(), "penalty=r1"),
+        ("memorising", RunSettings(), "augment=diffaugment"),
+        ("memorising", RunSettings(points=True), "penalty=r1"),
+        ("stalled", RunSettings(), "schedule=cosine"),
+        ("stalled", RunSettings(lr_schedule=True), "lr=5e-05"),
     ],
 )
-def test_the_likeliest_comes_first(remedy: str, facts: Facts, first: str) -> None:
-    assert ALL[remedy](facts)[0].startswith(first)
+def test_the_likeliest_comes_first(remedy: str, settings: RunSettings, first: str) -> None:
+    assert ALL[remedy](settings)[0].startswith(first)
 
 
 def test_a_discriminator_s_tiny_rate_is_no_model_for_the_generator_s() -> None:
-    assert ALL["idle"](Facts(discriminator_lr=1e-8)) == ("optimizer.discriminator.lr=0.0002", "n_critic=2")
+    assert ALL[IDLE](RunSettings(discriminator_lr=1e-8)) == ("optimizer.discriminator.lr=0.0002", "n_critic=2")
 
 
-def test_an_old_or_foreign_configuration_has_facts_too() -> None:
-    facts = facts_of({"loss": {"_target_": "mine.Loss"}, "optimizer": None, "penalty": None})
-    assert facts.loss == "Loss" and facts.penalty == "" and not facts.bounded
-    assert all(function(facts) for function in ALL.values())
+def test_an_old_or_foreign_configuration_gives_settings_too() -> None:
+    settings = settings_of({"loss": {"_target_": "mine.Loss"}, "optimizer": None, "penalty": None})
+    assert settings.loss == "Loss" and not settings.penalised and not settings.bounded
+    assert all(function(settings) for function in ALL.values())

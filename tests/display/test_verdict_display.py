@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console, Group
 
-from gan_exp.diagnosis.signs import HEALTHY
+from gan_exp.diagnosis.troubles import HEALTHY
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table

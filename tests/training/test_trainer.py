@@ -503,7 +503,7 @@ def diverging(*overrides: str) -> Config:
 def test_a_game_that_diverges_ends_as_failed(in_tmp: Path) -> None:
     """The step is that of the first loss that is no longer finite, however much later someone looks."""
     tensors = r"\w+\.layers\.0\.weight and the gradient of \w+\.layers\.0\.weight hold such values"
-    sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: the game has diverged"
+    sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: training has diverged"
     with pytest.raises(TrainingFault, match=sign):
         start_run(diverging("steps=20", "log_every_steps=4"), "run")
     run = RunDir.open("run")
@@ -519,7 +519,7 @@ def test_losses_that_are_finite_and_absurd_are_a_divergence(in_tmp: Path) -> Non
     """Before the first checkpoint that would hold them, in the step in which they showed."""
     step_config = ("loss=wgan", "loss.clip=null", "lr=1e7")  # Adam brings each weight to 1e7 in the first step
     config = small_config("mlp", *step_config, "steps=30", "log_every_steps=30", "checkpoint_every_steps=1")
-    with pytest.raises(TrainingFault, match=r"step \d+: .*beyond 1.8e\+19: the game has diverged \(last"):
+    with pytest.raises(TrainingFault, match=r"step \d+: .*beyond 1.8e\+19: training has diverged \(last"):
         start_run(config, "run")
     run = RunDir.open("run")
     status = run.read_status()
@@ -604,7 +604,7 @@ def test_a_failed_run_has_exit_code_1(in_tmp: Path, capsys: pytest.CaptureFixtur
     widths = ["model.generator.widths=[4]", "model.discriminator.widths=[4]"]
     assert main(["train", *run, *step_config, *widths]) == 1
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "the game has diverged" in error
+    assert error.count("\n") == 1 and "training has diverged" in error
     assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
 
 
@@ -813,7 +813,7 @@ def test_what_is_not_promised_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(run_log_module, "write_atomically", no_grids)
     monkeypatch.setattr(run_log_module.TensorBoardLog, "_write", fail)
-    monkeypatch.setattr(run_log_module.Display, "preview", unforeseen)
+    monkeypatch.setattr(run_log_module.Display, "set_preview", unforeseen)
     start_run(config, "run")
     run = RunDir.open("run")
     assert run.read_status()["state"] == "finished"

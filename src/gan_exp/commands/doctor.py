@@ -1,9 +1,9 @@
-"""`gan-exp doctor RUN`: how the game stands or ended, why that is said, and what to try next (no torch)."""
+"""`gan-exp doctor RUN`: how a run is doing or ended, the evidence for it, and what to try next (without torch)."""
 
 import json
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.config.overrides import as_written
@@ -25,21 +25,22 @@ def run(arguments: list[str]) -> int:
 
 
 def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
-    """What is known of the run, and what holds at its end."""
-    from gan_exp.diagnosis.divergence import DIVERGED
-    from gan_exp.diagnosis.facts import facts_of
+    """The run's records, and the verdicts at their end."""
+    from gan_exp.diagnosis.divergence import DIVERGED, OLDER, likely_cause
+    from gan_exp.diagnosis.settings import settings_of
     from gan_exp.diagnosis.verdicts import diagnose, diverged
 
-    facts, records, status = facts_of(run_dir.read_config()), _records(run_dir), run_dir.read_status()
+    settings = settings_of(run_dir.read_config(), _environment(run_dir).get("traits"))
+    records, status = _records(run_dir), run_dir.read_status()
     reason = str(status.get("reason") or "")
-    if status.get("state") == "failed" and DIVERGED in reason:
+    if status.get("state") == "failed" and (DIVERGED in reason or OLDER in reason):
         last = next((record for record in reversed(records) if "loss/generator" in record), {})
-        return records, (diverged(reason, facts, last),)
-    return records, diagnose(facts, records)
+        return records, (diverged(reason, likely_cause(settings, last)[1]),)
+    return records, diagnose(settings, records)
 
 
 def _records(run_dir: RunDir) -> "list[Record]":
-    """What the run wrote, and what `gan-exp evaluate` measured of it, in the order of the steps."""
+    """The records that the run wrote, and the scores from `gan-exp evaluate`, in the order of the steps."""
     from gan_exp.runs.metrics_log import read_metrics
 
     lines = read_metrics(run_dir.metrics) if run_dir.metrics.exists() else []
@@ -54,12 +55,12 @@ def _records(run_dir: RunDir) -> "list[Record]":
             }
             records.append({"step": int(report["step"]), **scores})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # not one of ours
+            continue  # another kind of file
     return sorted(records, key=lambda record: record["step"])
 
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
-    from gan_exp.diagnosis.signs import EARLY
+    from gan_exp.diagnosis.troubles import EARLY
     from gan_exp.display.console import make_console
     from gan_exp.display.verdicts import verdict_table
     from gan_exp.runtime.terminal import say
@@ -68,10 +69,10 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     grids = sum("samples/spread" in record for record in records)
     logs = sum("loss/generator" in record for record in records)
     evaluations = sum(any(tag.startswith("evaluation/") for tag in record) for record in records)
-    looked = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
+    seen = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
     status = run_dir.read_status()
     state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
-    say(f"{run_dir.path}: {state}; {looked}")
+    say(f"{run_dir.path}: {state}; {seen}")
     if logs and not grids and verdicts[0].name == EARLY:
         say("nothing to go by: the version that trained this run kept no evidence from its samples")
         return
@@ -83,22 +84,29 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
         say(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}")
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+def _environment(run_dir: RunDir) -> dict[str, Any]:
+    try:
+        environment = json.loads(run_dir.environment.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return environment if isinstance(environment, dict) else {}
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _words(run_dir: RunDir) -> list[str]:
-    """The overrides that the run was trained with; "..." where they aren't told in full."""
-    try:
-        words = json.loads(run_dir.environment.read_text(encoding="utf-8"))["command"]
-    except (OSError, ValueError, KeyError, TypeError):
+    """The overrides that the run was trained with; "..." if they aren't known in full."""
+    words = _environment(run_dir).get("command")
+    if not isinstance(words, list):
         return ["..."]
     options = [word for word in words if not isinstance(word, str) or word.startswith("-") or "=" not in word]
     return ["..."] if options else [as_written(word) for word in words if not word.startswith(("hydra.", "display="))]
 
 
 def with_override(words: list[str], remedy: str) -> list[str]:
-    """`words` with those of `remedy`, which take the place of the same keys, and of what lies in the same groups."""
+    """`words` with those of `remedy`, which replace words with the same keys and with keys below them."""
     new = remedy.split()
     keys = [word.partition("=")[0] for word in new]
     kept = [word for word in words if not any(word.startswith((f"{key}=", f"{key}.")) for key in keys)]

@@ -1,1 +1,1 @@
-"""What goes wrong in a game: evidence from samples, verdicts over a run's history, and the overrides to try."""
+"""The doctor: evidence from samples, verdicts over a run's records, and overrides to try."""

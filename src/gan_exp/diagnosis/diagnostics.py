@@ -1,4 +1,4 @@
-"""The doctor during training: gathers evidence at each grid of samples, and follows the run's history."""
+"""The doctor during training: gathers evidence at each grid of samples, and follows the run's records."""
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
@@ -9,30 +9,30 @@ from torch import nn
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.diagnosis.evidence import SampleEvidence
-from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import Record
+from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.diagnosis.verdicts import Doctor, Verdict
 from gan_exp.evaluation.discriminator import logits
 from gan_exp.metrics.overfitting import overfitting
 from gan_exp.models.sampling import generate_all
 from gan_exp.runtime.randomness import Streams
 
-SAMPLES = 128  # images, each time from the same latents
+SAMPLES = 128  # images, at each grid from the same latents
 POINTS = 512
-MOST_HELD_OUT = 256  # images that D has not learned from
-SMALL = 20_000  # images: of more D can hardly learn any by heart, and reading those held out takes its time
+MOST_HELD_OUT = 256  # images that D was not trained on
+SMALL = 20_000  # images: D can hardly memorise more, and loading the held-out ones takes time
 
 
 class Diagnostics:
     """Evidence from samples and from D's logits, and the verdicts that follow from a run's records alone.
 
-    Images of `held_out` show whether D has learned the training images by heart; None where there are none. Of a run
-    that was resumed, `saved` is what `state_dict` gave at its checkpoint, and `records` are those it had written.
+    Images of `held_out` show whether D has memorised the training images; None if there are none. If the run was
+    resumed, `saved` is the `state_dict` in its checkpoint, and `records` are those that it had written.
     """
 
     def __init__(
         self,
-        facts: Facts,
+        settings: RunSettings,
         data: PackedImages,
         held_out: PackedImages | None,
         device: torch.device,
@@ -45,7 +45,7 @@ class Diagnostics:
     ) -> None:
         self._device, self._pac, self._conditional = device, pac, conditional
         count = SAMPLES if data.extent is None else POINTS
-        self._doctor = Doctor(facts).follow(records)
+        self._doctor = Doctor(settings).follow(records)
         self._evidence = SampleEvidence(data, count, conditional)
         self._evidence.previous = None if saved is None else saved["samples"]
         self._latents = Streams(seed).latents(0, "doctor", count, latent_dim).to(device)
@@ -54,12 +54,12 @@ class Diagnostics:
         self._for_discriminator = None if held_out is None else (self._some(data), self._some(held_out))
 
     def _some(self, data: PackedImages) -> PackedImages:
-        """Always the same of them."""
+        """Some of the images, always the same ones."""
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor/discriminator"))[:MOST_HELD_OUT]
         return data.select(order.to(data.images.device)).to(self._device)
 
     def gather(self, generator: nn.Module, discriminator: nn.Module) -> dict[str, float]:
-        """The evidence of this step by tag, nothing where it isn't finite; changes neither network."""
+        """The evidence at this step by tag, empty if it isn't finite; changes neither network."""
         found = self._evidence.compare(generate_all(generator, self._latents, self._labels))
         if self._for_discriminator is not None:
             modes = {layer: layer.training for layer in discriminator.modules()}
@@ -79,7 +79,7 @@ class Diagnostics:
         return self._doctor.verdicts
 
     def note(self, step: int, values: Mapping[str, float]) -> bool:
-        """A record, as it is read again: its finite values. Whether other verdicts hold now."""
+        """Add a record with its finite values, those that will be read again. Returns whether the verdicts changed."""
         return self._doctor.add({"step": step, **{tag: value for tag, value in values.items() if isfinite(value)}})
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What a handful of samples tells of a generator, at the cost of a step or two: no trained features, no whole data set.
+"""Compares a few samples with a few training images; it costs as much as a step or two.
 
-All distances are Euclidean between averaged-down pixels (points: coordinates), and are told in proportion to the same
-among the data, so that one threshold serves every data set.
+All distances are Euclidean between averaged-down pixels (points: coordinates), and are given relative to those within
+the data, so that one threshold serves every data set.
 """
 
 import torch
@@ -14,19 +14,19 @@ from gan_exp.runtime.randomness import Streams
 
 SIDE = 16  # pixels: larger images are averaged down to it
 MOST_REFERENCES = 2048  # training images that samples are compared with
-CLOSE = 0.01  # of the data's own distances to their nearest, the share that counts as close: its quantile
-# Points of a well covered mode may lie along a curve, a few of them closer than any two of the data: no repetition yet.
+CLOSE = 0.01  # quantile of the data's distances to their nearest neighbours, up to which two images are close
+# Samples that cover a mode well may lie along a curve, a few of them closer than any two of the data.
 CLOSE_OF_POINTS = 0.1  # of that distance
-LEAST_OF_A_CLASS = 4  # images on average, for which its mean says something
-FAINT = 1e-3  # of the range from -1 to 1: structure that isn't seen
-FEW = 16  # numbers that make a sample: points, not images
+LEAST_OF_A_CLASS = 4  # images on average, for a mean image of each class
+FAINT = 1e-3  # amplitude that nobody sees, in images from -1 to 1
+FEW = 16  # samples of fewer numbers are points, not images
 
 
 class SampleEvidence:
-    """Compares samples with `count` images of the data as the samples' equals, and with up to 2,048 references.
+    """Compares samples with `count` images of the data, their counterparts, and with up to 2,048 references.
 
-    `labels` int64 [count] are those of the equals, None without labels: samples of a conditional game made for them
-    come in the data's proportions. `previous` is what the samples were at the last comparison, for a checkpoint.
+    `labels` int64 [count] are those of the counterparts, None without labels; a conditional G should be given them, so
+    that its samples have the data's proportions. `previous` holds the samples of the last comparison, for a checkpoint.
     """
 
     def __init__(self, data: PackedImages, count: int, conditional: bool = False) -> None:
@@ -36,24 +36,24 @@ class SampleEvidence:
         self._center = references.double().mean(dim=0)
         self._references = references - self._center
         self._classes = None if data.labels is None else data.labels[order].cpu()
-        equals = torch.arange(count) % len(order)
-        self.labels = None if self._classes is None else self._classes[equals]
+        counterparts = torch.arange(count) % len(order)
+        self.labels = None if self._classes is None else self._classes[counterparts]
         self.previous: Tensor | None = None
-        real = self._references[equals]
-        self._kinds = torch.zeros(count, dtype=torch.int64)
+        real = self._references[counterparts]
+        self._image_classes = torch.zeros(count, dtype=torch.int64)
         if conditional and self.labels is not None and len(self.labels.unique()) <= count / LEAST_OF_A_CLASS:
-            self._kinds = self.labels
-        self._texture = octaves(normalise(data.images[order[equals.to(order.device)]]), self._kinds)
-        nearest, places = _distances(real, self._references, equals).min(dim=1)
+            self._image_classes = self.labels
+        self._texture = octaves(normalise(data.images[order[counterparts.to(order.device)]]), self._image_classes)
+        nearest, places = _distances(real, self._references, counterparts).min(dim=1)
         nearest[nearest.isinf()] = 0.0  # a data set of one image
         self._spread = _spread(_distances(real, real, torch.arange(count)))
         self._distance = nearest.median().item()
         self._close = nearest.quantile(CLOSE).item() * (CLOSE_OF_POINTS if real.shape[1] < FEW else 1.0)
         self._variety = len(places.unique())
-        self._even = None if self._classes is None else _evenness(self._classes[places])
+        self._class_count = None if self._classes is None else _effective_number(self._classes[places])
 
     def compare(self, samples: Tensor) -> dict[str, float]:
-        """Of samples [N, C, H, W] in [-1, 1] (points: as they are), always of the same latents, by tag:
+        """Measures by tag of samples [N, C, H, W] in [-1, 1] (points: as they are), always of the same latents:
 
         samples/spread      their mean distance from one another, 1 as the data's own; near 0 they are all alike
         samples/distance    how much farther a sample is from its nearest reference than an image of the data is
@@ -62,12 +62,12 @@ class SampleEvidence:
         samples/classes     effective number of classes by the nearest reference (exp of the entropy), 1 as the data's
         samples/duplicates  share of them with another sample nearer than all but 1 % of the data are to theirs (points:
                             ten times nearer); absent where the data has fewer images than there are samples
-        samples/texture     by how many octaves structure of one size, beyond the mean image (of a class, if G is told
-                            classes), is stronger or weaker than the data's, at the size where it is most: 0 as the
+        samples/texture     by how many octaves structure of one size, beyond the mean image (of a class, if G is given
+                            labels), is stronger or weaker than the data's, at the size where it is most: 0 as the
                             data, 1 twice or half; absent of points
         samples/copies      share of them that lie half as far from a reference as the data's median (of the data itself
                             next to none of images, a fifth of points)
-        samples/change      mean distance from what the same latents gave last time; absent at the first time
+        samples/change      mean distance from the previous samples of the same latents; absent at the first time
         """
         now = features(samples)
         points = now - self._center
@@ -81,10 +81,10 @@ class SampleEvidence:
         }
         if len(self._references) >= len(samples):
             found["duplicates"] = (among.min(dim=1).values < self._close).float().mean().item()
-        if self._classes is not None and self._even is not None:
-            found["classes"] = _evenness(self._classes[places]) / self._even
+        if self._classes is not None and self._class_count is not None:
+            found["classes"] = _effective_number(self._classes[places]) / self._class_count
         if len(self._texture):
-            found["texture"] = (octaves(samples, self._kinds) / self._texture).log2().abs().max().item()
+            found["texture"] = (octaves(samples, self._image_classes) / self._texture).log2().abs().max().item()
         if self.previous is not None and self.previous.shape == now.shape:
             found["change"] = (now - self.previous).norm(dim=1).mean().item() / self._spread
         self.previous = now
@@ -98,15 +98,15 @@ def features(images: Tensor) -> Tensor:
     return small.flatten(1).cpu()
 
 
-def octaves(images: Tensor, kinds: Tensor) -> Tensor:
-    """Amplitudes of structure of one to two pixels, two to four, and so on, beyond the mean image of each kind.
+def octaves(images: Tensor, classes: Tensor) -> Tensor:
+    """Amplitudes of structure of one to two pixels, two to four, and so on, beyond the mean image of each class.
 
-    Of images [N, C, H, W] of the kinds [N], which are numbers from 0; float64. Each is what is lost by averaging to
-    half the size; none is 0, so that one can divide by it.
+    For images [N, C, H, W] and their `classes` [N], numbers from 0; float64. Averaging to half the size removes just
+    this structure. No amplitude is 0, so that one can divide by it.
     """
     images = images.cpu().double()  # not every device has such numbers
-    sums = torch.zeros_like(images).index_add_(0, kinds, images)
-    rest = images - (sums / kinds.bincount(minlength=len(images)).clamp_min(1).view(-1, 1, 1, 1))[kinds]
+    sums = torch.zeros_like(images).index_add_(0, classes, images)
+    rest = images - (sums / classes.bincount(minlength=len(images)).clamp_min(1).view(-1, 1, 1, 1))[classes]
     power = []
     while min(rest.shape[2:]) >= 4:
         height, width = (2 * (side // 2) for side in rest.shape[2:])
@@ -117,7 +117,7 @@ def octaves(images: Tensor, kinds: Tensor) -> Tensor:
 
 
 def _distances(some: Tensor, others: Tensor, own: Tensor | None = None) -> Tensor:
-    """[N, M] in float64, of features about the references' mean; infinite to `own`, which are themselves."""
+    """[N, M] in float64, of features less the references' mean; infinite at `own`, the column of the row itself."""
     return squared_distances(some, others, own).sqrt()
 
 
@@ -127,7 +127,7 @@ def _spread(among: Tensor) -> float:
     return max(apart.sum().item() / max(len(apart), 1), 1e-6)
 
 
-def _evenness(labels: Tensor) -> float:
-    """The number of equally frequent classes of the same entropy."""
+def _effective_number(labels: Tensor) -> float:
+    """The number of equally frequent classes that would have the same entropy."""
     shares = torch.bincount(labels).double() / len(labels)
     return float(torch.special.entr(shares).sum().exp())

@@ -1,19 +1,19 @@
-"""What must be there for a run to be called healthy: it is earned, not what is left when no sign of trouble shows."""
+"""The requirements of a healthy run, which are more than the absence of known troubles."""
 
 from statistics import fmean
 
-from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.history import History
-from gan_exp.diagnosis.measures import in_words, lacking, rights
+from gan_exp.diagnosis.measures import accuracies_of, accuracy_words, lacking
+from gan_exp.diagnosis.settings import RunSettings
 
-FIRST_STEP = 500  # before it the networks are hardly more than their first weights
+FIRST_STEP = 500  # before it the networks are close to their initial weights
 FIRST_GRIDS = 2  # with the one of step 0
-LARGE_NORM = 100  # of a network's gradients, the mean since the last grid; of usual runs it is 1 to 20
+LARGE_NORM = 100  # of a network's gradients, the mean since the last grid; in usual runs it is 1 to 20
 WORSE_THAN_CHANCE = 0.4  # D's accuracy on both together
 
 
 def too_early(history: History) -> list[str]:
-    """What has to come before anything is said."""
+    """The records that are still missing before the first verdict."""
     missing = []
     if history.step < FIRST_STEP:
         missing.append(f"{FIRST_STEP - history.step} more steps")
@@ -22,24 +22,29 @@ def too_early(history: History) -> list[str]:
     return missing
 
 
-def unhealthy(history: History, facts: Facts) -> list[str]:
-    """Why the run can't be called healthy.
+def unhealthy(history: History, settings: RunSettings) -> list[str]:
+    """The requirements of a healthy run that are not met.
 
-    Nothing where samples are good or clearly get better, D isn't misled, gradients are tame, and the settings can last.
+    Samples are good or clearly get better, D is better than chance, gradients are small, and the settings can last.
     """
-    return [*lacking(history), *_of_the_discriminator(history), *_of_the_gradients(history), *_of_the_settings(facts)]
+    return [
+        *lacking(history),
+        *_of_discriminator(history),
+        *_of_gradients(history),
+        *_of_settings(settings),
+    ]
 
 
-def _of_the_discriminator(history: History) -> list[str]:
-    accuracies = rights(history)
+def _of_discriminator(history: History) -> list[str]:
+    accuracies = accuracies_of(history)
     if accuracies is None:
         return ["nothing of D has been logged yet (log_every_steps)"]
     if fmean(accuracies) < WORSE_THAN_CHANCE:
-        return [f"{in_words(accuracies)}, less often than by chance"]
+        return [f"{accuracy_words(accuracies)}, less often than by chance"]
     return []
 
 
-def _of_the_gradients(history: History) -> list[str]:
+def _of_gradients(history: History) -> list[str]:
     norms = {network: history.logged(f"gradient_norm/{network}") or 0.0 for network in ("generator", "discriminator")}
     return [
         f"the {network}'s gradients have a norm of {norm:.3g} (good: up to {LARGE_NORM:g})"
@@ -48,22 +53,22 @@ def _of_the_gradients(history: History) -> list[str]:
     ]
 
 
-def _of_the_settings(facts: Facts) -> list[str]:
-    """Samples may be good for a while all the same."""
-    rates = {"generator": facts.generator_lr, "discriminator": facts.discriminator_lr}
+def _of_settings(settings: RunSettings) -> list[str]:
+    """Settings that can't last, though samples may be good for a while."""
+    rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
     found = [
-        f"optimizer.{network}.lr={rate:g} is far above what GANs train with (up to {5 * facts.usual_lr:g})"
+        f"optimizer.{network}.lr={rate:g} is far above what GANs train with (up to {5 * settings.usual_lr:g})"
         for network, rate in rates.items()
-        if rate > facts.large_lr
+        if rate > settings.large_lr
     ]
-    if facts.unbounded_critic:
-        found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would)")
+    if settings.unbounded_critic:
+        found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would bound it)")
     return found
 
 
-def evidence(history: History) -> str:
-    """How the run stands in figures."""
-    accuracies, now = rights(history), history.grids[-1]
+def summary(history: History) -> str:
+    """The state of the run in figures."""
+    accuracies, now = accuracies_of(history), history.grids[-1]
     spread, away = now["samples/spread"], now["samples/distance"]
     of_samples = f"samples are {spread:.0%} as varied as the data, and {away:.2f} spreads from it"
-    return of_samples if accuracies is None else f"{in_words(accuracies)}; {of_samples}"
+    return of_samples if accuracies is None else f"{accuracy_words(accuracies)}; {of_samples}"

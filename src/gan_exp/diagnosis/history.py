@@ -1,9 +1,9 @@
-"""A run's records, in the order in which they were written: logged means, evidence of grids, evaluations."""
+"""A run's records in the order in which they were written: logged means, evidence at the grids, evaluations."""
 
 from collections.abc import Mapping
 from statistics import fmean
 
-LEAST = 300  # steps over which a measure is seen to rise or fall
+TREND_STEPS = 300  # over so many a measure can be seen to rise or fall
 
 Record = Mapping[str, float]  # `step`, and values by TensorBoard tag
 
@@ -26,23 +26,23 @@ class History:
 
     @property
     def trend(self) -> int:
-        """How many grids show whether a measure rises or falls: those of the last 300 steps, two at least."""
-        since = self.grids[-1]["step"] - LEAST if self.grids else 0
+        """The number of grids in the last 300 steps, at least two; they show whether a measure rises or falls."""
+        since = self.grids[-1]["step"] - TREND_STEPS if self.grids else 0
         return max(sum(grid["step"] >= since for grid in self.grids), 2)
 
     @property
     def has_trend(self) -> bool:
-        """There are grids of so many steps, and two beside that of step 0."""
-        return len(self.grids) > 2 and self.grids[-1]["step"] - self.grids[0]["step"] >= LEAST
+        """There are grids over 300 steps, and two besides that of step 0."""
+        return len(self.grids) > 2 and self.grids[-1]["step"] - self.grids[0]["step"] >= TREND_STEPS
 
     @property
     def step(self) -> int:
-        """Of the newest record."""
+        """The step of the newest record."""
         last = [records[-1]["step"] for records in (self.logs, self.grids, self.evaluations) if records]
         return int(max(last, default=0))
 
     def logged(self, tag: str, grids: int = 1) -> float | None:
-        """The mean of what was logged of `tag` in the time of the last `grids` grids; None of nothing."""
+        """The mean of the values of `tag` that were logged since the `grids`-th last grid; None if there are none."""
         since = self.grids[-grids - 1]["step"] if len(self.grids) > grids else -1
         values: list[float] = []
         for log in reversed(self.logs):
@@ -57,7 +57,7 @@ class History:
         return [grid[f"samples/{tag}"] for grid in self.grids[-count:] if f"samples/{tag}" in grid]
 
     def evaluated(self, *beginnings: str) -> float | None:
-        """The newest evaluation of a score whose name begins so (its ending names the feature space)."""
+        """The newest value of a score whose name has one of these beginnings (its ending names the feature space)."""
         if not self.evaluations:
             return None
         newest = self.evaluations[-1]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from gan_exp.diagnosis.signs import EARLY, HEALTHY
+from gan_exp.diagnosis.troubles import EARLY, HEALTHY
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.console import NamedRows
 from gan_exp.runtime.terminal import shorten

@@ -10,8 +10,8 @@ import torch
 from gan_exp.config.schema import Config, ScheduleConfig
 from gan_exp.data.packed import Batches, DataSpec, PackedImages
 from gan_exp.diagnosis.diagnostics import SMALL, Diagnostics
-from gan_exp.diagnosis.facts import facts_of
 from gan_exp.diagnosis.history import Record
+from gan_exp.diagnosis.settings import RunSettings, settings_of, traits_of
 from gan_exp.display.live import Display
 from gan_exp.errors import UserError
 from gan_exp.evaluation.evaluator import Evaluator
@@ -74,7 +74,7 @@ def make_trainer(
         grid,
         log,
         _build_evaluation(config, data, load_held_out, device, display.say, (checkpoint or {}).get("best")),
-        facts_of(config.model_dump()),
+        run_settings(config, data),
         description,
         checkpoint,
     )
@@ -125,6 +125,11 @@ def _build_grid(config: Config, spec: DataSpec, device: torch.device) -> SampleG
     return SampleGrid(spec, config.seed, config.latent_dim, *size, config.conditional, device)
 
 
+def run_settings(config: Config, data: PackedImages) -> RunSettings:
+    plain = config.model_dump()
+    return settings_of(plain, traits_of(plain, data.extent is not None))
+
+
 def build_diagnostics(
     config: Config,
     data: PackedImages,
@@ -137,7 +142,7 @@ def build_diagnostics(
     with suppress(UserError, OSError):  # no test part at hand: training needs none
         held_out = load_held_out() if len(data.images) <= SMALL else None
     return Diagnostics(
-        facts_of(config.model_dump()),
+        run_settings(config, data),
         data,
         held_out,
         device,

@@ -1,24 +1,22 @@
-"""What ended a run: one sentence for the user, status.json for commands, and the traceback in the log."""
+"""The fault that ended a run: a sentence for the user, status.json for commands, and the traceback in the log."""
 
 import errno
 import re
 import shlex
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import torch
 
 from gan_exp.diagnosis.divergence import Divergence
-from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.verdicts import diverged
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 
 
 def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
-    """The one sentence for what ended the run; the log has the rest."""
+    """The fault in one sentence; the log has the rest."""
     if isinstance(error, TrainingFault | UserError):
         return error
     go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
@@ -33,9 +31,9 @@ def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """On the GPU it has a class of its own; on the CPU torch raises a RuntimeError."""
-    told = isinstance(error, RuntimeError) and re.search(r"not enough memory|can't allocate memory", str(error))
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(told)
+    """On the GPU there is a class for it; on the CPU torch raises a RuntimeError."""
+    on_cpu = isinstance(error, RuntimeError) and re.search(r"not enough memory|can't allocate memory", str(error))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(on_cpu)
 
 
 def _disk_trouble(error: OSError, run: RunDir) -> str:
@@ -50,14 +48,12 @@ def _disk_trouble(error: OSError, run: RunDir) -> str:
     return f"{what}; mend the disk"
 
 
-def write_failure(
-    run: RunDir, step: int, error: Exception, fault: Exception, facts: Facts, metrics: Mapping[str, float]
-) -> None:
-    """Into status.json and the log, as far as the disk allows; `fault` is what `explain` made of `error`."""
+def write_failure(run: RunDir, step: int, error: Exception, fault: Exception) -> None:
+    """Into status.json and the log, as far as the disk allows; `fault` is what `explain` returned for `error`."""
     details: dict[str, Any] = {}
     if isinstance(error, Divergence):
-        step = error.step  # since when, not when it was found out
-        details["doctor"] = [diverged(str(error), facts, metrics).plain()]
+        step = error.step  # the first that was not finite, not the one at which it was noticed
+        details["doctor"] = [diverged(str(error), error.remedies).plain()]
     with suppress(OSError):
         run.write_status("failed", step, str(fault), **details)
     if not isinstance(error, TrainingFault | UserError):

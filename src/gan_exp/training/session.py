@@ -18,7 +18,7 @@ from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages
-from gan_exp.diagnosis.facts import facts_of
+from gan_exp.diagnosis.settings import traits_of
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.errors import UserError
@@ -54,7 +54,7 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
     config, why_threads = _with_threads(config, data, device)
-    environment = describe_environment(device, command)
+    environment = _environment(config, data, device, command)
     stop_if_asked()
     with deferring():
         run = RunDir.create(directory, config.model_dump(mode="json"), environment)
@@ -65,6 +65,14 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
             _finish(config, run, partial(make_trainer, config, run, state, data, device, display), display, in_sweep)
+
+
+def _environment(
+    config: Config, data: PackedImages, device: torch.device, command: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """With what `gan-exp doctor` needs to know of the classes that the run names."""
+    traits = traits_of(config.model_dump(), data.extent is not None)
+    return {**describe_environment(device, command), "traits": traits}
 
 
 def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
@@ -118,7 +126,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
         run.remove_leftovers()
         if checkpoint is None:
             run.discard_records()
-            run.write_environment(describe_environment(device))
+            run.write_environment(_environment(config, data, device))
         plain = config.model_dump(mode="json")
         if plain != run.read_config():
             write_atomically(run.config, yaml_text(plain))
@@ -199,8 +207,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
     except Exception as error:
         fault = explain(error, run, config.batch_size)
-        step, metrics = (0, {}) if trainer is None else (trainer.state.step, trainer.log.metrics)
-        write_failure(run, step, error, fault, facts_of(config.model_dump()), metrics)
+        write_failure(run, 0 if trainer is None else trainer.state.step, error, fault)
         display.stop()
         raise fault from error
     display.show(closing_table(run, log.metrics, trainer.seconds, step - first_step, log.verdicts))

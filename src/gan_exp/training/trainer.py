@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gan_exp.augment import Adaptive
 from gan_exp.diagnosis.divergence import Divergence, describe_divergence
-from gan_exp.diagnosis.facts import Facts
 from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
+from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.evaluation.in_training import TrainingEvaluation
 from gan_exp.runs.checkpoint import save_checkpoint, write_checkpoint
 from gan_exp.runtime.signals import Abandoned, abandoning, asked_to_stop
@@ -48,7 +48,7 @@ class Trainer:
     """One run, from the state it is given to `plan.steps`.
 
     `schedules` are those of `lr`, `beta2`, `penalty`, `augment` and `ema`, None where the value stays as it is.
-    `evaluation` is None where the run has none. `facts` are for the sentence about a divergence. `description` goes
+    `evaluation` is None where the run has none. `settings` are for the sentence about a divergence. `description` goes
     into every checkpoint: the configuration, the data and the threads. `checkpoint` is the content that `state` was
     loaded from, None for a new run.
     """
@@ -64,13 +64,13 @@ class Trainer:
         grid: SampleGrid,
         log: RunLog,
         evaluation: TrainingEvaluation | None,
-        facts: Facts,
+        settings: RunSettings,
         description: Mapping[str, Any],
         checkpoint: Mapping[str, Any] | None = None,
     ) -> None:
         self.plan, self.state, self.step_fn, self.inputs = plan, state, step_fn, inputs
         self.schedules, self.running_means, self.grid, self.log = schedules, running_means, grid, log
-        self.evaluation, self._facts, self._description = evaluation, facts, description
+        self.evaluation, self._run_settings, self._description = evaluation, settings, description
         self.run = log.run
         self._evaluation_due = bool(checkpoint and checkpoint.get("evaluation_due"))
         self.seconds = 0.0  # in the loop, logging and saving in this process included, but no evaluation
@@ -238,6 +238,6 @@ class Trainer:
             sign=sign,
             broken=broken_parts(self.state.networks),
             last_good=kept[-1][0] if kept else None,
-            facts=self._facts,
+            settings=self._run_settings,
             metrics=self.log.metrics,
         )

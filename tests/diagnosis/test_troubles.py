@@ -1,24 +1,24 @@
-"""Each sign on a history made to show it, and on its neighbours that must not."""
+"""Each trouble in a history that is made to show it, and not in similar ones."""
 
 from typing import Any
 
 import pytest
 
-from gan_exp.diagnosis.facts import Facts
+from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.diagnosis.verdicts import diagnose
 from stories import Value, story
 
-FACTS = Facts()
+SETTINGS = RunSettings()
 SURE: dict[str, Value] = {"accuracy__real": 0.99, "accuracy__fake": 0.99}
 SLOWING: dict[str, Value] = {"samples__change": 0.3}
 STUCK, COLLAPSE, SWINGS, WINS = "generator not learning", "generator collapse", "oscillation", "discriminator wins"
 IDLE = "discriminator not learning"
-FOOLED: dict[str, Value] = {"accuracy__real": 0.51, "accuracy__fake": 0.51}
+AT_CHANCE: dict[str, Value] = {"accuracy__real": 0.51, "accuracy__fake": 0.51}
 
 
 def gravest(count: int = 12, **changes: Value) -> tuple[str, str]:
     """The first verdict and its evidence."""
-    verdict = diagnose(FACTS, story(count, **changes))[0]
+    verdict = diagnose(SETTINGS, story(count, **changes))[0]
     return verdict.name, verdict.evidence
 
 
@@ -35,7 +35,7 @@ def to_and_fro(low: float, high: float) -> Value:
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict", "told"),
+    ("changes", "verdict", "message"),
     [
         ({"gradient_norm__generator": 2e5}, "diverged", "the generator's gradients have a norm of 2e+05"),
         ({"gradient_norm__discriminator": 5e6}, "diverged", "the discriminator's gradients"),
@@ -98,22 +98,22 @@ def to_and_fro(low: float, high: float) -> Value:
             "D is right on 55% of the reals and 0% of the fakes, though samples are 0.90 spreads from the data",
         ),
         # G has found what fools a D that stands still, and stands still too; or gives the same again and again
-        ({"samples__distance": 0.9, "samples__change": 0.1, **FOOLED}, IDLE, "51% of the fakes, though"),
-        ({"samples__distance": 0.9, "samples__duplicates": 0.9, **FOOLED}, IDLE, "51% of the fakes, though"),
+        ({"samples__distance": 0.9, "samples__change": 0.1, **AT_CHANCE}, IDLE, "51% of the fakes, though"),
+        ({"samples__distance": 0.9, "samples__duplicates": 0.9, **AT_CHANCE}, IDLE, "51% of the fakes, though"),
         # D learns so slowly that samples come nearer, but hardly
         ({"samples__distance": lambda k: 1 - 0.02 * k, "accuracy__real": 0.98, "accuracy__fake": 0.0}, IDLE, "0% of"),
         # near to the data in averaged pixels, but made of dots
-        ({"samples__duplicates": 0.9, "samples__texture": 1.7, **FOOLED}, COLLAPSE, "90% of the samples"),
-        ({"samples__texture": 1.7, **FOOLED}, IDLE, "though structure of some size is 1.7 octaves off"),
+        ({"samples__duplicates": 0.9, "samples__texture": 1.7, **AT_CHANCE}, COLLAPSE, "90% of the samples"),
+        ({"samples__texture": 1.7, **AT_CHANCE}, IDLE, "though structure of some size is 1.7 octaves off"),
         ({"discriminator__overfitting": 0.95}, "memorising", "above an unseen one 95% of the time"),
         ({"samples__copies": 0.8}, "memorising", "80% of the samples are half as far"),
         ({"evaluation__nearer_cnn": 0.5}, "memorising", "50% of the samples are nearer"),
         ({"evaluation__logit_overfitting": 0.9}, "memorising", "an unseen one 90% of the time"),
     ],
 )
-def test_what_is_shown_is_told(changes: dict[str, Any], verdict: str, told: str) -> None:
+def test_each_trouble_is_found(changes: dict[str, Any], verdict: str, message: str) -> None:
     name, evidence = gravest(**changes)
-    assert name == verdict and told in evidence
+    assert name == verdict and message in evidence
 
 
 @pytest.mark.parametrize(
@@ -135,15 +135,15 @@ def test_what_is_shown_is_told(changes: dict[str, Any], verdict: str, told: str)
         {"samples__change": 0.9, "samples__distance": to_and_fro(0.1, 0.2)},
         {"samples__change": 0.9, "samples__distance": lambda k: 0.9 * 0.9**k},
         # D at chance: samples are good, or get clearly better
-        FOOLED,
-        {"samples__distance": lambda k: 0.9 * 0.9**k, **FOOLED},
-        {"samples__texture": lambda k: 3.0 * 0.9**k, **FOOLED},
+        AT_CHANCE,
+        {"samples__distance": lambda k: 0.9 * 0.9**k, **AT_CHANCE},
+        {"samples__texture": lambda k: 3.0 * 0.9**k, **AT_CHANCE},
         # with small logits only their differences count for the hinge loss: all may lie on one side of the boundary
         {"samples__distance": lambda k: 0.9 * 0.9**k, "accuracy__real": 1.0, "accuracy__fake": 0.0},
         {"discriminator__overfitting": 0.7, "samples__copies": 0.3, "evaluation__nearer_cnn": 0.05},
     ],
 )
-def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
+def test_healthy_runs_that_look_alike(changes: dict[str, Any]) -> None:
     assert named(changes) == "healthy"
 
 
@@ -163,7 +163,7 @@ def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
         ({"samples__distance": lambda k: 0.9 if k < 9 else 0.6, "samples__change": 0.4, **SURE}, "0.60 spreads"),
         # samples move about, and are as bad at each grid
         ({"samples__change": 0.9, "samples__distance": 0.9}, "0.90 spreads"),
-        # a quiet game whose samples get worse and better
+        # a quiet run whose samples get worse and better
         ({"samples__change": 0.4, "samples__distance": to_and_fro(0.4, 0.5)}, "0.50 spreads"),
         # near to the data, and as varied, but made of dots
         ({"samples__texture": 1.6}, "1.6 octaves off"),
@@ -174,7 +174,7 @@ def test_what_looks_alike_is_not(changes: dict[str, Any]) -> None:
         ({"gradient_norm__discriminator": 106.0}, "the discriminator's gradients have a norm of 106"),
     ],
 )
-def test_what_is_neither_trouble_nor_health_is_unclear(changes: dict[str, Any], missing: str) -> None:
+def test_neither_trouble_nor_health_is_unclear(changes: dict[str, Any], missing: str) -> None:
     verdict, found = gravest(**changes)
     assert verdict == "unclear" and missing in found
 
@@ -195,7 +195,7 @@ def test_what_is_neither_trouble_nor_health_is_unclear(changes: dict[str, Any], 
 @pytest.mark.parametrize("grids", [3, 4])
 def test_few_grids_are_enough_at_the_default_intervals(changes: dict[str, Any], verdict: str, grids: int) -> None:
     """Of 1,000 and 1,500 steps, with a mean logged each 100 steps and a grid each 500."""
-    found = diagnose(FACTS, story(grids, every=500, logs=5, **changes))
+    found = diagnose(SETTINGS, story(grids, every=500, logs=5, **changes))
     assert found[0].name == verdict
 
 
@@ -213,19 +213,19 @@ def test_more_varied_than_the_data_is_no_way_out_of_a_collapse() -> None:
         ({"samples__distance": 0.1, "samples__spread": lambda k: 1 + 0.02 * k}, 40, "stalled"),  # no gain
     ],
 )
-def test_a_game_stalls_when_nothing_gets_better(changes: dict[str, Any], count: int, verdict: str) -> None:
+def test_a_run_stalls_when_nothing_gets_better(changes: dict[str, Any], count: int, verdict: str) -> None:
     assert named(changes, count) == verdict
 
 
 @pytest.mark.parametrize("absent", [(), ("samples/classes",), ("samples/texture",), ("samples/duplicates",)])
-def test_what_was_not_measured_is_not_looked_at(absent: tuple[str, ...]) -> None:
+def test_missing_measures_are_ignored(absent: tuple[str, ...]) -> None:
     """Data without labels has no classes, a run of an older version no texture, one of few images no duplicates."""
     records = [{tag: value for tag, value in one.items() if tag not in absent} for one in story(20)]
-    assert [verdict.name for verdict in diagnose(FACTS, records)] == ["healthy"]
+    assert [verdict.name for verdict in diagnose(SETTINGS, records)] == ["healthy"]
 
 
-def test_a_sure_discriminator_need_not_be_told_of_where_the_generator_does_not_play() -> None:
-    stuck = diagnose(FACTS, story(12, samples__distance=0.9, samples__change=0.1, **SURE))
+def test_a_sure_discriminator_is_not_reported_beside_a_generator_that_does_not_learn() -> None:
+    stuck = diagnose(SETTINGS, story(12, samples__distance=0.9, samples__change=0.1, **SURE))
     assert [verdict.name for verdict in stuck] == [STUCK]
 
 
