@@ -91,7 +91,7 @@ def settings_of(config: Mapping[str, Any], traits: Traits | None = None) -> RunS
     )
     generator, discriminator = (_node(config, f"optimizer.{name}") for name in ("generator", "discriminator"))
     betas = generator.get("betas") or (generator.get("momentum", 0.0),)
-    key = penalty.get("strength")
+    key = str(penalty.get("strength", ""))
     strength = _node(config, "penalty").get(key)
     lr = config.get("lr", 2e-4)
     return RunSettings(
@@ -110,9 +110,9 @@ def settings_of(config: Mapping[str, Any], traits: Traits | None = None) -> RunS
         wants_bounded_critic=loss.get("wants_bounded_critic", False),
         saturates=loss.get("saturates", False),
         relativistic=loss.get("needs_reals", False),
-        weight_bound=_node(config, "loss").get(loss.get("weight_bound")),
+        weight_bound=_node(config, "loss").get(str(loss.get("weight_bound", ""))),
         penalised=bool(_target(config, "penalty")),
-        strength=(key, strength) if key and strength else None,
+        strength=(key, strength) if strength else None,
         spectral_norm=config.get("spectral_norm", False),
         augmented=bool(_target(config, "augment")),
         ema_halflife_kimg=config.get("ema_halflife_kimg", 0.0),
