@@ -124,7 +124,7 @@ def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     for _, path in RunDir(run).list_checkpoints():
         path.write_bytes(path.read_bytes()[:-100])
-    refused("no whole checkpoint to go on from (")
+    refused("no undamaged checkpoint to resume from (")
     shutil.rmtree(run / "checkpoints")
     refused("it holds none yet")  # a run that has a status began: it must not begin again in silence
 

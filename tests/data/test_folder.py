@@ -59,7 +59,7 @@ def test_names_of_any_bytes(images: Path, load: Load, capsys: pytest.CaptureFixt
     with pytest.raises(UserError, match="is no image that can be read"):
         load()
     assert len(load(skip_broken=True).images) == 1
-    assert "passed over: " in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_broken_images(ending: str, part: float, images: Path, load: Load, capsy
     for options in ({}, {"size": 16}, {"size": 16, "channels": 3}):
         sentence = refused(load, **options)
         assert sentence.startswith(f"dataset.root={images}: deep{ending} ")
-        assert sentence.endswith("; remove it, or pass over all such images with dataset.skip_broken=true")
+        assert sentence.endswith("; remove it, or skip all such images with dataset.skip_broken=true")
         capsys.readouterr()
         assert len(load(skip_broken=True, **options).images) == 1
         output = capsys.readouterr().out
-        assert output.startswith(f"passed over: deep{ending} ") and output.count("\n") == 1
+        assert output.startswith(f"skipped: deep{ending} ") and output.count("\n") == 1
 
 
 def test_labels_belong_to_the_images_that_are_kept(images: Path, load: Load) -> None:

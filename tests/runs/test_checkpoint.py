@@ -195,8 +195,8 @@ def test_the_file_of_another_step_is_skipped(run: RunDir) -> None:
 
 
 def test_without_an_undamaged_checkpoint_there_is_a_message(run: RunDir) -> None:
-    with pytest.raises(UserError, match=r"no whole checkpoint to go on from \(it holds none yet\)"):
+    with pytest.raises(UserError, match=r"no undamaged checkpoint to resume from \(it holds none yet\)"):
         load_newest(run)
     run.checkpoint(3).write_bytes(b"")
-    with pytest.raises(UserError, match=r"no whole checkpoint to go on from \(.*3.pt: the checkpoint is damaged"):
+    with pytest.raises(UserError, match=r"no undamaged checkpoint to resume from \(.*3.pt: the checkpoint is damaged"):
         load_newest(run)

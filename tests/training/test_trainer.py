@@ -261,7 +261,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch
         metrics.write('{"step": 11, "loss/disc')  # the end of a line that never reached the disk
     continue_run(config, killed)
     assert_same_run(whole, killed)
-    assert killed.log.read_text().count("passed over: ") == 2
+    assert killed.log.read_text().count("skipped: ") == 2
     accumulator = read_events(killed)
     for tag in accumulator.Tags()["scalars"]:
         expected = [4, 8, 11] if tag in SCALARS | BALANCE else [0, 3, 6, 9, 11][tag == "samples/change" :]
@@ -764,7 +764,7 @@ def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) ->
     in_each_step(monkeypatch, second_comes)
     start_run(config, "run")
     (told,) = refused
-    assert f"process {os.getpid()} on " in told and "is at work on it" in told
+    assert f"process {os.getpid()} on " in told and "is training it" in told
 
 
 def test_a_run_that_never_began_begins(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dic
     if checkpoint is None:
         content, passed_over = load_newest(run_dir)
         for sentence in passed_over:
-            say(f"passed over: {sentence}")
+            say(f"skipped: {sentence}")
         return config, content
     return config, load_checkpoint(_find_checkpoint(run_dir, checkpoint))
 

@@ -100,7 +100,7 @@ class ImageTree:
                 elif not self.skip_broken:
                     raise self._refusal(path, result)
                 elif doing == "packing":  # the last pass: each is named once
-                    say(f"passed over: {self.name(path)} {result}")
+                    say(f"skipped: {self.name(path)} {result}")
 
     def refuse_if_none(self, count: int) -> None:
         """Raises UserError where `count`, the number of images that could be read, is 0."""
@@ -121,6 +121,6 @@ class ImageTree:
 
     def _refusal(self, path: Path, error: BrokenImage) -> UserError:
         return UserError(
-            f"dataset.root={self.root}: {self.name(path)} {error}; remove it, or pass over all such images with "
+            f"dataset.root={self.root}: {self.name(path)} {error}; remove it, or skip all such images with "
             f"dataset.skip_broken=true"
         )

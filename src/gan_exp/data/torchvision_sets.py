@@ -103,7 +103,7 @@ def _load(dataset: Any, name: str, folder: str, root: str, inside: str = "", **a
         reason = _find_broken_file(dataset, files) or " ".join(str(error).split())
         raise UserError(
             f"dataset={name}: the files in {files} can't be used ({reason}); "
-            f"remove that folder to download them anew, or place whole ones there"
+            f"remove that folder to download them anew, or place intact ones there"
         ) from error
 
 
@@ -146,7 +146,7 @@ def _find_broken_file(dataset: Any, files: Path) -> str | None:
         if not (files / name).is_file():
             return f"{name} is missing"
         if not is_whole(files / name):
-            return f"{name} is cut short or changed"
+            return f"{name} is truncated or changed"
     return None
 
 

@@ -1,6 +1,5 @@
 """The output of a run in the terminal (a live display, plain lines, or nothing) and in log.txt."""
 
-import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from torch import Tensor
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.console import make_console
 from gan_exp.display.loss_table import LossTable
+from gan_exp.display.plain import open_log, plain_line, time_left
 from gan_exp.display.preview import Preview
 from gan_exp.display.verdicts import verdict_line
 from gan_exp.losses import Balance
@@ -52,7 +52,7 @@ class Display:
             expand=True,
         )
         self._live: Live | None = None
-        self._log = _open_log(log)
+        self._log = open_log(log)
 
     @property
     def step(self) -> int:
@@ -118,7 +118,7 @@ class Display:
         """Show and log the mean metrics of the steps since the last call."""
         self.step = step
         self._losses.update(metrics)
-        line = _plain_line(step, self._total_steps, metrics, self._rate())
+        line = plain_line(step, self._total_steps, metrics, self._rate())
         self._log.info(line)
         if not self.live:
             self._print_line(line)
@@ -170,7 +170,7 @@ class Display:
 
     def _draw(self) -> RenderableType:
         rate = self._rate()
-        text = f"{rate:,.1f} steps/s, {_time_left(self._total_steps - self.step, rate)} left"
+        text = f"{rate:,.1f} steps/s, {time_left(self._total_steps - self.step, rate)} left"
         self._progress.update(self._task, completed=self.step, rate=text)
         width = self.console.width
         parts: list[RenderableType] = [Text(shorten(self._title, width), style="bold"), self._losses.table(width)]
@@ -184,29 +184,3 @@ class Display:
             # another one, and the next redraw would miss the first line.
             parts.append(Text("Ctrl-C saves and stops", style="dim"))
         return Group(*parts)
-
-
-def _plain_line(step: int, total: int, metrics: Mapping[str, float], rate: float) -> str:
-    return (
-        f"step {step}/{total}  D loss {metrics['loss/discriminator']:.4f}, "
-        f"accuracy {metrics['accuracy/discriminator']:.1%} "
-        f"(real {metrics['accuracy/real']:.1%}, fake {metrics['accuracy/fake']:.1%})  "
-        f"G loss {metrics['loss/generator']:.4f}  {rate:,.1f} steps/s, {_time_left(total - step, rate)} left"
-    )
-
-
-def _time_left(steps: int, rate: float) -> str:
-    """h:mm:ss at the run's mean rate, where h may exceed 24."""
-    if rate <= 0:
-        return "-:--:--"
-    minutes, seconds = divmod(round(steps / rate), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-
-
-def _open_log(path: Path) -> logging.Logger:
-    log = logging.Logger(f"gan_exp.{path}", logging.INFO)  # unregistered: nobody configures it
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: logging would print a traceback
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    log.addHandler(handler)
-    return log

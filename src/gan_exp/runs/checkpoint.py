@@ -135,4 +135,6 @@ def load_newest(run: RunDir, device: torch.device | str = "cpu") -> tuple[dict[s
         except UserError as error:
             skipped.append(str(error))
     found = "; ".join(skipped) or "it holds none yet"
-    raise UserError(f"{run.path}: no whole checkpoint to go on from ({found}); train it anew with `gan-exp train`")
+    raise UserError(
+        f"{run.path}: no undamaged checkpoint to resume from ({found}); start a new run with `gan-exp train`"
+    )

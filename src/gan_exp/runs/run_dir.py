@@ -84,7 +84,7 @@ class RunDir:
         except Timeout:
             status = self.read_status()
             who = f"process {status['pid']} on {status['host']}" if "pid" in status else "another process"
-            raise UserError(f"{self.path}: {who} is at work on it; wait for its end, or stop it first") from None
+            raise UserError(f"{self.path}: {who} is training it; wait until it ends, or stop it first") from None
         except NotImplementedError:  # a file system without locks
             yield
             return

@@ -131,7 +131,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
         if plain != run.read_config():
             write_atomically(run.config, yaml_text(plain))
         for sentence in passed_over:
-            display.say(f"passed over: {sentence}")
+            display.say(f"skipped: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint)
