@@ -88,13 +88,13 @@ def _r3gan(recipe: Recipe, device: str, full: bool) -> Iterator[Plan]:
         yield plan("variant: layers, float32", "float32", exact, 6)
         yield plan("variant: layers, tf32", "tf32", exact)
         yield plan("variant: layers, bf16, channels last", "bf16", fast)
-    yield plan("variant: layers, bf16, channels last, fused activation", "bf16", fused, 8)
-    yield plan("the same, captured", "bf16", fused, capture=True)
+    yield plan("variant: layers, bf16, channels last, captured", "bf16", fast, capture=True)
+    yield plan("the same, fused activation", "bf16", fused, 8, capture=True)
     if whole:
-        yield plan("the same, captured, two micro-batches", "bf16", fused, capture=True, micro_batches=2)
-        yield plan("the same, captured, finite differences", "bf16", fused, capture=True, finite_differences=True)
+        yield plan("the same, in two micro-batches", "bf16", fused, capture=True, micro_batches=2)
+        yield plan("the same, whole batch, finite differences", "bf16", fused, capture=True, finite_differences=True)
     if full:
-        yield plan("the same, captured, batch 512 in eight", "bf16", fused, 8, batch=512, micro_batches=8, capture=True)
+        yield plan("the same, exact, batch 512 in eight", "bf16", fused, 8, batch=512, micro_batches=8, capture=True)
 
 
 def _r3gan_step(

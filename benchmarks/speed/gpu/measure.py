@@ -17,7 +17,7 @@ class Speed(NamedTuple):
 
     seconds: float  # of a step: the median of the chunks
     first_seconds: float  # until the first step was done, compiling and capturing included
-    memory_gib: float  # at most, in tensors
+    memory_gib: float  # at most, in tensors: a replayed graph takes what its capture took
 
 
 def synchronize(device: str) -> None:
@@ -39,8 +39,6 @@ def measure(make: Callable[[], Callable[[], Any]], device: str, seconds: float =
     step()
     synchronize(device)
     first = time.perf_counter() - began
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
     one = _seconds(step, 1, device)
     if one < 0.15:  # the first steps may be warm-ups of a capture
         one = _seconds(step, 8, device)
@@ -65,6 +63,7 @@ def tidy(device: str) -> None:
     gc.collect()
     if device != "cpu":
         torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def matrix_rates(device: str, size: int) -> dict[str, float]:

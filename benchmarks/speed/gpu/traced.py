@@ -1,6 +1,7 @@
 """Steps with each network's parameters in one buffer, traced whole and compiled, and steps in CUDA graphs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -86,6 +87,12 @@ def captured(
     graph = torch.cuda.CUDAGraph()
     for generator in generators:
         graph.register_generator_state(generator)
-    with torch.cuda.graph(graph, stream=stream):
+    # The outer block brings back the current stream where the end of the capture raises.
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, stream=stream):
         step()
-    return graph.replay
+    return partial(_replay, graph, step)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, kept: Callable[[], Any]) -> None:
+    """`kept` holds the tensors that the graph finds by their addresses."""
+    graph.replay()
