@@ -66,7 +66,7 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
 def test_it_says_what_it_does_and_what_not(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluated()
     shown = capsys.readouterr().out
-    told = [
+    said = [
         "evaluating run: loading the networks and the data",
         "run at step 4: measuring 40 samples of each of 2 seeds against images of digits",
         "left out: neighbours, which needs images that were not trained on: train with dataset.held_out=0.1",
@@ -75,7 +75,7 @@ def test_it_says_what_it_does_and_what_not(run: Path, capsys: pytest.CaptureFixt
         "seed 2 of 2 measured\n",
         "data: what the data itself scores (40 of the training images against 899 others)",
     ]
-    places = [shown.index(sentence) for sentence in told]
+    places = [shown.index(sentence) for sentence in said]
     assert places == sorted(places) and "which only ring" not in shown
 
 
@@ -236,8 +236,8 @@ def test_another_checkpoint(run: Path) -> None:
 def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path("run").rglob("*"))
     assert main(["evaluate", *words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: ") and sentence in told and told.count("\n") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("gan-exp: ") and sentence in said and said.count("\n") == 1
     assert sorted(Path("run").rglob("*")) == before
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gan_exp.config.metrics import resolve_best, resolve_metrics
+from gan_exp.config.metrics import SELECTING, resolve_best, resolve_metrics
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.errors import UserError
 from gan_exp.metrics.entries import FID, MANIFOLDS
+from gan_exp.metrics.metric import Metric
 
 OWN = """
 from gan_exp.metrics.metric import Metric, Score
@@ -18,8 +19,15 @@ AIMLESS = Metric("aimless", (Score("c", "means c", None),), lambda inputs: {})
 TAKEN = Metric("taken", (Score("fid", "means d", "lower"),), lambda inputs: {})
 NO_METRIC = 3
 """
+TYPO = """
+from gan_exp.metrics.metric import Metric, Score
+GOOD = Metric("good", (Score("a", "means a", "higer"),), lambda inputs: {})
+"""
 # What a configuration could name before there were entries.
-OLDER = ("fid", "kid", "score", "precision", "recall", "density", "coverage", "class_kl", "modes", "high_quality")
+OLDER = (
+    *("fid", "kid", "score", "precision", "recall", "density", "coverage", "class_kl"),
+    *("modes", "high_quality", "mode_kl"),
+)
 
 
 @pytest.fixture
@@ -31,7 +39,11 @@ def own(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("own_metrics", None)
 
 
-@pytest.mark.parametrize("name", [*OLDER, "mode_kl"])
+def test_the_package_offers_what_it_always_did() -> None:
+    assert tuple(SELECTING) == OLDER
+
+
+@pytest.mark.parametrize("name", OLDER)
 def test_each_score_of_an_older_configuration_is_still_one(name: str) -> None:
     _, score = resolve_best(name)
     assert score.name == name
@@ -70,6 +82,7 @@ def test_names_that_are_no_metric(name: str, sentence: str, own: None) -> None:
         ("recal", "must be 'fid', 'kid', .* or a metric of your own by its dotted name; did you mean recall?"),
         ("kid_subset_sd", "must be 'fid', 'kid'"),
         ("logit_fake", "must be 'fid', 'kid'"),
+        ("nearer", "must be 'fid', 'kid'"),
         ("own_metrics.AIMLESS", 'its first score, c, selects nothing; give it better="lower" or better="higher"'),
         ("own_metrics.TAKEN", "the package has a score fid itself"),
     ],
@@ -77,6 +90,14 @@ def test_names_that_are_no_metric(name: str, sentence: str, own: None) -> None:
 def test_what_cannot_select_a_checkpoint(name: str, sentence: str, own: None) -> None:
     with pytest.raises(UserError, match=f"best_metric={name}: {sentence}"):
         resolve_best(name)
+
+
+def test_an_entry_that_makes_no_sense(own: None) -> None:
+    Path("own_metrics.py").write_text(TYPO)
+    with pytest.raises(UserError, match=r'own_metrics.GOOD: can.t be imported .a: better="higer" must be "lower"'):
+        resolve_best("own_metrics.GOOD")
+    with pytest.raises(ValueError, match="empty: a metric has at least one score"):
+        Metric("empty", (), dict)
 
 
 def test_nothing_is_imported_without_trust(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

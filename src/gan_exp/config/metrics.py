@@ -7,7 +7,12 @@ from gan_exp.errors import UserError, did_you_mean
 from gan_exp.metrics.entries import BY_NAME, METRICS
 from gan_exp.metrics.metric import Metric, Score
 
-SELECTING = {score.name: (metric, score) for metric in METRICS for score in metric.scores if score.better is not None}
+SELECTING = {
+    score.name: (metric, score)
+    for metric in METRICS
+    for score in metric.scores
+    if metric.in_training and score.better is not None
+}
 
 
 def resolve_metrics(option: str, names: Iterable[str]) -> tuple[Metric, ...]:

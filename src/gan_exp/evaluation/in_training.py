@@ -15,17 +15,16 @@ from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.cnn import cache_folder
 from gan_exp.metrics.entries import METRICS
-from gan_exp.metrics.metric import Metric, Need
+from gan_exp.metrics.metric import Metric
 
 SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
-LEFT_OUT = frozenset((Need.HELD_OUT, Need.DISCRIMINATOR))  # metrics with these needs are for `gan-exp evaluate`
 
 
 def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:
     """Raises UserError where evaluations in training could not be made, or would not have `best_metric`."""
     if data.extent is None and usual_features(data) == "cnn":
         cache_folder()
-    available = available_needs(data, None, usual_features(data)) - LEFT_OUT
+    available = available_needs(data, None, usual_features(data))
     scores = [score for metric in training_metrics(data, best_metric) for score in metric.scores]
     possible = [score for score in scores if score.better is not None and available.issuperset(score.needs)]
     if resolve_best(best_metric)[1] not in possible:
@@ -41,7 +40,7 @@ def training_metrics(data: PackedImages, best_metric: str) -> list[Metric]:
     return [
         metric
         for metric in dict.fromkeys((*METRICS, resolve_best(best_metric)[0]))
-        if LEFT_OUT.isdisjoint(metric.needs) and missing_for(metric, data, None, features) is None
+        if metric.in_training and missing_for(metric, data, None, features) is None
     ]
 
 

@@ -38,6 +38,10 @@ class Score:
     needs: tuple[Need, ...] = ()  # beside what the metric needs: without it, this score alone is missing
     not_finite: str = "not finite"  # why there may be no finite number
 
+    def __post_init__(self) -> None:
+        if self.better not in ("lower", "higher", None):
+            raise ValueError(f'{self.name}: better="{self.better}" must be "lower", "higher" or None')
+
     def tag(self, features: str) -> str:
         """What the score is called in the space of a feature extractor."""
         return f"{self.name}_{features}" if self.of_features else self.name
@@ -59,3 +63,12 @@ class Metric:
     least_reals: int = 1  # images to compare samples with
     data_scores: "Callable[[Reference], Mapping[str, float]] | None" = None
     protocol: Callable[[int, int], Mapping[str, int]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ValueError(f"{self.name}: a metric has at least one score")
+
+    @property
+    def in_training(self) -> bool:
+        """Whether evaluations during training measure it: they have samples and training images only."""
+        return Need.HELD_OUT not in self.needs and Need.DISCRIMINATOR not in self.needs

@@ -35,15 +35,15 @@ def few() -> PackedImages:
 
 
 def features(data: PackedImages, images: int = 200) -> tuple[FeatureExtractor, list[str]]:
-    told: list[str] = []
-    return cnn_features(data, None, CPU, told.append, images), told
+    said: list[str] = []
+    return cnn_features(data, None, CPU, said.append, images), said
 
 
 def test_learns_the_embedded_digits() -> None:
-    """In a twentieth of the usual time far more than chance; the accuracy told is that of the images held out."""
-    network, told = features(digits(), IMAGES)
+    """In a twentieth of the usual time far more than chance; the accuracy reported is that of the images held out."""
+    network, said = features(digits(), IMAGES)
     assert network.about["accuracy"] > 0.9
-    assert told[1].startswith(
+    assert said[1].startswith(
         f"feature extractor: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}"
     )
     held_out = digits().split_by_hash(0.1)[1]
@@ -52,9 +52,9 @@ def test_learns_the_embedded_digits() -> None:
 
 
 def test_trained_once(cached: Path) -> None:
-    first, told = features(few())
-    again, told_again = features(few())
-    assert len(told) == 2 and told_again == []
+    first, said = features(few())
+    again, said_again = features(few())
+    assert len(said) == 2 and said_again == []
     assert first.digest == again.digest
     assert torch.equal(first.embed(few().images).features, again.embed(few().images).features)
     next(cached.glob("*.safetensors")).unlink()
@@ -70,8 +70,8 @@ def test_a_damaged_file_is_trained_anew(damage: str, cached: Path) -> None:
     whole = path.read_bytes()
     content = {"cut": whole[:-5], "flipped": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "empty": b""}
     path.write_bytes(content.get(damage, b"\x08\0\0\0\0\0\0\0{}      "))
-    again, told = features(few())
-    assert len(told) == 2 and again.digest == first.digest and path.read_bytes() == whole
+    again, said = features(few())
+    assert len(said) == 2 and again.digest == first.digest and path.read_bytes() == whole
 
 
 @pytest.mark.slow
@@ -100,8 +100,8 @@ def test_channels_that_are_images_of_their_own() -> None:
     """As stacked_mnist: each channel by the classifier of one."""
     single, _ = features(few())
     stacked = PackedImages(few().images[:30, 0].view(10, 3, 8, 8), channel_data=few())
-    network, told = features(stacked)
-    assert told == [] and network.digest == single.digest
+    network, said = features(stacked)
+    assert said == [] and network.digest == single.digest
     found, expected = network.embed(stacked.images), single.embed(few().images[:30])
     assert found.logits is not None and found.logits.shape == (10, 3, 10)
     assert torch.equal(found.labels.flatten(), expected.labels)

@@ -82,7 +82,7 @@ def test_gray_images_and_the_digest(weights: Path) -> None:
     assert network.digest == other.digest and network.name == "inception"
 
 
-def test_what_it_cannot_judge(hub: Path) -> None:
+def test_images_that_it_cannot_take(hub: Path) -> None:
     with pytest.raises(UserError, match="takes gray and RGB images, not 4 channels"):
         inception_features(DataSpec((4, 32, 32)), CPU)
     with pytest.raises(UserError, match="these are points, not images"):
