@@ -104,6 +104,20 @@ def test_below_the_session_nobody_is_given_the_configuration() -> None:
     assert takers == []
 
 
+def test_only_the_assembly_uses_the_accelerations_and_only_when_asked() -> None:
+    """The folder can be deleted; tests/training/test_plain_step.py trains without it."""
+
+    def users(inside_functions: bool) -> list[str]:
+        return [
+            name
+            for name, path in FILES.items()
+            if not name.startswith("training/acceleration/")
+            and any(found.startswith("gan_exp.training.acceleration") for found in imports(path, inside_functions))
+        ]
+
+    assert users(inside_functions=True) == ["training/assembly.py"] and users(inside_functions=False) == []
+
+
 def test_the_rooms_can_be_counted_at_a_glance() -> None:
     rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name not in ("__pycache__", "conf")}
     assert rooms - {"__init__"} == set().union(*FLOORS)

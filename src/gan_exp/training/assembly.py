@@ -21,14 +21,13 @@ from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
-from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
 from gan_exp.training.grid import SampleGrid
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig
+from gan_exp.training.step import StepConfig, StepFn, train_step
 from gan_exp.training.trainer import Plan, Schedule, Trainer
 
 LoadHeldOut = Callable[[], PackedImages | None]
@@ -45,8 +44,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer of a run with all its parts; `checkpoint` is the content that `state` was loaded from."""
     step_config = build_step_config(config)
-    beta2_scheduled = config.schedule.beta2 is not None
-    step_fn, which = choose_step(config.fast_path, state, step_config, device, beta2_scheduled, display.say)
+    step_fn, which = _choose_step(config, state, step_config, device, display.say)
     display.say(which)
     display.show_balance(step_config.balance)
     penalty = step_config.penalty
@@ -83,10 +81,25 @@ def make_trainer(
 def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
     """A training step of networks of its own, always on the same batch: the run's begin where its seed says."""
     state, step_config = build_state(config, data.spec, device), build_step_config(config)
-    step_fn, _ = choose_step(config.fast_path, state, step_config, device, config.schedule.beta2 is not None)
+    step_fn, _ = _choose_step(config, state, step_config, device)
     inputs = build_inputs(config, data, step_config, device)
     discriminator_inputs, generator_inputs = inputs.discriminator(0), inputs.generator(0)
     return lambda: step_fn(discriminator_inputs, generator_inputs)
+
+
+def _choose_step(
+    config: Config,
+    state: TrainingState,
+    step_config: StepConfig,
+    device: torch.device,
+    warn: Callable[[str], None] = lambda line: None,
+) -> tuple[StepFn, str]:
+    """The StepFn, and a line that says which it is. The plain one needs nothing of `acceleration`."""
+    if config.fast_path == "plain":
+        return partial(train_step, state, step_config), "steps: plain"
+    from gan_exp.training.acceleration.choice import choose_step
+
+    return choose_step(config.fast_path, state, step_config, device, config.schedule.beta2 is not None, warn)
 
 
 def _plan(config: Config) -> Plan:
