@@ -24,7 +24,7 @@ def test_without_a_penalty_it_is_each_tenth_step() -> None:
     assert [step for step in range(40) if norms_wanted(step, 3, None)] == [9, 19, 29, 39]
 
 
-def test_a_lazy_penalty_counts_as_often_as_it_is_played() -> None:
+def test_a_lazy_penalty_counts_as_often_as_it_is_applied() -> None:
     """Of sixteen updates two are penalised, with norms of 80; of the others, of norm 1, only two are measured."""
     norms = GradientNorms(CPU)
     for _ in range(2):
@@ -36,7 +36,7 @@ def test_a_lazy_penalty_counts_as_often_as_it_is_played() -> None:
     }
 
 
-def test_reading_begins_anew_and_says_nothing_of_nothing() -> None:
+def test_reading_starts_again_and_gives_nothing_without_updates() -> None:
     norms = GradientNorms(CPU)
     norms.add([False] * 2, [True] * 2, torch.tensor([[3.0, 5.0], [1.0, 1.0]]))  # split updates have two each
     assert norms.read("g") == {"gradient_norm/g": 2.5, "gradient_norm_max/g": 5.0}
@@ -46,7 +46,7 @@ def test_reading_begins_anew_and_says_nothing_of_nothing() -> None:
     assert norms.read("g") == {"gradient_norm/g": 2.0, "gradient_norm_max/g": 2.0}
 
 
-def test_a_norm_that_is_no_number_shows_in_both() -> None:
+def test_a_norm_that_is_not_a_number_shows_in_both() -> None:
     norms = GradientNorms(CPU)
     norms.add([False] * 2, [True] * 2, torch.tensor([float("nan"), 1.0]))
     norms.add([False], [True], torch.tensor([2.0]))

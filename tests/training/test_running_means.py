@@ -1,4 +1,4 @@
-"""Means over a window of updates."""
+"""Means over the updates since the last reading."""
 
 import copy
 
@@ -50,7 +50,7 @@ def test_means_over_all_updates() -> None:
     )
 
 
-def test_a_logit_of_zero_is_not_taken_for_real() -> None:
+def test_a_logit_of_zero_counts_as_fake() -> None:
     """A probability of exactly one half: Keras' threshold is above, not at."""
     running_means = RunningMeans(CPU, None)
     running_means.add(step(0.0, update(0.0, [0.0], [0.0])))
@@ -58,7 +58,7 @@ def test_a_logit_of_zero_is_not_taken_for_real() -> None:
     assert (metrics["accuracy/real"], metrics["accuracy/fake"], metrics["accuracy/discriminator"]) == (0, 1, 0.5)
 
 
-def test_reading_begins_a_new_window() -> None:
+def test_reading_starts_again_from_zero() -> None:
     running_means = RunningMeans(CPU, None)
     running_means.add(step(8.0, update(8.0, [1.0], [1.0])))
     running_means.read()
@@ -81,7 +81,7 @@ def random_step(random: torch.Generator, number: int) -> StepReport:
 
 
 @pytest.mark.parametrize("saved_at", [1, BLOCK - 1, BLOCK, BLOCK + 7, 2 * BLOCK + 3])
-def test_a_window_goes_on_from_its_state_to_the_last_bit(saved_at: int) -> None:
+def test_means_go_on_from_their_state_to_the_last_bit(saved_at: int) -> None:
     random = torch.Generator().manual_seed(0)
     reports = [random_step(random, number) for number in range(2 * BLOCK + 20)]
     whole, first, second = (RunningMeans(CPU, "r1") for _ in range(3))
@@ -107,7 +107,7 @@ def test_the_running_sums_are_copied() -> None:
     assert saved["generator"] == BLOCK and saved["generator_updates"] == BLOCK
 
 
-def test_a_state_of_before_there_were_blocks() -> None:
+def test_the_state_of_an_older_version() -> None:
     old = RunningMeans(CPU, None).state_dict()
     del old["waiting"], old["gradient_norms"]
     running_means = RunningMeans(CPU, None)
@@ -118,7 +118,7 @@ def test_a_state_of_before_there_were_blocks() -> None:
 
 @pytest.mark.parametrize("broken_at", [0, 3, BLOCK - 1, BLOCK, BLOCK + 5])
 @pytest.mark.parametrize("whose", ["discriminator", "generator"])
-def test_it_tells_since_when_a_loss_is_not_finite(broken_at: int, whose: str) -> None:
+def test_the_first_step_whose_loss_is_not_finite(broken_at: int, whose: str) -> None:
     running_means = RunningMeans(CPU, None)
     for number in range(BLOCK + 10):
         bad = float("nan") if number == broken_at else 1.0
@@ -129,12 +129,12 @@ def test_it_tells_since_when_a_loss_is_not_finite(broken_at: int, whose: str) ->
 
 @pytest.mark.parametrize("absurd", [2 * LARGEST, -1e24, float("inf"), float("nan")])
 @pytest.mark.parametrize("where", ["discriminator", "generator", "penalty", "norm of D", "norm of G"])
-def test_it_tells_since_when_a_number_is_absurd(where: str, absurd: float) -> None:
+def test_the_first_step_with_an_absurd_number(where: str, absurd: float) -> None:
     """Also where the mean over the steps is not, and also if it was that of one step only."""
     if absurd < 0 and where not in ("discriminator", "generator"):
         return  # norms and penalties are never
 
-    def played(number: int) -> StepReport:
+    def step_number(number: int) -> StepReport:
         values = {
             name: absurd if number == 7 and name == where else 0.9 * LARGEST
             for name in ("discriminator", "generator", "penalty", "norm of D", "norm of G")
@@ -145,14 +145,14 @@ def test_it_tells_since_when_a_number_is_absurd(where: str, absurd: float) -> No
 
     running_means = RunningMeans(CPU, "r1")
     for number in range(BLOCK + 10):
-        running_means.add(played(number))
+        running_means.add(step_number(number))
         assert running_means.broken_steps == max(number - 6, 0)
     running_means.read()
-    running_means.add(played(0))
+    running_means.add(step_number(0))
     assert running_means.broken_steps == 0
 
 
-def test_looking_for_broken_steps_adds_nothing_up() -> None:
+def test_reading_broken_steps_changes_no_sum() -> None:
     looked, whole = RunningMeans(CPU, "r1"), RunningMeans(CPU, "r1")
     random = torch.Generator().manual_seed(0)
     for number in range(BLOCK + 20):

@@ -14,7 +14,7 @@ from gan_exp.runtime.signals import Interrupted, asked_to_stop
 from gan_exp.runtime.terminal import say
 
 EVENTS = "events.out.tfevents."
-DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that runs lie in
+DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that holds the runs of a day
 SWEEP = re.compile(r"(\d\d-\d\d-\d\d)-sweep")
 
 
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     _show_first_what_varies()
     board = program.TensorBoard(default.get_plugins())
     port = [] if options.port is None else ["--port", str(options.port)]
-    # The fast loader is a program of its own, which follows all links and prints a notice.
+    # The fast loader is a separate program, which follows all links and prints a notice.
     where = ["--logdir", str(directory), "--host", options.host, "--load_fast", "false"]
     board.configure(argv=["tensorboard", *where, *port])
     try:
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
 
 
 def wait_for(server: threading.Thread) -> None:
-    """Until it ends, or a signal ends the command: there is nothing to save then, nor to say."""
+    """Wait until it ends or a signal ends the command, which has nothing to save or report then."""
     while server.is_alive():
         if (number := asked_to_stop()) is not None:
             raise Interrupted(number, reported=True)
@@ -66,7 +66,7 @@ def wait_for(server: threading.Thread) -> None:
 
 
 def _find_directory(name: str) -> Path:
-    """Any directory of runs, or what `find` makes of another name."""
+    """Any directory of runs, or the run that `find` finds by another name."""
     with suppress(OSError):
         if Path(name) == OUTPUTS or Path(name).is_dir():
             return Path(name)
@@ -76,7 +76,7 @@ def _find_directory(name: str) -> Path:
 def find_runs(top: Path) -> dict[str, Path]:
     """The directories of events below `top` by a short name, such as `10-10-39-mlp-digits`, `12-00-00/0-lr=1`.
 
-    Links are followed, but not to what lies below `top` anyway (outputs/latest), nor to what holds it.
+    Links are followed, except those to directories below `top` (outputs/latest) and above it.
     """
     home = top.resolve()
     found: dict[str, Path] = {}
@@ -95,7 +95,7 @@ def find_runs(top: Path) -> dict[str, Path]:
 
 
 def _leads_out(path: Path, home: Path) -> bool:
-    """Of a link; what is none always does."""
+    """Whether a link leads to a directory neither below nor above `home`; True for paths that are no links."""
     if not path.is_symlink():
         return True
     target = path.resolve()
@@ -103,7 +103,7 @@ def _leads_out(path: Path, home: Path) -> bool:
 
 
 def _name(place: Path, home: Path, short: bool) -> str:
-    """Without what all runs have; if it is to be short, without the day and the word sweep.
+    """The name without the parts that all runs share; if `short`, also without the day and the word sweep.
 
     TensorBoard's table of hyperparameters shows the first 14 letters: 12-00-00-sweep of all of a sweep's runs.
     """
@@ -116,7 +116,7 @@ def _name(place: Path, home: Path, short: bool) -> str:
 
 
 def _name_runs_briefly() -> None:
-    """Let TensorBoard find runs as `find_runs` does, at each look."""
+    """Let TensorBoard find runs as `find_runs` does, whenever it looks for new ones."""
     from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
     def add_runs(self: Any, path: str, name: str | None = None) -> Any:
@@ -130,8 +130,7 @@ def _name_runs_briefly() -> None:
 def _show_first_what_varies() -> None:
     """Let the table of hyperparameters begin with those that differ between the runs.
 
-    TensorBoard would have it so itself, but that the first run's own list of its hyperparameters is taken for that of
-    all runs.
+    TensorBoard would do so itself, but it takes the first run's list of hyperparameters for that of all runs.
     """
     from tensorboard.plugins.hparams.backend_context import Context
 

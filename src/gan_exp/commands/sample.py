@@ -22,7 +22,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="how many images (default 64)")
     parser.add_argument(
-        "--seed", type=count_of(0), default=0, metavar="S", help="other images with another (default 0)"
+        "--seed", type=count_of(0), default=0, metavar="S", help="another seed gives other images (default 0)"
     )
     parser.add_argument("--output", default="samples.png", metavar="FILE", help=(
         "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder for one PNG an image"
@@ -50,13 +50,13 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
     channels, height, width = images.shape[1:]
-    what = "points" if spec.extent is not None else f"samples of {height}x{width}x{channels}"
-    say(f"{len(images)} {what} in {output}")
+    noun = "points" if spec.extent is not None else f"samples of {height}x{width}x{channels}"
+    say(f"{len(images)} {noun} in {output}")
     return 0
 
 
 def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Module", "Config", "DataSpec", int]:
-    """The run's generator ready to sample, its configuration, what its data was like, and the step.
+    """The run's generator ready to sample, its configuration, the shape and classes of its data, and the step.
 
     No data set is needed. Says which checkpoints it passes over because they are damaged.
     """
@@ -71,7 +71,7 @@ def load_trained(run_dir: RunDir, checkpoint: str | None = None) -> tuple["nn.Mo
 
 
 def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dict[str, Any]]:
-    """The run's configuration, and what is in its newest checkpoint or in the one named."""
+    """The run's configuration, and the content of its newest checkpoint or of the one named."""
     from gan_exp.config.check import check
     from gan_exp.runs.checkpoint import load_checkpoint, load_newest
 
@@ -85,7 +85,7 @@ def load_content(run_dir: RunDir, checkpoint: str | None) -> tuple["Config", dic
 
 
 def _find_checkpoint(run_dir: RunDir, name: str) -> Path:
-    """`name` is `best`, a step, or a file: its path, or its name in the run. Raises UserError, which lists what is."""
+    """The checkpoint `name`: `best`, a step, a path, or a file's name in the run. Raises UserError, which lists all."""
     if name == "best" and not run_dir.best.is_file():
         raise UserError("--checkpoint best: the run kept none; train with evaluate_every_steps=1000 to keep it")
     kept = {str(step): path for step, path in run_dir.list_checkpoints()}
@@ -98,7 +98,7 @@ def _find_checkpoint(run_dir: RunDir, name: str) -> Path:
 
 
 def load_weights(network: "nn.Module", weights: Any, run_dir: RunDir, checkpoint: str | None) -> None:
-    """Into `network`, which then only judges. Raises UserError where they don't fit it."""
+    """Load `weights` into `network` for inference. Raises UserError if they don't fit it."""
     try:
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:  # other layers, other sizes, or no tensors at all
@@ -110,7 +110,7 @@ def load_weights(network: "nn.Module", weights: Any, run_dir: RunDir, checkpoint
 
 
 def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) -> "Tensor | None":
-    """One class throughout, or all of them in turn; None where the game has no conditions."""
+    """One class for all samples, or all classes in turn; None if the run is not conditional."""
     import torch
 
     if not config.conditional:
@@ -123,7 +123,7 @@ def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) 
 
 
 def write(images: "Tensor", output: Path, spec: "DataSpec") -> None:
-    """As the ending of `output` says."""
+    """Write in the format given by the ending of `output`."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""The step's numbers, summed on the device and read only when they are to be looked at."""
+"""Means of the steps' numbers, which are summed on the device and read only when they are logged."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from gan_exp.diagnosis.finite import LARGEST
 from gan_exp.training.gradient_norms import GradientNorms
 from gan_exp.training.step import DiscriminatorReport, StepReport
 
-BLOCK = 50  # steps whose numbers are summed together: one by one, the small operations would take 2 % of an MLP's step
+BLOCK = 50  # steps are summed together: one by one, the small operations would take 2 % of an MLP's step
 
 
 class RunningMeans:
-    """Means over all updates since the last `read`, not the one noisy step at which someone looked."""
+    """Means over all updates since the last `read`."""
 
     def __init__(self, device: torch.device, penalty_name: str | None, boundary: float | None = 0.0) -> None:
         self.tags = ["loss/discriminator", "accuracy/real", "accuracy/fake"]
@@ -25,20 +25,21 @@ class RunningMeans:
         self._penalty = torch.zeros((), device=device)
         self._discriminator_updates = 0
         self._generator_updates = 0
-        self._penalties = 0  # a lazy penalty is not there in each update
-        self._finite_steps = torch.zeros((), device=device)  # before the first that was broken
+        self._penalties = 0  # updates with a penalty; a lazy one is not in each
+        self._finite_steps = torch.zeros((), device=device)  # before the first one with a number that is not finite
         self._norms = {name: GradientNorms(device) for name in ("discriminator", "generator")}
 
     def add(self, report: StepReport) -> None:
-        """The tensors are kept for a while, and must stay as they are."""
+        """The report's tensors are kept for some steps, and must not be changed meanwhile."""
         self._waiting.append(report)
         if len(self._waiting) == BLOCK:
             self._sum()
 
     def _sum(self) -> None:
-        """An image is taken for real when its logit is above the loss's boundary (0: a probability above one half).
+        """Add the waiting steps to the sums.
 
-        Where the loss gives logits no such point (None), it is the middle between the batch's two means.
+        D classifies an image as real if its logit is above the loss's boundary (0: a probability above one half). A
+        boundary of None is replaced by the middle between the batch's two mean logits.
         """
         if not self._waiting:
             return
@@ -49,11 +50,11 @@ class RunningMeans:
         boundary: float | Tensor | None = self._boundary
         if boundary is None:
             boundary = (real_logits.mean(1, keepdim=True) + fake_logits.mean(1, keepdim=True)) / 2
-        right = [(real_logits > boundary).float().mean(1).sum(), (fake_logits <= boundary).float().mean(1).sum()]
+        correct = [(real_logits > boundary).float().mean(1).sum(), (fake_logits <= boundary).float().mean(1).sum()]
         if block["penalties"] is not None:
             self._penalty += block["penalties"].sum()
             self._penalties += len(block["penalties"])
-        self._discriminator += torch.stack([block["losses"].sum(), *right])
+        self._discriminator += torch.stack([block["losses"].sum(), *correct])
         self._generator += block["generator_losses"].sum()
         self._discriminator_updates += len(real_logits)
         self._generator_updates += len(steps)
@@ -63,21 +64,21 @@ class RunningMeans:
         norms.add([False] * len(steps), block["generator_measured"], block["generator_norms"])
 
     def _finite_with(self, block: dict[str, Any]) -> Tensor:
-        """How many steps [] came before the first that was broken, those of `block` among them."""
+        """The number of steps [] before the first with a number that is not finite, with those of `block`."""
         new = _finite(block).cumprod(0).sum()
         return self._finite_steps + new * (self._finite_steps == self._generator_updates)
 
     @property
     def broken_steps(self) -> int:
-        """How many of the steps came after one whose losses or gradients were not finite or absurdly large.
+        """The number of steps from the first on whose losses or gradients were not finite or exceed `LARGEST`.
 
-        That one is counted too. Waits for the device. Nothing is added up, so that it may be asked at any time.
+        Waits for the device. The sums are not changed, so it can be read at any time.
         """
-        sound = self._finite_with(_pack(self._waiting)) if self._waiting else self._finite_steps
-        return self._generator_updates + len(self._waiting) - int(sound.item())
+        finite_steps = self._finite_with(_pack(self._waiting)) if self._waiting else self._finite_steps
+        return self._generator_updates + len(self._waiting) - int(finite_steps.item())
 
     def read(self) -> dict[str, float]:
-        """The means, by TensorBoard tag; then the window begins anew."""
+        """The means by TensorBoard tag; the sums start again from zero."""
         self._sum()
         means = (self._discriminator / max(1, self._discriminator_updates)).tolist()
         metrics = dict(zip(self.tags, means, strict=True))
@@ -93,7 +94,7 @@ class RunningMeans:
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps that are not summed yet as they are, so that a resumed run adds up in the same order."""
+        """Steps that are not summed yet are kept apart, so that a resumed run adds numbers in the same order."""
         return {
             "discriminator": self._discriminator.clone(),
             "generator": self._generator.clone(),
@@ -112,17 +113,17 @@ class RunningMeans:
         self._discriminator_updates = state["discriminator_updates"]
         self._generator_updates = state["generator_updates"]
         self._penalties = state["penalties"]
-        for name, norms in state.get("gradient_norms", {}).items():  # checkpoints of before have none
+        for name, norms in state.get("gradient_norms", {}).items():  # older checkpoints have none
             self._norms[name].load_state_dict(norms)
-        self._waiting = _unpack(state.get("waiting"), self._generator.device)  # nor these
-        self._finite_steps.fill_(self._generator_updates)  # or there would be no checkpoint
+        self._waiting = _unpack(state.get("waiting"), self._generator.device)  # older ones have none
+        self._finite_steps.fill_(self._generator_updates)  # a checkpoint has finite numbers only
 
 
 def _finite(block: dict[str, Any]) -> Tensor:
-    """Of which steps [S] losses, penalties and norms are finite and not absurdly large."""
+    """For each of the steps [S], whether its losses, penalties and norms are finite and at most `LARGEST`."""
     steps, each = block["losses"].shape
     losses = torch.cat([block["losses"], block["generator_losses"].unsqueeze(1)], dim=1)
-    sound: Tensor = (losses.abs() <= LARGEST).all(1)  # a NaN is not
+    finite: Tensor = (losses.abs() <= LARGEST).all(1)  # False for NaN
     for flags, name, count in (
         ("penalised", "penalties", each),
         ("discriminator_measured", "discriminator_norms", each),
@@ -132,16 +133,16 @@ def _finite(block: dict[str, Any]) -> Tensor:
         if values is not None:
             of_steps = torch.tensor([k // count for k, there in enumerate(block[flags]) if there], device=values.device)
             broken = ~(values.view(len(values), -1) <= LARGEST).all(1)
-            sound &= torch.zeros(steps, device=values.device).index_add(0, of_steps, broken.float()) == 0
-    return sound
+            finite &= torch.zeros(steps, device=values.device).index_add(0, of_steps, broken.float()) == 0
+    return finite
 
 
 def _pack(steps: list[StepReport]) -> dict[str, Any]:
-    """S steps of K updates of D each in a few tensors: each is a part of its own in the checkpoint's archive.
+    """S steps with K updates of D each in a few tensors, since each tensor takes space in the checkpoint's archive.
 
     `losses` [S, K], `generator_losses` [S], `real_logits` and `fake_logits` [S K, N], which updates are
-    `penalised`, and their `penalties`, None without any. Of the M updates of a network whose gradients were `measured`
-    the norms: [M, 1 or 2] of D's, [M] of G's, None without any.
+    `penalised`, and their `penalties`, None if there are none. The norms of the M updates whose gradients were
+    `measured` are [M, 1 or 2] for D and [M] for G, None if there are none.
     """
     updates = [update for step in steps for update in step.discriminator]
     return {
@@ -159,32 +160,32 @@ def _pack(steps: list[StepReport]) -> dict[str, Any]:
 
 
 def _stack_some(tensors: list[Tensor | None]) -> Tensor | None:
-    """Those that are there, None where none is."""
-    there = [tensor for tensor in tensors if tensor is not None]
-    return torch.stack(there) if there else None
+    """Stack those that are not None; None if all are."""
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(present) if present else None
 
 
 def _unpack(packed: dict[str, Any] | None, device: torch.device) -> list[StepReport]:
     if packed is None:
         return []
-    there = {name: value.to(device) for name, value in packed.items() if isinstance(value, Tensor)}
+    tensors = {name: value.to(device) for name, value in packed.items() if isinstance(value, Tensor)}
 
-    def spread(tensors: str, flags: str, count: int) -> list[Tensor | None]:
-        """The inverse of `_stack_some`; checkpoints of before have no norms."""
-        waiting = iter(there.get(tensors, ()))
-        return [next(waiting) if flag else None for flag in packed.get(flags, [False] * count)]
+    def unstack(name: str, flags: str, count: int) -> list[Tensor | None]:
+        """The inverse of `_stack_some`; older checkpoints have no norms."""
+        rows = iter(tensors.get(name, ()))
+        return [next(rows) if flag else None for flag in packed.get(flags, [False] * count)]
 
-    steps, each = there["losses"].shape
+    steps, each = tensors["losses"].shape
     updates = map(
         DiscriminatorReport,
-        there["losses"].flatten(),
-        spread("penalties", "penalised", steps * each),
-        there["real_logits"],
-        there["fake_logits"],
-        spread("discriminator_norms", "discriminator_measured", steps * each),
+        tensors["losses"].flatten(),
+        unstack("penalties", "penalised", steps * each),
+        tensors["real_logits"],
+        tensors["fake_logits"],
+        unstack("discriminator_norms", "discriminator_measured", steps * each),
     )
-    norms = spread("generator_norms", "generator_measured", steps)
+    norms = unstack("generator_norms", "generator_measured", steps)
     return [
         StepReport([next(updates) for _ in range(each)], loss, norm)
-        for loss, norm in zip(there["generator_losses"], norms, strict=True)
+        for loss, norm in zip(tensors["generator_losses"], norms, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""All that a run changes: the two networks, the averaged generator, their optimizers and how far the training is."""
+"""Everything that training changes: both networks, the averaged generator, the optimizers and the step counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-LARGEST_BETA = 0.9999  # a schedule's factor must not bring beta2 to 1, where the average would stand still
+LARGEST_BETA = 0.9999  # a schedule must not bring beta2 to 1, where Adam's average of squares would not change any more
 
 
 @dataclass
 class TrainingState:
-    """`generator_ema` is `generator` itself where no average is kept. A step is one generator update."""
+    """Without an average `generator_ema` is `generator` itself. A step is one generator update."""
 
     generator: nn.Module
     discriminator: nn.Module
     generator_ema: nn.Module
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
-    augment: nn.Module | None = None  # of what D sees: (images, random) -> images; an adaptive one has state
+    augment: nn.Module | None = None  # of D's inputs: (images, rng) -> images; an adaptive one has state
     step: int = 0
     images_seen: int = 0  # real images shown to the discriminator
 
     def __post_init__(self) -> None:
-        # Parameters that were built frozen, such as a pretrained backbone's, stay as they are.
+        # Parameters that are frozen from the start, such as those of a pretrained backbone, are not trained.
         self.generator_parameters, self.discriminator_parameters = (
             [parameter for parameter in network.parameters() if parameter.requires_grad]
             for network in (self.generator, self.discriminator)
@@ -40,7 +40,7 @@ class TrainingState:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """Those that are trained."""
+        """The two that are trained."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     @property
@@ -48,7 +48,7 @@ class TrainingState:
         return self.generator_ema is not self.generator
 
     def freeze_discriminator(self, frozen: bool) -> None:
-        """Spare the G step the gradients of D's weights, which nobody would use."""
+        """While D is frozen, G's update does not compute the gradients of D's weights."""
         for parameter in self.discriminator_parameters:
             parameter.requires_grad_(not frozen)
 
@@ -56,12 +56,12 @@ class TrainingState:
     def update_ema(self, halflife_images: float, batch_size: int, ramp_up: float | None = None) -> None:
         """Move the average towards G by 1 - 0.5^(batch / half-life): weights, BatchNorm's moving means and variances.
 
-        The present G's statistics don't fit averaged weights: with them `mlp` is up to 27 % farther from the digits
-        (docs/configuration.md). Those of fresh passes gain a few percent more, and cost passes before each look. Other
-        buffers are copied (EDM, StyleGAN2).
+        The statistics of G itself don't fit the averaged weights: with them `mlp` is up to 27 % farther from the digits
+        (docs/configuration.md). Statistics of fresh forward passes would gain a few percent more, and cost these passes
+        before each use. Other buffers are copied (EDM, StyleGAN2).
 
-        With `ramp_up` the half-life is at most this share of the images seen (StyleGAN2-ADA has 0.05): the untrained
-        start fades at once, however long the half-life.
+        With `ramp_up` the half-life is at most this share of the images seen (StyleGAN2-ADA: 0.05), so that the
+        untrained beginning fades quickly even with a long half-life.
         """
         if not self.averages:
             return
@@ -74,7 +74,7 @@ class TrainingState:
             kept.copy_(current)
 
     def scale_optimizers(self, lr: float, beta2: float) -> None:
-        """Both optimizers' learning rates and beta2 as multiples of their initial ones."""
+        """Set both optimizers' learning rates and beta2 to multiples of their initial values."""
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr
@@ -112,7 +112,7 @@ class TrainingState:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The Euclidean norm [] of the gradients that the last backward pass left; nobody waits for the device."""
+    """The Euclidean norm [] of the gradients of the last backward pass, without waiting for the device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
