@@ -56,7 +56,7 @@ def small_config(model: str, *overrides: str) -> Config:
 
 
 def in_each_step(monkeypatch: pytest.MonkeyPatch, act: Callable[[TrainingState], object]) -> Callable[[], None]:
-    """Let `act` come in the middle of a step, whoever plays it. Returns what undoes it."""
+    """Call `act` in the middle of a step of any StepFn. Returns a function that undoes the patch."""
     original = Trainer.train
 
     def train(trainer: Trainer) -> Signals | None:
@@ -77,9 +77,9 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one sentence with which `gan-exp WORDS` ends."""
     capsys.readouterr()
     assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("gan-exp: ") and told.err.count("\n") == 1 and "Traceback" not in told.out
-    return told.err
+    output = capsys.readouterr()
+    assert output.err.startswith("gan-exp: ") and output.err.count("\n") == 1 and "Traceback" not in output.out
+    return output.err
 
 
 def count_parameters(network: nn.Module) -> int:

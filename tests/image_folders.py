@@ -40,3 +40,7 @@ def noise(path: Path, seed: int = 0) -> bytes:
     array = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(array).save(path)
     return path.read_bytes()
+
+
+def packings(tmp_path: Path) -> list[Path]:
+    return sorted(path for path in (tmp_path / "cache").iterdir() if path.is_dir())

@@ -195,7 +195,7 @@ def test_relativistic_pairs_are_by_index() -> None:
     assert loss.needs_reals
     assert loss.discriminator(real_logits, fake_logits).tolist() == pytest.approx([s(1.0), s(-3.0), s(4.0)])
     assert loss.generator(real_logits, fake_logits).tolist() == pytest.approx([s(-1.0), s(3.0), s(-4.0)])
-    # What both have in common is of no weight.
+    # A common offset has no effect.
     torch.testing.assert_close(
         loss.discriminator(real_logits + 7, fake_logits + 7), loss.discriminator(real_logits, fake_logits)
     )

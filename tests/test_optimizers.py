@@ -60,7 +60,7 @@ def test_it_continues_from_its_state() -> None:
     steps = gradients(STEPS)
     first = KerasAdam([parameter], LR, (BETA1, BETA2), EPSILON)
     update(first, parameter, steps[:15])
-    second = KerasAdam([parameter], 1.0, (0.9, 0.9), 1.0)  # other settings: the state brings its own
+    second = KerasAdam([parameter], 1.0, (0.9, 0.9), 1.0)  # other settings, which the loaded state replaces
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     update(second, parameter, steps[15:])
     torch.testing.assert_close(

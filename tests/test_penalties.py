@@ -67,7 +67,7 @@ def test_each_sample_is_penalised_for_its_gradient() -> None:
 
     torch.testing.assert_close(R1(gamma=2.0)(look, refuse), squares(real_images))
     torch.testing.assert_close(R1R2(gamma=2.0)(look, refuse), squares(real_images) + squares(fake_images))
-    # One share for each pair of images, not one for each pixel.
+    # One random number per pair of images, not per pixel.
     share = torch.rand(4, 1, 1, 1, generator=draw("penalty"), dtype=torch.float64)
     between = squares(real_images + share * (fake_images - real_images))
     torch.testing.assert_close(WGANGP(weight=2.0)(look, draw), 2 * (between.sqrt() - 1).square())

@@ -29,7 +29,7 @@ def test_adas_p_rises_and_falls_with_the_signs_of_ds_logits() -> None:
     for update, real in zip(range(12, 16), (16, 16, 16, 8), strict=True):  # mean sign 0.75: above the target
         ada.observe(torch.cat([torch.ones(real), -5 * torch.ones(16 - real)]), 10, update)
     assert ada.p.item() == pytest.approx(0.5)
-    for update in range(16, 20):  # mean sign 0.5, below it, whatever the sizes of the logits
+    for update in range(16, 20):  # mean sign 0.5, below it, for logits of any size
         ada.observe(torch.tensor([100.0, 100.0, 100.0, -0.1]), 10, update)
     assert ada.p.item() == pytest.approx(0.5 - 4 * 10 / 1000)
 

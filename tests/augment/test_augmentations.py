@@ -49,9 +49,9 @@ def test_every_effect_changes_images_at_p_1(augmentation: Augment, shape: tuple[
     assert augmented.shape == original.shape and augmented.dtype == original.dtype and augmented.isfinite().all()
     changed = (augmented != original).flatten(1).any(dim=1)
     assert changed.sum() >= 12  # a shift may be drawn as 0
-    assert torch.equal(augmented, augmentation(original, random()))  # by the generator and nothing else
+    assert torch.equal(augmented, augmentation(original, random()))  # determined by the generator alone
     assert not torch.equal(augmented, augmentation(original, random(1)))
-    # To each image its own numbers: equal ones come out different.
+    # Each image has separate random numbers: equal images become different.
     same = augmentation(original[:1].expand(16, -1, -1, -1), random())
     assert len(torch.unique(same, dim=0)) > 4
 
@@ -62,7 +62,7 @@ def test_p_is_the_share_of_images(name: str) -> None:
     changed = (only(name, p=0.3)(original, random()) != original).flatten(1).any(dim=1).float().mean()
     # A cutout of half the sides always hits; a translation of 0 in both directions is drawn in one of 16.
     whole = (only(name)(original, random()) != original).flatten(1).any(dim=1).float().mean()
-    # Three effects of colour and two of translation are drawn on their own: 1 - 0.7^k
+    # Three effects of colour and two of translation are drawn independently: 1 - 0.7^k
     at_most = {"color": 1 - 0.7**2, "translation": 1 - 0.7**2, "cutout": 0.3}[name]  # no saturation in gray
     assert changed == pytest.approx(at_most, abs=0.16 if name == "translation" else 0.03)
     assert changed < whole

@@ -112,7 +112,7 @@ def test_the_pipeline_recolours_less_often_and_cuts_out_where_asked() -> None:
         recolored = Pipeline(p=0.6, color_share=share, **moved)(original, random())
         changed = ((recolored - original).abs().amax(dim=(1, 2, 3)) > 1e-5).float().mean().item()
         p = 0.6 * share
-        # Brightness, contrast, and a luma flip, which turns one in two over.
+        # Brightness, contrast, and a luma flip, which inverts half of the images.
         assert changed == pytest.approx(1 - (1 - p) ** 2 * (1 - p / 2), abs=0.04)
     cut = Pipeline(p=0.6, color=False, cutout=0.5, **moved)(original + 2, random())
     assert (cut == 0).any(dim=(1, 2, 3)).float().mean().item() == pytest.approx(0.6, abs=0.04)

@@ -43,7 +43,7 @@ def test_the_darker_pixel_stays_the_darker_one(kind: Kind, data: st.DataObject) 
 @pytest.mark.parametrize(
     ("kind", "first", "second", "expected"),
     [
-        (np.float32, [0, 200], [0, 60_000], [0, 1, 0, 233]),  # 200 was as white as it gets in the first alone
+        (np.float32, [0, 200], [0, 60_000], [0, 1, 0, 233]),  # 200 is the largest value of the first image alone
         (np.float32, [0, 1], [0, 255], [0, 1, 0, 255]),
         (np.int32, [0, 100], [0, 100_000], [0, 0, 0, 255]),
         (np.uint16, [0, 255], [0, 65535], [0, 1, 0, 255]),
@@ -64,12 +64,12 @@ def test_two_images_have_one_scale(
         ("integers", -7, 65536, (-7, 65536)),
         ("floats", 0, 1, (0, 1)),
         ("floats", 0.2, 0.4, (0, 1)),
-        ("floats", 0, 0.01, (0, 0.01)),  # hardly any of 1
-        ("floats", 0, 3, (0, 3)),  # too much for 1, hardly any of 255
+        ("floats", 0, 0.01, (0, 0.01)),  # too little of the range to 1
+        ("floats", 0, 3, (0, 3)),  # beyond 1, and too little of the range to 255
         ("floats", 0, 200, (0, 255)),
         ("floats", 0, 1e6, (0, 1e6)),
         ("floats", -1, 1, (-1, 1)),
-        ("floats", -9999, 1, (0, 1)),  # which stands for "no value"
+        ("floats", -9999, 1, (0, 1)),  # which marks missing values
         ("floats", -5, -2, (-5, -2)),
         ("floats", -80, 0, (-80, 0)),  # decibels
         ("floats", 0, 0, (0, 1)),
@@ -90,7 +90,7 @@ def test_the_scale_is_printed_with_a_remedy_where_images_are_dark(
         "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it\n"
     )
     assert packed(tmp_path, dark, range=[0, 1023]).images.flatten().tolist() == [0, 255]
-    assert capsys.readouterr().out == ""  # it is the user's own choice
+    assert capsys.readouterr().out == ""  # the user has chosen it
     packed(tmp_path, np.array([[-0.5, 0.75]], dtype=np.float32))
     assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in capsys.readouterr().out
 

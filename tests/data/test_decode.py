@@ -198,7 +198,7 @@ def test_channels(images: Path, load: Load) -> None:
     draw(images / "c.png", (10, 200, 100, 0), mode="RGBA")
     assert pixels(load()) == [[100, 100, 100, 255], [10, 200, 100, 255], [10, 200, 100, 0]]
     assert pixels(load(channels=4)) == pixels(load())
-    # What nobody was to see doesn't come to light.
+    # The colours of transparent pixels stay hidden.
     assert pixels(load(channels=3))[2] == [0, 0, 0]
     gray = round(0.299 * 10 + 0.587 * 200 + 0.114 * 100)
     assert pixels(load(channels=1)) == [[100], [gray], [0]]

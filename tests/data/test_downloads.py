@@ -45,7 +45,7 @@ def test_downloads_once(
     assert sorted(mirror.downloads) == sorted(f"{name}.gz" for name in mnist_files())
     check_mnist(load(str(root)))
     assert len(mirror.downloads) == 4
-    # Only the data and the lock are left: nothing half-way.
+    # Only the data and the lock are left, no partial files.
     assert sorted(path.name for path in root.iterdir()) == sorted([f".{load.__name__}.lock", folder])
 
 
@@ -103,7 +103,7 @@ def refused_download(root: Path) -> str:
     assert "\n" not in sentence
     for remedy in (str(root / "MNIST/raw"), "by hand", "dataset.root=", "dataset=digits"):
         assert remedy in sentence
-    # Nothing that a later run could take for the data.
+    # Nothing that a later run could mistake for the data.
     assert [path.name for path in root.iterdir()] == [".mnist.lock"]
     return sentence
 

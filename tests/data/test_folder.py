@@ -132,7 +132,7 @@ def test_a_decompression_bomb_is_refused_from_its_header(images: Path, load: Loa
     assert len(bomb) < 100
     assert "bomb.png has 10,000 megapixels, more than dataset.max_megapixels=64; remove it" in refused(load)
     assert decoded == []
-    assert "10,000 megapixels" in refused(load, size=8, channels=3)  # where heads aren't looked at first
+    assert "10,000 megapixels" in refused(load, size=8, channels=3)  # where headers aren't read first
 
 
 def test_the_limit_can_be_set(images: Path, load: Load) -> None:

@@ -84,7 +84,7 @@ def test_with_replacement_is_uniform_and_independent() -> None:
     drawn = [which(batches.draw(number).images) for number in range(200)]
     counts = torch.bincount(torch.tensor(drawn).flatten(), minlength=40)
     assert stats.chisquare(counts).pvalue > 1e-3
-    # Neighbours in a batch, and the same place of neighbouring batches: all pairs are as likely.
+    # All pairs are equally likely, for neighbours in a batch and for one position in neighbouring batches.
     for pairs in (
         [(first, second) for row in drawn for first, second in pairwise(row)],
         [(a, b) for row, after in pairwise(drawn) for a, b in zip(row, after, strict=True)],
@@ -103,7 +103,7 @@ def test_the_order_does_not_depend_on_the_datas_device(sampling: Sampling, monke
         drawn.append(self.tolist())
         return original(self, *where)
 
-    elsewhere = numbered(20).to(torch.device("meta"))  # a device that has no numbers at all
+    elsewhere = numbered(20).to(torch.device("meta"))  # a device without data
     monkeypatch.setattr(Tensor, "to", noted)
     assert Batches(elsewhere, 7, sampling, 5).draw(0).images.device.type == "meta"
     monkeypatch.undo()
@@ -142,10 +142,10 @@ def test_resize() -> None:
     assert small.images.shape == (7, 3, 3, 5) and small.images.dtype == torch.uint8
     assert small.image_shape == (3, 3, 5)
     row = small.images[0, 0, 0].int()
-    assert (row.diff() > 20).all() and (small.images.int() - row).abs().max() <= 1  # by as little as sums may round
+    assert (row.diff() > 20).all() and (small.images.int() - row).abs().max() <= 1  # within rounding errors
     assert small.labels is data.labels and small.classes == ("a",)
     large = data.resized(12, 40).images
-    assert large.shape == (7, 3, 12, 40) and large.max() <= 225  # nothing beyond what was there
+    assert large.shape == (7, 3, 12, 40) and large.max() <= 225  # no value outside the original range
 
 
 def test_resizing_in_chunks_equals_resizing_at_once() -> None:
@@ -180,7 +180,7 @@ def test_examples_are_distinct_and_of_the_given_classes() -> None:
     drawn = data.examples(12, torch.Generator().manual_seed(1))
     assert sorted(image.tolist() for image in drawn) == sorted(image.tolist() for image in data.images)
     assert not torch.equal(drawn, data.images)
-    assert len(data.examples(30, torch.Generator().manual_seed(1))) == 30  # more than there are
+    assert len(data.examples(30, torch.Generator().manual_seed(1))) == 30  # more than there are images
     labelled = replace(data, labels=torch.arange(12) % 3)
     wanted = torch.tensor([2, 2, 0, 5])  # nothing is of class 5
     drawn = labelled.examples(4, torch.Generator().manual_seed(1), wanted)

@@ -22,11 +22,11 @@ def test_each_channel_is_a_digit_and_the_label_their_number(root: str) -> None:
     assert data.images.shape == (3000, 3, 28, 28) and data.images.dtype == torch.uint8
     assert data.labels is not None and digits.labels is not None
     assert data.classes[7] == "007" and len(data.classes) == data.spec.num_classes == 1000
-    # Which digit each channel is: made digits are noise, and no two alike.
+    # Finds the digit of each channel: the made digits are noise, and all different.
     found = torch.cdist(data.images.flatten(2).float(), digits.images.flatten(1).float()[None]).argmin(dim=2)
     assert torch.equal(digits.images[:, 0][found], data.images)
     assert torch.equal((digits.labels[found] * torch.tensor([100, 10, 1])).sum(dim=1), data.labels)
-    # Drawn with replacement, each channel on its own.
+    # Drawn with replacement, independently for each channel.
     assert torch.bincount(found.flatten(), minlength=TRAIN).min() > 0.75 * 9000 / TRAIN
     assert (found[:, 0] == found[:, 1]).float().mean() < 2.5 / TRAIN
     assert data.labels.unique().numel() > 900

@@ -29,11 +29,11 @@ def test_the_published_mixture(make: Make, centers: Tensor, sigma: float) -> Non
     assert len(points) == 100_000 and data.labels is not None
     assert data.classes == tuple(str(k) for k in range(len(centers))) and data.spec.num_classes == len(centers)
 
-    # The label is the nearest centre, and each is as likely as the others.
+    # The label is the nearest centre, and all are equally likely.
     assert torch.equal(torch.cdist(points, centers).argmin(dim=1), data.labels)
     assert stats.chisquare(torch.bincount(data.labels)).pvalue > 1e-3
 
-    # Round each centre a Gaussian of standard deviation sigma, alike in both directions.
+    # An isotropic Gaussian of standard deviation sigma around each centre.
     deviations = (points - centers[data.labels]).double() / sigma
     assert stats.kstest(deviations.flatten(), "norm").pvalue > 1e-3
     assert deviations.T.corrcoef()[0, 1].abs() < 0.02

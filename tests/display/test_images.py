@@ -96,7 +96,7 @@ def test_an_animation_shows_the_grids_in_their_order(tmp_path: Path, channels: i
     shown, durations = read_frames(tmp_path / "animation.gif")
     assert [frame.shape for frame in shown] == [(6, 9)] * 5
     assert [int(frame[3, 3]) for frame in shown] == pytest.approx([0, 63, 127, 191, 255], abs=4)
-    assert durations[0] < 1000 < durations[-1]  # the last one is held
+    assert durations[0] < 1000 < durations[-1]  # the last one is shown longer
     assert sorted(path.name for path in tmp_path.iterdir())[-1] == "step-00000004.png"
     assert not list(tmp_path.glob(".*"))
 

@@ -66,7 +66,7 @@ def test_plain_lines_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str
     written = capsys.readouterr().out
     assert ESCAPE not in written and "\r" not in written
     title, *lines = written.splitlines()
-    assert title == "mlp on digits" and lines[0] == "run directory: outputs/[bold]run[/]"  # paths are no markup
+    assert title == "mlp on digits" and lines[0] == "run directory: outputs/[bold]run[/]"  # paths aren't markup
     assert re.fullmatch(
         r"step 100/200  D loss 0\.5000, accuracy 75\.0% \(real 90\.0%, fake 60\.0%\)  G loss 1\.2500  "
         r"[\d,]+\.\d steps/s, \d+:\d\d:\d\d left",
@@ -113,7 +113,7 @@ def test_live_in_a_terminal(tmp_path: Path, terminal: io.StringIO) -> None:
     assert show_run("auto", tmp_path / "log.txt").live
     written = terminal.getvalue()
     assert COLOUR.search(written) and "\x1b[?25l" in written and written.count("\x1b[?25h") == 1  # the cursor is back
-    assert "step 100/200" not in written  # the table says it
+    assert "step 100/200" not in written  # the table shows it
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written).split("mlp on digits")[-1]
     assert re.search(r"discriminator\s+0\.5000\s+▁▁\s+75% \(reals 90%, fakes 60%\)", last)
     assert re.search(r"generator\s+2\.5000\s+▁█\s+fools D with 40%", last)
@@ -127,7 +127,7 @@ def test_the_live_displays_title_and_samples_are_printed_once(tmp_path: Path, te
     said, *drawn = re.split(r"\x1b\[2K", terminal.getvalue())  # rich clears each line that it draws anew
     assert said.count("mlp on digits") == 1 and drawn
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn[-1])
-    assert last.count("▀" * 18) == 4 and last.rstrip().endswith("▀")  # and the hint has gone
+    assert last.count("▀" * 18) == 4 and last.rstrip().endswith("▀")  # and the hint is gone
 
 
 def test_the_last_line_has_room_for_the_echo_of_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_markdown_for_tensorboard() -> None:
 def test_the_display_prints_a_new_verdict_once(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with Display("quiet", log, "a run", 20000) as display:
-        display.show_verdicts((FINE,))  # of a run that goes on: told before
+        display.show_verdicts((FINE,))  # at the start of a resumed run: not new
         display.show_verdicts((MEMORISING,), 900)
         display.show_verdicts((MEMORISING, STALLED), 12100)
         display.show_verdicts((STALLED,), 12200)

@@ -113,7 +113,7 @@ def test_batch_norm_goes_backward() -> None:
 
 
 def _with(norm: KerasBatchNorm1d, weight: Tensor, bias: Tensor) -> KerasBatchNorm1d:
-    del weight, bias  # gradcheck moves the parameters in place; they are the layer's own
+    del weight, bias  # gradcheck changes the layer's parameters in place
     return norm
 
 

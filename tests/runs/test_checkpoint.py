@@ -137,7 +137,7 @@ def test_a_malicious_pickle_runs_nothing(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a checkpoint"):
         load_checkpoint(run.checkpoint(1))
     assert not trace.exists()
-    torch.load(run.checkpoint(1), weights_only=False)  # the trap is a real one
+    torch.load(run.checkpoint(1), weights_only=False)  # the trap works
     assert trace.exists()
 
 

@@ -46,7 +46,7 @@ def newest_whole(run: RunDir) -> int:
     return step
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="a file system of one's own needs Linux")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="a separate file system needs Linux")
 def test_a_small_disk_that_is_full(in_tmp: Path) -> None:
     """A real file system. With room again the run continues, with the same result as on a large disk."""
     Path("small").mkdir()
@@ -94,7 +94,7 @@ def test_a_directory_that_vanishes(
 ) -> None:
     undo = at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
     assert "the run directory vanished" in (output := fails(capsys)) and "bring it back" in output
-    assert not Path("run").exists()  # nor is a part of it made anew
+    assert not Path("run").exists()  # and no part of it is created again
     Path("moved").rename("run")
     assert newest_whole(RunDir("run")) == 6
     undo()
@@ -107,7 +107,7 @@ def test_a_part_that_vanishes(
     at_step(6, lambda: shutil.rmtree("run/checkpoints"), monkeypatch)
     assert "a part of the run directory vanished" in fails(capsys)
     capsys.readouterr()
-    assert main(["resume", "run"]) == 2  # it began: it must not begin again in silence
+    assert main(["resume", "run"]) == 2  # it has begun, and must not silently begin again
     assert "it holds none yet" in capsys.readouterr().err
 
 
@@ -147,7 +147,7 @@ def test_any_error_of_the_disk(
     assert main(["resume", "run"]) == 0
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="a file system of one's own needs Linux")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="a separate file system needs Linux")
 def test_a_read_only_run_is_refused(run: Path) -> None:
     script = 'mount --bind run run && mount -o remount,ro,bind run run || exit 77; "$0" -m gan_exp resume run steps=9'
     words = ["unshare", "-rm", "sh", "-c", script, sys.executable]

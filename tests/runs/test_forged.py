@@ -85,7 +85,7 @@ def test_huge_heads_of_every_format(tmp_path: Path) -> None:
             case "jpeg":
                 start = data.index(b"\xff\xc0")
                 data[start + 5 : start + 9] = struct.pack(">HH", 60_000, 60_000)
-            case "tiff":  # 16 as it stands behind the tags of width and height
+            case "tiff":  # 16, which follows the tags of width and height
                 for tag in (256, 257):
                     at = data.index(struct.pack("<HHI", tag, 4, 1))
                     data[at + 8 : at + 12] = struct.pack("<I", 60_000)

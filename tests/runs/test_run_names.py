@@ -71,7 +71,7 @@ def test_a_name_that_fits_none_or_several(name: str, sentence: str, runs: None) 
 def test_a_directory_goes_before_a_name(runs: None) -> None:
     RunDir.create("mine", {"steps": 2}, {})
     assert RunDir.open("mine").path == Path("mine").resolve()
-    Path("10-10-39").mkdir()  # not a run: the name is looked for all the same
+    Path("10-10-39").mkdir()  # not a run: the name is searched for
     assert RunDir.open("10-10-39").path == Path(RUNS[0]).resolve()
 
 

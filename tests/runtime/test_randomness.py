@@ -36,7 +36,7 @@ def test_latents_are_standard_normal() -> None:
     latents = torch.cat([Streams(0).latents(step, "generator", 64, 100) for step in range(50)])
     assert latents.shape == (3200, 100) and latents.dtype == torch.float32
     assert abs(latents.mean()) < 0.01 and abs(latents.std() - 1) < 0.01
-    # Neither rows nor neighbouring steps know of each other.
+    # Rows and neighbouring steps are uncorrelated.
     assert torch.corrcoef(latents[::64, :20]).fill_diagonal_(0).abs().max() < 0.95
     assert abs((latents[:-64] * latents[64:]).mean()) < 0.01
 

@@ -26,7 +26,10 @@ class Terminal(io.StringIO):
         ("interrupted; go on with: gan-exp resume run", ["interrupted; go on", "with:", "gan-exp resume run"]),
         ("say `gan-exp train lr=1` or name it", ["say", "`gan-exp train lr=1`", "or name it"]),
         ("use gan-exp train lr=1; or name it", ["use", "gan-exp train lr=1;", "or name it"]),
-        ("gan-exp: lr: must be above zero", ["gan-exp: lr: must be", "above zero"]),  # the prefix is no command
+        (
+            "gan-exp: lr: must be above zero",
+            ["gan-exp: lr: must be", "above zero"],
+        ),  # the prefix is not a command
         ("it is in '/x/Fotos (2024)/ä', where", ["it is in", "'/x/Fotos (2024)/ä',", "where"]),
         ("what can't be: D's loss", ["what can't be: D's", "loss"]),
         ("step 1/2  loss 3.5000  left", ["step 1/2  loss", "3.5000  left"]),

@@ -52,8 +52,8 @@ def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], s
     [
         ({1: [20] * 5, 2: [12] * 5, 4: [10] * 5}, 4),
         ({1: [20] * 5, 2: [11] * 5, 4: [20] * 5}, 2),
-        ({1: [20] * 5, 2: [19] * 5, 4: [12] * 5}, 4),  # though two are hardly worth it
-        ({1: [10.0] * 5, 2: [9.5] * 5, 4: [9.1] * 5}, 1),  # not worth it
+        ({1: [20] * 5, 2: [19] * 5, 4: [12] * 5}, 4),  # although two gain little
+        ({1: [10.0] * 5, 2: [9.5] * 5, 4: [9.1] * 5}, 1),  # gains too small
         ({1: [10] * 5, 2: [11] * 5, 4: [6, 6, 60, 6, 6]}, 4),  # disturbed once
     ],
 )
@@ -162,7 +162,7 @@ def test_a_run_keeps_its_number_of_threads(in_tmp: Path, monkeypatch: pytest.Mon
     assert run.read_config()["device"]["threads"] == 2
     assert "threads: 2 (" in run.log.read_text()
     assert json.loads(run.status.read_text())["state"] == "finished"
-    # The next run of the same process, as in a sweep, starts from all of them again.
+    # The next run of the same process, as in a sweep, starts again from torch's default.
     steps_take(monkeypatch, {4: [1.0] * 5, 2: [2.0] * 5, 1: [2.0] * 5})
     start_run(small_config("mlp", "steps=2"), "second")
     assert RunDir.open("second").read_config()["device"]["threads"] == 4

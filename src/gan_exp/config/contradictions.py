@@ -3,7 +3,7 @@
 They are refused at two moments. `refuse_contradictions` names what no run may have, and is part of every check. The two
 `refuse_new...` name what no new run may begin with, though runs of earlier versions did and may go on: the first needs
 the configuration alone, the second the networks and the device. What a loss, penalty or augmentation needs, its class
-says (see the docstrings of `losses.py`, `penalties.py` and `augment.py`).
+says (see the docstrings of `losses.py`, `penalties.py` and `augment/`).
 """
 
 from collections.abc import Mapping
