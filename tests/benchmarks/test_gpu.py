@@ -134,6 +134,19 @@ def test_flat_adam_is_torchs() -> None:
         torch.testing.assert_close(view, parameter.detach())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("uncompiled")
+def test_a_trace_holds_the_second_derivatives() -> None:
+    """Which torch.compile refuses to make by itself."""
+    steps = steps_in(Way(EXACT, EXACT, fast=True, channels_last=True, fused=True))
+    reals, fakes = (torch.randn(2, 3, 16, 16, dtype=EXACT) for _ in range(2))
+
+    def gradients() -> list[Tensor]:
+        return list(torch.autograd.grad(steps.discriminator_loss(reals, fakes), list(steps.discriminator.parameters())))
+
+    assert errors(traced(gradients, "cpu", compiled=False)(), gradients()) < 1e-13
+
+
 def test_a_traced_step_is_the_step_itself() -> None:
     """Its tracing is one."""
     recipe, ends = TINY[0], []
