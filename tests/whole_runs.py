@@ -104,12 +104,6 @@ SCALARS = {
     "progress/images_per_sec",
     "progress/kimg",
 }
-
-
 BALANCE = {"loss_balance/discriminator", "loss_balance/generator"}
-
-
 SAMPLES = ("spread", "distance", "variety", "classes", "duplicates", "copies", "change", "texture")
-
-
 EVIDENCE = {f"samples/{name}" for name in SAMPLES}  # of each grid
