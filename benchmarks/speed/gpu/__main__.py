@@ -6,7 +6,6 @@ chunks after a warm-up; the draws are part of the step, logging is not. Images a
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from benchmarks.speed.gpu.r3gan import Steps, Way
 from benchmarks.speed.gpu.recipes import CHUNK, SNGAN, Article, Chunks
 from benchmarks.speed.gpu.traced import captured, traced
 from benchmarks.tables import ROOT, Table, as_markdown, write_section
+from gan_exp.runtime.files import json_text
 
 RESULTS = Path(__file__).parents[1] / "results/gpu.json"
 HEADINGS = ["steps", "img/s", "s/kimg", "steps/s", "memory", "of the chip's rate", "first step"]
@@ -204,7 +204,7 @@ def main(words: Sequence[str] | None = None) -> int:
     seconds = float("inf") if options.full else options.seconds
     found = run(chosen, "cuda", seconds, rates, lambda text: print(text, flush=True))
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"where": where, "rates": rates, "table": found}, indent=1), encoding="utf-8")
+    RESULTS.write_text(json_text({"where": where, "rates": rates, "table": found}, indent=1), encoding="utf-8")
     if options.docs:
         text = f"{as_markdown(found)}\n\nMedians. {where}."
         write_section(ROOT / "docs/performance.md", "GPU", text, "benchmarks.speed.gpu")
