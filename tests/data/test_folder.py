@@ -56,7 +56,7 @@ def test_links_are_followed_without_end(images: Path, load: Load, tmp_path: Path
 def test_names_of_any_bytes(images: Path, load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     draw(images / "a.png")
     Path(os.fsdecode(os.fsencode(images) + b"/\xff \n;.png")).write_bytes(b"no image")
-    with pytest.raises(UserError, match="is no image that can be read"):
+    with pytest.raises(UserError, match="can't be read as an image"):
         load()
     assert len(load(skip_broken=True).images) == 1
     assert "skipped: " in capsys.readouterr().out
@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_read_is_not_blamed_on_the_cache(
 
     monkeypatch.setattr(Image, "open", refusing)
     sentence = refused(load, **options)
-    assert sentence.startswith(f"dataset.root={images}: a.png is no image that can be read (Permission denied); ")
+    assert sentence.startswith(f"dataset.root={images}: a.png can't be read as an image (Permission denied); ")
 
 
 def test_an_error_while_decoding_is_not_blamed_on_the_cache(

@@ -140,7 +140,7 @@ def test_samples_that_are_not_finite_are_blamed_on_the_generator() -> None:
     points = ring(count=50)
     evaluator = make(points, None, "fid")
     with pytest.raises(
-        UserError, match=r"the samples can't be measured: fake features: holds values .* an earlier one"
+        UserError, match=r"the samples can't be measured: fake features: contains values .* an earlier one"
     ):
         evaluator.measure(Replay(points.images, noise=torch.inf), 20, seed=0)
 

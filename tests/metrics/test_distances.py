@@ -103,8 +103,8 @@ def test_class_score() -> None:
         (normal(1), normal(5), "real features: 1 samples are too few; at least 2 are needed"),
         (normal(5), normal(0), "fake features: 0 samples are too few; at least 2 are needed"),
         (normal(5), normal(5, dim=7), "real features have 8 dimensions, fake ones 7"),
-        (normal(5) / 0, normal(5), "real features: holds values that are no finite numbers"),
-        (normal(5), normal(5) * math.nan, "fake features: holds values that are no finite numbers"),
+        (normal(5) / 0, normal(5), "real features: contains values that are not finite"),
+        (normal(5), normal(5) * math.nan, "fake features: contains values that are not finite"),
         (normal(5)[0], normal(5), "real features: must be \\[N, D\\], not \\[8\\]"),
     ],
 )
@@ -163,5 +163,5 @@ def test_a_class_that_no_sample_can_be_of() -> None:
 def test_score_refusals() -> None:
     with pytest.raises(ValueError, match="logits: 9 samples are too few; at least 10 are needed"):
         class_score(torch.zeros(9, 3), seed=0)
-    with pytest.raises(ValueError, match="logits: holds values"):
+    with pytest.raises(ValueError, match="logits: contains values"):
         class_score(torch.full((20, 3), math.nan), seed=0)

@@ -43,7 +43,7 @@ def test_a_mixture_far_from_zero(offset: float) -> None:
 
 
 def test_a_point_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="points: holds values that are no finite numbers"):
+    with pytest.raises(ValueError, match="points: contains values that are not finite"):
         cover_mixture(torch.tensor([[0.0, math.nan]]), CENTERS, sigma=0.01)
 
 

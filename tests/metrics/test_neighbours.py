@@ -148,7 +148,7 @@ def test_copies_of_dark_images_are_found() -> None:
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="fake features: 5 samples are too few; at least 6 are needed"):
         compare_manifolds(normal(20), normal(5))
-    with pytest.raises(ValueError, match="fake features: holds values"):
+    with pytest.raises(ValueError, match="fake features: contains values"):
         compare_manifolds(normal(20), normal(20) * math.nan)
-    with pytest.raises(ValueError, match="real features: holds values"):
+    with pytest.raises(ValueError, match="real features: contains values"):
         find_nearest(normal(20), normal(20) * math.inf)

@@ -64,8 +64,8 @@ def test_the_fewest_threads_that_no_larger_number_clearly_beats(
     config, line = choose(small_config("mlp"))
     assert config.device.threads == torch.get_num_threads() == chosen
     middle = {threads: sorted(seconds)[2] * 1000 for threads, seconds in times.items()}
-    output = f"1: {middle[1]:.1f} ms, 2: {middle[2]:.1f} ms, 4: {middle[4]:.1f} ms"
-    assert line == f"threads: {chosen} (a step takes with {output})"
+    output = f"{middle[1]:.1f} ms with 1, {middle[2]:.1f} ms with 2, {middle[4]:.1f} ms with 4"
+    assert line == f"threads: {chosen} (a step takes {output})"
 
 
 def test_a_quiet_moment_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def _opened(path: Path, max_megapixels: float) -> Image.Image:
             ""  # or Pillow 12 and 13 map an uncompressed, rotated TIFF into memory with its sides exchanged
         )
     except Exception as error:
-        raise BrokenImage(f"is no image that can be read ({one_line(error)})") from error
+        raise BrokenImage(f"can't be read as an image ({one_line(error)})") from error
     if image.width * image.height > max_megapixels * 1e6:
         megapixels = image.width * image.height / 1e6
         image.close()
@@ -134,7 +134,7 @@ def read_extrema(path: Path, max_megapixels: float) -> tuple[float, float]:
 def _numbers(image: Image.Image) -> np.ndarray:
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise BrokenImage("holds values that are no finite numbers")
+        raise BrokenImage("contains values that are not finite")
     return values
 
 

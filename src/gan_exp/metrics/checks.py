@@ -14,7 +14,7 @@ def check(what: str, values: Tensor, least: int) -> Tensor:
     if len(values) < least:
         raise TooFewSamples(f"{what}: {len(values)} samples are too few; at least {least} are needed")
     if not values.isfinite().all():
-        raise ValueError(f"{what}: holds values that are no finite numbers")
+        raise ValueError(f"{what}: contains values that are not finite")
     return values
 
 

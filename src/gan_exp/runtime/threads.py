@@ -37,8 +37,8 @@ def choose_threads(
     busy = share < OWN_CORE
     chosen = 1 if busy else _choose(seconds)
     torch.set_num_threads(chosen)
-    times = ", ".join(f"{threads}: {1000 * median(taken):.1f} ms" for threads, taken in seconds.items())
-    why = f"a step takes with {times}" + ("; other programs keep the cores busy" if busy else "")
+    times = ", ".join(f"{1000 * median(taken):.1f} ms with {threads}" for threads, taken in seconds.items())
+    why = f"a step takes {times}" + ("; other programs keep the cores busy" if busy else "")
     return chosen, f"threads: {chosen} ({why})"
 
 
