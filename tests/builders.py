@@ -1,4 +1,4 @@
-"""What several tests need: a checked configuration from the YAML files, and a finished run of it."""
+"""Helpers for many tests: checked configurations from the YAML files, records read back, exact comparison."""
 
 import json
 from collections.abc import Callable
@@ -40,7 +40,7 @@ SMALL = {
 
 @cache  # composing takes a tenth of a second
 def make_config(*overrides: str) -> Config:
-    """As `gan-exp train` would make it from these words, on the CPU and silent."""
+    """The configuration that `gan-exp train` makes of these words, on the CPU and without output."""
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = compose("config", overrides=["device=cpu", "display=quiet", *overrides])
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def logged_lines(path: Path) -> list[dict[str, Any]]:
-    """The logged means among them: grids of samples have lines of their own."""
+    """The lines with logged means; grids of samples have separate lines."""
     return [line for line in read_lines(path) if "loss/generator" in line]
 
 

@@ -1,4 +1,4 @@
-"""What tests of several files need: a place of their own, and a run that takes a moment."""
+"""Fixtures: an empty directory, and a run that takes a moment."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ settings.load_profile("no time limits")
 
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """What a command sets for its own process (variables, the import path, logging) the next test must not see."""
+    """Undo what a command sets for its process: environment variables, the import path, logging."""
     environment, path = dict(os.environ), list(sys.path)
     log = logging.getLogger()
     level, handlers = log.level, list(log.handlers)
@@ -40,7 +40,7 @@ def process_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to stand in: `outputs/` appears there."""
+    """An empty working directory, in which `outputs/` appears."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -75,14 +75,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path, in_tmp: Path) -> Path:
-    """A copy to do anything with, called `run` in the directory one stands in."""
+    """A copy of it that a test may change, `run` in the working directory."""
     shutil.copytree(trained, "run")
     return Path("run")
 
 
 @pytest.fixture
 def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has learned for a moment, kept for all tests of a process."""
+    """A classifier that was trained for a moment, kept for all tests of a process."""
 
     import torch
 

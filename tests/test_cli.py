@@ -135,7 +135,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (UserError("lr=0: no"), 2, "gan-exp: lr=0: no\n"),
         (UserError("name=a\nb: no"), 2, "gan-exp: name=a b: no\n"),
@@ -147,7 +147,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 def test_exit_codes(
     error: BaseException,
     code: int,
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -156,7 +156,7 @@ def test_exit_codes(
 
     monkeypatch.setattr(dashboard, "run", fail)
     assert cli.main(["dashboard"]) == code
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 def test_ctrl_c_before_the_first_step(
@@ -177,13 +177,13 @@ def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in
     endless = [f"{key}=1000000" for key in ("steps", "sample_every_steps", "checkpoint_every_steps")]
     command = [sys.executable, "-m", "gan_exp", "train", *tiny, *endless]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with Path("told").open("wb") as told:
-        process = subprocess.Popen([*command, "hydra.run.dir=run"], stdout=told, stderr=told, env=environment)
+    with Path("output").open("wb") as output:
+        process = subprocess.Popen([*command, "hydra.run.dir=run"], stdout=output, stderr=output, env=environment)
     status = Path("run/status.json")
     try:
         deadline = time.monotonic() + LONGEST_WAIT_S
         while not (status.exists() and json.loads(status.read_text())["step"] >= 1):
-            assert process.poll() is None, Path("told").read_text()
+            assert process.poll() is None, Path("output").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
@@ -192,7 +192,7 @@ def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in
         process.kill()
         process.wait()
     assert code == 128 + number
-    said = Path("told").read_text()
+    said = Path("output").read_text()
     assert "Traceback" not in said
     assert f"go on with: gan-exp resume {Path('run').resolve()}" in said
 

@@ -24,7 +24,7 @@ from gan_exp.training.trainer import Trainer
 pytestmark = pytest.mark.slow
 
 TIMES = float(os.environ.get("GAN_EXP_FUZZ", "1"))
-SPARE_MEMORY = 3 << 30  # what a wild value may ask for; more is refused as on a machine that has no more
+SPARE_MEMORY = 3 << 30  # a wild value may ask for so much; more is refused, as on a machine without it
 
 CHOICES = [f"{group}={option}" for group, options in groups().items() for option in options]
 KEYS = sorted({key for choice in CHOICES for key in known_keys([choice])})
@@ -88,7 +88,7 @@ def mistyped(draw: DrawFn) -> str:
 CATALOGUE = st.sampled_from(KEYS)
 ANY_KEY = CATALOGUE | CATALOGUE | CATALOGUE | mistyped() | st.sampled_from([*HYDRAS, "", ".", "_target_"]) | TEXT
 OVERRIDES = st.tuples(SIGNS, ANY_KEY, VALUES).map(lambda word: f"{word[0]}{word[1]}={word[2]}")
-TYPED = st.one_of(  # what is likely to be right, so that much of it goes all the way
+TYPED = st.one_of(  # likely to be valid, so that many get through
     st.sampled_from(CHOICES),
     st.sampled_from(["lr=1e-3", "seed=7", "pac=2", "conditional=true", "spectral_norm=true", "steps=5", "n_critic=2"]),
     st.sampled_from(["dataset.resize=12", "dataset.resize=[9,16]", "split_updates=true", "ema_halflife_kimg=0"]),
@@ -151,14 +151,14 @@ def files_below(place: Path) -> set[str]:
 
 
 def lives(place: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> int:
-    """The exit code of `gan-exp WORDS`, after what must hold of all of them; what was made is taken away again."""
+    """The exit code of `gan-exp WORDS`, after the checks that hold for all commands; removes the files it made."""
     before = files_below(place)
     note(f"gan-exp {words!r}")
     capsys.readouterr()
     os.chdir(place)
     code = main(words)
-    told = capsys.readouterr()
-    note(told.err)
+    output = capsys.readouterr()
+    note(output.err)
     made = files_below(place) - before
     for name in sorted(made, reverse=True):
         path = place / name
@@ -167,10 +167,10 @@ def lives(place: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
         else:
             path.unlink(missing_ok=True)
     assert code in (0, 2)
-    assert "Traceback" not in told.err + told.out
+    assert "Traceback" not in output.err + output.out
     sweeping = bool({"-m", "--multirun"} & set(words)) or "hydra.mode=MULTIRUN" in words
     if code == 2 and not sweeping:
-        assert told.err.startswith("gan-exp: ") and told.err.count("\n") == 1 and told.err.endswith("\n")
+        assert output.err.startswith("gan-exp: ") and output.err.count("\n") == 1 and output.err.endswith("\n")
         assert made <= {"outputs"}, made
     assert before <= files_below(place)
     return code

@@ -1,4 +1,4 @@
-"""The article's GAN, written afresh in the article's own stack (Keras), beside this project's `experiment=article`."""
+"""The article's GAN, written independently in the article's stack (Keras), against `experiment=article`."""
 
 import math
 import os
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 
 
 class KerasArticle:
-    """Both networks, and the combined model in which the discriminator stands still."""
+    """Both networks, and the combined model in which the discriminator is not trained."""
 
     def __init__(self) -> None:
         layers = keras.layers
@@ -64,7 +64,7 @@ class KerasArticle:
         )
         latents = keras.Input((100,))
         self.combined = keras.Model(latents, self.discriminator(self.generator(latents)))
-        # One Adam for each network: their moments are their own.
+        # One Adam for each network, with separate moments.
         self.discriminator.compile(keras.optimizers.Adam(2e-4, 0.5), "binary_crossentropy", metrics=["accuracy"])
         self.combined.compile(keras.optimizers.Adam(2e-4, 0.5), "binary_crossentropy")
 
@@ -105,14 +105,14 @@ def article_state() -> TrainingState:
 
 
 class Tolerance(NamedTuple):
-    """How far the two may be apart: the losses relatively, weights and statistics absolutely."""
+    """Tolerances: relative for the losses, absolute for weights and statistics."""
 
     early_loss: float  # in the first ten iterations
     loss: float
     weight: float
 
 
-# The game amplifies rounding (about tenfold in six iterations), so that formulas can only be told apart in float64.
+# Training amplifies rounding (about tenfold in six iterations), so only float64 shows whether the formulas are equal.
 # Measured there after 30 iterations: losses 2.5e-7 apart (they are read as float32), weights and statistics 4.9e-7 at
 # most. Torch's own Adam epsilon makes that 2.7e-3 and 3.6e-3, its unbiased running variance 4.8e-2 and 1.7e-2, a
 # momentum of 0.8 3e-1 and 2.6e-1. In float32, as it is shipped: losses 3.3e-5 apart after 10 iterations and 8.3e-3
@@ -163,7 +163,7 @@ def test_the_article_trains_as_in_keras(precision: str) -> None:
         assert ours["accuracy/discriminator"] == pytest.approx(accuracy, abs=1e-6), step
         assert ours["loss/generator"] == pytest.approx(g_loss, rel=allowed), step
         accuracies.add(accuracy)
-    assert len(accuracies) > 5  # a game in which something happens
+    assert len(accuracies) > 5  # the networks do learn
 
     after = keras_arrays(state.generator) + keras_arrays(state.discriminator)
     theirs = article.generator.get_weights() + article.discriminator.get_weights()

@@ -139,12 +139,12 @@ def test_yaml_from_elsewhere_runs_nothing(
     group, option = name.split("/")
     words = ["train", *tiny, "--config-dir", "own", f"{group}={option}", *(["-m", "seed=1,2"] if sweep else [])]
     assert main(words) == 2
-    told = capsys.readouterr()
-    assert "Traceback" not in told.err + told.out and told.err.startswith("gan-exp: ")
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err + output.out and output.err.startswith("gan-exp: ")
 
 
 def test_a_search_path_from_elsewhere_imports_nothing(canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a main file of one's own Hydra reads it before all else, and imports the packages that it names."""
+    """Hydra reads that of a user's main file before all else, and imports the packages that it names."""
     Path("own.yaml").write_text("hydra: {searchpath: ['pkg://canary']}\n")
     assert "own: sets keys of hydra.*" in refused(["train", "--config-dir", ".", "--config-name", "own"], capsys)
 
@@ -162,14 +162,14 @@ def test_hydras_own_settings_can_be_trusted(in_tmp: Path, tiny: list[str]) -> No
 def test_nothing_of_a_run_is_interpolated(
     canary: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What looks like OmegaConf's resolvers is text: no secret of the environment gets into files or messages."""
+    """OmegaConf's resolvers are plain text there: no secret of the environment gets into files or messages."""
     monkeypatch.setenv("SECRET", "xyzzy")
     for text in ("${oc.env:SECRET}", "${oc.create:{_target_:canary.Canary}}", "${gan_exp.new_directory:made}"):
         edit(run, "dataset.name", text)
         for command in RUN_COMMANDS:
             main([*command, *([] if command[0] == "sample" else ["display=plain"])])
-            told = capsys.readouterr()
-            assert "xyzzy" not in told.out + told.err
+            output = capsys.readouterr()
+            assert "xyzzy" not in output.out + output.err
         edit(run, "model.generator.leak", text)
         assert text in refused(["train", "--again", "run"], capsys)
         edit(run, "model.generator.leak", 0.2)

@@ -1,3 +1,3 @@
-"""How long tests wait for what may take any time on a busy machine: it ends one that hangs, and fails no other."""
+"""The limit for waiting: long enough for any busy machine, so that it ends only a test that hangs."""
 
 LONGEST_WAIT_S = 3600

@@ -1,4 +1,4 @@
-"""Whether a run that was stopped and resumed is the one never stopped, to the last bit."""
+"""Compares a run that was stopped and resumed with one that was never stopped, to the last bit."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ from builders import assert_same
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 
-TIMING = "progress/images_per_sec"  # the one tag that says how fast, not what
+TIMING = "progress/images_per_sec"  # the only tag whose value depends on speed
 
 
 def differences(whole: Path, resumed: Path, only_last: bool = False) -> list[str]:
-    """A sentence for each thing in which `resumed` is not `whole`; both are runs' directories.
+    """A sentence for each difference between two runs' directories.
 
-    Older checkpoints may be left beside those that `whole` keeps: one that was just to be removed, or a signal's own,
-    which can take the place of another one (`only_last`).
+    `resumed` may have older checkpoints that `whole` has not: one that was about to be removed, or one that a signal
+    saved, which can replace another one (`only_last`).
     """
     first, second = RunDir(whole), RunDir(resumed)
     found = _checkpoints(first, second, only_last)
@@ -30,17 +30,17 @@ def differences(whole: Path, resumed: Path, only_last: bool = False) -> list[str
     status = second.read_status()
     if (status.get("state"), status.get("step")) != ("finished", first.read_status()["step"]):
         found.append(f"the status is {status}")
-    there, wanted = _names(second), _names(first)
-    if there != wanted:
-        found.append(f"left over: {sorted(there - wanted)}, missing: {sorted(wanted - there)}")
+    found_names, wanted = _names(second), _names(first)
+    if found_names != wanted:
+        found.append(f"left over: {sorted(found_names - wanted)}, missing: {sorted(wanted - found_names)}")
     return found
 
 
 def _names(run: RunDir) -> set[str]:
-    """Of all files but checkpoints and those that each process has of its own."""
-    own = {run.lock, run.log, *(path for _, path in run.list_checkpoints())}
+    """All files except checkpoints and those that differ between processes."""
+    excepted = {run.lock, run.log, *(path for _, path in run.list_checkpoints())}
     files = {path for path in run.path.rglob("*") if path.is_file() and run.tensorboard not in path.parents}
-    return {str(path.relative_to(run.path)) for path in files - own}
+    return {str(path.relative_to(run.path)) for path in files - excepted}
 
 
 def _checkpoints(first: RunDir, second: RunDir, only_last: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""What of a directory outlives a power cut: a model of the names and contents that were synced."""
+"""A model of a disk: the names and contents in a directory that survive a power cut, since they were synced."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from pathlib import Path
 
 Tree = dict[str, bytes | None]  # by path below the directory; None for a directory
 
-# What a file system may leave of what was written and never synced.
+# The states in which a file system may leave content that was written but not synced.
 CONTENTS = ("kept", "lost", "half", "zeros")
 
 
 @dataclass(eq=False)
 class Node:
-    """A file or a directory, whatever it is called."""
+    """A file or a directory, apart from its name."""
 
     directory: bool = False
     synced: bytes = b""
-    latest: bytes = b""  # what it held when it lost a name
+    latest: bytes = b""  # its content when it lost a name
 
 
 @dataclass
 class Change:
-    """Names that come (a node) and go (None), lasting once all of `waiting` are synced."""
+    """Names that appear (a node) and disappear (None); they last once all of `waiting` are synced."""
 
     waiting: set[Path]
     names: dict[Path, Node | None]
 
 
 class Disk:
-    """Told of each system call below `root`; what lies there at the beginning counts as synced."""
+    """Follows the system calls below `root`, whose initial content counts as synced."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -59,7 +59,7 @@ class Disk:
         self.pending.append(Change(parents, names))
 
     def sync(self, node: Node | Path) -> None:
-        """A file's content, or the names in a directory (a path). A name needs a sync of its own (POSIX)."""
+        """Sync a file's content, or the names in a directory (a path). A name needs its own sync (POSIX)."""
         if isinstance(node, Node):
             node.synced = self.content(node)
             return
@@ -73,7 +73,7 @@ class Disk:
         return next((_read(path) for path, other in self.names.items() if other is node), node.latest)
 
     def states(self) -> Iterator[tuple[str, Tree]]:
-        """What a killed process leaves, then each state that the boot after a power cut may find; many are alike.
+        """The state that a killed process leaves, then each one possible after a power cut; many are alike.
 
         Changes of names last in their order, as in a journal, up to any of them.
         """

@@ -1,8 +1,9 @@
-"""Every instant at which a run can be stopped, within one process: `python -m crash.driver PLACE -- WORDS of train`.
+"""Stops a run at every instant, within one process: `python -m crash.driver PLACE -- WORDS of train`.
 
 Trains one run that is never stopped. Trains it again, and before each system call (and in the middle of each write)
-notes what a killed process would leave on the disk, and what a power cut might. Resumes from each of these states,
-alike ones once, and compares. A child is forked for each, since importing PyTorch takes longer than the whole run.
+records the state that a killed process would leave on the disk, and those that a power cut might. Resumes from each of
+these states, equal ones once, and compares. Each is resumed in a forked child, since importing PyTorch takes longer
+than the whole run.
 """
 
 import argparse
@@ -25,22 +26,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="crash.driver", description=__doc__)
     parser.add_argument("place", type=Path, help="an empty directory")
     parser.add_argument("--states", type=int, help="try so many, chosen by --seed (all)")
-    parser.add_argument("--again", type=int, default=0, help="of so many states, all that the resumed run goes through")
-    parser.add_argument("--prepared", type=Path, help="directory of directories in which something else stopped `run`")
-    parser.add_argument("--kills", type=int, default=0, help="that many processes are killed indeed")
+    parser.add_argument("--again", type=int, default=0, help="try all states of so many resumed runs too")
+    parser.add_argument("--prepared", type=Path, help="directory of directories, each with a stopped `run`")
+    parser.add_argument("--kills", type=int, default=0, help="really kill so many processes")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("words", nargs="+")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # a child that is forked where threads were at work waits for them forever
+    os.environ["OMP_NUM_THREADS"] = "1"  # a forked child would wait forever for the threads of its parent
     os.chdir(options.place)
     chosen = random.Random(options.seed)
 
     from gan_exp.cli import main as gan_exp
 
-    assert (
-        gan_exp(["train", *options.words, "hydra.run.dir=whole"]) == 0
-    )  # here, so that the children find all imported
+    assert gan_exp(["train", *options.words, "hydra.run.dir=whole"]) == 0  # here, so that the children need no imports
     again = ["train", "--again", "whole", "hydra.run.dir=run"]
     Path("record/run").mkdir(parents=True)
     states, calls = _record(Path("record"), Path("states"), again)
@@ -62,7 +61,7 @@ def main() -> None:
 
 
 def _record(place: Path, states: Path, words: list[str]) -> tuple[list[Path], int]:
-    """The states that `words` go through with `place`/run, each in a directory of its own, and how many calls."""
+    """The states of `place`/run while `words` run, each in its own directory, and the number of calls."""
     shutil.copytree("whole", place / "whole")
     states = states.absolute()
     status = _wait(_fork(lambda: _recording(states, words), place))
@@ -121,7 +120,7 @@ def _watched(disk: Disk, at: Callable[[str], None], words: list[str]) -> int:
 
 
 def _check_all(states: list[Path], processes: int) -> list[str]:
-    """Resume from each and compare; a sentence for each that did not end as the run never stopped."""
+    """Resume from each state and compare; a sentence for each that differs from the run that was never stopped."""
     whole = Path("whole").absolute()
     running: dict[int, Path] = {}
     rest: Iterator[Path] = iter(states)
@@ -146,7 +145,7 @@ def _check(whole: Path) -> int:
     begun = Path("run/config.yaml").exists()
     code = gan_exp(["resume", "run"])
     if not begun:
-        return 0 if code == 2 else 1  # what hasn't begun is told so
+        return 0 if code == 2 else 1  # it says that nothing has begun
     found = differences(whole, Path("run")) if code == 0 else [f"exit code {code}"]
     print(*found, sep="\n")
     return 1 if found else 0
@@ -157,7 +156,7 @@ def _read(path: Path) -> str:
 
 
 def _fork(act: Callable[[], int], place: Path) -> int:
-    """`act` in a child that stands in `place` and writes what it says to `output` there; its exit code is `act`'s."""
+    """Run `act` in a child in the directory `place`, with its output in `output` there and `act`'s exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()

@@ -14,18 +14,18 @@ from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
 TESTS = Path(__file__).parent.parent
-# A rhythm in which nothing happens at once: logging, grids and checkpoints each have steps of their own.
+# Intervals at which logging, grids and checkpoints come at different steps.
 RHYTHM = ("log_every_steps=2", "sample_every_steps=3", "checkpoint_every_steps=3", "grid_rows=2", "grid_columns=2")
 QUIET = ("device=cpu", "display=quiet")
 
 
 def words_for(model: str, *overrides: str, steps: int = 8) -> list[str]:
-    """Of a run with narrow networks."""
+    """The words that train a run with narrow networks."""
     return [*SMALL[model], "latent_dim=8", "batch_size=16", f"steps={steps}", *RHYTHM, *QUIET, *overrides]
 
 
 def start(place: Path, *words: str, through: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """`gan-exp words` in `place`, deaf to the signals of this terminal."""
+    """Start `gan-exp words` in `place`, without the signals of this terminal."""
     command = [*through, sys.executable, "-m", "gan_exp", *words]
     place.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
@@ -35,7 +35,7 @@ def start(place: Path, *words: str, through: Sequence[str] = ()) -> subprocess.P
 
 
 def _heed_signals() -> None:
-    """Under nohup, or in the background of a script, some are ignored, which a child would take over."""
+    """Undo ignored signals (nohup, a script's background job), which a child would inherit."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
 
 
 def ended(process: subprocess.Popen[str], limit: float = LONGEST_WAIT_S) -> subprocess.CompletedProcess[str]:
-    """The exit code and what was said; a process that hangs is killed, which is a failure."""
+    """The exit code and the output; a process that hangs is killed, which is a failure."""
     try:
         out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -56,20 +56,20 @@ def ended(process: subprocess.Popen[str], limit: float = LONGEST_WAIT_S) -> subp
 
 
 def begin_or_go_on(place: Path, words: Sequence[str]) -> list[str]:
-    """What one would type, wherever it stopped."""
+    """The command that begins or resumes the run, wherever it stopped."""
     begun = RunDir(place / "run").config.exists()
     return ["resume", "run"] if begun else ["train", *words, "hydra.run.dir=run"]
 
 
 def finish(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """To its good end."""
+    """Run to a successful end."""
     done = ended(start(place, *words))
     assert done.returncode == 0, (words, done.stderr)
     return done
 
 
 def stop(process: subprocess.Popen[str], number: int, after: float) -> subprocess.CompletedProcess[str]:
-    """Signal it so many seconds after its start, if it is still there."""
+    """Signal the process `after` seconds, if it still runs."""
     try:
         process.wait(after)
     except subprocess.TimeoutExpired:
@@ -78,7 +78,7 @@ def stop(process: subprocess.Popen[str], number: int, after: float) -> subproces
 
 
 def wait_until_it_notes(process: subprocess.Popen[str]) -> None:
-    """Until the command has its handler of signals, which is before it imports anything heavy."""
+    """Wait until the command handles signals, which it does before it imports anything heavy."""
     status = Path(f"/proc/{process.pid}/status")
     if not status.exists():  # not Linux
         time.sleep(0.5)
@@ -92,14 +92,14 @@ def wait_until_it_notes(process: subprocess.Popen[str]) -> None:
 
 
 def wait_for(process: subprocess.Popen[str], path: Path) -> None:
-    """Until the process has made `path`."""
+    """Wait until the process has created `path`."""
     while not path.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
 
 
 def train_whole(place: Path, words: Sequence[str]) -> float:
-    """`place`/whole, never stopped; the seconds before its loop."""
+    """Train `place`/whole without a stop; returns the seconds before its loop."""
     began = time.perf_counter()
     finish(place, "train", *words, "hydra.run.dir=whole")
     took: float = time.perf_counter() - began - RunDir(place / "whole").read_status()["train_seconds"]
@@ -107,7 +107,7 @@ def train_whole(place: Path, words: Sequence[str]) -> float:
 
 
 def train_killed(place: Path, words: Sequence[str], kills: int, seed: int, startup: float) -> None:
-    """`place`/run, killed at random instants and resumed each time, to its end.
+    """Train `place`/run to its end, killed at random instants and resumed each time.
 
     One in four comes while the process still starts, the others after a checkpoint of their own choice.
     """
@@ -136,7 +136,7 @@ def newest(run: RunDir) -> int:
 def explore(
     place: Path, words: Sequence[str], *options: str, limit: float = LONGEST_WAIT_S
 ) -> subprocess.CompletedProcess[str]:
-    """`crash.driver` in an empty directory."""
+    """Run `crash.driver` in an empty directory."""
     place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "crash.driver", str(place), *options, "--", *words]
     return subprocess.run(

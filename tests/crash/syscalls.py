@@ -1,4 +1,4 @@
-"""Python's system calls that change a directory, each shown to someone before it happens."""
+"""Watches Python's system calls that change a directory, before each happens."""
 
 import _pyio
 import builtins
@@ -26,7 +26,7 @@ class Watched:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Files opened for writing go through Python's own io, which makes its system calls in sight of everyone."""
+        """Files opened for writing go through Python's own io, whose system calls can be watched."""
         try:
             for name in NAMES:
                 setattr(os, name, getattr(self, f"_{name}"))
@@ -143,11 +143,11 @@ class Watched:
     def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         self._change("mkdir", lambda place: self.disk.come(place, Node(directory=True)), path, mode, dir_fd=dir_fd)
 
-    def _change(self, name: str, told: Callable[[Path], None], path: Any, *rest: Any, dir_fd: int | None) -> None:
+    def _change(self, name: str, report: Callable[[Path], None], path: Any, *rest: Any, dir_fd: int | None) -> None:
         place = self._inside(path, dir_fd)
         if place is not None and place != self.disk.root and place.exists() == (name != "mkdir"):
             self._say(f"before {name}", place)
             self.disk.keep(place)
         self._real[name](path, *rest, dir_fd=dir_fd)
         if place is not None and place != self.disk.root:
-            told(place)
+            report(place)

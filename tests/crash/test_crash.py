@@ -1,4 +1,4 @@
-"""A run stopped at any instant and resumed is one never stopped: a few instants; `make test-crash` tries them all."""
+"""A run stopped at any instant and resumed equals one never stopped: some instants; `make test-crash` tries all."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_some_of_the_instants(tmp_path: Path) -> None:
-    """States that a killed process or a power cut leaves, and processes killed indeed: from outside, and in a call."""
+    """States that a killed process or a power cut leaves, and processes that are really killed, also within a call."""
     words = words_for("mlp", "penalty=r1", "augment=ada", "augment.every=2", "augment.images_to_one=500")
     killed = tmp_path / "prepared/killed"
     process = start(killed, "train", *words, "hydra.run.dir=run")

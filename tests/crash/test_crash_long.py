@@ -1,4 +1,4 @@
-"""A run stopped at any instant and resumed is one never stopped: every system call, real kills, signals, sweeps."""
+"""A run stopped at any instant and resumed equals one never stopped: each system call, kills, signals, sweeps."""
 
 import random
 import re
@@ -63,8 +63,8 @@ def test_every_system_call(options: list[str], tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_many_system_calls_of_another_game(tmp_path: Path) -> None:
-    """Where nothing is logged at a checkpoint's step, and more is kept from step to step."""
+def test_many_system_calls_of_another_recipe(tmp_path: Path) -> None:
+    """One that logs nothing at a checkpoint's step and keeps more from step to step."""
     rules = ("loss=lsgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
     done = explore(tmp_path, words_for("r3gan", *rules), "--states=200")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,7 +74,7 @@ CALLS = "write,fsync,rename,link,unlink,mkdir,ftruncate"
 
 
 def test_killed_by_the_kernel(tmp_path: Path) -> None:
-    """As `strace` injects it: nothing in Python knows which call it will be."""
+    """`strace` injects the signal, so that nothing in Python knows the call."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -96,7 +96,7 @@ def test_killed_by_the_kernel(tmp_path: Path) -> None:
 
 
 def _calls_within(lines: list[str], directory: str) -> list[tuple[str, int]]:
-    """The calls of the first process that have to do with `directory`, each with its number among those of its name."""
+    """The first process's calls that concern `directory`, each with its number among calls of the same name."""
     counts: Counter[str] = Counter()
     found = []
     for pid, text in (line.split(maxsplit=1) for line in lines):
@@ -122,7 +122,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], fl
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_asked_to_stop(number: signal.Signals, whole: tuple[Path, list[str], float], tmp_path: Path) -> None:
-    """As it starts, as it trains, as it resumes: the exit code says which signal, and what is told works."""
+    """As it starts, as it trains, as it resumes: the exit code names the signal, and the suggested command works."""
     reference, words, startup = whole
     run = RunDir(tmp_path / "run")
     chosen = random.Random(int(number))
@@ -133,10 +133,10 @@ def test_asked_to_stop(number: signal.Signals, whole: tuple[Path, list[str], flo
         done = stop(process, number, chosen.uniform(0.05, 0.4) * startup if early else chosen.uniform(0, 0.3))
         assert done.returncode == 128 + number, done
         assert "Traceback" not in done.stderr
-        told = re.search(r"go on .*with: gan-exp resume (\S+)", done.stdout)
-        assert told or early
-        if told is not None:
-            assert (tmp_path / told[1]).resolve() == run.path
+        suggested = re.search(r"go on .*with: gan-exp resume (\S+)", done.stdout)
+        assert suggested or early
+        if suggested is not None:
+            assert (tmp_path / suggested[1]).resolve() == run.path
             status = run.read_status()
             assert (status["state"], status["reason"]) == ("interrupted", number.name)
     finish(tmp_path, *begin_or_go_on(tmp_path, words))
@@ -144,7 +144,7 @@ def test_asked_to_stop(number: signal.Signals, whole: tuple[Path, list[str], flo
 
 
 def test_asked_twice(whole: tuple[Path, list[str], float], tmp_path: Path) -> None:
-    """It leaves at once, and the last checkpoint is whole."""
+    """The process ends at once, and the last checkpoint is whole."""
     reference, words, _ = whole
     run = RunDir(tmp_path / "run")
     process = start(tmp_path, *begin_or_go_on(tmp_path, words))

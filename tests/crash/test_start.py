@@ -1,4 +1,4 @@
-"""A signal at any instant of a start: one sentence at most, an exit code that names it, nothing half begun."""
+"""A signal at any instant of the start: at most one sentence, an exit code that names it, nothing half begun."""
 
 import random
 import signal
@@ -15,7 +15,7 @@ ENDLESS = ("steps=10000000", "sample_every_steps=10000000", "checkpoint_every_st
 
 @pytest.fixture(scope="module")
 def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
-    """From the first instant at which signals are noted to the first step."""
+    """The time from the first instant at which signals are handled to the first step."""
     place = tmp_path_factory.mktemp("undisturbed")
     process = start(place, "train", *words_for("mlp"), *ENDLESS, "hydra.run.dir=run")
     wait_until_it_notes(process)
@@ -28,7 +28,7 @@ def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
 
 
 def disturb(place: Path, number: int, after: float, sweep: bool) -> list[Path]:
-    """Signal a run, or a sweep of two, so many seconds after it began to note signals; the runs that it leaves."""
+    """Signal a run, or a sweep of two, `after` seconds after it began to handle signals; returns the runs it leaves."""
     where = ["-m", "seed=1,2", "hydra.sweep.dir=sweep"] if sweep else ["hydra.run.dir=run"]
     process = start(place, "train", *words_for("mlp"), *ENDLESS, *where)
     wait_until_it_notes(process)
@@ -57,7 +57,7 @@ def test_some_instants(seed: int, seconds: float, tmp_path: Path) -> None:
 @pytest.mark.crash_long
 @pytest.mark.parametrize("seed", range(50))
 def test_fifty_instants(seed: int, seconds: float, tmp_path: Path) -> None:
-    """And what is left goes on."""
+    """The runs that are left can be resumed."""
     chosen = random.Random(100 + seed)
     number = chosen.choice([signal.SIGINT, signal.SIGTERM])
     for run in disturb(tmp_path, number, chosen.uniform(0, 1.1) * seconds, sweep=chosen.random() < 0.3):

@@ -1,4 +1,4 @@
-"""From a configuration to networks and optimizers, and the games that make no sense."""
+"""From a configuration to networks and optimizers, and settings that make no sense together."""
 
 import copy
 
@@ -68,7 +68,7 @@ def test_packing_doubles_the_channels_of_the_discriminator_alone(model: str) -> 
 @pytest.mark.parametrize("optimizer", ["adam", "keras_adam"])
 @pytest.mark.parametrize("every", [1, 2, 8])
 def test_a_lazy_penalty_leaves_the_optimizers_as_they_are(every: int, optimizer: str) -> None:
-    """It is added to its update's loss: one optimizer step an update, with the lr and the betas that were asked for."""
+    """It is added to its update's loss: one optimizer step an update, with the configured lr and betas."""
     words = ("penalty=r1", f"penalty.every={every}", f"optimizer={optimizer}", "lr=2e-4")
     betas = ("optimizer.discriminator.betas=[0.5,0.99]", "optimizer.generator.betas=[0.5,0.99]")
     state = build_state(small_config("mlp", *words, *betas), SPEC, CPU)
@@ -111,8 +111,8 @@ def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.Mon
     before = copy.deepcopy(dict(getattr(state, network).state_dict()))
     frozen = [name for name, parameter in getattr(state, network).named_parameters() if not parameter.requires_grad]
     for _ in range(3):
-        turn = UpdateInputs(torch.randn(16, 8), Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), None))
-        step_fn([turn], turn)
+        inputs = UpdateInputs(torch.randn(16, 8), Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), None))
+        step_fn([inputs], inputs)
         state.update_ema(50, 16)
     after = dict(getattr(state, network).named_parameters())
     assert [name for name, parameter in after.items() if not parameter.requires_grad] == frozen
@@ -137,13 +137,13 @@ def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.Mon
         (("instance_noise=-1",), "instance_noise=-1: must be greater than or equal to 0"),
     ],
 )
-def test_settings_that_make_no_game(words: tuple[str, ...], sentence: str) -> None:
+def test_settings_that_do_not_fit_together(words: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         small_config("mlp", *words)
     assert str(caught.value).startswith(sentence) and "\n" not in str(caught.value)
 
 
-def test_a_conditional_game_needs_labels() -> None:
+def test_conditional_training_needs_labels() -> None:
     config = small_config("mlp", "conditional=true")
     for make in (build_generator, build_discriminator):
         with pytest.raises(UserError, match=r"^conditional=true: digits has no labels; set conditional=false$"):
@@ -165,7 +165,7 @@ def test_a_share_is_held_out() -> None:
     )
     assert train.digest != whole.digest
     assert held_out.labels is not None and held_out.labels.unique().numel() == 10
-    # What else is in the set changes nothing.
+    # Other images in the set change nothing.
     few = PackedImages(whole.images[:500], None).split_by_hash(0.2)[1]
     assert torch.equal(few.images, held_out.images[: len(few.images)])
 

@@ -24,12 +24,12 @@ from whole_runs import RHYTHM, train
 
 
 def diverging(*overrides: str) -> Config:
-    """Plain gradient descent with steps the size of the universe."""
+    """Plain gradient descent with enormous steps."""
     return small_config("mlp", "optimizer=sgd", "loss=lsgan", "lr=1e25", *overrides)
 
 
 def test_a_run_that_diverges_ends_as_failed(in_tmp: Path) -> None:
-    """The step is that of the first loss that is no longer finite, however much later someone looks."""
+    """The step is that of the first loss that is not finite, however much later it is noticed."""
     tensors = r"\w+\.layers\.0\.weight and the gradient of \w+\.layers\.0\.weight hold such values"
     sign = rf"step 1: loss/\w+ is (nan|inf); {tensors}: training has diverged"
     with pytest.raises(TrainingFault, match=sign):
@@ -61,7 +61,7 @@ def test_losses_that_are_finite_and_absurd_are_a_divergence(in_tmp: Path) -> Non
 def test_the_last_checkpoint_is_from_before_the_divergence(
     sample_every_steps: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where checkpoints and grids come more often than anyone looks at the losses."""
+    """Also where checkpoints and grids come more often than logged losses."""
     rhythm = ("log_every_steps=30", f"sample_every_steps={sample_every_steps}", "checkpoint_every_steps=2")
     config = small_config("mlp", "steps=30", *rhythm)
 
@@ -89,7 +89,7 @@ def test_the_last_checkpoint_is_from_before_the_divergence(
 def test_a_broken_gradient_is_named(
     network: str, value: float, seen_by: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the first that looks, in its step, while losses and weights are finite still."""
+    """By the first check in its step, while losses and weights are still finite."""
 
     train_step = Trainer._train_step
 
@@ -149,7 +149,7 @@ def test_a_full_disk_is_named(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_grids_tensorboard_and_the_preview_may_fail(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grids, TensorBoard and the preview: told once each, and the run is otherwise what it would have been."""
+    """One warning for each, and the run is otherwise the same."""
     config = small_config("mlp", *RHYTHM)
     whole = train(config, "whole", (), monkeypatch)
     original = write_atomically

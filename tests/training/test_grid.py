@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def test_real_images_lie_beside_the_samples(in_tmp: Path) -> None:
-    """Of the same classes, row by row, in a conditional game."""
+    """Of the same classes, row by row, in a conditional run."""
     config = small_config("mlp", *RHYTHM, "conditional=true", "grid_rows=3", "grid_columns=2")
     start_run(config, "run")
     (event,) = read_events(RunDir.open("run")).Images("samples/real_images")
@@ -63,7 +63,7 @@ def shown_images(path: Path, rows: int, columns: int) -> np.ndarray:
 
 
 def test_a_conditional_grid_has_a_class_to_each_row(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And begins anew after the last."""
+    """And the first class again after the last."""
     config = small_config("mlp", *RHYTHM, "conditional=true", "grid_rows=12", "grid_columns=3", "lr=0.01")
     run = train(config, "run", (), monkeypatch)
     state = build_state(config, DataSpec((1, 8, 8), num_classes=10), CPU)

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def test_every_option_is_in_one_of_the_recipes() -> None:
-    """So that a new one comes with its test of resuming."""
+    """A new option is thus tested for resuming."""
     tried = {word for recipe in RECIPES for word in recipe} | {f"model={recipe[0]}" for recipe in RECIPES}
     for group in ("model", "loss", "penalty", "augment", "optimizer", "schedule"):
         for option in groups()[group].keys() - {defaults()[group]}:
@@ -58,7 +58,7 @@ def test_a_clock_that_was_set_back(in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it had logged beyond that is written again, not twice."""
+    """Records after that checkpoint are written anew, not twice."""
     config = small_config("mlp", *RHYTHM)
     whole = train(config, "whole", (), monkeypatch)
     killed = train(config, "killed", (), monkeypatch)
@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(in_tmp: Path, monkeypatch
 
 
 def test_a_run_goes_on_for_longer(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as no schedule looks at the end, it is the longer run from the start."""
+    """It equals a run with more steps from the start, if no schedule depends on the end."""
     train(small_config("mlp", *RHYTHM, "steps=8"), "run", (), monkeypatch)
     longer = small_config("mlp", *RHYTHM, "steps=12")
     run = RunDir.open("run")
@@ -135,7 +135,7 @@ def test_one_process_at_a_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_that_never_began_begins(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash before the first checkpoint, which is of step 0: nothing of what was written then comes twice."""
+    """After a crash before the first checkpoint (step 0) the run starts again, and nothing is written twice."""
     config = small_config("mlp", *RHYTHM)
     whole = train(config, "whole", (), monkeypatch)
 

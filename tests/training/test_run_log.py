@@ -178,7 +178,7 @@ def test_histograms_of_any_floats(values: list[float], in_tmp: Path) -> None:
 def test_a_part_that_tensorboard_cannot_take_leaves_the_others_alone(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One histogram and the hyperparameters fail: each is told once by its name, and all else is there."""
+    """One histogram and the hyperparameters fail: one warning names each, and everything else is there."""
     original = TensorBoardLog.add_histogram
 
     def too_many_bins(log: TensorBoardLog, tag: str, values: torch.Tensor, step: int) -> None:

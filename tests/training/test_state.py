@@ -1,4 +1,4 @@
-"""The average of the generator, learning rates, and a state that comes back whole."""
+"""The averaged generator, scaled learning rates, and a state that is saved and loaded."""
 
 import copy
 
@@ -51,7 +51,7 @@ def test_the_average_is_the_sum_that_its_definition_gives() -> None:
 
 @pytest.mark.parametrize(("ramp_up", "halflife"), [(0.05, 20), (0.5, 200), (100.0, 1000), (None, 1000)])
 def test_a_ramp_up_bounds_the_half_life_by_its_share_of_the_images_seen(ramp_up: float | None, halflife: int) -> None:
-    """Without one the half-life is what was asked for, from the first step on."""
+    """Without one the configured half-life holds from the first step on."""
     state = averaged_state()
     state.step = 40  # 400 images seen
     state.update_ema(halflife_images=1000, batch_size=10, ramp_up=ramp_up)
@@ -85,7 +85,7 @@ def test_other_buffers_are_copied() -> None:
     assert state.generator_ema.vector[0] == 7  # a copy, not the same memory
 
 
-def test_what_was_built_frozen_stays_so() -> None:
+def test_frozen_parameters_stay_frozen() -> None:
     """A pretrained backbone in D: neither trained, thawed nor clipped."""
     discriminator = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     discriminator[0].requires_grad_(False)
@@ -168,8 +168,8 @@ def test_gradient_norm() -> None:
     assert gradient_norm(layer.parameters()).item() == pytest.approx(13)
 
 
-def test_the_norm_is_of_the_gradients_that_an_update_moved_by() -> None:
-    """By plain gradient descent, whose step shows them; not of those that the other network left."""
+def test_the_norm_is_of_the_gradients_of_its_update() -> None:
+    """Plain gradient descent shows them in its step; those that the other network left don't count."""
     network, other = nn.Linear(3, 2), nn.Linear(2, 1)
     optimizers = [torch.optim.SGD(part.parameters(), lr=0.5) for part in (other, network)]
     state = TrainingState(other, network, other, *optimizers)

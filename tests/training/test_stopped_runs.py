@@ -27,7 +27,7 @@ def test_a_second_signal_ends_at_once(in_tmp: Path, monkeypatch: pytest.MonkeyPa
             signal.raise_signal(signal.SIGINT)
 
     class Left(BaseException):
-        """In the place of the process's end."""
+        """Raised instead of ending the process."""
 
     def leave(code: int) -> None:
         assert code == 130
@@ -96,7 +96,7 @@ def test_a_signal_at_any_time(
 
 
 def test_a_signal_before_there_is_a_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """While it starts: nothing was done, and nothing is left behind."""
+    """While it starts, nothing has been done and nothing is left behind."""
 
     def asked(*_: object) -> None:
         signal.raise_signal(signal.SIGTERM)

@@ -54,7 +54,7 @@ def test_a_lazy_penalty_comes_at_every_kth_update_k_times_as_strong(
 
 
 def test_the_average_has_the_configured_half_life_and_ramp_up(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipes of R3GAN have their schedule alone; a run from before there was a key goes on with a twentieth."""
+    """The recipes of R3GAN have their schedule alone; a run of a version without the key has a twentieth."""
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr(trainer_module.TrainingState, "update_ema", lambda self, *words: asked.append(words))
     start_run(small_config("mlp", "steps=1", "ema_halflife_kimg=2", "ema_ramp_up=null"), "run")
@@ -124,7 +124,7 @@ def test_no_batch_is_passed_over(words: tuple[str, ...], in_tmp: Path, monkeypat
 
 
 def test_a_lazy_penalty_is_in_the_gradients_norms(in_tmp: Path) -> None:
-    """Of a few updates, none of which is the one at which someone looks."""
+    """Though it applies to a few updates only, none of which is a logged one."""
     config = small_config("mlp", "steps=40", "log_every_steps=20", "penalty=r1", "penalty.every=8", "penalty.gamma=1e4")
     start_run(config, "run")
     first, second = logged_lines(RunDir.open("run").metrics)
