@@ -10,7 +10,7 @@ from gan_exp import __version__
 from gan_exp.commands import COMMANDS
 from gan_exp.config.mistakes import synonyms
 from gan_exp.errors import TrainingFault, UserError, did_you_mean
-from gan_exp.runtime.signals import Interrupted, noting, stop_if_asked
+from gan_exp.runtime.signals import Interrupted, recording_signals, stop_if_asked
 from gan_exp.runtime.terminal import report
 
 USAGE = f"""gan-exp {__version__}: train, measure and compare GANs.
@@ -24,7 +24,7 @@ usage: gan-exp COMMAND ...
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 for a run that failed, 2 for bad input, 130 for Ctrl-C, 128 + n for signal n."""
-    with noting(for_good=arguments is None):
+    with recording_signals(for_good=arguments is None):
         return _run(list(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -8,7 +8,7 @@ import pytest
 from gan_exp.cli import main
 from gan_exp.errors import UserError
 from gan_exp.runtime.processes import file_lock, refuse_multiple_processes
-from gan_exp.runtime.signals import Interrupted, noting
+from gan_exp.runtime.signals import Interrupted, recording_signals
 
 BATCH_SCRIPT = {
     "SLURM_JOB_ID": "7",
@@ -65,7 +65,7 @@ def test_nothing_is_written(
 
 
 def test_a_signal_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
-    with file_lock(tmp_path / "lock"), noting():
+    with file_lock(tmp_path / "lock"), recording_signals():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted), file_lock(tmp_path / "lock"):
             pytest.fail("the lock was taken")

@@ -23,7 +23,7 @@ from gan_exp.runtime.signals import (
     asked_to_stop,
     before_forced_exit,
     deferring,
-    noting,
+    recording_signals,
     stop_if_asked,
     waiting,
 )
@@ -57,7 +57,7 @@ def no_nohup() -> Iterator[None]:
 @pytest.mark.parametrize("number", STOPPING)
 def test_nothing_happens_until_it_is_safe(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with noting():
+    with recording_signals():
         stop_if_asked()
         assert asked_to_stop() is None
         signal.raise_signal(number)
@@ -70,7 +70,7 @@ def test_nothing_happens_until_it_is_safe(number: signal.Signals) -> None:
 
 
 def test_deferring_raises_nothing_and_abandoning_raises_abandoned() -> None:
-    with noting(), deferring():
+    with recording_signals(), deferring():
         signal.raise_signal(signal.SIGTERM)
         stop_if_asked()
         with pytest.raises(Abandoned), abandoning():
@@ -80,7 +80,7 @@ def test_deferring_raises_nothing_and_abandoning_raises_abandoned() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_the_process(number: signal.Signals, left: list[int], capsys: Any) -> None:
-    with noting():
+    with recording_signals():
         signal.raise_signal(signal.SIGUSR1)
         with pytest.raises(Left):
             signal.raise_signal(number)
@@ -95,7 +95,7 @@ def test_the_callback_before_a_forced_exit_runs_once(left: list[int], capsys: An
         called.append(number)
         signal.raise_signal(signal.SIGTERM)  # the process doesn't wait for this either
 
-    with noting(), before_forced_exit(callback):
+    with recording_signals(), before_forced_exit(callback):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Left):
             signal.raise_signal(signal.SIGINT)
@@ -106,7 +106,7 @@ def test_the_callback_before_a_forced_exit_runs_once(left: list[int], capsys: An
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_repeated_warning_does_not_end_the_process(number: signal.Signals, left: list[int]) -> None:
     """A terminal that is closed sends SIGHUP twice."""
-    with noting():
+    with recording_signals():
         signal.raise_signal(number)
         signal.raise_signal(number)
         assert asked_to_stop() is number
@@ -114,17 +114,17 @@ def test_a_repeated_warning_does_not_end_the_process(number: signal.Signals, lef
 
 
 def test_code_that_waits_for_a_network_is_interrupted_at_once() -> None:
-    with noting(), pytest.raises(Interrupted), waiting():
+    with recording_signals(), pytest.raises(Interrupted), waiting():
         signal.raise_signal(signal.SIGINT)
-    with noting():
+    with recording_signals():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted), waiting():
             pytest.fail("it was too late to begin")
 
 
-def test_nested_noting_changes_nothing() -> None:
-    with noting():
-        with noting():
+def test_nested_blocks_change_nothing() -> None:
+    with recording_signals():
+        with recording_signals():
             signal.raise_signal(signal.SIGTERM)
         assert asked_to_stop() is signal.SIGTERM
 
@@ -132,7 +132,7 @@ def test_nested_noting_changes_nothing() -> None:
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with noting():
+        with recording_signals():
             signal.raise_signal(signal.SIGHUP)
             assert asked_to_stop() is None
     finally:
@@ -148,7 +148,7 @@ def test_other_threads_can_train_too() -> None:
     found: list[object] = []
 
     def train() -> None:
-        with noting():
+        with recording_signals():
             stop_if_asked()
             found.append(1)
 

@@ -18,7 +18,7 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.processes import refuse_multiple_processes
-from gan_exp.runtime.signals import Interrupted, asked_to_stop, noting, stop_if_asked
+from gan_exp.runtime.signals import Interrupted, asked_to_stop, recording_signals, stop_if_asked
 from gan_exp.runtime.terminal import report, say
 
 
@@ -156,7 +156,7 @@ def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], conf
             say(f"sweep: {job.name}")
     code, can_go_on = 0, False
     try:
-        with noting(for_good=job.elsewhere):
+        with recording_signals(for_good=job.elsewhere):
             _train(config, job, words)
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
         report(f"{'' if job.sweep is None else f'{job.name}: '}{explain(error, job.overrides)}")

@@ -20,7 +20,7 @@ from gan_exp.runtime.terminal import report
 STOPPING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 ]
-# A second one of these ends the process at once. The others may come twice without a wish to: a closed terminal sends
+# A second one of these ends the process at once. The others may come twice without that intent: a closed terminal sends
 # SIGHUP twice (from the kernel and from the shell), and a warning may be repeated.
 FORCING = (signal.SIGINT, signal.SIGTERM)
 
@@ -51,7 +51,7 @@ class Abandoned(BaseException):
 class _Stop:
     """The state of this process; the booleans say how the code that runs now wants to be stopped."""
 
-    noting: bool = False
+    recording: bool = False
     received: signal.Signals | None = None
     abandons: bool = False  # by Abandoned instead of Interrupted
     deferred: bool = False  # not at all: it calls `asked_to_stop` itself
@@ -64,17 +64,17 @@ _stop = _Stop()
 
 
 @contextmanager
-def noting(for_good: bool = False) -> Iterator[None]:
+def recording_signals(for_good: bool = False) -> Iterator[None]:
     """Record the first signal for `stop_if_asked` and `asked_to_stop`; a second SIGINT or SIGTERM ends the process.
 
-    An inner `noting` changes nothing. With `for_good` the handlers stay until the process ends. In other threads than
-    the main one, where Python allows no handlers, signals keep their effects.
+    An inner block changes nothing. With `for_good` the handlers stay until the process ends. Outside of the main
+    thread, where Python allows no handlers, signals keep their effects.
     """
     global _stop
-    if _stop.noting or threading.current_thread() is not threading.main_thread():
+    if _stop.recording or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _stop = _Stop(noting=True)
+    _stop = _Stop(recording=True)
     before = {}
     for number in STOPPING:
         # A run that was started with nohup must survive its terminal.

@@ -28,7 +28,7 @@ from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
-from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, noting, stop_if_asked
+from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, recording_signals, stop_if_asked
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, trial_step
 from gan_exp.training.build import build_data, build_state
@@ -37,7 +37,7 @@ from gan_exp.training.state import TrainingState
 from gan_exp.training.trainer import Trainer
 
 
-@noting()
+@recording_signals()
 def start_run(config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
 
@@ -103,7 +103,7 @@ def _describe_networks(
     display.show(network_table("discriminator", state.discriminator, images, *labels))
 
 
-@noting()
+@recording_signals()
 def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     """Continue from the newest whole checkpoint of `run`, which the caller has locked.
 
