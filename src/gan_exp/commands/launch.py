@@ -118,10 +118,13 @@ def _current_job(constants: Collection[str]) -> _Job:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     hydra = HydraConfig.get()
-    # As they were written: an interpolation in them that leads nowhere is a mistake of the run's.
-    overrides = cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
+    try:
+        overrides = list(hydra.overrides.task)
+    except OmegaConfBaseException:  # one interpolates what isn't there, for which the run is refused
+        overrides = cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
     job = _Job(hydra.runtime.output_dir, overrides)
     if hydra.mode is not RunMode.MULTIRUN:
         return job
