@@ -82,10 +82,10 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
 def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["resume", *words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: ")
-    assert sentence in told
-    assert told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith("gan-exp: ")
+    assert sentence in captured
+    assert captured.count("\n") == 1
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -101,9 +101,9 @@ def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     def refused(sentence: str) -> None:
         assert main([command, "run", *more]) == 2
-        told = capsys.readouterr().err
-        assert sentence in told
-        assert told.count("\n") == 1
+        captured = capsys.readouterr().err
+        assert sentence in captured
+        assert captured.count("\n") == 1
 
     whole = (run / "config.yaml").read_text()
     for content, sentence in (
@@ -139,7 +139,8 @@ def test_a_status_that_cannot_be_read_is_no_hindrance(run: Path) -> None:
 def test_an_edited_configuration_is_another_experiment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_config(run, lr=1e-3, steps=9)
     assert main(["resume", "run"]) == 2
-    assert "lr: can't change in the middle of a run" in (told := capsys.readouterr().err) and "lr=0.0002" in told
+    captured = capsys.readouterr().err
+    assert "lr: can't change in the middle of a run" in captured and "lr=0.0002" in captured
     edit_config(run, lr=2e-4, steps=STEPS + 1)
     assert main(["resume", "run"]) == 0
 

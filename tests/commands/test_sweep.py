@@ -35,7 +35,7 @@ def runs(directory: str) -> list[RunDir]:
 
 @pytest.fixture
 def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Ctrl-C in the second of three runs; what was told."""
+    """Ctrl-C in the second of three runs; what was printed."""
 
     train_step = Trainer._train_step
 
@@ -48,9 +48,9 @@ def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         patched.setattr(Trainer, "_train_step", interrupted)
         assert sweep("swept") == 130
     assert [run.read_status()["state"] for run in runs("swept")] == ["finished", "interrupted"]
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
 
 
 def test_a_runs_name_holds_what_differs(stopped: str) -> None:
@@ -76,18 +76,18 @@ def test_the_rest_is_what_it_would_have_been(stopped: str, capsys: pytest.Captur
     untouched = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
     assert main(["resume", "swept"]) == 0
     assert {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()} == untouched
-    told = capsys.readouterr().out
-    assert f"{first.path.resolve()} is finished (4 steps)" in told and "resuming" in told
-    assert told.splitlines()[-3:] == [
+    captured = capsys.readouterr().out
+    assert f"{first.path.resolve()} is finished (4 steps)" in captured and "resuming" in captured
+    assert captured.splitlines()[-3:] == [
         "sweep: 3 of 3 runs finished",
         "next:",
         "  gan-exp dashboard swept",
     ]
     assert sweep("whole") == 0
-    told = capsys.readouterr().out
-    assert told.count("run directory: ") == 3  # of each run that, but no description of its networks, and no advice
-    assert told.count("next:") == 1 and told.splitlines()[-1] == "  gan-exp dashboard whole"
-    assert "parameters" not in told and "resume" not in told
+    captured = capsys.readouterr().out
+    assert captured.count("run directory: ") == 3  # of each run that, but no description of its networks, and no advice
+    assert captured.count("next:") == 1 and captured.splitlines()[-1] == "  gan-exp dashboard whole"
+    assert "parameters" not in captured and "resume" not in captured
     assert [run.path.name for run in runs("swept")] == [run.path.name for run in runs("whole")]
     for run, other in zip(runs("swept"), runs("whole"), strict=True):
         assert run.read_status()["state"] == "finished"
@@ -105,13 +105,13 @@ def test_runs_are_found_whatever_their_directories_are_called(
     assert len(begun) == 2
     capsys.readouterr()
     assert main(["resume", "swept"]) == 0
-    told = capsys.readouterr().out
-    assert told.count("is finished (2 steps)") == 2 and "2 of 2 runs finished" in told
+    captured = capsys.readouterr().out
+    assert captured.count("is finished (2 steps)") == 2 and "2 of 2 runs finished" in captured
     assert sorted(path for path in Path("swept").rglob("config.yaml")) == begun
     assert not [path for path in Path("swept").iterdir() if path.is_dir() and not any(path.rglob("config.yaml"))]
 
 
-def test_a_sweep_over_what_may_change_is_told_apart(in_tmp: Path) -> None:
+def test_runs_of_a_sweep_over_what_may_change_are_not_confused(in_tmp: Path) -> None:
     words = [*WORDS[1:-1], *SMALL, "steps=1,2", "hydra.sweep.dir=swept", "hydra.sweep.subdir=steps-${steps}"]
     assert main(["train", "-m", *words]) == 0
     assert main(["resume", "swept"]) == 0
@@ -124,8 +124,8 @@ def test_runs_that_lie_outside_are_refused(subdir: str, stopped: str, capsys: py
     word = f"    - hydra.sweep.subdir={subdir}\n"
     record.write_text(record.read_text().replace("    hydra:\n", f"    hydra:\n{word}", 1))
     assert main(["resume", "swept"]) == 2
-    told = capsys.readouterr().err
-    assert "lie outside of it; resume each by its own directory" in told and told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert "lie outside of it; resume each by its own directory" in captured and captured.count("\n") == 1
 
 
 def test_the_summary_names_those_that_failed(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,9 +142,9 @@ def test_what_had_not_begun_leaves_nothing_to_resume(
 ) -> None:
     monkeypatch.setattr("gan_exp.training.session.build_data", lambda *_: signal.raise_signal(signal.SIGTERM))
     assert main(["train", "-m", *WORDS, *SMALL]) == 143
-    told = capsys.readouterr()
+    captured = capsys.readouterr()
     expected = "sweep: stopped by SIGTERM: 0 of 3 runs finished, 3 not begun"
-    assert told.err == "" and told.out.splitlines()[-1] == expected
+    assert captured.err == "" and captured.out.splitlines()[-1] == expected
     assert not Path("outputs").exists()
     assert sweep("named") == 143
     assert capsys.readouterr().out.splitlines()[-1] == expected and not Path("named").exists()
@@ -188,8 +188,8 @@ def test_a_run_that_was_resumed_by_itself_keeps_its_steps(stopped: str) -> None:
 )
 def test_refusals(words: list[str], sentence: str, stopped: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", "swept", *words]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told and told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert sentence in captured and captured.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def test_a_record_from_elsewhere_runs_nothing(
 ) -> None:
     Path("swept/multirun.yaml").write_text(record)
     assert main(["resume", "swept"]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told and told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert sentence in captured and captured.count("\n") == 1
 
 
 def test_what_hydra_would_build_is_not_taken_over(stopped: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,8 +227,8 @@ def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytes
     first = runs("swept")[0]
     first.path.rename(first.path.with_name(first.path.name.replace("seed=1", "seed=4")))
     assert main(["resume", "swept"]) == 2
-    told = capsys.readouterr().err
-    assert "seed: " in told and "was begun with other values" in told and told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert "seed: " in captured and "was begun with other values" in captured and captured.count("\n") == 1
 
 
 @pytest.fixture

@@ -88,9 +88,9 @@ def test_a_place_of_ones_own(in_tmp: Path, tiny: list[str], capsys: pytest.Captu
     before = Path("mine/run/metrics.jsonl").read_bytes()
     capsys.readouterr()
     assert main(["train", *tiny, "hydra.run.dir=mine/run"]) == 2
-    told = capsys.readouterr().err
-    assert "holds a run already" in told
-    assert "gan-exp resume" in told
+    captured = capsys.readouterr().err
+    assert "holds a run already" in captured
+    assert "gan-exp resume" in captured
     assert Path("mine/run/metrics.jsonl").read_bytes() == before
 
 
@@ -179,11 +179,11 @@ def test_a_failing_run_does_not_stop_the_sweep(
     lr: str, code: int, fault: str, in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *tiny, "optimizer=sgd", "steps=8", "-m", f"lr={lr},1e-3"]) == code
-    told = capsys.readouterr()
-    assert told.err.startswith("gan-exp: run 0 (")
-    assert fault in told.err
-    assert told.err.count("\n") == 1
-    assert "sweep: 1 of 2 runs finished" in told.out
+    captured = capsys.readouterr()
+    assert captured.err.startswith("gan-exp: run 0 (")
+    assert fault in captured.err
+    assert captured.err.count("\n") == 1
+    assert "sweep: 1 of 2 runs finished" in captured.out
     finished = [run for run in runs_below("outputs") if state_of(run) == "finished"]
     assert [RunDir(run).read_config()["lr"] for run in finished] == [1e-3]
 

@@ -175,7 +175,7 @@ def test_a_recipe_overrides_every_group_it_depends_on(option: str) -> None:
     content = yaml.safe_load(groups()["experiment"][option].read_text(encoding="utf-8"))
     overridden = {key.removeprefix("override /") for item in content["defaults"] for key in item}
     assert overridden >= {"dataset", "model", "loss", "penalty", "augment", "optimizer", "schedule"}
-    # And the root's keys that make the game; how often something is written is a matter of taste.
+    # And the root's keys that make the experiment; how often something is written is a matter of taste.
     assert set(content) >= {"name", "steps", "batch_size", "lr", "ema_halflife_kimg"}
 
 
@@ -416,11 +416,11 @@ def test_bad_input(
         Image.new("L", (size, 10)).save(f"own/{name}.png")
     # Short and silent, should it be taken for good.
     assert main(["train", "steps=1", "display=quiet", *words.split()]) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("gan-exp: ")
-    assert sentence in told.err
-    assert told.err.count("\n") == 1, told.err
-    assert "Traceback" not in told.err + told.out
+    captured = capsys.readouterr()
+    assert captured.err.startswith("gan-exp: ")
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1, captured.err
+    assert "Traceback" not in captured.err + captured.out
     assert sorted(path.name for path in Path().iterdir()) in (["file", "own"], ["file", "outputs", "own"])
     if Path("outputs").exists():
         assert list(Path("outputs").iterdir()) == []
@@ -434,20 +434,20 @@ def test_no_network(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:1/"])  # a port where nobody listens
     assert main(["train", *tiny, "dataset=mnist", "dataset.root=data"]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: dataset=mnist: the download failed (")
-    assert "dataset=digits, which needs no download" in told
-    assert told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith("gan-exp: dataset=mnist: the download failed (")
+    assert "dataset=digits, which needs no download" in captured
+    assert captured.count("\n") == 1
     assert not Path("outputs").exists()
 
 
 def test_outputs_that_cannot_be_made(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("outputs").write_text("not a directory")
     assert main(["train", *tiny]) == 2
-    told = capsys.readouterr().err
-    assert "can't be written (" in told
-    assert "hydra.run.dir=" in told
-    assert told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert "can't be written (" in captured
+    assert "hydra.run.dir=" in captured
+    assert captured.count("\n") == 1
 
 
 # --- what `_target_` may name ------------------------------------------------------------------------------------
@@ -517,7 +517,7 @@ def test_the_command_line_takes_any_words_or_refuses_them(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], words: list[tuple[str, str, str]]
 ) -> None:
     code = main(["train", *(f"{sign}{key}={value}" for sign, key, value in words), "--cfg", "job"])
-    told = capsys.readouterr().err
+    captured = capsys.readouterr().err
     assert code in (0, 2)
-    assert told == "" if code == 0 else told.startswith("gan-exp: ") and told.count("\n") == 1
+    assert captured == "" if code == 0 else captured.startswith("gan-exp: ") and captured.count("\n") == 1
     assert list(in_tmp.iterdir()) == []

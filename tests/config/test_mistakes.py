@@ -1,4 +1,4 @@
-"""Mistakes that users make: words, a piece of the sentence they are told, and what it must not hold."""
+"""Mistakes that users make: words, a piece of the sentence that answers them, and what it must not hold."""
 
 import copy
 import functools
@@ -157,9 +157,9 @@ def sentence(words: list[str]) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(("words", "piece", "never"), MISTAKES, ids=lambda value: value[:40].replace("/", "_"))
 def test_mistakes_of_train(words: str, piece: str, never: str) -> None:
-    told = sentence(words.split())
-    assert piece in told
-    assert never not in told.replace(words, "")
+    captured = sentence(words.split())
+    assert piece in captured
+    assert never not in captured.replace(words, "")
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_mistakes_of_train(words: str, piece: str, never: str) -> None:
 )
 def test_mistakes_of_other_commands(words: str, piece: str, never: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(shlex.split(words)) == 2
-    told = capsys.readouterr().err
-    assert piece in told
-    assert never not in told
-    assert told.count("\n") == 1
+    captured = capsys.readouterr().err
+    assert piece in captured
+    assert never not in captured
+    assert captured.count("\n") == 1
 
 
 def test_there_are_forty() -> None:

@@ -1,4 +1,4 @@
-"""Command lines other than `train`'s: argparse, with errors in our words."""
+"""Command lines other than `train`'s: argparse, with one sentence for each mistake."""
 
 import argparse
 import re
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def value_behind(option: str, words: Sequence[str]) -> str:
-    """What stands behind `option`, where that is no option itself."""
+    """The word after `option`, unless it is an option itself."""
     behind = next((after for word, after in pairwise(words) if word == option), "")
     return "" if behind.startswith("--") else behind
 

@@ -60,7 +60,7 @@ def run(arguments: list[str]) -> int:
 
 
 def candidates(line: str) -> list[str]:
-    """All that the last word of `line` (a command line up to the cursor) can become."""
+    """The completions of the last word of `line`, a command line up to the cursor."""
     *before, word = line.split(" ")
     before = [part for part in before if part]
     if before[1:2] == ["help"]:
@@ -92,7 +92,7 @@ def _settings(before: list[str], word: str) -> list[str]:
 
 
 def _switch(key: str, before: list[str], extra: list[Path]) -> list[str]:
-    """The two values of a key that has one of them as its default."""
+    """true and false, for a key with one of them as its default."""
     switches = ["true", "false"]
     return switches if any(known == key and one.default in switches for known, one in settings(before, extra)) else []
 

@@ -1,6 +1,6 @@
-"""Directories that a command makes for its runs and puts nothing into: bad input leaves nothing behind.
+"""Removes the directories that a command made for its runs and left empty, so that bad input leaves nothing behind.
 
-What was there before is not touched, be it empty; nor is anything of which that isn't known.
+Directories that existed before are kept, empty ones too, and so are those of which that is unknown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from gan_exp.runs.run_names import OUTPUTS, SWEEP_FILE
 
 
 class NewDirectories:
-    """Made before Hydra makes any: it remembers what is there in outputs/ and at the `given` places."""
+    """Create it before Hydra makes directories: it remembers what exists in outputs/ and at the `given` places."""
 
     def __init__(self, given: Iterable[str] = ()) -> None:
         self._given = [Path(place).absolute() for place in given]
@@ -19,13 +19,13 @@ class NewDirectories:
         self._seen = {path for place in self._listed for path in (place, *place.parents)}
         self._there: set[Path] = set()
         for path in self._seen:
-            with suppress(OSError, ValueError):  # of what can't be a name
+            with suppress(OSError, ValueError):  # not a valid name of a file
                 self._there |= {path} if path.exists() else set()
                 self._there |= set(path.iterdir()) if path in self._listed else set()
 
     @contextmanager
     def removed_if_unused(self, directory: str, made: bool = False) -> Iterator[None]:
-        """`directory` goes where this ends with an exception; `made` says that the command has made it."""
+        """Remove `directory` where the block ends with an exception; `made`: the command has made it."""
         try:
             yield
         except BaseException:
@@ -33,7 +33,7 @@ class NewDirectories:
             raise
 
     def remove_unused(self, made: Iterable[str]) -> None:
-        """Those at the given places and the ones that were `made`; of sweeps also what Hydra made and wrote there."""
+        """Remove the `made` ones and those at the given places; in a sweep's also Hydra's record and empty folders."""
         for place, ours in [*((Path(place).absolute(), True) for place in made), *((p, False) for p in self._given)]:
             with suppress(OSError, ValueError):
                 if (place / SWEEP_FILE).exists():
@@ -45,7 +45,7 @@ class NewDirectories:
             self._remove(place, ours)
 
     def _remove(self, path: Path, made: bool) -> None:
-        """And those above it that are new, as far as they are empty."""
+        """Remove `path` and the new directories above it, as far as they are empty."""
         with suppress(OSError, ValueError):
             while made or self._is_new(path):
                 path.rmdir()
@@ -58,7 +58,7 @@ class NewDirectories:
 
 
 def given_places(words: Iterable[str]) -> list[str]:
-    """Where `words` say that runs shall lie, as far as that is known before Hydra composes the configuration."""
+    """The directories for runs that `words` name, as far as they are known before Hydra composes the configuration."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

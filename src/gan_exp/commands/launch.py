@@ -49,7 +49,7 @@ def launch(words: list[str]) -> int:
         stopped_by = asked_to_stop()
         if stopped_by is None or not {"-m", "--multirun"} & set(words):
             raise _explained(error, words) from error
-        # The signal has ended the processes of a parallel sweep, each in its way.
+        # The signal has ended the processes of a parallel sweep.
         interruption = Interrupted(stopped_by)
         for directory in [*made, *given_places(words)]:
             outcomes.look_around(directory)
@@ -86,7 +86,7 @@ def _close(outcomes: Outcomes, interruption: Interrupted | None) -> int:
 
 
 def _explained(error: Exception, words: list[str]) -> Exception:
-    """In one sentence, where it is Hydra's or the system's."""
+    """The error in one sentence, where Hydra or the system raised it."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -137,7 +137,7 @@ def _current_job(constants: Collection[str]) -> _Job:
 
 
 def _is_elsewhere(launcher: str) -> bool:
-    """Whether it trains in other processes."""
+    """Whether the launcher trains in other processes."""
     return not launcher.endswith("BasicLauncher")
 
 

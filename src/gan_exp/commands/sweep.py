@@ -1,4 +1,4 @@
-"""Go on with a sweep (`gan-exp resume SWEEP`): what has not finished, and what has not begun."""
+"""Resume a sweep (`gan-exp resume SWEEP`): finish the runs that have begun, and train those that have not."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from gan_exp.runtime.terminal import say
 
 
 def resume(place: Path, overrides: list[str], config_dir: str | None) -> int:
-    """Launch the same sweep in the same directory again; runs of it that have begun go on."""
+    """Launch the same sweep in the same directory again; its runs that have begun go on."""
     for word in overrides:
         if not word.startswith("hydra"):
             raise UserError(f"{word}: the runs of a sweep keep their values; resume one of them by its own directory")
@@ -25,7 +25,7 @@ def resume(place: Path, overrides: list[str], config_dir: str | None) -> int:
 
 
 def _recorded(place: Path) -> list[str]:
-    """The words that made the sweep, as far as they can't run anything: Hydra builds what its own nodes name."""
+    """The words that started the sweep, without those that could run code: Hydra builds what its own nodes name."""
     try:
         found = read_yaml((place / SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]["overrides"]
         task, own = [str(word) for word in found["task"]], [str(word) for word in found["hydra"]]
@@ -43,7 +43,7 @@ def _recorded(place: Path) -> list[str]:
 
 
 def _refuse_runs_elsewhere(place: Path, word: str) -> None:
-    """Those in the sweep's own directory are found whatever they are called; others would be trained once more."""
+    """Only runs inside the sweep's directory are found; others would be trained a second time."""
     key, _, value = word.partition("=")
     parts = Path(value.strip("'\"")).parts
     if key.lstrip("+") == "hydra.sweep.subdir" and (".." in parts or parts[:1] in (("/",), ("~",))):

@@ -1,4 +1,4 @@
-"""What the runs of a command came to, and the closing lines of a sweep."""
+"""The outcomes of a command's runs, and the closing lines of a sweep."""
 
 import signal
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from gan_exp.runtime.terminal import say
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of a sweep came to. It travels from the processes of a parallel one."""
+    """The outcome of one run. The processes of a parallel sweep return it."""
 
     number: int
     label: str  # its values of what differs between the runs
@@ -26,7 +26,7 @@ class Outcome:
 
 @dataclass
 class Outcomes:
-    """Of all runs of a command: several in a sweep."""
+    """The outcomes of all runs of a command."""
 
     words: list[str]  # with their several values
     runs: list[Outcome] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Outcomes:
             self.runs.append(Outcome(number, path.name, code, can_go_on=code > 2))
 
     def report(self, stopped_by: signal.Signals | None = None) -> None:
-        """How many there were, which of them failed, and what can be done about the rest."""
+        """Print how many runs finished, which failed, and how to go on with the rest."""
         if self.directory is None:
             return
         finished = sum(run.code == 0 for run in self.runs)
@@ -73,7 +73,7 @@ class Outcomes:
 
 
 def count_jobs(words: list[str]) -> int | None:
-    """How many runs Hydra's own sweeper makes of `words`; None where another one is at work."""
+    """The number of runs that Hydra's own sweeper makes of `words`; None for another sweeper's."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException

@@ -1,4 +1,4 @@
-"""The runs that lie in a sweep's directory, for one that is resumed or has others to come."""
+"""The runs in a sweep's directory: those to go on with, and what later ones take over from earlier ones."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a pa
 
 @contextmanager
 def resuming() -> Iterator[None]:
-    """Within, a sweep goes on with the runs that have begun."""
+    """Within this block a sweep goes on with the runs that have begun."""
     os.environ[RESUMING] = "1"
     try:
         yield
@@ -55,7 +55,7 @@ def find_begun(place: Path, expected: RunDir, config: Config, words: Sequence[st
 
 
 def _same_values(found: Mapping[str, Any], wanted: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    """Also of what may change in the middle of a run, where the sweep is over just that: steps=100,200."""
+    """Whether the values of `keys` agree, also of keys that may change during a run: steps=100,200."""
     first, second = leaves(found), leaves(wanted)
     return all(
         first.get(leaf, value) == value

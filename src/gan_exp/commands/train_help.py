@@ -102,7 +102,7 @@ def _about_option(group: str, option: str, path: Path) -> list[str]:
 
 
 def _about_key(key: str, topics: Sequence[str], extra: Sequence[Path]) -> list[str]:
-    """One key, of the root or of the options that the other topics choose."""
+    """One key of the root, or of the options that the other topics choose."""
     for known, setting in settings(topics, extra):
         if known == key:
             return _setting(setting._replace(key=key), max(KEY_WIDTH, len(key) + 2))
@@ -116,7 +116,7 @@ def _setting(setting: Setting, width: int = KEY_WIDTH) -> list[str]:
 
 
 def _default(text: str) -> str:
-    """As a user reads it who doesn't know Hydra's ${...}."""
+    """A default without Hydra's ${...}, which users need not know."""
     if text == "???":
         return "(needed)"
     if text.startswith("${gan_exp."):

@@ -34,7 +34,7 @@ class Words(NamedTuple):
 
 
 def parse(arguments: Sequence[str]) -> Words:
-    """Raises UserError for options that nobody knows: Hydra's argparse would print its usage and end the process."""
+    """Raises UserError for unknown options, at which Hydra's argparse would print its usage and end the process."""
     options: list[str] = []
     overrides: list[str] = []
     ours: dict[str, list[str]] = {option: [] for option in OURS}
@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str]) -> Words:
 
 
 def help_topics(arguments: Sequence[str]) -> list[str]:
-    """What help is asked about: the words that are neither options nor their values."""
+    """The topics of --help: the words that are neither options nor their values."""
     pairs = zip(["", *arguments], arguments, strict=False)
     return [word for before, word in pairs if not word.startswith("-") and before not in WITH_VALUE]
 
@@ -99,7 +99,7 @@ def _check_modes(options: Sequence[str]) -> None:
 
 
 def _check_override(word: str, before: str) -> None:
-    """What Hydra would take amiss without a sentence."""
+    """Refuse what Hydra would report without a clear sentence."""
     key, separator, value = word.partition("=")
     name = key.lstrip("+")
     if not separator and not word.startswith("~"):

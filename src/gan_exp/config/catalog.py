@@ -10,8 +10,19 @@ import yaml
 PACKAGE = Path(__file__).resolve().parents[1]
 NOT_SET_BY_HAND = ("defaults", "hydra")  # the keys of a file that are Hydra's
 OVERRIDE = "override /"  # what stands before a group in a recipe's list of defaults
-TEXTS = ("name", "root", "cache", "dir", "subdir", "path", "folder", "directory", "file")  # the last parts of keys
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, several times faster
+# The last parts of keys that hold paths and names.
+TEXTS = (
+    "name",
+    "root",
+    "cache",
+    "dir",
+    "subdir",
+    "path",
+    "folder",
+    "directory",
+    "file",
+)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: several times faster
 
 
 class Setting(NamedTuple):
@@ -44,12 +55,12 @@ def describe(path: Path) -> str:
 
 
 def defaults() -> dict[str, str | None]:
-    """Which option each group has where none is chosen."""
+    """The default option of each group."""
     return {group: option for group, option in _listed(conf_dir() / "config.yaml") if not group.startswith("override ")}
 
 
 def chosen_by(path: Path) -> dict[str, str]:
-    """Which options a recipe chooses."""
+    """The options that a recipe chooses."""
     return {group.removeprefix(OVERRIDE): str(option) for group, option in _listed(path) if group.startswith(OVERRIDE)}
 
 
@@ -61,7 +72,7 @@ def _listed(path: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def option_of(group: str, target: str) -> str:
-    """The option that names the class `target`, so that a sentence can say group=option; of others the class's name."""
+    """The option of a group that names the class `target`; for other classes the class's own name."""
     for option, path in groups().get(group, {}).items():
         if _read(path).get("_target_") == target:
             return option
@@ -74,7 +85,7 @@ def root_keys() -> list[Setting]:
 
 
 def settings_of(path: Path) -> list[Setting]:
-    """Each key of a file with its default and the comment behind it; none of a file that can't be read."""
+    """Each key of a file with its default and the comment behind it; no keys where the file can't be read."""
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, LOADER)
@@ -98,7 +109,7 @@ def _settings(node: yaml.MappingNode, text: str, prefix: str) -> Iterator[Settin
 
 
 def is_text(key: str) -> bool:
-    """Whether a key holds a path or a name, which is taken as it stands."""
+    """Whether a key holds a path or a name, whose value is taken literally."""
     return key.lstrip("+").rpartition(".")[2] in TEXTS
 
 
@@ -121,16 +132,16 @@ def settings(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> Itera
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A file of the user's own that can't be read has no keys: whoever trains with it is told what is wrong."""
+    """The content of a YAML file; empty where it can't be read, which training with it reports."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
-    except Exception:  # what constructs a value trusts its tag: KeyError, AttributeError, ...
+    except Exception:  # constructors trust a value's tag: KeyError, AttributeError, ...
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def config_dirs(words: Sequence[str]) -> list[Path]:
-    """The user's own folders of YAML, as the words of `train` name them."""
+    """The user's own folders of YAML that `words` of `train` name with --config-dir."""
     options = ("--config-dir", "-cd")
     found = [after for word, after in pairwise(words) if word in options]
     found += [word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word]

@@ -39,9 +39,9 @@ def _refuse_leftovers(path: str, node: Node) -> None:
 def _refuse_no_values(node: object, path: str = "") -> None:
     if isinstance(node, float) and not math.isfinite(node):
         raise UserError(f"{path}={node}: must be a finite number")
-    if node == "???":  # OmegaConf's sign for what must be given
+    if node == "???":  # OmegaConf's mark of a value that must be given
         raise UserError(f"{path}: has no default; set it with {path}=...")
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    # What is set itself before the groups, where it may stand again as ${lr}.
+    # Values before groups: a group may repeat one as ${lr}, and the user set the first.
     for key, value in sorted(items, key=lambda item: isinstance(item[1], dict | list)):
         _refuse_no_values(value, f"{path}.{key}" if path else str(key))

@@ -1,4 +1,4 @@
-"""Hydra trusts what it reads: it builds what its own node names, and fails in any way at what is malformed.
+"""Hydra trusts the YAML it reads: it builds what the node `hydra` names, and malformed files raise any error.
 
 Since 1.3.8 it refuses a list of dangerous targets; whatever else can be imported it still imports and calls.
 """
@@ -19,24 +19,24 @@ from gan_exp.config.catalog import conf_dir
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.errors import UserError
 
-Hydra = hydra_internal.Hydra  # as it was before `guard_hydra`
-TELLING = (UserError, HydraException, OmegaConfBaseException)  # what is wrong
+Hydra = hydra_internal.Hydra  # the original, before `guard_hydra`
+CLEAR = (UserError, HydraException, OmegaConfBaseException)  # errors whose messages say what is wrong
 
 
 class GuardedRepository(ConfigRepository):
-    """Names the file that can't be read."""
+    """Names a file that can't be read."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         try:
             return super().load_config(config_path)
-        except TELLING:
+        except CLEAR:
             raise
-        except Exception as error:  # of YAML, of Unicode, of files, of OmegaConf's and Hydra's expectations
+        except Exception as error:  # from YAML, Unicode, files, or assumptions of OmegaConf and Hydra
             raise UserError(f"{config_path}: can't be read as YAML of a configuration ({one_line(error)})") from error
 
 
 class GuardedLoader(ConfigLoaderImpl):
-    """Refuses what a file outside this project's own folder and Hydra's packages would put into the node `hydra`.
+    """Refuses files other than the package's and Hydra's that set keys of the node `hydra`.
 
     A class of a module, so that it travels to the processes of a parallel sweep. Raises UserError; of Hydra's and
     OmegaConf's own errors those that say what is wrong, and nothing else.
@@ -50,7 +50,7 @@ class GuardedLoader(ConfigLoaderImpl):
     def load_configuration(self, config_name: str | None, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
         try:
             return super().load_configuration(config_name, overrides, *rest, **named)
-        except TELLING:
+        except CLEAR:
             raise
         except Exception as error:
             raise UserError(f"{', '.join(overrides)}: makes no configuration ({one_line(error)})") from error

@@ -45,7 +45,7 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
 
 
 def label(overrides: object) -> str:
-    """A run's name or a job's overrides as part of a directory's name; what is cut off still makes a difference."""
+    """A run's name or its overrides as part of a directory's name; a long one ends with a hash of the whole."""
     text = str(overrides)
     name = re.sub(r"[^\w.,=+-]+", "_", text)
     if _cut(name) == name:
@@ -59,18 +59,18 @@ def _cut(name: str, spared: int = 0) -> str:
 
 
 def job_label(words: Sequence[str], constants: Collection[str]) -> str:
-    """What a sweep's run is told by: its values of the keys that have several in the sweep."""
+    """The words that distinguish a run of a sweep: those whose keys have several values in it."""
     return ",".join(word for word in words if word.partition("=")[0] not in constants)
 
 
 def constant_keys(words: Sequence[str]) -> set[str]:
-    """The keys that have one value only in a sweep over `words`; other sweepers than Hydra's may add keys."""
+    """The keys that have a single value in a sweep over `words`; sweepers other than Hydra's may add keys."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     constants = set()
     for word in words:
-        with suppress(HydraException, ValueError):  # what can't be read, or counted, is no constant
+        with suppress(HydraException, ValueError):  # a word that can't be read or counted
             override = OverridesParser.create().parse_override(word)
             several = override.is_sweep_override() and len(list(islice(override.sweep_string_iterator(), 2))) > 1
             if not several:
@@ -79,12 +79,12 @@ def constant_keys(words: Sequence[str]) -> set[str]:
 
 
 def usual_clip(penalty: str | None, spectral_norm: bool) -> float | None:
-    """A Wasserstein D is bounded by one thing at a time: by its weights, unless something else does it."""
+    """The default of loss.clip: null where the penalty or spectral normalisation bounds D's gradient already."""
     return None if spectral_norm or _says(penalty, "bounds_gradient") else 0.01
 
 
 def usual_batch_norm(penalty: str | None) -> bool:
-    """A penalty on the gradient of each image's own logit needs a D that doesn't mix them, as BatchNorm does."""
+    """The default of D's batch_norm: false where the penalty needs each image's own gradient, which BatchNorm mixes."""
     return not _says(penalty, "per_sample")
 
 

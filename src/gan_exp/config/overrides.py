@@ -1,4 +1,4 @@
-"""`key=value` words: those of a new run as Hydra's grammar wants them, and those of a run that exists applied to it."""
+"""key=value overrides: quoted for Hydra's grammar in a new run, and applied to the configuration of an existing one."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
 
-# What may change in the middle of a run without making another experiment of it.
+# Keys that may change during a run: it stays the same experiment.
 MAY_CHANGE = (
     "steps",
     "log_every_steps",
@@ -25,14 +25,16 @@ MAY_CHANGE = (
     "display",
     "fast_path",
 )
-QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # the whole value: Hydra's own way
-SWEEPS = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL)  # functions of several values
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value
+SWEEPS = re.compile(
+    r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL
+)  # Hydra's functions with several values
 
 
 def for_hydra(word: str, sweeping: bool) -> str:
-    """`word` so that Hydra takes the value of a key that holds a path or a name as it stands.
+    """Quote the value of a key that holds a path or a name, so that Hydra takes it literally.
 
-    What stays Hydra's: null, a value that the user quoted, `${...}`, and in a sweep the comma between values (not
+    Hydra still reads null, a value that the user quoted, `${...}`, and in a sweep the comma between values (not
     within brackets) and functions such as choice().
     """
     key, separator, value = word.partition("=")
@@ -40,21 +42,21 @@ def for_hydra(word: str, sweeping: bool) -> str:
         return word
     if sweeping and SWEEPS.fullmatch(value):
         return word
-    if key.startswith("hydra.") and value.startswith("~"):  # where runs go; whoever reads data expands its own paths
+    if key.startswith("hydra.") and value.startswith("~"):  # where runs go; data sets expand their own paths
         value = str(expand_user(value, key))
     values = _values(value) if sweeping and not key.startswith("hydra.") else [value]
     return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
 
 
 def as_written(word: str) -> str:
-    """The word that `for_hydra` made this one of, where that is plain."""
+    """The word before `for_hydra` quoted it, where the quotes are plain."""
     key, _, value = word.partition("=")
     plain = is_text(key) and QUOTED.fullmatch(value) and not set(value[1:-1]) & set("\\'$,")
     return f"{key}={value[1:-1]}" if plain else word
 
 
 def quoted(text: str) -> str:
-    """A string of Hydra's grammar, and of OmegaConf's: `${...}` stays an interpolation where it is one."""
+    """Quote `text` for Hydra's grammar and OmegaConf's; a valid `${...}` stays an interpolation."""
     from hydra.core.override_parser.types import Quote, QuotedString
     from omegaconf import grammar_parser
     from omegaconf.errors import GrammarParseError
@@ -67,7 +69,7 @@ def quoted(text: str) -> str:
 
 
 def _values(text: str) -> list[str]:
-    """What commas part, but for those between brackets, and in values that begin with a quote up to the next one."""
+    """Split at commas outside of brackets and quotes; a quote counts only at the beginning of a value."""
     values, depth, quote = [""], 0, ""
     for letter in text:
         if quote or (letter in "'\"" and not values[-1]):
@@ -98,19 +100,19 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
         try:
             as_it_stands = is_text(key) and text not in ("", "null") and not QUOTED.fullmatch(text)
             node[last] = text if as_it_stands else read_yaml(text)
-            json.dumps(node[last])  # a value that holds itself, or one of YAML's stranger types, fails here
+            json.dumps(node[last])  # fails for a value that contains itself, or of a type that JSON lacks
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{override}: the value can't be read ({' '.join(str(error).split())})") from error
     return changed
 
 
 def leaf_keys(node: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys of all values that are no mappings themselves."""
+    """The dotted keys of all values that aren't mappings."""
     return list(leaves(node, prefix))
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """All values that are no mappings themselves, by dotted key."""
+    """All values that aren't mappings, by dotted key."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
@@ -121,7 +123,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The dotted keys whose values make another experiment of it; keys that only one has are of another version."""
+    """The dotted keys whose values make `after` another experiment; keys that only one has are of another version."""
     old, new = leaves(before), leaves(after)
     same_everywhere = (key for key in new if key in old and key not in MAY_CHANGE and not key.startswith("device."))
     return [key for key in same_everywhere if old[key] != new[key]]

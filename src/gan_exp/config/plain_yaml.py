@@ -1,4 +1,4 @@
-"""YAML of plain values, as runs hold them: read from anywhere without running anything, and written."""
+"""YAML of plain values, as in a run's config.yaml: reading it runs no code, wherever it comes from."""
 
 import re
 from typing import Any
@@ -8,9 +8,9 @@ from yaml.composer import ComposerError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-4 for a string and 2026-01-01 for a date; who edits config.yaml means a number and a name.
+    """Reads 2e-4 as a number and 2026-01-01 as a name, which YAML 1.1 reads as a string and as a date.
 
-    Aliases are refused: with them a value can hold itself, or a few lines as much as no memory holds.
+    Aliases are refused: with them a value can contain itself, or a few lines can fill the memory.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -30,20 +30,20 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
-    """What the YAML says. Raises ValueError with one line, whatever is wrong with it."""
+    """The value of the YAML `text`. Raises ValueError with a message of one line, whatever is wrong."""
     try:
         return yaml.load(text, _Loader)
-    except Exception as error:  # what constructs a value trusts its tag: KeyError, AttributeError, RecursionError, ...
+    except Exception as error:  # constructors trust a value's tag: KeyError, AttributeError, RecursionError, ...
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without aliases, which aren't read."""
+    """Writes no aliases, since none are read."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def yaml_text(config: dict[str, Any]) -> str:
-    """As it stands in a run's config.yaml."""
+    """The text of a run's config.yaml."""
     return str(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True))

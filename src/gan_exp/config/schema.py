@@ -23,10 +23,10 @@ class Checked(BaseModel):
 
 
 class DatasetConfig(Checked):
-    """What every data set has beside its `_target_`'s arguments.
+    """The keys of every data set beside the arguments of its `_target_`.
 
-    `resize` is a side or [height, width] in pixels. `held_out` is the share of the images that is not trained on and
-    only judges, for sets that have no such part of their own.
+    `resize` is a side or [height, width] in pixels. `held_out` is the fraction of the images kept out of
+    training for evaluation, for data sets without a test part of their own.
     """
 
     name: str
@@ -46,13 +46,13 @@ class OptimizerConfig(Checked):
 
 
 class PenaltyConfig(Checked):
-    """Beside the arguments of `_target_`: `every` k-th D update has the penalty, k times as strong (lazily)."""
+    """The keys beside the arguments of `_target_`. Each `every`-th update of D has the penalty, `every` times as strong."""
 
     every: PositiveInt = 1
 
 
 class ScheduleConfig(Checked):
-    """Factors on the configured value as functions of progress; None leaves it as it is."""
+    """Factors on the configured values as functions of progress; None: a constant 1."""
 
     lr: Node
     penalty: Node | None = None
@@ -74,13 +74,13 @@ class Config(Checked):
 
     name: str = Field(pattern=r"^[^\W_][\w .,=+()'~-]*$", max_length=100)
     steps: PositiveInt
-    batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # more is a slip of the finger
+    batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # a larger one is a typing mistake
     lr: PositiveFloat
     seed: NonNegativeInt
     n_critic: PositiveInt
     latent_dim: PositiveInt
     ema_halflife_kimg: NonNegativeFloat
-    ema_ramp_up: PositiveFloat | None = 0.05  # what runs had that were begun before there was a key for it
+    ema_ramp_up: PositiveFloat | None = 0.05  # the value in runs from before this key
     sampling: Literal["with_replacement", "shuffled"]
     conditional: bool
     pac: PositiveInt
@@ -89,12 +89,12 @@ class Config(Checked):
     split_updates: bool
     inference_fakes: bool
     reuse_fakes: bool = False
-    fast_path: Literal["auto", "plain", "graph"] = "plain"  # what runs had that were begun before there was another
+    fast_path: Literal["auto", "plain", "graph"] = "plain"  # the value in runs from before this key
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt
     keep_checkpoints: PositiveInt
-    evaluate_every_steps: NonNegativeInt = 0  # these three have defaults for runs from before there were evaluations
+    evaluate_every_steps: NonNegativeInt = 0  # the defaults of these three: runs from before evaluations
     evaluate_count: Annotated[int, Ge(10)] = 5000
     best_metric: str = "fid"  # a score of `metrics.entries`, or a metric of the user's own by its dotted name
     grid_rows: PositiveInt
@@ -110,7 +110,7 @@ class Config(Checked):
     device: DeviceConfig
 
     def nodes(self) -> Iterator[tuple[str, Node]]:
-        """Each node that names a class, with its path in the configuration."""
+        """The nodes that name a class, with their paths in the configuration."""
         yield "dataset", {k: v for k, v in self.dataset.items() if k not in DatasetConfig.model_fields}
         yield "model.generator", self.model.generator
         yield "model.discriminator", self.model.discriminator

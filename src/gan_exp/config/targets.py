@@ -1,6 +1,6 @@
-"""The classes that a configuration may name with `_target_`: which, with which arguments, and how they are made.
+"""The classes that `_target_` may name, the check of their arguments, and their construction.
 
-The signature is the schema: annotations are types and ranges, and a key that isn't a parameter is refused.
+The signature is the schema: annotations are types and ranges, and keys that aren't parameters are refused.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from gan_exp.ranges import Fraction, NonNegativeFloat, PositiveFloat
 TRUST_VARIABLE = "GAN_EXP_TRUST"  # packages of the user's own that `_target_` may name; set by `--trust`
 
 
-# Where each group's `_target_` may point.
+# The modules whose classes each group's `_target_` may name.
 ALLOWED_TARGETS = {
     "dataset": ("gan_exp.data",),
     "model": ("gan_exp.models",),
@@ -33,7 +33,7 @@ ALLOWED_TARGETS = {
 }
 
 
-# torch.optim annotates its arguments too widely to check them (Tensors, no ranges).
+# torch.optim's own annotations are too wide to check by: they allow tensors, and have no ranges.
 OPTIMIZER_ARGUMENTS: dict[str, Any] = {
     "lr": PositiveFloat,
     "betas": tuple[Fraction, Fraction],
@@ -60,11 +60,11 @@ def trust(modules: Sequence[str]) -> None:
 
 
 def check_node(path: str, node: Node) -> None:
-    """Compare a node's keys and values with the signature of what it names, whose types it gets (1e4 as a count)."""
+    """Check a node's keys and values by the signature of what it names, and convert them (1e4 to a count)."""
     target = resolve_target(path, node.get("_target_"))
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    except NameError:  # code of the user's own whose annotations are for type checkers only
+    except NameError:  # a user's own code may have annotations for type checkers only
         hints = {}
     fields: dict[str, Any] = {}
     takes_any = False
@@ -86,11 +86,11 @@ def check_node(path: str, node: Node) -> None:
     validated(schema, {key: node[key] for key in given}, path)
 
 
-# The groups whose nodes have keys that are not arguments of what they name.
+# Groups whose nodes have keys beside the arguments of what they name.
 RESERVED: dict[str, type[Checked]] = {"dataset": DatasetConfig, "penalty": PenaltyConfig}
 
 
-# What the project passes itself, and a YAML therefore can't.
+# Arguments that the package passes itself, so that a YAML can't.
 INJECTED = {
     "dataset": ("part",),
     "model": ("latent_dim", "image_shape", "num_classes"),
@@ -99,7 +99,7 @@ INJECTED = {
 
 
 def resolve_target(path: str, target: object) -> Callable[..., Any]:
-    """The class or function that `target` names, where it is one that this group may name.
+    """The class or function that `target` names, if the group may name it.
 
     Nothing is imported before the prefix is known to be allowed. Raises UserError otherwise.
     """
@@ -115,7 +115,7 @@ def resolve_target(path: str, target: object) -> Callable[..., Any]:
 
 
 def import_allowed(what: str, target: str, allowed: tuple[str, ...]) -> Any:
-    """What the dotted name `target` stands for, where it is below an `allowed` name or a trusted one.
+    """The object with the dotted name `target`, if it lies below an `allowed` name or a trusted one.
 
     Nothing is imported before that is known. `what` begins the sentence of the UserError.
     """
@@ -127,7 +127,7 @@ def import_allowed(what: str, target: str, allowed: tuple[str, ...]) -> Any:
         )
     module, _, name = target.rpartition(".")
     if trusted and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a module of the user's beside their configuration
+        sys.path.append(str(Path.cwd()))  # for a user's module in the current folder
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -148,5 +148,5 @@ def build_node(path: str, node: Node, **injected: Any) -> Any:
     arguments = {key: value for key, value in node.items() if key != "_target_"}
     try:
         return target(**injected, **arguments)
-    except (ValueError, TypeError, RuntimeError) as error:  # torch's RuntimeError: no memory for such sizes
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError of torch: not enough memory
         raise UserError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""Plain values against a schema."""
+"""Validation of plain values by a pydantic schema."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ EXACT = 2**53  # floats of whole numbers up to here are those numbers
 
 
 def validated(schema: type[Schema], plain: Node, path: str) -> Schema:
-    """`plain` as `schema` has it. Raises UserError for the first key that doesn't fit."""
+    """`plain` as an instance of `schema`. Raises UserError for the first key that doesn't fit."""
     plain = as_meant(schema, plain, path)
     try:
         # Through JSON, where a list may stand for a tuple even in strict mode, as it does in YAML.
@@ -26,7 +26,7 @@ def validated(schema: type[Schema], plain: Node, path: str) -> Schema:
 
 
 def as_meant(schema: type[BaseModel], plain: Node, path: str) -> Node:
-    """A copy in which whole numbers written 1e4 and switches written yes or off are what the schema asks for."""
+    """A copy with whole numbers written 1e4 and switches written yes or off converted to the schema's types."""
     try:
         schema.model_validate_json(_json(plain, path))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Words of a command line that are neither settings nor options: what was meant."""
+"""Sentences for words of a command line that are neither settings nor options."""
 
 import shlex
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def no_override(word: str, before: str = "") -> str:
 def is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that can't be one
+    except (OSError, ValueError):  # not a valid name of a file
         return False
 
 
@@ -54,7 +54,7 @@ def _example(word: str, available: dict[str, dict[str, Path]]) -> str:
 
 
 def unknown_flag(option: str, value: str, known: Iterable[str], settings: bool) -> str:
-    """The sentence for an option with dashes that a command hasn't; `settings`: it takes key=value as well."""
+    """The sentence for an unknown option with dashes; `settings`: the command takes key=value as well."""
     name, separator, behind = option.partition("=")
     value = behind if separator else value
     names, key = list(known), plain_word(name.lstrip("-"))

@@ -1,4 +1,4 @@
-"""One sentence for what Hydra or OmegaConf raised: their own are of several lines, and name neither key nor remedy."""
+"""One sentence for an error of Hydra or OmegaConf: their own messages have several lines and name no remedy."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from gan_exp.errors import TrainingFault, UserError
 
 
 def explain(error: BaseException, words: Sequence[str]) -> str:
-    """`words` are the user's. A sentence of ours that Hydra has wrapped is found again."""
+    """`words` are the user's. Where Hydra has wrapped an error of this package, the sentence is that error's."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
     ours = _ours(error)
@@ -28,7 +28,7 @@ def explain(error: BaseException, words: Sequence[str]) -> str:
 
 def _ours(error: BaseException) -> Exception | None:
     cause: BaseException | None = error
-    seen: set[int] = set()  # Hydra raises a cause from itself at times: a chain can be a ring
+    seen: set[int] = set()  # Hydra sometimes raises an error from itself: the chain can be a ring
     while cause is not None and id(cause) not in seen:
         if isinstance(cause, UserError | TrainingFault):
             return cause
@@ -46,13 +46,13 @@ def _several_values(word: str) -> str:
 
 
 def _missing_file(name: str, options: Sequence[str]) -> str:
-    # A group of Hydra's own has a slash in its name; behind another's it belongs to a path.
+    # Hydra's own groups have a slash in their names; after another group it is part of a path.
     group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
     return unknown_option(group, option, options) if "/" in name else f"{name}: no such file"
 
 
 def _unknown_key(error: BaseException, text: str, words: Sequence[str]) -> str:
-    """Empty where it is another error."""
+    """Empty where the error is another one."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)
@@ -61,13 +61,13 @@ def _unknown_key(error: BaseException, text: str, words: Sequence[str]) -> str:
     if not key:
         return ""
     overrides = [as_written(word).lstrip("+") for word in words]
-    # Of discriminator.lr=1 Hydra says that there is no discriminator.
+    # For discriminator.lr=1 Hydra names discriminator alone.
     whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
     return unknown_key(next(whole, str(key)), known_keys(overrides, config_dirs(words)), overrides)
 
 
 def _unreadable(word: str) -> str:
-    """For what isn't of Hydra's grammar; its parser's words are of no use to a user."""
+    """For a word that Hydra's grammar has no place for; its parser's messages don't help a user."""
     key, _, value = word.partition("=")
     if key == "dataset" and re.search(r"[/~\\]", value):
         return unknown_option(key, value, ())

@@ -1,6 +1,6 @@
-"""What others call the keys, options and flags of this tool: each row some words and what is set here instead.
+"""Other tools' names for keys, options and flags: each row has some names and what to set here.
 
-In a row `{}` stands for the value that the user gave. A row says only what is right whatever the rest of the words.
+`{}` stands for the value that the user gave. A row holds only what is right whatever else the user wrote.
 """
 
 EPOCHS = (
@@ -10,7 +10,7 @@ EPOCHS = (
 KIMG = "a run's length is given in steps; a thousand images are 1000 / batch_size of them: set steps=..."
 PER_NETWORK = "each network has its own: optimizer.generator.{key}=... and optimizer.discriminator.{key}=..."
 
-# Where a row's remedy is `key=...`, that is what the hint asks back; other remedies are sentences of their own.
+# A remedy of the form `key=...` becomes "did you mean ...?"; other remedies are sentences.
 _KEYS = {
     "epochs epoch num_epochs n_epochs max_epochs nepochs": EPOCHS,
     "kimg total_kimg nimg": KIMG,
@@ -50,7 +50,7 @@ _KEYS = {
     "r1_gamma r1_weight lambda_r1": "penalty=r1 penalty.gamma={}",
     "clip_value weight_clip weight_clipping clip_weights c": "loss=wgan loss.clip={}",
     "num_classes n_classes nclasses": (
-        "the data says how many classes there are; conditional=true has the networks told them"
+        "the data says how many classes there are; conditional=true gives the labels to the networks"
     ),
     "cond labels use_labels class_conditional class_cond conditioning": "conditional={}",
     "nc n_channels num_channels img_channels image_channels": (
@@ -121,7 +121,7 @@ _OPTIONS = {
         "cnn conv convnet": "dcgan",
         "fc linear dense": "mlp",
         "sngan": "SNGAN is model=resnet spectral_norm=true loss=hinge",
-        "cgan cdcgan conditional": "conditional=true has the networks of any model told the labels",
+        "cgan cdcgan conditional": "conditional=true gives the labels to the networks of any model",
         "res_net resnet18 resnet50": "resnet",
     },
 }
@@ -136,7 +136,7 @@ FLAGS = {
     "--metric": "--metrics", "--best": "--checkpoint best", "-s": "--seed", "--num-seeds": "--seeds",
 }  # fmt: skip
 
-# What others call the commands.
+# Other names for the commands.
 COMMANDS = {
     "eval": "evaluate", "fid": "evaluate", "test": "evaluate", "score": "evaluate", "measure": "evaluate",
     "generate": "sample", "gen": "sample", "infer": "sample", "inference": "sample", "draw": "sample",
@@ -147,7 +147,7 @@ COMMANDS = {
 
 
 def plain_word(word: str) -> str:
-    """As it is compared: Batch-Size is batch_size."""
+    """`word` as names are compared: Batch-Size is batch_size."""
     return word.lower().replace("-", "_")
 
 

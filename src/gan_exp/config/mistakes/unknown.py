@@ -1,6 +1,6 @@
-"""What was meant, where a word is wrong: asked back only where it is likely, and nothing where nothing fits.
+"""Sentences for unknown keys and options; they suggest a name only where it is likely to be meant.
 
-Reads the YAML files alone. What others call things stands in `synonyms`.
+They read the YAML files alone. Other tools' names are in `synonyms.py`.
 """
 
 import re
@@ -10,8 +10,8 @@ from gan_exp.config import catalog
 from gan_exp.config.mistakes.synonyms import IMAGE_SIZE, KEYS, OPTIONS, plain_word
 from gan_exp.errors import LISTABLE, NEAR, or_list, similarity
 
-SURE = 0.85  # how alike a word must be to one that stands somewhere else
-MOST = 3  # names that are asked back at once
+SURE = 0.85  # the least similarity of a suggestion from another group
+MOST = 3  # suggestions in a sentence
 GROUPS = {
     "dataset": "a data set",
     "model": "a model",
@@ -23,12 +23,20 @@ GROUPS = {
     "device": "a device",
     "experiment": "a recipe",
 }
-PREFERRED = ("folder", "r1", "wgan_gp", "dcgan", "diffaugment", "adam", "cosine")  # of several options that fit
+PREFERRED = (
+    "folder",
+    "r1",
+    "wgan_gp",
+    "dcgan",
+    "diffaugment",
+    "adam",
+    "cosine",
+)  # first where several options fit
 SEE_HELP = "gan-exp train --help lists the keys"
 
 
 def unknown_key(key: str, known: Iterable[str], words: Sequence[str] = (), anew: bool = True) -> str:
-    """The sentence for a key that doesn't exist where those `known` do.
+    """The sentence for a key that is none of the `known` ones.
 
     `words` are the user's, which have the value. `anew`: options of groups can be chosen still.
     """
@@ -59,7 +67,7 @@ def _synonym(key: str, value: str, names: list[str]) -> str:
 
 
 def _nearest_key(key: str, names: list[str]) -> str:
-    """The names that are most like `key`, whole or in what they end with."""
+    """The names that are most like `key`, or end most like it."""
     parts = key.split(".")
     ranked: list[tuple[float, int, str]] = []
     for name in names:
@@ -78,7 +86,7 @@ def _nearest_key(key: str, names: list[str]) -> str:
 
 
 def _of_another_option(key: str, value: str) -> str:
-    """Which options have the key that the chosen one of a group has not."""
+    """The options that have the key, where the chosen option of a group lacks it."""
     available = {group: options for group, options in catalog.groups().items() if group != "experiment"}
     group, _, inner = key.partition(".")
     where = {group: inner} if group in available else {} if inner else dict.fromkeys(available, key)
@@ -104,7 +112,7 @@ def _of_another_option(key: str, value: str) -> str:
 
 
 def _fits(wanted: str, key: str, whole: bool, least: float) -> bool:
-    """Whether `wanted` is at `least` so like the key or, if not `whole`, like the end of it."""
+    """Whether the similarity of `wanted` to the key, or unless `whole` to its end, is at `least` so high."""
     parts, ends = wanted.split("."), key.split(".")
     if len(parts) > len(ends) or (whole and len(parts) < len(ends)):
         return False
@@ -116,7 +124,7 @@ def _preference(option: str) -> tuple[int, str]:
 
 
 def _what_there_is(key: str, names: list[str]) -> str:
-    """What stands beside the key, where that is little."""
+    """The keys beside the unknown one, where they are few."""
     parent = key.rpartition(".")[0]
     inside = [name for name in names if name.startswith(f"{parent}.")] if parent else []
     if inside:
@@ -129,7 +137,7 @@ def _what_there_is(key: str, names: list[str]) -> str:
 
 
 def unknown_option(group: str, option: str, options: Iterable[str]) -> str:
-    """The sentence for an option that a group hasn't."""
+    """The sentence for an option that a group doesn't have."""
     names = list(options)
     tries: tuple[Callable[[], str], ...] = (
         lambda: _place(group, option),
@@ -145,7 +153,7 @@ def unknown_option(group: str, option: str, options: Iterable[str]) -> str:
 
 
 def _place(group: str, option: str) -> str:
-    """A path where a data set's name should be; an index where a device's."""
+    """For a path in the place of a data set's name, or an index in the place of a device's."""
     if group == "dataset" and re.search(r"[/~\\]|^\.", option):
         return f"for a folder of images: dataset=folder dataset.root={option}"
     numbered = re.fullmatch(r"(?:cuda|gpu)?:?(\d+)", option) if group == "device" else None
@@ -159,19 +167,19 @@ def _option_synonym(group: str, option: str, names: list[str]) -> str:
 
 
 def alike(option: str, names: list[str], least: float) -> str:
-    """The name that is most like `option`, asked back if it is at `least` so like it."""
+    """A suggestion of the name most like `option`, if its similarity is at `least` so high."""
     ranked = sorted(((similarity(option, name), name) for name in names), reverse=True)
     return f"did you mean {ranked[0][1]}?" if ranked and ranked[0][0] >= least else ""
 
 
 def _containing(option: str, names: list[str]) -> str:
-    """Recipes and data sets are often called by a part of their name."""
+    """A suggestion of names that contain `option`: recipes and data sets are often shortened."""
     found = [name for name in names if plain_word(option) in name] if len(option) >= 4 else []
     return f"did you mean {or_list(found)}?" if len(found) in range(1, 2 * MOST + 1) else ""
 
 
 def _elsewhere(group: str, option: str) -> str:
-    """What is surely an option of another group: hinge is a loss."""
+    """For an option of another group: hinge is a loss."""
     if group not in GROUPS:
         return ""
     every = [(other, name) for other, options in catalog.groups().items() if other != group for name in options]

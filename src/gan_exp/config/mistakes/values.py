@@ -14,7 +14,7 @@ from gan_exp.errors import did_you_mean
 
 
 def wrong_value(error: ValidationError, schema: type[BaseModel], plain: Node, path: str) -> str:
-    """What is wrong with the first wrong key; where it may be one of several types, by the one that fits it best."""
+    """The sentence for the first wrong key; of several types that it may have, for the one that fits it best."""
     faults = [(place_of(fault, plain), fault) for fault in error.errors()]
     top = faults[0][0][:1]
     location, fault = max(faults, key=lambda found: len(found[0]) if found[0][:1] == top else 0)
@@ -30,7 +30,7 @@ def wrong_value(error: ValidationError, schema: type[BaseModel], plain: Node, pa
 
 
 def _has_keys(key: str, value: object) -> str:
-    """Where a value stands in the place of keys: an option of the group is chosen by the group's name."""
+    """For a value in the place of keys: an option is chosen with the name of its group."""
     group = key.partition(".")[0]
     options = groups().get(group, {})
     if value in options:
@@ -39,7 +39,7 @@ def _has_keys(key: str, value: object) -> str:
 
 
 def place_of(fault: Any, plain: Node) -> tuple[str | int, ...]:
-    """Where the fault is, without the names of types that pydantic puts between the keys of a union."""
+    """The path to the fault, without the names of types that pydantic inserts for a union."""
     place: list[str | int] = []
     node: Any = plain
     for part in fault["loc"]:
