@@ -46,7 +46,7 @@ class OptimizerConfig(Checked):
 
 
 class PenaltyConfig(Checked):
-    """The keys beside the arguments of `_target_`. Each `every`-th update of D has the penalty, `every` times as strong."""
+    """The keys beside the arguments. Each `every`-th update of D has the penalty, `every` times as strong."""
 
     every: PositiveInt = 1
 
