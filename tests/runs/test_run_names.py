@@ -7,7 +7,7 @@ import pytest
 from gan_exp.cli import main
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runs.run_names import SWEEP_FILE, find, list_directories, matches, short_name
+from gan_exp.runs.run_names import SWEEP_FILE, find, list_directories, list_runs, matches, short_name
 
 RUNS = (
     "outputs/2026-01-01/10-10-39-mlp-digits",
@@ -89,3 +89,13 @@ def test_the_shortest_name_leads_back(runs: None) -> None:
 def test_every_command_looks_names_up(command: str, runs: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "11-00-00"]) == 2
     assert "11-00-00: fits 2 runs; name one of outputs/" in capsys.readouterr().err
+
+
+def test_a_sweeps_runs_are_found_however_deep(in_tmp: Path) -> None:
+    """Its user may have set hydra.sweep.subdir; what lies inside a run is none."""
+    places = [Path("swept", *"abcdefg"[:depth], "run") for depth in (0, 1, 7)]
+    for place in (*places, places[0] / "copy"):
+        place.mkdir(parents=True)
+        (place / "config.yaml").touch()
+    Path("swept", SWEEP_FILE).touch()
+    assert list_runs(Path("swept")) == sorted(places)

@@ -1,4 +1,9 @@
-"""One module a command, each with `run(arguments) -> exit code`."""
+"""One module per command, with `run(arguments) -> exit code`.
+
+The other modules: `arguments` is the parser of all commands but train, `train_words` and `train_help` are train's;
+`launch` trains through Hydra; `directories` removes what a refused run left empty; `sweep` resumes a sweep, whose runs
+and outcomes are in `sweep_runs` and `sweep_outcomes`.
+"""
 
 COMMANDS = {
     "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
