@@ -19,7 +19,7 @@ from gan_exp.config.check import check
 from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.config.schema import Config
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import UpdateInputs
+from gan_exp.training.step_types import UpdateInputs
 from gan_exp.training.trainer import Trainer
 
 SMALL = {

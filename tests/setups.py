@@ -19,15 +19,8 @@ from gan_exp.training.acceleration.cuda_recorder import Recorder
 from gan_exp.training.assembly import make_trainer
 from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import (
-    DiscriminatorReport,
-    StepConfig,
-    StepReport,
-    UpdateInputs,
-    no_rng,
-    update_discriminator,
-    update_generator,
-)
+from gan_exp.training.step import update_discriminator, update_generator
+from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs, no_rng
 
 
 def discriminator_step(

@@ -8,7 +8,7 @@ from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig
+from gan_exp.training.step_types import StepConfig
 
 SHAPE = (1, 8, 8)
 SPEC = DataSpec(SHAPE, num_classes=10)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from gan_exp.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
-from gan_exp.training.step import StepConfig
+from gan_exp.training.step_types import StepConfig
 
 LOGITS = [-30.0, -3.0, -1.5, -0.25, 0.0, 0.5, 2.0, 7.0, 30.0]
 

@@ -21,7 +21,7 @@ from gan_exp.runtime.randomness import Streams
 from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepReport
+from gan_exp.training.step_types import StepReport
 from setups import discriminator_step, generator_step
 
 # Keras hands torch tensors to numpy in a way that numpy 2 is going to drop.

@@ -21,7 +21,7 @@ from gan_exp.training.build import (
     build_state,
     build_step_config,
 )
-from gan_exp.training.step import UpdateInputs
+from gan_exp.training.step_types import UpdateInputs
 from setups import discriminator_step
 
 SPEC = DataSpec((1, 8, 8), num_classes=10)

@@ -8,7 +8,7 @@ import torch
 from builders import assert_same
 from gan_exp.diagnosis.finite import LARGEST
 from gan_exp.training.running_means import BLOCK, RunningMeans
-from gan_exp.training.step import DiscriminatorReport, StepReport
+from gan_exp.training.step_types import DiscriminatorReport, StepReport
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,8 @@ from gan_exp.losses import Hinge, NonSaturating
 from gan_exp.penalties import R1
 from gan_exp.training import step as step_module
 from gan_exp.training.build import build_state, build_step_config
-from gan_exp.training.step import StepConfig, UpdateInputs, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepConfig, UpdateInputs
 from setups import discriminator_step, generator_step
 from single_steps import CPU, SPEC, buffers, changed, latents, make, parameters, real_batch, rng_for
 

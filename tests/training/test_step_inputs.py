@@ -12,7 +12,7 @@ from gan_exp.losses import NonSaturating, RelativisticPairing
 from gan_exp.penalties import PenaltyInputs, RngFor
 from gan_exp.training import step as step_module
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig
+from gan_exp.training.step_types import StepConfig
 from setups import discriminator_step, generator_step
 from single_steps import SHAPE, latents, make, real_batch, rng_for
 

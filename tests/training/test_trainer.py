@@ -16,7 +16,8 @@ from gan_exp.training import step as step_module
 from gan_exp.training import trainer as trainer_module
 from gan_exp.training.session import start_run
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import UpdateInputs, update_discriminator
+from gan_exp.training.step import update_discriminator
+from gan_exp.training.step_types import UpdateInputs
 from whole_runs import RHYTHM, read_events, train
 
 

@@ -23,7 +23,8 @@ from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig, StepFn, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepConfig, StepFn
 
 IMAGES = 20_000
 

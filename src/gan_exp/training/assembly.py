@@ -27,7 +27,8 @@ from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig, StepFn, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepConfig, StepFn
 from gan_exp.training.trainer import Plan, Schedule, Trainer
 
 LoadHeldOut = Callable[[], PackedImages | None]

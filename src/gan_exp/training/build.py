@@ -15,7 +15,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig
+from gan_exp.training.step_types import StepConfig
 
 SPARE_GPU_MEMORY = 2.0  # a data set goes to the GPU if it fits this many times in what is free
 

@@ -7,7 +7,7 @@ import torch
 from gan_exp.data.packed import Batch, Batches
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.transfer import send
-from gan_exp.training.step import UpdateInputs
+from gan_exp.training.step_types import UpdateInputs
 
 
 class InputSource:

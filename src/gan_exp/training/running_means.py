@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_exp.diagnosis.finite import LARGEST
 from gan_exp.training.gradient_norms import GradientNorms
-from gan_exp.training.step import DiscriminatorReport, StepReport
+from gan_exp.training.step_types import DiscriminatorReport, StepReport
 
 BLOCK = 50  # steps are summed together: one by one, the small operations would take 2 % of an MLP's step
 

@@ -22,7 +22,7 @@ from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import DiscriminatorReport, StepFn
+from gan_exp.training.step_types import DiscriminatorReport, StepFn
 
 Schedule = Callable[[float], float]  # progress in [0, 1] -> a factor
 

@@ -14,7 +14,7 @@ from builders import small_config
 from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.build import build_state, build_step_config
-from gan_exp.training.step import StepReport, UpdateInputs
+from gan_exp.training.step_types import StepReport, UpdateInputs
 
 pytestmark = pytest.mark.slow
 

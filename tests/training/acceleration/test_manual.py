@@ -14,7 +14,8 @@ from gan_exp.training.acceleration import manual as manual_module
 from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.build import build_state, build_step_config
-from gan_exp.training.step import StepFn, StepReport, UpdateInputs, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepFn, StepReport, UpdateInputs
 
 SHAPE = (1, 8, 8)
 SPEC = DataSpec(SHAPE, num_classes=10)

@@ -22,7 +22,8 @@ from gan_exp.training.acceleration import capturable
 from gan_exp.training.acceleration.capturable import OnDevice
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, CudaRecorder, Recorder
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import DiscriminatorReport, StepConfig, StepReport, UpdateInputs, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
 WARM_UPS = 3  # of each pattern before its capture; as many as in torch.cuda.make_graphed_callables
 

@@ -8,7 +8,8 @@ import torch
 from gan_exp.training.acceleration.captured import CapturedStep, unfit
 from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.state import TrainingState
-from gan_exp.training.step import StepConfig, StepFn, train_step
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepConfig, StepFn
 
 
 def choose_step(

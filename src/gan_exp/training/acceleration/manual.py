@@ -18,7 +18,7 @@ from gan_exp.training.acceleration.fused_adam import fused_step
 from gan_exp.training.acceleration.manual_check import manual_networks
 from gan_exp.training.acceleration.manual_layers import Batching
 from gan_exp.training.state import TrainingState, gradient_norm
-from gan_exp.training.step import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
+from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
 # Exactly these: a subclass may compute another loss.
 CLOSED_FORM = (NonSaturating, Minimax)
