@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from gan_exp.commands.arguments import value_behind
 from gan_exp.config.catalog import defaults, groups
-from gan_exp.config.mistakes.command_line import is_directory, no_override, unknown_flag
+from gan_exp.config.mistakes.command_line import no_override, unknown_flag
 from gan_exp.config.mistakes.unknown import unknown_option
 from gan_exp.config.overrides import for_hydra
 from gan_exp.errors import UserError
-from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.paths import expand_user, is_directory
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")

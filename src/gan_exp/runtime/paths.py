@@ -26,3 +26,11 @@ def path_from_here(path: Path) -> str:
     """`path` quoted for the shell, and relative to the current directory if it lies below it."""
     here, path = Path.cwd(), path.resolve()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def is_directory(path: Path) -> bool:
+    """False also for what is no valid name of a file, where `Path.is_dir` raises."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -9,6 +9,7 @@ from gan_exp.config.catalog import is_text
 from gan_exp.config.mistakes.synonyms import FLAGS, KEYS, plain_word
 from gan_exp.config.mistakes.unknown import alike
 from gan_exp.errors import NEAR, similarity
+from gan_exp.runtime.paths import is_directory
 
 
 def no_override(word: str, before: str = "") -> str:
@@ -32,13 +33,6 @@ def no_override(word: str, before: str = "") -> str:
             f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` goes on with a run that exists"
         )
     return f"{word}: must be written key=value in one word, such as {example}"
-
-
-def is_directory(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # not a valid name of a file
-        return False
 
 
 def _example(word: str, available: dict[str, dict[str, Path]]) -> str:
