@@ -142,7 +142,7 @@ def test_ports_that_cannot_be_had(in_tmp: Path) -> None:
             assert finished.stderr.count("\n") == 1
 
 
-def test_a_server_that_ends_by_itself_is_told(in_tmp: Path) -> None:
+def test_a_server_that_ends_by_itself_is_reported(in_tmp: Path) -> None:
     """In a process of its own: TensorBoard's imports warn of their own age."""
     code = (
         "import sys, threading, time; from tensorboard import program; from gan_exp.cli import main\n"

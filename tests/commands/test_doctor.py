@@ -24,23 +24,23 @@ def write(run: Path, records: Any = (), **status: Any) -> None:
 def ask(capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert main(["doctor", "run"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
 
 
 def test_a_run_that_has_barely_begun(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = ask(capsys)
-    assert f"{run.resolve()}: finished at step 4; looked at 4 logged means, 3 grids and 0 evaluations" in told
-    assert "too early to say" in told
+    output = ask(capsys)
+    assert f"{run.resolve()}: finished at step 4; looked at 4 logged means, 3 grids and 0 evaluations" in output
+    assert "too early to say" in output
 
 
 def test_a_healthy_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(run, story())
-    told = ask(capsys)
-    assert "healthy since step 500" in told and "meaning" in told
-    assert "evidence  D is right on 70% of the reals and 70% of the fakes; samples are 90% as varied as" in told
-    assert "try" not in told and "anew" not in told
+    output = ask(capsys)
+    assert "healthy since step 500" in output and "meaning" in output
+    assert "evidence  D is right on 70% of the reals and 70% of the fakes; samples are 90% as varied as" in output
+    assert "try" not in output and "anew" not in output
 
 
 def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,12 +50,12 @@ def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     words = ["loss=minimax", "loss.label_smoothing=0.1", "model.generator.widths=[8]", "hydra.run.dir=a b"]
     (run / "environment.json").write_text(json.dumps({**environment, "command": words}))
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("NonSaturating", "Minimax"))
-    told = ask(capsys)
-    assert "running at step 900" in told
-    assert told.index("generator collapse since step 300") < told.index("memorising since step 0")
-    assert "to try    loss=non_saturating" in told and "or        loss=rpgan penalty=r1_r2" in told
+    output = ask(capsys)
+    assert "running at step 900" in output
+    assert output.index("generator collapse since step 300") < output.index("memorising since step 0")
+    assert "to try    loss=non_saturating" in output and "or        loss=rpgan penalty=r1_r2" in output
     command = "gan-exp train 'model.generator.widths=[8]' loss=non_saturating\n"
-    assert told.endswith(f"the run anew with the first: {command}")
+    assert output.endswith(f"the run anew with the first: {command}")
 
 
 def test_the_words_that_a_run_was_trained_with_are_kept(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,23 +66,23 @@ def test_the_words_that_a_run_was_trained_with_are_kept(in_tmp: Path, capsys: py
 
 
 def test_a_run_that_diverged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also one of an older version, which told no more than the sentence."""
+    """Also one of an older version, which wrote no more than the sentence."""
     reason = "step 37: loss/generator is nan: the game has diverged (last good checkpoint: step 0). Likely cause: x"
     write(run, list(story(2)), state="failed", step=50, reason=reason)
-    told = ask(capsys)
-    assert "failed at step 50" in told and "diverged since step 37" in told
-    assert "evidence  loss/generator is nan" in told and "to try    lr=5e-05" in told
+    output = ask(capsys)
+    assert "failed at step 50" in output and "diverged since step 37" in output
+    assert "evidence  loss/generator is nan" in output and "to try    lr=5e-05" in output
 
 
-def test_a_run_that_failed_otherwise_is_judged_as_it_stood(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_failed_run_gets_the_verdict_of_its_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(run, story(), state="failed", reason="the disk is full")
     assert "healthy since step 500" in ask(capsys)
 
 
 def test_a_run_of_an_older_version(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(run, [record for record in story() if "loss/generator" in record])
-    told = ask(capsys)
-    assert "9 logged means, 0 grids" in told and "nothing to go by: the version" in told and "healthy" not in told
+    output = ask(capsys)
+    assert "9 logged means, 0 grids" in output and "nothing to go by: the version" in output and "healthy" not in output
 
 
 def test_evaluations_beside_the_checkpoints_count(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,8 +90,12 @@ def test_evaluations_beside_the_checkpoints_count(run: Path, capsys: pytest.Capt
     report = {"step": 900, "metrics": {"nearer_cnn": {"mean": 0.7, "sd": 0.1, "values": [0.7]}}}
     (run / "checkpoints/step-00000900-cnn.evaluation.json").write_text(json.dumps(report))
     (run / "checkpoints/step-00000800-cnn.evaluation.json").write_text('{"metrics": 3}')  # something else
-    told = ask(capsys)
-    assert "1 evaluation\n" in told and "memorising since step 900" in told and "70% of the samples are nearer" in told
+    output = ask(capsys)
+    assert (
+        "1 evaluation\n" in output
+        and "memorising since step 900" in output
+        and "70% of the samples are nearer" in output
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,8 +116,8 @@ def test_it_is_quick(run: Path) -> None:
     """Without torch, which takes seconds to import."""
     write(run, story())
     program = "import sys; from gan_exp.cli import main; main(['doctor', 'run']); print('torch' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert "healthy since" in told and told.endswith("False\n")
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "healthy since" in output and output.endswith("False\n")
 
 
 def test_no_run(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +139,7 @@ def test_an_override_takes_the_place_of_its_like(words: list[str], remedy: str, 
 
 
 @pytest.mark.parametrize("changes", [{}, {"samples__duplicates": 0.9}])
-def test_a_run_is_judged_as_it_was_in_training(run: Path, changes: dict[str, Value]) -> None:
+def test_the_verdict_is_the_one_of_training(run: Path, changes: dict[str, Value]) -> None:
     write(run, story(12, **changes))
     records, verdicts = examine(RunDir(run))
     assert len(records) == 23 and verdicts[0].name == ("generator collapse" if changes else "healthy")

@@ -74,6 +74,6 @@ def test_a_damaged_newest_one_is_passed_over(run: Path, capsys: pytest.CaptureFi
 def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("full.safetensors").mkdir()
     assert main(["export", *words]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
     assert not list(Path().glob(".*.partial"))

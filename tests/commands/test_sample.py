@@ -95,10 +95,10 @@ def test_latest_and_another_checkpoint(run: Path) -> None:
 def test_refusals(words: list[str], sentence: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").touch()
     assert main(["sample", *words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gan-exp: ")
-    assert sentence in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("gan-exp: ")
+    assert sentence in error
+    assert error.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["file", "run"]
 
 
@@ -107,7 +107,7 @@ WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
 
 
 def test_classes_of_a_conditional_run(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All in turn, or the one that is asked for, from the same latents."""
+    """All classes in turn, or the chosen one, from the same latents."""
     assert main(["train", *QUICK, *WIDTHS, "conditional=true", "lr=0.01"]) == 0
     capsys.readouterr()
     all_in_turn = sampled("--count", "25")
@@ -122,8 +122,8 @@ def test_classes_of_a_conditional_run(in_tmp: Path, capsys: pytest.CaptureFixtur
 
 def test_a_run_without_conditions_has_no_classes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "run", "--class", "3"]) == 2
-    told = capsys.readouterr().err
-    assert told == "gan-exp: --class 3: the run is not conditional; train one with conditional=true\n"
+    error = capsys.readouterr().err
+    assert error == "gan-exp: --class 3: the run is not conditional; train one with conditional=true\n"
 
 
 def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
