@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from gan_exp.augment import Adaptive
-from gan_exp.data.packed import Batch
 from gan_exp.optimizers import KerasAdam
 from gan_exp.penalties import RngFor
 from gan_exp.training.acceleration import capturable
 from gan_exp.training.acceleration.capturable import OnDevice
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, CudaRecorder, Recorder
+from gan_exp.training.acceleration.static_inputs import StaticInputs
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
@@ -210,45 +210,3 @@ def _copied(report: StepReport) -> StepReport:
     ]
     norm = report.generator_gradient_norm
     return StepReport(updates, report.generator_loss.clone(), None if norm is None else norm.clone())
-
-
-class StaticInputs:
-    """The inputs of a step, always at the same addresses: those of D's updates, then G's."""
-
-    def __init__(self, given: Sequence[UpdateInputs], conditional: bool, device: torch.device) -> None:
-        self._latents = [inputs.latents.clone() for inputs in given]
-        self._images = [None if inputs.batch is None else inputs.batch.images.clone() for inputs in given]
-        self._labels = [
-            inputs.batch.labels.clone()
-            if conditional and inputs.batch is not None and inputs.batch.labels is not None
-            else None
-            for inputs in given
-        ]
-        self._weights = [capturable.DeviceNumber(device) for _ in given]
-
-    def fill(self, given: Sequence[UpdateInputs]) -> None:
-        for number, inputs in enumerate(given):
-            self._latents[number].copy_(inputs.latents)
-            self._weights[number].set(cast(float, inputs.penalty_weight))
-            images, labels = self._images[number], self._labels[number]
-            if images is not None:
-                assert inputs.batch is not None
-                images.copy_(inputs.batch.images)
-            if labels is not None:
-                assert inputs.batch is not None and inputs.batch.labels is not None
-                labels.copy_(inputs.batch.labels)
-
-    def read(self, rng_for_each: Sequence[RngFor], penalised: Sequence[bool], measured: bool) -> list[UpdateInputs]:
-        """With `rng_for_each` for the random numbers, and a penalty in the updates that are `penalised` (never G's)."""
-        has_penalty = [*penalised, False]
-        return [
-            UpdateInputs(
-                self._latents[number],
-                # A penalty may ask for gradients of the images, which the buffer itself must not require.
-                None if (images := self._images[number]) is None else Batch(images.detach(), self._labels[number]),
-                rng_for,
-                self._weights[number].value if has_penalty[number] else 0.0,
-                measured,
-            )
-            for number, rng_for in enumerate(rng_for_each)
-        ]
