@@ -82,16 +82,11 @@ def run(trained: Path, in_tmp: Path) -> Path:
 
 @pytest.fixture
 def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A classifier that was trained for a moment, kept for all tests of a process."""
+    """Feature networks that have learned for a moment, kept for all tests of a process."""
+    from gan_exp.evaluation.features import choice, trained
 
-    import torch
+    def briefly(design: Any, data: Any, held_out: Any, device: Any, say: Any) -> Any:
+        return trained.trained_features(design, data, held_out, device, say, images=500)
 
-    from gan_exp.evaluation.features import choice as features
-    from gan_exp.evaluation.features import cnn
-    from gan_exp.evaluation.features.extractor import FeatureExtractor
-
-    def build(data: Any, held_out: Any, device: torch.device, say: Any) -> FeatureExtractor:
-        return cnn.cnn_features(data, held_out, device, say, images=500)
-
-    monkeypatch.setattr(features, "cnn_features", build)
+    monkeypatch.setattr(choice, "trained_features", briefly)
     monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))

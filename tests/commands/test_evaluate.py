@@ -18,11 +18,13 @@ from gan_exp.data.digits import digits
 from gan_exp.display.pairs import neighbour_grid
 from gan_exp.evaluation import evaluator
 from gan_exp.metrics.distances import frechet_distance
-from gan_exp.metrics.inputs import Embedding
+from gan_exp.metrics.embedding import Embedding
+from gan_exp.metrics.entries import PANEL
 from gan_exp.runs.run_dir import RunDir
 
 QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
 WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
+PANEL_NAMES = ("cnn", "lenet", "mlp", "autoencoder", "pixels")
 SMALL = ("--count", "40", "--seeds", "2")
 
 
@@ -39,7 +41,8 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
     report = evaluated()
     shown = capsys.readouterr().out
     expected = {"fid", "kid", "kid_subset_sd", "score", "precision", "recall", "density", "coverage", "class_kl"}
-    assert set(report["metrics"]) == {f"{name}_cnn" for name in expected} | {"logit_train", "logit_fake"}
+    panel = {"panel", "recognised", *(score.name for score in PANEL.scores)}
+    assert set(report["metrics"]) == {f"{name}_cnn" for name in expected} | panel | {"logit_train", "logit_fake"}
     for name, value in report["metrics"].items():
         assert name in shown
         assert len(value["values"]) == (1 if name.startswith("logit") else 2)
@@ -54,6 +57,9 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
     assert (protocol["samples"], protocol["reals"], protocol["seeds"]) == (40, 1797, [0, 1])
     assert (protocol["split"], protocol["held_out"], protocol["averaged_generator"]) == ("train", None, True)
     assert protocol["features"]["digest"] in shown and protocol["data_digest"] == digits().digest
+    assert [member["name"] for member in protocol["panel"]["members"]] == list(PANEL_NAMES)
+    assert all(0 < member["accuracy"] <= 1 for member in protocol["panel"]["members"][:3])
+    assert report["metrics"]["panel"]["data"] == 1 and report["metrics"]["recognised"]["data"] >= 0
     assert 0 < protocol["features"]["accuracy"] <= 1 and protocol["versions"]["torch"]
     assert sum(report["classes"]["data"]) == 1797 and sum(report["classes"]["samples"]) == 40
     log = EventAccumulator("run/tensorboard", size_guidance={"scalars": 0})

@@ -9,7 +9,7 @@ from gan_exp.data.toys import ring
 from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import measurable_metrics, missing_for
 from gan_exp.evaluation.in_training import refuse_unmeasurable, training_metrics
-from gan_exp.metrics.entries import CLASSES, MODES, NEIGHBOURS, SCORE
+from gan_exp.metrics.entries import CLASSES, MODES, NEIGHBOURS, PANEL, SCORE
 
 
 def test_what_there_cannot_be() -> None:
@@ -19,6 +19,11 @@ def test_what_there_cannot_be() -> None:
     assert missing_for(SCORE, images, None, "cnn") is None
     assert missing_for(CLASSES, images, None, "inception") is not None
     assert missing_for(NEIGHBOURS, images, images, "pixels") is None
+    unlabelled = PackedImages(images.images)
+    assert missing_for(PANEL, images, None, "cnn") is missing_for(PANEL, unlabelled, None, "pixels") is None
+    for data, features in ((images, "inception"), (images, "pixels"), (points, "points"), (points, "pixels")):
+        assert missing_for(PANEL, data, None, features) is not None
+    assert missing_for(PANEL, images, images.select(torch.arange(1)), "cnn") is not None  # the data has no distance
 
 
 def stacked() -> PackedImages:
@@ -34,12 +39,13 @@ def names(data: PackedImages, held_out: PackedImages | None, features: str) -> t
 
 
 def test_only_what_another_run_could_have_is_said_to_be_left_out() -> None:
-    all_of_images = {"fid", "kid", "score", "manifolds", "classes", "discriminator"}
+    all_of_images = {"fid", "panel", "kid", "score", "manifolds", "classes", "discriminator"}
     reason = "left out: neighbours, which needs images that were not trained on: train with dataset.held_out=0.1"
     assert names(digits(), None, "cnn") == (all_of_images, [reason])
     assert names(digits(), digits(), "cnn") == (all_of_images | {"neighbours"}, [])
-    assert names(digits(), digits(), "inception")[0] == (all_of_images | {"neighbours"}) - {"classes"}
-    assert names(stacked(), stacked(), "cnn")[0] == {"fid", "kid", "manifolds", "modes", "neighbours", "discriminator"}
+    assert names(digits(), digits(), "inception")[0] == (all_of_images | {"neighbours"}) - {"classes", "panel"}
+    of_stacked = {"fid", "panel", "kid", "manifolds", "modes", "neighbours", "discriminator"}
+    assert names(stacked(), stacked(), "cnn")[0] == of_stacked
     few = digits().select(torch.arange(3))
     assert names(few, digits(), "pixels") == (
         {"fid", "kid", "neighbours", "discriminator"},
@@ -51,6 +57,7 @@ def test_only_what_another_run_could_have_is_said_to_be_left_out() -> None:
 def test_in_training_nothing_asks_for_held_out_images_or_the_discriminator() -> None:
     assert [metric.name for metric in training_metrics(digits(), "fid")] == [
         "fid",
+        "panel",
         "kid",
         "score",
         "manifolds",
@@ -65,3 +72,7 @@ def test_a_score_that_its_metric_lacks_on_this_data_selects_no_checkpoint() -> N
     refuse_unmeasurable("modes", stacked(), "stacked_mnist")
     with pytest.raises(UserError, match="best_metric=high_quality: can't be measured on stacked_mnist in training"):
         refuse_unmeasurable("high_quality", stacked(), "stacked_mnist")
+    refuse_unmeasurable("recognised", digits(), "digits")
+    refuse_unmeasurable("panel", PackedImages(digits().images), "folder")
+    with pytest.raises(UserError, match="best_metric=recognised: can't be measured on folder in training"):
+        refuse_unmeasurable("recognised", PackedImages(digits().images), "folder")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_exp.metrics.embedding import Embedding
 from gan_exp.metrics.entries import BY_NAME, KID, MANIFOLDS, METRICS
-from gan_exp.metrics.inputs import Embedding, MetricInputs, Reference
+from gan_exp.metrics.inputs import MetricInputs, Reference
 from gan_exp.metrics.metric import Metric
 from gan_exp.metrics.neighbours import K_NEAREST
 from gan_exp.runs.tensorboard import HPARAM_METRICS

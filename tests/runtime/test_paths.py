@@ -13,8 +13,9 @@ from builders import refused, small_config
 from gan_exp.data.folder import folder
 from gan_exp.data.torchvision_sets import celeba, mnist
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.cnn import cnn_features
 from gan_exp.evaluation.features.inception import inception_features
+from gan_exp.evaluation.features.learning import CNN
+from gan_exp.evaluation.features.trained import trained_features
 from gan_exp.runtime.paths import expand_user
 from gan_exp.training.build import build_data
 
@@ -43,7 +44,7 @@ PLACES: list[tuple[Callable[[], object], str]] = [
     (lambda: folder("images", "~/cache"), "dataset.cache=~/cache: .*, or set GAN_EXP_CACHE"),
     (lambda: mnist("~/data"), "dataset.root=~/data: .*, or set GAN_EXP_DATA"),
     (lambda: celeba("~/data", "cache"), "dataset.root=~/data: .*, or set GAN_EXP_DATA"),
-    (features(lambda data: cnn_features(data, None, CPU)), "GAN_EXP_CACHE=~/.cache/gan-exp/features: "),
+    (features(lambda data: trained_features(CNN, data, None, CPU)), "GAN_EXP_CACHE=~/.cache/gan-exp/features: "),
     (features(lambda data: inception_features(data.spec, CPU)), "TORCH_HOME=~/.cache/torch/hub: "),
 ]
 

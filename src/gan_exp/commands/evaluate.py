@@ -111,7 +111,7 @@ class RunEvaluator:
     def _evaluator(self, loaded: Loaded) -> "Evaluator":
         from gan_exp.evaluation.availability import measurable_metrics
         from gan_exp.evaluation.evaluator import Evaluator
-        from gan_exp.evaluation.features.choice import build_features, usual_features
+        from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
 
         options, data, held_out = self._options, loaded.data, loaded.held_out
         reals = data if options.split == "train" else held_out
@@ -122,8 +122,9 @@ class RunEvaluator:
         key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device))
         if key not in self._evaluators:
             extractor = build_features(features, data, held_out, loaded.device, say)
+            panel = build_panel(metrics, data, held_out, loaded.device, say)
             self._evaluators[key] = Evaluator(
-                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, extractor, metrics
+                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, extractor, metrics, panel
             )
         return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
 

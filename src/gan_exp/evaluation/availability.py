@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gan_exp.data.packed import PackedImages
+from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.metrics.entries import METRICS
 from gan_exp.metrics.metric import Metric, Need
 
@@ -10,12 +11,16 @@ from gan_exp.metrics.metric import Metric, Need
 def available_needs(data: PackedImages, held_out: PackedImages | None, features: str) -> frozenset[Need]:
     """What a checkpoint of a run on `data`, measured in the space `features`, offers to metrics."""
     whole_images = data.channel_data is None  # the classifier of others looks at each channel on its own
+    alone = held_out is not None and len(held_out.images) < 2  # nothing to compare the data itself with
+    has_panel = data.extent is None and features == usual_features(data) and not alone
     offered = {
         Need.CLASS_PROBABILITIES: features == "inception" or (features == "cnn" and whole_images),
         Need.DATA_CLASSES: features == "cnn" and whole_images,
         Need.MODES: data.mixture is not None or (not whole_images and features == "cnn"),
         Need.MIXTURE: data.mixture is not None,
         Need.HELD_OUT: held_out is not None,
+        Need.PANEL: has_panel,
+        Need.CLASSIFIERS: has_panel and features == "cnn",
         Need.DISCRIMINATOR: True,
     }
     return frozenset(need for need, is_offered in offered.items() if is_offered)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gan_exp import __version__
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.cnn import cache_folder
+from gan_exp.evaluation.features.trained import cache_folder
 from gan_exp.runtime.files import json_text, write_atomically
 
 

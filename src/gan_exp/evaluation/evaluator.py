@@ -16,11 +16,13 @@ from gan_exp.evaluation.data_scores import DataScores
 from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.sampling import draw
 from gan_exp.metrics.checks import TooFewSamples
-from gan_exp.metrics.entries import MOST_NEIGHBOURS
-from gan_exp.metrics.inputs import DiscriminatorLogits, Embedding, MetricInputs, Reference
+from gan_exp.metrics.embedding import Embedding
+from gan_exp.metrics.entries import MOST_IN_PANEL, MOST_NEIGHBOURS
+from gan_exp.metrics.inputs import DiscriminatorLogits, MetricInputs, Reference
 from gan_exp.metrics.metric import Metric, Need
 from gan_exp.metrics.modes import count_labels
 from gan_exp.metrics.neighbours import Nearest, find_nearest
+from gan_exp.metrics.panel import PanelReference
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
@@ -44,7 +46,8 @@ class Evaluator:
     """Measures the generators of all runs on one data set.
 
     Samples are compared with `reals`: the training images `data`, or those held out. Nearest neighbours are always
-    looked for among the training images. Raises UserError for a metric that can't be measured on this data.
+    looked for among the training images. `panel` are the extractors for a metric that needs several. Raises UserError
+    for a metric that can't be measured on this data.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Evaluator:
         reals: PackedImages,
         extractor: FeatureExtractor,
         metrics: Sequence[Metric],
+        panel: Sequence[FeatureExtractor] = (),
     ) -> None:
         for metric in metrics:
             missing = missing_for(metric, data, held_out, extractor.name, reals)
@@ -64,21 +68,22 @@ class Evaluator:
         self._latent_dim, self._conditional = latent_dim, conditional
         self._data, self._held_out, self._reals, self.metrics = data, held_out, reals, tuple(metrics)
         self.extractor = extractor
+        self.panel = tuple(panel)
         self._labels = None if reals.labels is None else reals.labels.cpu()
         self._chosen = choose(len(reals.images), MOST_REALS)
         self.real_count = len(self._chosen)
+        train: Embedding | None = None
         self._train: Tensor | None = None  # features in the order of the training images, which `nearest` points into
         distances: Tensor | None = None
         if any(Need.HELD_OUT in metric.needs for metric in metrics):
             assert held_out is not None
-            self._train = extractor.embed(data.images).features
+            train = extractor.embed(data.images)
+            self._train = train.features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
             distances = find_nearest(extractor.embed(others).features, self._train).distances
-        if self._train is not None and reals is data:
-            features = self._train[self._chosen]
-        else:
-            features = self._embed(self._chosen).features
-        self._reference = Reference(features, self._histogram(), data.mixture, distances)
+        known = train is not None and reals is data
+        self._real = train.select(self._chosen) if known and train is not None else extractor.embed(self._real_images())
+        self._reference = Reference(self._real.features, self._histogram(), data.mixture, distances)
 
     def for_run(self, latent_dim: int, conditional: bool) -> "Evaluator":
         """The same evaluator for another run on the same data."""
@@ -86,9 +91,24 @@ class Evaluator:
         other._latent_dim, other._conditional = latent_dim, conditional
         return other
 
-    def _embed(self, places: Tensor) -> Embedding:
-        """The images at `places` among those that samples are compared with."""
-        return self.extractor.embed(self._reals.images[places.to(self._reals.images.device)])
+    def _real_images(self) -> Tensor:
+        """Those that samples are compared with."""
+        return self._reals.images[self._chosen.to(self._reals.images.device)]
+
+    def _embed_by_panel(self, images: Tensor, known: Embedding | None = None) -> dict[str, Embedding]:
+        """The panel's embeddings by the extractors' names; `known` is that of the evaluator's own extractor."""
+        return {
+            member.name: known if known is not None and member.name == self.extractor.name else member.embed(images)
+            for member in self.panel
+        }
+
+    def _complete_reference(self) -> None:
+        """The data's side of the panel, at the first measurement."""
+        if self._reference.panel is None and self.panel:
+            others, _, halved = self._other_reals(MOST_IN_PANEL)
+            count = self.real_count if halved is None else len(halved)
+            real = self._embed_by_panel(self._real_images()[:count], self._real.first(count))
+            self._reference.panel = PanelReference(real, self._embed_by_panel(others))
 
     def _histogram(self, places: Tensor | None = None) -> Tensor | None:
         if self._labels is None:
@@ -117,7 +137,8 @@ class Evaluator:
         began = 0.0
         for _ in range(2):  # the first is slower: caches are empty
             began = time.perf_counter()
-            self.extractor.embed(self.sample(generator, TRIAL, 0)[0])
+            samples = self.sample(generator, TRIAL, 0)[0]
+            self._embed_by_panel(samples, self.extractor.embed(samples))
         return (time.perf_counter() - began) / TRIAL
 
     def measure(
@@ -133,6 +154,7 @@ class Evaluator:
         """
         samples, _ = self.sample(generator, count, seed)
         embedding = self.extractor.embed(samples)
+        panel = self._embed_by_panel(samples[:MOST_IN_PANEL], embedding.first(MOST_IN_PANEL))
         metrics = self.comparing if discriminator is None else self.metrics
         scores: dict[str, float] = {}
         nearest = None
@@ -140,7 +162,8 @@ class Evaluator:
             if self._train is not None:
                 nearest = find_nearest(embedding.features[:MOST_NEIGHBOURS], self._train)
             logits = None if discriminator is None or metrics == self.comparing else discriminator(samples)
-            inputs = MetricInputs(samples, embedding, seed, self._reference, nearest, logits)
+            self._complete_reference()
+            inputs = MetricInputs(samples, embedding, seed, self._reference, nearest, logits, panel)
             for metric in metrics:
                 stop_if_asked()
                 scores |= _scores(metric, metric.measure(inputs))
@@ -155,23 +178,34 @@ class Evaluator:
         """The metrics that compare samples with data, and so have a score of the data itself."""
         return tuple(metric for metric in self.metrics if Need.DISCRIMINATOR not in metric.needs)
 
+    def _other_reals(self, count: int) -> tuple[Tensor, str, Tensor | None]:
+        """At most `count` real images to measure in the place of samples, and which they are.
+
+        Where nothing was held out, they are of the second half; then also the indices of the first, to compare with.
+        """
+        if self._held_out is not None:
+            others, name = (self._data, "training") if self._reals is self._held_out else (self._held_out, "held-out")
+            images = others.images[choose(len(others.images), count).to(others.images.device)]
+            return images, f"{len(images):,} {name} images", None
+        first, second = self._chosen.tensor_split(2)
+        images = self._reals.images[second[:count].to(self._reals.images.device)]
+        return images, f"{len(images):,} of the training images against {len(first):,} others", first
+
     def data_scores(self, count: int) -> DataScores:
         """The data's own scores: other real images are measured in the place of `count` samples.
 
         These are the held-out images (the training images, where samples are compared with held-out ones); where
         nothing was held out, one half of the data is compared with the other.
         """
+        images, what, first = self._other_reals(count)
+        self._complete_reference()
         reference = self._reference
-        if self._held_out is not None:
-            others, name = (self._data, "training") if self._reals is self._held_out else (self._held_out, "held-out")
-            images = others.images[choose(len(others.images), count).to(others.images.device)]
-            what = f"{len(images):,} {name} images"
-        else:
-            first, second = self._chosen.tensor_split(2)
-            images = self._reals.images[second[:count].to(self._reals.images.device)]
-            what = f"{len(images):,} of the training images against {len(first):,} others"
-            reference = Reference(reference.features[: len(first)], self._histogram(first), self._data.mixture)
-        inputs = MetricInputs(images.cpu(), self.extractor.embed(images), 0, reference)
+        if first is not None:
+            features, histogram = reference.features[: len(first)], self._histogram(first)
+            reference = Reference(features, histogram, self._data.mixture, panel=reference.panel)
+        embedding = self.extractor.embed(images)
+        panel = self._embed_by_panel(images[:MOST_IN_PANEL], embedding.first(MOST_IN_PANEL))
+        inputs = MetricInputs(images.cpu(), embedding, 0, reference, panel=panel)
         scores: dict[str, float] = {}
         for metric in self.comparing:
             if metric.data_scores is not None:

@@ -13,7 +13,7 @@ from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import available_needs, missing_for
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
-from gan_exp.evaluation.features.cnn import cache_folder
+from gan_exp.evaluation.features.trained import cache_folder
 from gan_exp.metrics.entries import METRICS
 from gan_exp.metrics.metric import Metric
 

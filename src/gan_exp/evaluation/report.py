@@ -12,6 +12,7 @@ from gan_exp import __version__
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.data_scores import DataScores, cached_data_scores
 from gan_exp.evaluation.evaluator import Evaluator, Measurement
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.metrics.entries import METRICS
 from gan_exp.metrics.metric import Score
 from gan_exp.metrics.modes import count_labels
@@ -78,7 +79,8 @@ def _data_scores(
     extractor = evaluator.extractor
     digests = (extractor.digest, data.digest, None if held_out is None else held_out.digest)
     names = tuple(metric.name for metric in evaluator.comparing)
-    key = (extractor.name, *digests, split, count, names)
+    panel = tuple(member.digest for member in evaluator.panel)
+    key = (extractor.name, *digests, split, count, names, *panel)
     return cached_data_scores(key, lambda: evaluator.data_scores(count))
 
 
@@ -103,14 +105,16 @@ def describe_protocol(
     seeds: Sequence[int],
 ) -> dict[str, Any]:
     """All that someone else must know to measure the same."""
-    extractor, reals = evaluator.extractor, evaluator.real_count
-    of_metrics = {
+    reals = evaluator.real_count
+    of_metrics: dict[str, dict[str, Any]] = {
         metric.name: dict(metric.protocol(count, reals))
         for metric in dict.fromkeys((*METRICS, *evaluator.metrics))
         if metric.protocol is not None
     }
+    if evaluator.panel:
+        of_metrics["panel"]["members"] = list(map(_describe, evaluator.panel))
     return {
-        "features": {"name": extractor.name, "digest": extractor.digest, **extractor.about},
+        "features": _describe(evaluator.extractor),
         "samples": count,
         "reals": reals,
         "split": split,
@@ -123,8 +127,17 @@ def describe_protocol(
         "averaged_generator": run["averaged_generator"],
         "conditional": run["conditional"],
         **of_metrics,
+        **(
+            {"panel": of_metrics["panel"] | {"members": list(map(_describe, evaluator.panel))}}
+            if evaluator.panel
+            else {}
+        ),
         "versions": {"gan-exp": __version__, **{name: version(name) for name in PACKAGES}},
     }
+
+
+def _describe(extractor: FeatureExtractor) -> dict[str, Any]:
+    return {"name": extractor.name, "digest": extractor.digest, **extractor.about}
 
 
 def class_frequencies(data: PackedImages, evaluator: Evaluator, measurements: Sequence[Measurement]) -> dict[str, Any]:

@@ -27,20 +27,33 @@ class Spread(NamedTuple):
     sd: float
 
 
-def frechet_distance(real: Tensor, fake: Tensor) -> float:
-    """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) of Gaussians fitted to features [N, D] (Heusel et al. 2017, "GANs
-    Trained by a Two Time-Scale Update Rule", equation 6).
+class FrechetReference:
+    """The data's side of the Frechet distance: its mean and covariance serve every comparison."""
 
-    0 is the least. It is biased upwards, the more so the fewer samples: compare at equal numbers only.
-    """
-    check_pair(real, fake, least=2)
-    # float64: of the product of nearly singular covariances float32 keeps half of its digits.
-    first, second = real.cpu().double(), fake.cpu().double()
-    apart = (first.mean(dim=0) - second.mean(dim=0)).square().sum()
-    spread = first.var(dim=0).sum() + second.var(dim=0).sum()
-    # With S = A A' and S' = B B', the roots of the eigenvalues of S S' are the singular values of A'B.
-    shared = torch.linalg.svdvals(_root(first).T @ _root(second)).sum()
-    return float(apart + spread - 2 * shared)
+    def __init__(self, real: Tensor) -> None:
+        # float64: of the product of nearly singular covariances float32 keeps half of its digits.
+        self._real = check("real features", real, least=2)
+        features = real.cpu().double()
+        self._mean, self._spread, self._root = features.mean(dim=0), features.var(dim=0).sum(), _root(features)
+
+    def distance(self, fake: Tensor) -> float:
+        """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) of Gaussians fitted to features [N, D] (Heusel et al. 2017, "GANs
+        Trained by a Two Time-Scale Update Rule", equation 6).
+
+        0 is the least. It is biased upwards, the more so the fewer samples: compare at equal numbers only.
+        """
+        check_pair(self._real, fake, least=2)
+        features = fake.cpu().double()
+        apart = (self._mean - features.mean(dim=0)).square().sum()
+        spread = self._spread + features.var(dim=0).sum()
+        # With S = A A' and S' = B B', the roots of the eigenvalues of S S' are the singular values of A'B.
+        shared = torch.linalg.svdvals(self._root.T @ _root(features)).sum()
+        return float(apart + spread - 2 * shared)
+
+
+def frechet_distance(real: Tensor, fake: Tensor) -> float:
+    """The distance of `FrechetReference` between features [N, D] and [M, D]."""
+    return FrechetReference(real).distance(fake)
 
 
 def _root(features: Tensor) -> Tensor:

@@ -11,14 +11,17 @@ from gan_exp.metrics.metric import Metric, Need, Score
 if TYPE_CHECKING:
     from gan_exp.metrics.inputs import MetricInputs, Reference
 
+MOST_IN_PANEL = 10_000  # samples: each extractor looks at all of them
 MOST_IN_MANIFOLDS = 5_000  # of each side: every distance is computed
 MOST_NEIGHBOURS = 1_000  # samples, and held-out images, whose nearest training image is looked for
 
 
 def _fid(inputs: "MetricInputs") -> Mapping[str, float]:
-    from gan_exp.metrics.distances import frechet_distance
+    from gan_exp.metrics.distances import FrechetReference
 
-    return {"fid": frechet_distance(inputs.reference.features, inputs.embedding.features)}
+    reference = inputs.reference
+    data = reference.once("fid", lambda: FrechetReference(reference.features))
+    return {"fid": data.distance(inputs.embedding.features)}
 
 
 FID = Metric(
@@ -26,6 +29,41 @@ FID = Metric(
     (Score("fid", "distance of the samples from the data", "lower"),),
     _fid,
     least_reals=2,
+)
+
+
+def _panel(inputs: "MetricInputs") -> Mapping[str, float]:
+    reference = inputs.reference.panel
+    assert inputs.panel is not None and reference is not None
+    found = reference.compare(inputs.panel)
+    sure = {} if found.recognised is None else {"recognised": found.recognised}
+    return {"panel": found.worst, **sure} | {f"panel_{name}": value for name, value in found.distances.items()}
+
+
+def _member(name: str, meaning: str, needs: tuple[Need, ...] = ()) -> Score:
+    return Score(f"panel_{name}", meaning, "lower", of_features=False, needs=needs)
+
+
+LABELS = (Need.CLASSIFIERS,)
+PANEL = Metric(
+    "panel",
+    (
+        Score("panel", "largest of the distances below, each relative to the data's own", "lower", of_features=False),
+        Score("recognised", "share of samples that all classifiers are sure of", "higher", False, LABELS),
+        _member("cnn", "distance in a convolutional classifier with global averages", LABELS),
+        _member("cnn_early", "the same in an earlier layer: texture", LABELS),
+        _member("lenet", "distance in a convolutional classifier that keeps the layout", LABELS),
+        _member("lenet_early", "the same in an earlier layer: texture", LABELS),
+        _member("mlp", "distance in a classifier of dense layers", LABELS),
+        _member("mlp_early", "the same in its first layer", LABELS),
+        _member("autoencoder", "distance in a network trained without labels"),
+        _member("autoencoder_early", "the same in an earlier layer: texture"),
+        _member("pixels", "distance of the pixels, or of projections of them"),
+    ),
+    _panel,
+    needs=(Need.PANEL,),
+    least_reals=4,  # two halves
+    protocol=lambda samples, reals: {"samples": min(MOST_IN_PANEL, samples)},
 )
 
 
@@ -222,5 +260,5 @@ DISCRIMINATOR = Metric(
 )
 
 
-METRICS = (FID, KID, SCORE, MANIFOLDS, CLASSES, MODES, NEIGHBOURS, DISCRIMINATOR)
+METRICS = (FID, PANEL, KID, SCORE, MANIFOLDS, CLASSES, MODES, NEIGHBOURS, DISCRIMINATOR)
 BY_NAME = {metric.name: metric for metric in METRICS}

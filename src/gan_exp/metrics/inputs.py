@@ -1,30 +1,16 @@
 """What a metric is given: samples and their features, and what is known of the data."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
 from torch import Tensor
 
+from gan_exp.metrics.embedding import Embedding
 from gan_exp.metrics.neighbours import Nearest
+from gan_exp.metrics.panel import PanelReference
 
 Made = TypeVar("Made")
-
-
-class Embedding(NamedTuple):
-    """What a feature extractor makes of images.
-
-    `logits` are [N, K], or [N, C, K] of an extractor that looks at each channel on its own; None without classes.
-    """
-
-    features: Tensor  # float32 [N, D]
-    logits: Tensor | None = None
-
-    @property
-    def labels(self) -> Tensor:
-        """The likeliest classes: [N], or [N, C]."""
-        assert self.logits is not None
-        return self.logits.argmax(dim=-1)
 
 
 class DiscriminatorLogits(NamedTuple):
@@ -40,7 +26,7 @@ class Reference:
 
     `features` [N, D] of real images; `class_counts` int64 [K], where they have labels; `mixture` the centres [K, D] and
     the standard deviation that points were drawn from; `held_out_distances` [M] of held-out images to their nearest
-    training images, where a metric needs held-out images.
+    training images, where a metric needs held-out images; `panel` the data in the features of several extractors.
     """
 
     def __init__(
@@ -49,9 +35,10 @@ class Reference:
         class_counts: Tensor | None = None,
         mixture: tuple[Tensor, float] | None = None,
         held_out_distances: Tensor | None = None,
+        panel: PanelReference | None = None,
     ) -> None:
         self.features, self.class_counts, self.mixture = features, class_counts, mixture
-        self.held_out_distances = held_out_distances
+        self.held_out_distances, self.panel = held_out_distances, panel
         self._made: dict[Hashable, Any] = {}
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -66,7 +53,8 @@ class MetricInputs:
     """One set of samples, and the data to compare it with.
 
     `nearest` are the training images nearest to the first samples, where a metric needs held-out images.
-    `discriminator` is None but for metrics that need it.
+    `discriminator` is None but for metrics that need it; so is `panel`, embeddings of the samples by the extractors'
+    names.
     """
 
     samples: Tensor  # uint8 [N, C, H, W]; points: float32 [N, 2, 1, 1]
@@ -75,3 +63,4 @@ class MetricInputs:
     reference: Reference
     nearest: Nearest | None = None
     discriminator: DiscriminatorLogits | None = None
+    panel: Mapping[str, Embedding] | None = None

@@ -20,6 +20,8 @@ class Need(Enum):
     MODES = "only ring, grid and stacked_mnist (with --features cnn) have modes to count"
     MIXTURE = "only ring and grid are drawn from a mixture"
     HELD_OUT = "needs images that were not trained on: train with dataset.held_out=0.1"
+    PANEL = "needs images, compared in their usual features: leave --features away"
+    CLASSIFIERS = "needs labels to train classifiers on"
     DISCRIMINATOR = "needs the discriminator: measure it with gan-exp evaluate"
 
 

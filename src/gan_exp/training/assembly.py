@@ -15,7 +15,7 @@ from gan_exp.diagnosis.settings import RunSettings, settings_of, traits_of
 from gan_exp.display.live import Display
 from gan_exp.errors import UserError
 from gan_exp.evaluation.evaluator import Evaluator
-from gan_exp.evaluation.features.choice import build_features, usual_features
+from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
 from gan_exp.evaluation.in_training import TrainingEvaluation, training_metrics
 from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
@@ -185,7 +185,8 @@ def _build_evaluation(
     def make_evaluator() -> Evaluator:
         held_out = load_held_out()
         extractor = build_features(usual_features(data), data, held_out, device, say)
-        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, extractor, metrics)
+        panel = build_panel(metrics, data, held_out, device, say)
+        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, extractor, metrics, panel)
 
     space = "points" if data.extent is not None else usual_features(data)
     return TrainingEvaluation(

@@ -1,13 +1,13 @@
 """A feature extractor: images to features and, of some, to the logits of classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gan_exp.metrics.inputs import Embedding
+from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.signals import stop_if_asked
 
 CHUNK = 256
@@ -26,11 +26,15 @@ class FeatureExtractor:
 
     @torch.no_grad()
     def embed(self, images: Tensor, chunk: int = CHUNK) -> Embedding:
-        """Features and logits of all `images` on the CPU, computed `chunk` images at a time."""
+        """The embedding of all `images` on the CPU, computed `chunk` images at a time."""
         parts = []
         for part in images.split(chunk):
             stop_if_asked()
             parts.append(self.extract(part.to(self.device)))
-        features = torch.cat([part.features.float().cpu() for part in parts])
-        logits = [part.logits.float().cpu() for part in parts if part.logits is not None]
-        return Embedding(features, torch.cat(logits) if logits else None)
+        features, logits, early = zip(*parts, strict=True)
+        return Embedding(torch.cat([part.float().cpu() for part in features]), _join(logits), _join(early))
+
+
+def _join(parts: Sequence[Tensor | None]) -> Tensor | None:
+    found = [part.float().cpu() for part in parts if part is not None]
+    return torch.cat(found) if found else None

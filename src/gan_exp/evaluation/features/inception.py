@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.extractor import FeatureExtractor
-from gan_exp.metrics.inputs import Embedding
+from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say

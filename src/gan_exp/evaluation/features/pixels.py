@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gan_exp.data.packed import DataSpec, normalise
 from gan_exp.evaluation.features.extractor import FeatureExtractor
-from gan_exp.metrics.inputs import Embedding
+from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.randomness import Streams
 
 PROJECTIONS = 256  # a covariance of more would want many thousands of samples

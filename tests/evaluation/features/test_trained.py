@@ -1,4 +1,4 @@
-"""The classifier that makes features: what it learns, and that its cache is trained once, whole and the right one."""
+"""The networks that make features: what they learn, and that the cache of each is trained once, whole and its own."""
 
 import subprocess
 import sys
@@ -12,13 +12,14 @@ import torch
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.classifier import Classifier, accuracy, shift, train_classifier
-from gan_exp.evaluation.features.cnn import cnn_features
 from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.learning import AUTOENCODER, CNN, DENSE, LENET, Design, accuracy, shift, train
+from gan_exp.evaluation.features.trained import trained_features
 from waiting import LONGEST_WAIT_S
 
 CPU = torch.device("cpu")
 IMAGES = 8000
+DESIGNS = (CNN, LENET, DENSE, AUTOENCODER)
 
 
 @pytest.fixture(autouse=True)
@@ -34,33 +35,35 @@ def few() -> PackedImages:
     return replace(data, images=data.images[:300], labels=data.labels[:300], known_digest=None)
 
 
-def features(data: PackedImages, images: int = 200) -> tuple[FeatureExtractor, list[str]]:
+def features(data: PackedImages, images: int = 200, design: Design = CNN) -> tuple[FeatureExtractor, list[str]]:
     said: list[str] = []
-    return cnn_features(data, None, CPU, said.append, images), said
+    return trained_features(design, data, None, CPU, said.append, images), said
 
 
-def test_learns_the_embedded_digits() -> None:
+@pytest.mark.parametrize(("design", "least"), [(CNN, 0.9), (LENET, 0.85), (DENSE, 0.8)], ids=["cnn", "lenet", "mlp"])
+def test_learns_the_embedded_digits(design: Design, least: float) -> None:
     """In a twentieth of the usual time far more than chance; the accuracy reported is that of the images held out."""
-    network, said = features(digits(), IMAGES)
-    assert network.about["accuracy"] > 0.9
+    network, said = features(digits(), IMAGES, design)
+    assert network.about["accuracy"] > least
     assert said[1].startswith(
-        f"feature extractor: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}"
+        f"feature extractor {design.name}: {network.about['accuracy']:.2%} of {network.about['accuracy_is_of']}"
     )
     held_out = digits().split_by_hash(0.1)[1]
     assert network.about["accuracy_is_of"] == len(held_out.images)
     assert (network.embed(held_out.images).labels == held_out.labels).double().mean() == network.about["accuracy"]
 
 
-def test_trained_once(cached: Path) -> None:
-    first, said = features(few())
-    again, said_again = features(few())
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
+def test_trained_once(design: Design, cached: Path) -> None:
+    first, said = features(few(), design=design)
+    again, said_again = features(few(), design=design)
     assert len(said) == 2 and said_again == []
     assert first.digest == again.digest
     assert torch.equal(first.embed(few().images).features, again.embed(few().images).features)
     next(cached.glob("*.safetensors")).unlink()
-    assert features(few())[0].digest == first.digest  # trained anew, to the same weights
+    assert features(few(), design=design)[0].digest == first.digest  # trained anew, to the same weights
     other = replace(few(), images=few().images.flip(0), known_digest=None)
-    assert features(other)[0].digest != first.digest
+    assert features(other, design=design)[0].digest != first.digest
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another"])
@@ -79,8 +82,9 @@ def test_two_at_once(cached: Path) -> None:
     """One trains, the other waits for it; both have the same."""
     code = (
         "import torch; from gan_exp.data.digits import digits\n"
-        "from gan_exp.evaluation.features.cnn import cnn_features\n"
-        "print(cnn_features(digits(), None, torch.device('cpu'), images=500).digest)"
+        "from gan_exp.evaluation.features.learning import CNN\n"
+        "from gan_exp.evaluation.features.trained import trained_features\n"
+        "print(trained_features(CNN, digits(), None, torch.device('cpu'), images=500).digest)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = [process.communicate(timeout=LONGEST_WAIT_S)[0].splitlines() for process in processes]
@@ -89,11 +93,13 @@ def test_two_at_once(cached: Path) -> None:
     assert len(list(cached.glob("*.safetensors"))) == 1
 
 
-def test_batched_equals_whole() -> None:
-    network, _ = features(few())
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
+def test_batched_equals_whole(design: Design) -> None:
+    network, _ = features(few(), design=design)
     whole, parts = network.embed(few().images, chunk=1000), network.embed(few().images, chunk=7)
     torch.testing.assert_close(parts.features, whole.features)
     torch.testing.assert_close(parts.logits, whole.logits)
+    torch.testing.assert_close(parts.early, whole.early)
 
 
 def test_channels_that_are_images_of_their_own() -> None:
@@ -110,10 +116,12 @@ def test_channels_that_are_images_of_their_own() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28), (4, 9, 40), (2, 3, 5), (3, 64, 64), (1, 100, 70)])
 def test_any_shape(shape: tuple[int, int, int]) -> None:
-    network = Classifier(shape, 7).eval()
-    found = network(torch.randn(2, *shape))
-    assert found.features.shape[0] == 2 and 64 <= found.features.shape[1] <= 128
-    assert found.logits is not None and found.logits.shape == (2, 7)
+    for design in DESIGNS:
+        network = design.make(shape, 7).eval()
+        found = network(torch.randn(2, *shape))
+        assert found.features.shape[0] == 2 and 64 <= found.features.shape[1] <= 128
+        assert found.early is not None and found.early.shape[0] == 2 and found.early.ndim == 2
+        assert not design.labels or found.logits.shape == (2, 7)
 
 
 def test_training_moves_images_by_whole_pixels() -> None:
@@ -126,7 +134,7 @@ def test_training_moves_images_by_whole_pixels() -> None:
 
 def test_training_leaves_the_global_random_numbers_alone() -> None:
     before = torch.get_rng_state()
-    network = train_classifier(few(), CPU, images=100)
+    network = train(CNN, few(), CPU, images=100)
     assert torch.equal(torch.get_rng_state(), before)
     assert not network.training and 0 <= accuracy(network, few(), CPU) <= 1
 
