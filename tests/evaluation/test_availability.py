@@ -39,12 +39,12 @@ def names(data: PackedImages, held_out: PackedImages | None, features: str) -> t
 
 
 def test_only_what_another_run_could_have_is_said_to_be_left_out() -> None:
-    all_of_images = {"fid", "panel", "kid", "score", "manifolds", "classes", "discriminator"}
+    all_of_images = {"fid", "kid", "panel", "score", "manifolds", "classes", "discriminator"}
     reason = "left out: neighbours, which needs images that were not trained on: train with dataset.held_out=0.1"
     assert names(digits(), None, "cnn") == (all_of_images, [reason])
     assert names(digits(), digits(), "cnn") == (all_of_images | {"neighbours"}, [])
     assert names(digits(), digits(), "inception")[0] == (all_of_images | {"neighbours"}) - {"classes", "panel"}
-    of_stacked = {"fid", "panel", "kid", "manifolds", "modes", "neighbours", "discriminator"}
+    of_stacked = {"fid", "kid", "panel", "manifolds", "modes", "neighbours", "discriminator"}
     assert names(stacked(), stacked(), "cnn")[0] == of_stacked
     few = digits().select(torch.arange(3))
     assert names(few, digits(), "pixels") == (
@@ -57,8 +57,8 @@ def test_only_what_another_run_could_have_is_said_to_be_left_out() -> None:
 def test_in_training_nothing_asks_for_held_out_images_or_the_discriminator() -> None:
     assert [metric.name for metric in training_metrics(digits(), "fid")] == [
         "fid",
-        "panel",
         "kid",
+        "panel",
         "score",
         "manifolds",
         "classes",
