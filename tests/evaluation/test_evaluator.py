@@ -14,10 +14,12 @@ from gan_exp.errors import UserError
 from gan_exp.evaluation import evaluator as module
 from gan_exp.evaluation.availability import missing_for
 from gan_exp.evaluation.evaluator import Evaluator, choose, default_count
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.metrics import entries
 from gan_exp.metrics.distances import frechet_distance
-from gan_exp.metrics.entries import BY_NAME, FID, MANIFOLDS, METRICS
+from gan_exp.metrics.embedding import Embedding
+from gan_exp.metrics.entries import BY_NAME, FID, MANIFOLDS, METRICS, PANEL
 from gan_exp.metrics.metric import Metric, Score
 
 
@@ -213,3 +215,37 @@ def test_a_number_on_a_tensor_is_a_number() -> None:
     found = evaluator.measure(Replay(data.images), 20, seed=0).scores
     assert found == {"sharp": pytest.approx(40, abs=40)} and isinstance(found["sharp"], float)
     assert evaluator.data_scores(20).scores.keys() == {"sharp"}
+
+
+@pytest.mark.parametrize("with_held_out", [True, False])
+def test_the_panel_compares_samples_as_other_real_images(with_held_out: bool) -> None:
+    """So these have the ratio 1, copies of the data a lower one, and darker images a far higher one."""
+    data = PackedImages(digits().images)
+    train, held_out = data.split_by_hash(0.3) if with_held_out else (data, None)
+    extractor = pixel_features(data.spec)
+    dark = FeatureExtractor("mlp", "", lambda images: extractor.extract(images // 2))
+    evaluator = Evaluator(CONFIG.latent_dim, False, train, held_out, train, extractor, [PANEL], [extractor, dark])
+    own = evaluator.data_scores(10_000)
+    assert own.scores["panel"] == 1 and own.scores.keys() == {"panel", "panel_pixels", "panel_mlp"}
+    copies = evaluator.measure(Replay(train.images), own.images, seed=0).scores
+    assert 0 < copies["panel"] < 1.5 and copies["panel_pixels"] < 1.5 * own.scores["panel_pixels"]
+    assert evaluator.measure(Replay(train.images // 2), own.images, seed=0).scores["panel"] > 10
+
+
+def test_each_image_is_embedded_once_by_each_extractor() -> None:
+    data, seen = PackedImages(digits().images), {"pixels": 0, "mlp": 0}
+    pixels = pixel_features(data.spec)
+
+    def counted(name: str) -> FeatureExtractor:
+        def extract(images: Tensor) -> Embedding:
+            seen[name] += len(images)
+            return pixels.extract(images)
+
+        return FeatureExtractor(name, "", extract)
+
+    extractor, other = counted("pixels"), counted("mlp")
+    evaluator = Evaluator(CONFIG.latent_dim, False, data, None, data, extractor, [FID, PANEL], [extractor, other])
+    for seed in range(3):
+        evaluator.measure(Replay(data.images), 50, seed)
+    assert seen["pixels"] == 1797 + 898 + 3 * 50  # the second half of the data again, in the place of samples
+    assert seen["mlp"] == 899 + 898 + 3 * 50

@@ -7,7 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, cross_entropy, mse_loss
+from torch.nn.functional import avg_pool2d, mse_loss
 
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.ranges import ImageShape
@@ -16,7 +16,6 @@ LARGEST_SIDE = 32  # of the shorter side; larger images are averaged down, or tr
 SMALLEST_SIDE = 8
 HIDDEN = 128  # units of the last hidden layer of classifiers that keep the layout
 CODE = 64  # numbers to which the autoencoder reduces an image
-SMOOTHING = 0.05  # of the labels that classifiers learn from
 NOISE = 0.2  # standard deviation of what the autoencoder removes; black to white is 2
 
 
@@ -44,9 +43,6 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Embedding:
         early, last = self.features(images)
         return Embedding(last, self.head(last), early)
-
-    def loss(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        return cross_entropy(self(images).logits, labels, label_smoothing=SMOOTHING)
 
 
 class AveragingClassifier(Classifier):
@@ -140,6 +136,6 @@ class Autoencoder(nn.Module):
         early = self.convolutions(self.shrink(images).contiguous(memory_format=torch.channels_last))
         return Embedding(self.code(early.flatten(1)), None, early.mean(dim=(2, 3)))
 
-    def loss(self, images: Tensor, labels: Tensor | None, rng: torch.Generator) -> Tensor:
+    def loss(self, images: Tensor, rng: torch.Generator) -> Tensor:
         noise = torch.randn(images.shape, generator=rng).to(images.device)
         return mse_loss(self.restore(self(images + NOISE * noise).features), self.shrink(images).flatten(1))
