@@ -40,7 +40,7 @@ def own(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_package_offers_what_it_always_did() -> None:
-    assert tuple(SELECTING) == OLDER
+    assert tuple(name for name in SELECTING if name in OLDER) == OLDER
 
 
 @pytest.mark.parametrize("name", OLDER)

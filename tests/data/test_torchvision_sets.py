@@ -46,7 +46,7 @@ def test_celeba_needs_its_images_alone(tmp_path: Path) -> None:
     assert data.images.shape == (TEST, 3, 32, 32) and data.labels is None
     np.testing.assert_allclose(data.images[:, 0, 16, 16].int(), [0, 10, 20, 30], atol=2)
     (tmp_path / "celeba" / "img_align_celeba" / "000002.jpg").write_bytes(b"cut")
-    with pytest.raises(UserError, match=r"000002\.jpg is no image .* dataset\.skip_broken=true"):
+    with pytest.raises(UserError, match=r"000002\.jpg can't be read as an image .* dataset\.skip_broken=true"):
         celeba(str(tmp_path), str(tmp_path / "cache"), size=32)
     assert len(celeba(str(tmp_path), str(tmp_path / "cache"), size=32, skip_broken=True).images) == TEST - 1
 
