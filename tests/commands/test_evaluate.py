@@ -233,7 +233,7 @@ def test_another_checkpoint(run: Path) -> None:
             "--metrics score: needs a feature extractor that ",
         ),
         (["run", "--split", "held_out"], "--split held_out: this run trained on all of its images"),
-        (["run", "--features", "vgg"], "invalid choice: 'vgg'"),
+        (["run", "--features", "vgg"], "--features vgg: must be cnn, inception or pixels"),
         (["run", "--seed", "3"], "--seed: unknown option; did you mean --seeds?"),
         (["run", "--checkpoint", "best"], "--checkpoint best: the run kept none"),
         (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such checkpoint; "),

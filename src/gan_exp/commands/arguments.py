@@ -33,7 +33,26 @@ class Parser(argparse.ArgumentParser):
             message = self._unrecognised(unknown[1])
         elif message.startswith("the following arguments are required: RUN"):
             message = "which run? `latest`, its directory, or its short name"
+        elif message.startswith("the following arguments are required: shell"):
+            message = "which shell? bash, zsh or fish"
+        else:
+            message = self._plainly(message)
         raise UserError(f"{self.prog.removeprefix('gan-exp ')}: {message} (see {self.prog} --help)")
+
+    def _plainly(self, message: str) -> str:
+        """argparse's sentence about a value, in the form of all others: `--count 0: must be ...`."""
+        found = re.fullmatch(r"argument (\S+): (.*)", message, flags=re.DOTALL)
+        if not found:
+            return message
+        name, text = found[1], found[2]
+        choice = re.match(r"invalid choice: '(.*)' \(choose from ", text, flags=re.DOTALL)
+        if choice:
+            options = next(action.choices for action in self._actions if name in (*action.option_strings, action.dest))
+            *most, last = map(str, options or ())
+            text = f"{choice[1]}: must be {', '.join(most)} or {last}"
+        if text == "expected one argument":
+            return f"{name}: needs a value"
+        return f"{name} {text}" if name.startswith("-") else text
 
     def _unrecognised(self, word: str) -> str:
         from gan_exp.config.mistakes.command_line import unknown_flag

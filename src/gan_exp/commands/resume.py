@@ -17,8 +17,8 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; a sweep likewise")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
-        "evaluate_every_steps, evaluate_count, best_metric, display, device.*; "
-        "for a sweep hydra/launcher=..."
+        "evaluate_every_steps, evaluate_count, best_metric, display, "
+        "fast_path, device.*; for a sweep hydra/launcher=..."
     ))  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="a sweep's folder of YAML files of your own")
     parser.add_trust()

@@ -61,6 +61,10 @@ _KEYS = {
     "fp16 bf16 amp half mixed_precision precision dtype": (
         "training is in float32; device.tf32=true lets a CUDA GPU multiply faster"
     ),
+    "accumulate accumulation grad_accum grad_accumulation gradient_accumulation accumulation_steps micro_batch "
+    "micro_batch_size batch_split": (
+        "an update takes its whole batch at once; batch_size=... sets how many images that is"
+    ),
     "resume checkpoint ckpt pretrained load load_from resume_from": (
         "`gan-exp resume RUN` goes on with a run, `gan-exp train --again RUN` trains it anew"
     ),
