@@ -20,7 +20,11 @@ class Parser(argparse.ArgumentParser):
     def add_trust(self) -> None:
         """For commands that build what a run names."""
         self.add_argument(
-            "--trust", action="append", default=[], metavar="MODULE", help="code of yours that the run names"
+            "--trust",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="allow the run to name classes of your own MODULE",
         )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -59,7 +59,7 @@ def _overview(extra: Sequence[Path]) -> list[str]:
     lines = [
         "usage: gan-exp train [group=option ...] [key=value ...] [option ...]",
         "",
-        "Train a GAN. With nothing said: the digits that come with the tool, on the best",
+        "Train a GAN; without arguments, on digits that need no download, on the best",
         "device there is.",
         "",
         *(line for example in EXAMPLES for line in _row(*example, width=48)),
