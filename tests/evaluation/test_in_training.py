@@ -129,6 +129,19 @@ def test_a_metric_of_which_more_is_better(in_tmp: Path) -> None:
     assert load_checkpoint(run.best)["best"]["score"] == best
 
 
+def test_the_panel_selects_a_checkpoint_and_its_members_are_written(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("steps=4", "evaluate_every_steps=1", "best_metric=panel")
+    run = trained("run", *words, display="plain")
+    found = [line for line in read_lines(run.metrics) if "evaluation/panel" in line]
+    assert load_checkpoint(run.best)["best"]["score"] == min(line["evaluation/panel"] for line in found)
+    members = {"evaluation/panel_cnn_early", "evaluation/panel_autoencoder", "evaluation/recognised"}
+    assert members <= found[0].keys() and len(found) == 4
+    shown = capsys.readouterr().out
+    assert f"panel {found[0]['evaluation/panel']:.4g}, recognised" in shown and "panel_cnn" not in shown
+
+
 def test_its_time_is_no_training_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure = TrainingEvaluation.measure
 

@@ -81,8 +81,10 @@ class Evaluator:
             self._train = train.features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
             distances = find_nearest(extractor.embed(others).features, self._train).distances
-        known = train is not None and reals is data
-        self._real = train.select(self._chosen) if known and train is not None else extractor.embed(self._real_images())
+        if train is None or reals is not data:
+            self._real = extractor.embed(self._real_images())
+        else:
+            self._real = train.select(self._chosen)
         self._reference = Reference(self._real.features, self._histogram(), data.mixture, distances)
 
     def for_run(self, latent_dim: int, conditional: bool) -> "Evaluator":

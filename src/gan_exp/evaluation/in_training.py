@@ -65,6 +65,8 @@ class TrainingEvaluation:
         self._make_evaluator, self._count, self._say = make_evaluator, count, say
         self._tags = {score.name: score.tag(space) for metric in metrics for score in metric.scores}
         self._best_metric, self._best_score = best_metric, resolve_best(best_metric)[1]
+        self._details = {score.name for metric in metrics for score in metric.scores if score.detail}
+        self._details -= {self._best_score.name}
         self._evaluator: Evaluator | None = None
         self.seconds = 0.0  # spent here, which is no training
         self.best: dict[str, Any] | None = None
@@ -88,7 +90,7 @@ class TrainingEvaluation:
         is_best = not math.isnan(score) and (self.best is None or sign * score > sign * self.best["score"])
         if is_best:
             self.best = {"metric": metric, "score": score, "step": step}
-        shown = ", ".join(f"{self._tags[name]} {value:.4g}" for name, value in scores.items())
+        shown = ", ".join(f"{self._tags[name]} {scores[name]:.4g}" for name in scores if name not in self._details)
         note = " (the best so far)" if is_best else ""
         self._say(f"step {step}: {shown}{note}; the evaluation took {spent:.1f} s, not counted as training time")
         return {f"evaluation/{self._tags[name]}": value for name, value in scores.items()}, is_best

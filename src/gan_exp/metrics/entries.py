@@ -41,7 +41,7 @@ def _panel(inputs: "MetricInputs") -> Mapping[str, float]:
 
 
 def _member(name: str, meaning: str, needs: tuple[Need, ...] = ()) -> Score:
-    return Score(f"panel_{name}", meaning, "lower", of_features=False, needs=needs)
+    return Score(f"panel_{name}", meaning, "lower", of_features=False, needs=needs, detail=True)
 
 
 LABELS = (Need.CLASSIFIERS,)

@@ -38,6 +38,7 @@ class Score:
     better: Literal["lower", "higher"] | None
     of_features: bool = True  # named for the feature space, as fid_cnn
     needs: tuple[Need, ...] = ()  # beside what the metric needs: without it, this score alone is missing
+    detail: bool = False  # another score of the metric sums it up: left out of the line that training prints
     not_finite: str = "not finite"  # why there may be no finite number
 
     def __post_init__(self) -> None:
