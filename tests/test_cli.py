@@ -194,7 +194,7 @@ def test_a_real_signal_ends_a_run_that_can_be_resumed(number: signal.Signals, in
     assert code == 128 + number
     said = Path("output").read_text()
     assert "Traceback" not in said
-    assert f"go on with: gan-exp resume {Path('run').resolve()}" in said
+    assert f"continue with: gan-exp resume {Path('run').resolve()}" in said
 
     ended = json.loads(status.read_text())
     assert (ended["state"], ended["reason"]) == ("interrupted", number.name)

@@ -19,7 +19,7 @@ usage: gan-exp COMMAND ...
 
 {chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
 
-`gan-exp COMMAND --help` says more. A first run, which needs no download: gan-exp train"""
+`gan-exp COMMAND --help` describes a command. A first run, without a download: gan-exp train"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

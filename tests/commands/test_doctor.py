@@ -82,7 +82,11 @@ def test_another_failed_run_gets_the_verdict_of_its_records(run: Path, capsys: p
 def test_a_run_of_an_older_version(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(run, [record for record in story() if "loss/generator" in record])
     output = ask(capsys)
-    assert "9 logged means, 0 grids" in output and "nothing to go by: the version" in output and "healthy" not in output
+    assert (
+        "9 logged means, 0 grids" in output
+        and "no verdict is possible: the version" in output
+        and "healthy" not in output
+    )
 
 
 def test_evaluations_beside_the_checkpoints_count(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

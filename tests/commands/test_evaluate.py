@@ -79,7 +79,7 @@ def test_it_says_what_it_does_and_what_not(run: Path, capsys: pytest.CaptureFixt
         "this takes about",
         "seed 1 of 2 measured, about",
         "seed 2 of 2 measured\n",
-        "data: what the data itself scores (40 of the training images against 899 others)",
+        "data: the scores of real images (40 of the training images against 899 others)",
     ]
     places = [shown.index(sentence) for sentence in said]
     assert places == sorted(places) and "which only ring" not in shown
@@ -225,7 +225,7 @@ def test_another_checkpoint(run: Path) -> None:
         (["run", "--count", "1"], "--count 1: fake features: 1 samples are too few; at least 2 are needed"),
         (["run", "--seeds", "0"], "0: must be a whole number of at least 1"),
         (["run", "--metrics", "fdi"], "fdi: no such metric; did you mean fid?"),
-        (["run", "--metrics", ","], "names none; known are fid"),
+        (["run", "--metrics", ","], "no metric is named; known are fid"),
         (["run", "--metrics", "modes"], "--metrics modes: only ring, grid and stacked_mnist"),
         (["run", "--metrics", "neighbours"], "--metrics neighbours: needs images that were not trained on"),
         (

@@ -107,7 +107,7 @@ WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
 
 
 def test_classes_of_a_conditional_run(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All classes in turn, or the chosen one, from the same latents."""
+    """Alternating classes, or the chosen one, from the same latents."""
     assert main(["train", *QUICK, *WIDTHS, "conditional=true", "lr=0.01"]) == 0
     capsys.readouterr()
     all_in_turn = sampled("--count", "25")

@@ -218,7 +218,7 @@ def test_what_hydra_would_build_is_not_taken_over(stopped: str, capsys: pytest.C
     assert "    hydra:\n" in text
     record.write_text(text.replace("    hydra:\n", "    hydra:\n    - hydra.launcher._target_=os.abort\n", 1))
     assert main(["resume", "swept"]) == 0
-    assert "not taken over from the sweep's record: hydra.launcher._target_=os.abort" in capsys.readouterr().out
+    assert "ignored in the sweep's record: hydra.launcher._target_=os.abort" in capsys.readouterr().out
 
 
 def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,7 +149,7 @@ def test_help_names_what_there_is(in_tmp: Path, capsys: pytest.CaptureFixture[st
         "-m, ",
     ):
         assert word in printed
-    assert "Hydra" not in printed.replace("what Hydra itself has to say", "")
+    assert "Hydra" not in printed.replace("Hydra's own information and help", "")
 
 
 @pytest.mark.parametrize("words", [["--hydra-help"], ["--info", "lr=1"], ["--info=defaults"]])

@@ -285,8 +285,8 @@ TYPES = [
     ("dataset.resize=[8]", "dataset.resize.1: is missing"),
     ("dataset.resize=[8,8,8]", "dataset.resize=[8, 8, 8]: must be a whole number or must have at most 2 items"),
     ("dataset=mnist dataset.root=null", "dataset.root=null: must be a valid string"),
-    ("model.generator=5", "model.generator=5: has keys of its own; set those, or choose an option: model=dcgan|mlp|"),
-    ("schedule.lr=cosine", "schedule.lr=cosine: schedule.lr has keys of its own; to choose cosine: schedule=cosine"),
+    ("model.generator=5", "model.generator=5: is a group of keys; set those, or choose an option: model=dcgan|mlp|"),
+    ("schedule.lr=cosine", "schedule.lr=cosine: schedule.lr is a group of keys; to choose cosine: schedule=cosine"),
     ("hydra.run.dir=", "hydra.run.dir=: is empty; name a directory, or leave it out"),
     ("model.generator.widths=8", "model.generator.widths=8: must be a list"),
     ("model.generator.widths=[8,x]", "model.generator.widths.1=x: must be a whole number"),
@@ -338,7 +338,7 @@ TYPES = [
 
 TOGETHER = [
     ("model=dcgan dataset=ring", "dcgan makes images, and the data are points of the plane: set model=points"),
-    ("split_updates=true penalty=r1", "split_updates=true has no place for a penalty"),
+    ("split_updates=true penalty=r1", "split_updates=true can't be combined with a penalty"),
     ("model=dcgan dataset.resize=4", "dcgan can't make 4x4 images"),
     ("model=dcgan dataset.resize=[7,64]", "dcgan can't make 7x64 images"),
     ("dataset=folder", "dataset.root: has no default; set it with dataset.root=..."),
@@ -350,8 +350,14 @@ TOGETHER = [
     ("dataset=folder dataset.root=own dataset.size=null", "dataset.size=null: the images differ in size (a.png is "),
     ("dataset=folder dataset.root=own conditional=true", "conditional=true: folder has no labels; set conditional="),
     ("dataset=ring model=points augment=ada", "augment: ring has points, which can't be augmented; set augment=none"),
-    ("augment=ada loss=wgan", "augment=ada steers its p by the signs of D's logits, which mean nothing to Wasserstein"),
-    ("augment=ada loss=rpgan", "augment=ada steers its p by the signs of D's logits, which mean nothing to Relativ"),
+    (
+        "augment=ada loss=wgan",
+        "augment=ada adapts its p by the signs of D's logits, which have no meaning for Wasserstein",
+    ),
+    (
+        "augment=ada loss=rpgan",
+        "augment=ada adapts its p by the signs of D's logits, which have no meaning for Relativ",
+    ),
     ("schedule=augment_ramp", "schedule.augment: there is no augment.p that it could multiply; set augment=pipeline"),
     ("schedule=augment_ramp augment=ada", "schedule.augment: there is no augment.p that it could multiply"),
     ("dataset=ring model=points +dataset.resize=8", "dataset.resize=8: ring has points, which can't be resized"),

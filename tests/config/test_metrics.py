@@ -83,7 +83,10 @@ def test_names_that_are_no_metric(name: str, sentence: str, own: None) -> None:
         ("kid_subset_sd", "must be 'fid', 'kid'"),
         ("logit_fake", "must be 'fid', 'kid'"),
         ("nearer", "must be 'fid', 'kid'"),
-        ("own_metrics.AIMLESS", 'its first score, c, selects nothing; give it better="lower" or better="higher"'),
+        (
+            "own_metrics.AIMLESS",
+            'its first score, c, has no better direction; give it better="lower" or better="higher"',
+        ),
         ("own_metrics.TAKEN", "the package has a score fid itself"),
     ],
 )

@@ -38,8 +38,8 @@ def test_nothing_is_said_too_early() -> None:
     assert follow(story(1, every=1000)) == []
     assert follow(story(2, every=1000)) == [(1000, ["healthy"])]  # a grid that shows it is enough
     for records, missing in (
-        ([], "it takes 500 more steps and a grid of samples after step 0 (sample_every_steps)"),
-        (story(3, every=100), "it takes 300 more steps"),
+        ([], "a verdict needs 500 more steps and a grid of samples after step 0 (sample_every_steps)"),
+        (story(3, every=100), "a verdict needs 300 more steps"),
         (story(6, samples__copies=0.9), "it takes another grid that shows what one has shown: memorising"),
     ):
         (verdict,) = diagnose(SETTINGS, records)
@@ -80,7 +80,7 @@ def test_the_gravest_comes_first() -> None:
 def test_without_a_logged_mean_nothing_is_said_of_the_discriminator() -> None:
     """Not that it is right on 0 %, either."""
     (verdict,) = diagnose(SETTINGS, [record for record in story(9) if "samples/spread" in record])
-    assert verdict.name == "unclear" and verdict.evidence == "nothing of D has been logged yet (log_every_steps)"
+    assert verdict.name == "unclear" and verdict.evidence == "D's accuracy has not been logged yet (log_every_steps)"
     records = [record for record in story(9, samples__copies=0.9) if "samples/spread" in record]
     assert [verdict.name for verdict in diagnose(SETTINGS, records)] == ["memorising"]
 
@@ -143,7 +143,7 @@ def test_a_learning_rate_far_too_high_is_not_healthy_however_good_the_samples() 
         (RunSettings(discriminator_lr=0.02), "discriminator"),
     ):
         (verdict,) = diagnose(one, story())
-        evidence = f"optimizer.{network}.lr=0.02 is far above what GANs train with (up to 0.001)"
+        evidence = f"optimizer.{network}.lr=0.02 is far above the usual range (up to 0.001)"
         assert (verdict.name, verdict.evidence) == ("unclear", evidence)
         assert verdict.remedies == (f"optimizer.{network}.lr=0.0002",)
     for usual in (

@@ -84,7 +84,7 @@ def test_losses_are_shown_beside_their_balance(terminal: io.StringIO, tmp_path: 
         display.start(0)
         display.update(100, METRICS)
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue())
-    assert "where D can't tell fakes from reals: D's loss 1.3863\n" in (tmp_path / "log.txt").read_text()
+    assert "if D can't distinguish fakes from reals: D's loss 1.3863\n" in (tmp_path / "log.txt").read_text()
     assert re.search(r"discriminator +0\.5000 +1\.3863 ", shown)
     assert re.search(r"generator +1\.2500 +▁ ", shown)  # whose loss has no such value
 

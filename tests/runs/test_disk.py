@@ -93,7 +93,7 @@ def test_a_directory_that_vanishes(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undo = at_step(6, lambda: Path("run").rename("moved"), monkeypatch)
-    assert "the run directory vanished" in (output := fails(capsys)) and "bring it back" in output
+    assert "the run directory vanished" in (output := fails(capsys)) and "restore it" in output
     assert not Path("run").exists()  # and no part of it is created again
     Path("moved").rename("run")
     assert newest_whole(RunDir("run")) == 6

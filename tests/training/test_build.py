@@ -129,7 +129,7 @@ def test_only_what_is_trainable_is_trained(network: str, monkeypatch: pytest.Mon
         (("pac=2", "conditional=true"), "pac=2: D can't be given one label for several images; set conditional=false"),
         (("pac=3",), "batch_size=16: must be a multiple of pac=3"),
         (("split_updates=true", "loss=rpgan"), "split_updates=true needs a loss with a term for reals"),
-        (("split_updates=true", "penalty=r1_r2"), "split_updates=true has no place for a penalty"),
+        (("split_updates=true", "penalty=r1_r2"), "split_updates=true can't be combined with a penalty"),
         (("penalty=r1", "penalty.every=0"), "penalty.every=0: must be greater than or equal to 1"),
         (("augment=ada", "augment.start_p=1.5"), "augment.start_p=1.5: must be less than or equal to 1"),
         (("loss=wgan", "loss.clip=0"), "loss.clip=0: must be greater than 0"),
@@ -190,7 +190,7 @@ def test_toys_are_drawn_anew() -> None:
     ("words", "sentence"),
     [
         (("dataset.held_out=1e-9",), "dataset.held_out=1e-09: 1e-09 of 1797 images leaves nothing on one side"),
-        (("dataset=ring", "+dataset.held_out=0.1"), "dataset.held_out=0.1: ring has a part of its own that isn't"),
+        (("dataset=ring", "+dataset.held_out=0.1"), "dataset.held_out=0.1: ring has a separate test part already"),
     ],
 )
 def test_shares_that_make_no_sense(words: tuple[str, ...], sentence: str) -> None:

@@ -107,7 +107,7 @@ def test_data_that_has_changed_is_refused(in_tmp: Path, monkeypatch: pytest.Monk
             continue_run(config, run)
 
     was, now = "images of 8x8x1 in 10 classes", "images of 9x9x1 in 10 classes"
-    refused(data.resized(9, 9), f"was trained on {was}, the data now is {now}; bring back")
+    refused(data.resized(9, 9), f"was trained on {was}, the data now is {now}; restore")
     one_pixel = data.images.clone()
     one_pixel[700, 0, 3, 3] += 1
     changed = "the data has changed since the run began"

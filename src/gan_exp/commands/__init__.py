@@ -7,11 +7,11 @@ and outcomes are in `sweep_runs` and `sweep_outcomes`.
 
 COMMANDS = {
     "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
-    "resume": "go on with a run that was stopped, or for longer: gan-exp resume latest",
+    "resume": "continue a run that was stopped, or train it for longer: gan-exp resume latest",
     "sample": "make images with a trained generator: gan-exp sample latest --count 64",
     "evaluate": "measure a trained generator against its data: gan-exp evaluate latest",
-    "doctor": "say how a run is doing, and what to try: gan-exp doctor latest",
+    "doctor": "diagnose a run and suggest what to try: gan-exp doctor latest",
     "export": "write a trained generator as one safetensors file: gan-exp export latest",
-    "dashboard": "look at all runs in TensorBoard",
+    "dashboard": "show all runs in TensorBoard",
     "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",
 }

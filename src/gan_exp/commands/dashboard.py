@@ -19,7 +19,7 @@ SWEEP = re.compile(r"(\d\d-\d\d-\d\d)-sweep")
 
 
 def run(arguments: list[str]) -> int:
-    parser = Parser("dashboard", "Look at all runs below a directory in TensorBoard; Ctrl-C ends it.")
+    parser = Parser("dashboard", "Show all runs below a directory in TensorBoard; Ctrl-C ends it.")
     parser.add_argument(
         "directory",
         nargs="?",
@@ -28,7 +28,9 @@ def run(arguments: list[str]) -> int:
         help="a directory of runs, `latest`, or a run's short name (default: outputs)",
     )
     parser.add_argument("--port", type=count_of(1), metavar="P", help="default: 6006, or the next one that is free")
-    parser.add_argument("--host", default="localhost", help="0.0.0.0 lets other machines look (default localhost)")
+    parser.add_argument(
+        "--host", default="localhost", help="0.0.0.0 allows other machines to connect (default localhost)"
+    )
     options = parser.parse_args(arguments)
     directory = _find_directory(options.directory)
     if not directory.is_dir():
@@ -51,10 +53,10 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"{asked}: can't be used ({str(error).splitlines()[0]}); try another") from error
     say(f"TensorBoard over {directory}: {address} (Ctrl-C ends it)")
     if not find_runs(directory):
-        say(f"no runs found below {directory} yet: one that begins there will appear")
+        say(f"there are no runs below {directory} yet; new ones will appear")
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
     wait_for(server)
-    raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are as they were, so call it again")
+    raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are unchanged, so start it again")
 
 
 def wait_for(server: threading.Thread) -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    parser = Parser("doctor", "Say how a run is doing: a finished, a failed or a running one.")
+    parser = Parser(
+        "doctor", "Diagnose a running, finished or failed run: verdicts, their evidence, and overrides to try."
+    )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
@@ -74,14 +76,16 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
     say(f"{run_dir.path}: {state}; {seen}")
     if logs and not grids and verdicts[0].name == EARLY:
-        say("nothing to go by: the version that trained this run kept no evidence from its samples")
+        say("no verdict is possible: the version that trained this run kept no evidence from its samples")
         return
     for verdict in verdicts:
         console.print()
         console.print(verdict_table(verdict), crop=False)
+    if any("spreads" in verdict.evidence for verdict in verdicts):
+        say("\n(one spread is the mean distance between two images of the data)")
     if verdicts[0].remedies:
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
-        say(f"\nthe run anew with the first: gan-exp train {shlex.join(words)}")
+        say(f"\nto train anew with the first override: gan-exp train {shlex.join(words)}")
 
 
 def _environment(run_dir: RunDir) -> dict[str, Any]:

@@ -43,16 +43,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("evaluate", "Measure a run's generator (the averaged one, where the run keeps an average).")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help=f"{RUN_HELP}; of several a table compares the scores")
+    parser = Parser("evaluate", "Measure a run's generator (the averaged one if the run keeps an average).")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=f"{RUN_HELP}; a table compares several runs")
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_argument("--metrics", metavar="M,M", help=(
         f"some of {', '.join(metric.name for metric in METRICS)}, or of your own by their dotted names "
         "(default: all that the data allows)"
     ))  # fmt: skip
     parser.add_argument("--features", choices=("cnn", "inception", "pixels"), help=(
-        "the space of the comparison: a classifier trained on the data (cnn), the network of published scores "
-        "(inception, downloaded once), or pixels (default: cnn where there are labels)"
+        "the features to compare: those of a classifier trained on the data (cnn), of the network of published scores "
+        "(inception, downloaded once), or pixels (default: cnn if the data has labels)"
     ))  # fmt: skip
     parser.add_argument("--count", type=count_of(1), metavar="N", help=(
         "samples for each seed (default 10000; of points 2500, of stacked_mnist 26000, as published)"
@@ -153,7 +153,9 @@ def _load(run_dir: RunDir, checkpoint: str | None) -> Loaded:
     load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, checkpoint)
     data, held_out = build_data(config, device), build_held_out(config)
     if content.get("data_digest", data.digest) != data.digest:
-        raise UserError(f"{run_dir.path}: the data has changed since the run began; bring back what it was trained on")
+        raise UserError(
+            f"{run_dir.path}: the data has changed since the run began; restore the data that it was trained on"
+        )
     return Loaded(config, content, device, generator.to(device), data, held_out)
 
 

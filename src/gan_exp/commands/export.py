@@ -8,7 +8,7 @@ from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
-    parser = Parser("export", "Write a run's generator (the averaged one, where the run keeps an average) as one file.")
+    parser = Parser("export", "Write a run's generator (the averaged one if the run keeps an average) as one file.")
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--output", default="generator.safetensors", metavar="FILE", help=(
         "default generator.safetensors; gan_exp.runs.export.load_generator reads it"

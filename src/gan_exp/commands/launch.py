@@ -93,7 +93,7 @@ def _explained(error: Exception, words: list[str]) -> Exception:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return UserError(explain(error, words))
     if isinstance(error, AssertionError):  # of Hydra's sweeper, on its own settings
-        return UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'it says no more'})")
+        return UserError(f"{' '.join(words)}: Hydra can't run this ({error or 'no reason given'})")
     if isinstance(error, OSError) and error.filename is not None:
         return cannot_write(Path(error.filename), error)
     return error
@@ -176,7 +176,7 @@ def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], conf
 
 
 def _train(config: Any, job: _Job, words: list[str]) -> None:
-    """Resolve, check, train; in a sweep that is resumed, go on with what has begun."""
+    """Resolve, check, train; in a sweep that is resumed, continue the runs that have begun."""
     from omegaconf import OmegaConf
 
     stop_if_asked()

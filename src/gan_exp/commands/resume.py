@@ -13,14 +13,14 @@ from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
-    parser = Parser("resume", "Go on with a run from its newest checkpoint, or with what a sweep has not finished.")
-    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; a sweep likewise")
+    parser = Parser("resume", "Continue a run from its newest checkpoint, or the unfinished runs of a sweep.")
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
         "evaluate_every_steps, evaluate_count, best_metric, display, "
         "fast_path, device.*; for a sweep hydra/launcher=..."
     ))  # fmt: skip
-    parser.add_argument("--config-dir", metavar="DIR", help="a sweep's folder of YAML files of your own")
+    parser.add_argument("--config-dir", metavar="DIR", help="for a sweep: the folder with your own YAML files")
     parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
 
@@ -57,7 +57,7 @@ def _resume_run(name: str, overrides: list[str]) -> int:
         finished = status.get("state") == "finished" and config.steps == status.get("step")
         if finished and not differing_keys(saved, config.model_dump(mode="json")):
             again = f"gan-exp resume {shlex.quote(name)} steps={2 * config.steps}"
-            say(f"{shlex.quote(str(run_dir.path))} is finished ({config.steps} steps); to go on: {again}")
+            say(f"{shlex.quote(str(run_dir.path))} is finished ({config.steps} steps); to continue: {again}")
             return 0
 
         from gan_exp.training.session import continue_run

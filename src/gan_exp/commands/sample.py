@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    parser = Parser("sample", "Make images with a run's generator (the averaged one, where the run keeps an average).")
+    parser = Parser("sample", "Make images with a run's generator (the averaged one if the run keeps an average).")
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="how many images (default 64)")
+    parser.add_argument("--count", type=count_of(1), default=64, metavar="N", help="number of images (default 64)")
     parser.add_argument(
-        "--seed", type=count_of(0), default=0, metavar="S", help="another seed gives other images (default 0)"
+        "--seed", type=count_of(0), default=0, metavar="S", help="seed of the random latents (default 0)"
     )
     parser.add_argument("--output", default="samples.png", metavar="FILE", help=(
-        "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder for one PNG an image"
+        "a .png grid (default samples.png), a .npy or .npz of uint8 [N, H, W, C], or a folder with one PNG per image"
     ))  # fmt: skip
     parser.add_argument("--class", dest="label", type=count_of(0), metavar="K", help=(
-        "only this class of a conditional run (default: all in turn)"
+        "only this class of a conditional run (default: the classes alternate)"
     ))  # fmt: skip
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_trust()
@@ -110,7 +110,7 @@ def load_weights(network: "nn.Module", weights: Any, run_dir: RunDir, checkpoint
 
 
 def _labels(config: "Config", spec: "DataSpec", wanted: int | None, count: int) -> "Tensor | None":
-    """One class for all samples, or all classes in turn; None if the run is not conditional."""
+    """One class for all samples, or alternating classes; None if the run is not conditional."""
     import torch
 
     if not config.conditional:

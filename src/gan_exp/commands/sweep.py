@@ -38,7 +38,7 @@ def _recorded(place: Path) -> list[str]:
     for word in own:
         _refuse_runs_elsewhere(place, word)
         if word not in plugins and not word.startswith(("hydra.mode=", "hydra.sweep.dir=")):
-            say(f"not taken over from the sweep's record: {word} (give it again where it is wanted)")
+            say(f"ignored in the sweep's record: {word} (give it again if you want it)")
     return [*task, *plugins]
 
 

@@ -46,7 +46,7 @@ class Outcomes:
             self.runs.append(Outcome(number, path.name, code, can_go_on=code > 2))
 
     def report(self, stopped_by: signal.Signals | None = None) -> None:
-        """Print how many runs finished, which failed, and how to go on with the rest."""
+        """Print how many runs finished, which failed, and how to continue the rest."""
         if self.directory is None:
             return
         finished = sum(run.code == 0 for run in self.runs)

@@ -1,4 +1,4 @@
-"""The runs in a sweep's directory: those to go on with, and what later ones take over from earlier ones."""
+"""The runs in a sweep's directory: those to continue, and the values that later ones take over from earlier ones."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a pa
 
 @contextmanager
 def resuming() -> Iterator[None]:
-    """Within this block a sweep goes on with the runs that have begun."""
+    """Within this block a sweep continues the runs that have begun."""
     os.environ[RESUMING] = "1"
     try:
         yield
@@ -89,7 +89,7 @@ def go_on(config: Config, run: RunDir) -> None:
     own = check(run.read_config())  # it may have been resumed with more steps
     differing = differing_keys(own.model_dump(mode="json"), config.model_dump(mode="json"))
     if differing:
-        raise UserError(f"{', '.join(differing)}: {run.path} was begun with other values; bring back those")
+        raise UserError(f"{', '.join(differing)}: {run.path} was begun with other values; use those again")
     with run.locked():
         status = run.read_status()
         if status.get("state") == "finished" and status.get("step") == own.steps:

@@ -30,16 +30,16 @@ EXAMPLES = (
     ("gan-exp train optimizer.discriminator.lr=4e-4", "a key inside a group"),
     ("gan-exp train experiment=article", "a recipe"),
     ("gan-exp train --help dataset=folder", "the keys of an option"),
-    ("gan-exp train --help dataset", "those of all options of a group"),
+    ("gan-exp train --help dataset", "the keys of all options of a group"),
 )
 OPTIONS = (
     ("-m, --multirun", "one run for each combination of the values given with commas"),
     ("--cfg job", "print the configuration that would be used, and stop"),
-    ("--config-dir DIR", "YAML files of your own, in folders named as the groups"),
-    ("--trust MODULE", "let `_target_` in your YAML name classes of your own MODULE"),
+    ("--config-dir DIR", "your own YAML files, in folders named like the groups"),
+    ("--trust MODULE", "allow `_target_` in your YAML to name classes of your MODULE"),
     ("--again RUN", "a new run with the configuration of an old one"),
-    ("hydra.run.dir=DIR", "where the run goes instead of outputs/<date>/<time>-<name>"),
-    ("--info, --hydra-help", "what Hydra itself has to say"),
+    ("hydra.run.dir=DIR", "the run's directory, instead of outputs/<date>/<time>-<name>"),
+    ("--info, --hydra-help", "Hydra's own information and help"),
 )
 KEY_WIDTH, DEFAULT_WIDTH = 24, 12  # columns of the tables of keys
 NARROWEST = 24  # columns that a comment is broken into
@@ -64,14 +64,14 @@ def _overview(extra: Sequence[Path]) -> list[str]:
         "",
         *(line for example in EXAMPLES for line in _row(*example, width=48)),
         "",
-        "groups (* is chosen where you choose nothing):",
+        "groups (* marks the default option):",
     ]
     for group, options in groups(extra).items():
         lines.append(f"  {group}")
         for option, path in options.items():
             mark = "*" if chosen.get(group) == option else " "
             lines += _row(f" {mark}{option}", describe(path), width=18)
-    lines += ["", "keys (those inside a group: gan-exp train --help GROUP=OPTION):"]
+    lines += ["", "keys (gan-exp train --help GROUP=OPTION lists those inside a group):"]
     lines += [line for setting in root_keys() for line in _setting(setting)]
     return [*lines, "", "options:", *(line for option in OPTIONS for line in _row(*option, width=22))]
 
@@ -110,7 +110,7 @@ def _about_key(key: str, topics: Sequence[str], extra: Sequence[Path]) -> list[s
 
 
 def _setting(setting: Setting, width: int = KEY_WIDTH) -> list[str]:
-    comment = setting.comment or ("what it is called in the names of runs" if setting.key.endswith("name") else "")
+    comment = setting.comment or ("part of the run directory's name" if setting.key.endswith("name") else "")
     left = f"{setting.key:<{width}}{_default(setting.default)}"
     return _row(left, comment, width + DEFAULT_WIDTH)
 

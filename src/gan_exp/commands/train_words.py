@@ -95,7 +95,7 @@ def _check_modes(options: Sequence[str]) -> None:
     if len(modes) > 1:
         raise UserError(f"{' '.join(modes)}: only one of them at a time")
     if "--resolve" in options and not {"--cfg", "-c"} & set(modes):
-        raise UserError("--resolve: says how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
+        raise UserError("--resolve: changes how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
 
 
 def _check_override(word: str, before: str) -> None:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:  # a check that finds a mistake first needs no torch
 def refuse_contradictions(config: Config) -> None:
     """Raises UserError for what no run may have."""
     if config.split_updates and config.node("penalty") is not None:
-        raise UserError("split_updates=true has no place for a penalty: set penalty=none or split_updates=false")
+        raise UserError("split_updates=true can't be combined with a penalty: set penalty=none or split_updates=false")
     if config.split_updates and not hasattr(_class(config, "loss"), "real"):
         raise UserError(
             "split_updates=true needs a loss with a term for reals and one for fakes: set loss=non_saturating"
         )
     if config.reuse_fakes and config.inference_fakes:
         raise UserError(
-            "reuse_fakes=true has G make its fakes in training mode, inference_fakes=true in inference mode: set one"
+            "reuse_fakes=true makes fakes in training mode, inference_fakes=true in inference mode: set one to false"
         )
     if config.batch_size % config.pac:
         raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")
@@ -70,7 +70,7 @@ def choices(config: Config) -> list[str]:
     lines = []
     bound, weight_bound = _gradient_bound(config), _weight_bound(config)
     if weight_bound is not None and weight_bound[1] is None and bound:
-        lines.append(f"{weight_bound[0]}=null: D's weights are not clipped, {bound} bounds it")
+        lines.append(f"{weight_bound[0]}=null: D's weights are not clipped, since {bound} bounds D")
     if config.model.discriminator.get("batch_norm") is False and _says(config, "penalty", "per_sample"):
         lines.append(
             "model.discriminator.batch_norm=false: the penalty is on each image's gradient, which BatchNorm would mix"
@@ -116,7 +116,7 @@ def _refuse_two_bounds(config: Config) -> None:
         return
     key, value = weight_bound
     raise UserError(
-        f"{key}={value:g}: weights that small can't give what {bound} asks for; leave {key} out, or set {key}=null"
+        f"{key}={value:g}: weights that small contradict {bound}, which bounds D's gradient; set {key}=null"
     )
 
 
@@ -124,7 +124,7 @@ def _refuse_blind_augmentation(config: Config) -> None:
     loss = _class(config, "loss")
     if hasattr(_class(config, "augment"), "observe") and getattr(loss, "boundary", 0.0) is None:
         raise UserError(
-            f"{_chosen(config, 'augment')} steers its p by the signs of D's logits, which mean nothing to "
+            f"{_chosen(config, 'augment')} adapts its p by the signs of D's logits, which have no meaning for "
             f"{loss.__name__}; set augment=pipeline augment.p=0.3 schedule=augment_ramp, whose p grows along a cosine"
         )
 
@@ -148,7 +148,7 @@ def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") 
             packed = f" and pac={config.pac}" if network == "discriminator" and config.pac > 1 else ""
             raise UserError(
                 f"batch_size={config.batch_size}{packed}: the {network}'s BatchNorm ({name}) needs more than one "
-                f"sample in a batch, of one nothing is left; set batch_size={2 * config.batch_size} or more"
+                f"sample in a batch; set batch_size={2 * config.batch_size} or more"
             )
 
 

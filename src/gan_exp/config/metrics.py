@@ -19,7 +19,7 @@ def resolve_metrics(option: str, names: Iterable[str]) -> tuple[Metric, ...]:
     """The entries with these names, each once. Raises UserError for a name that is none."""
     metrics = tuple(dict.fromkeys(_resolve(option, name) for name in names))
     if not metrics:
-        raise UserError(f"{option}: names none; known are {', '.join(BY_NAME)}")
+        raise UserError(f"{option}: no metric is named; known are {', '.join(BY_NAME)}")
     return metrics
 
 
@@ -36,8 +36,8 @@ def resolve_best(name: str) -> tuple[Metric, Score]:
     metric = _resolve("best_metric", name)
     if metric.scores[0].better is None:
         raise UserError(
-            f'best_metric={name}: its first score, {metric.scores[0].name}, selects nothing; give it better="lower" or '
-            'better="higher"'
+            f"best_metric={name}: its first score, {metric.scores[0].name}, has no better direction; give it "
+            'better="lower" or better="higher"'
         )
     return metric, metric.scores[0]
 

@@ -76,7 +76,7 @@ def _stuck(history: History) -> bool:
 
 
 def discriminator_not_learning(history: History) -> Finding | None:
-    """Samples are bad and D hardly tells them from the data, so that G can't learn from it."""
+    """Samples are bad and D hardly distinguishes them from the data, so that G can't learn from it."""
     accuracies = accuracies_of(history, history.trend - 1)
     if not history.has_trend or accuracies is None or not measures.is_at_chance(history):
         return None
@@ -98,16 +98,18 @@ def generator_collapse(history: History) -> Finding | None:
         return None  # D accepts anything, or G makes other images at each grid
     scores = [history.evaluated(name) for name in ("recall", "coverage")]
     known = [score for score in scores if score is not None]
-    covered = f"; of the data {min(known):.0%} is covered by the last evaluation" if known else ""
+    covered = f"; the last evaluation found {min(known):.0%} of the data covered" if known else ""
     spread, classes, repeated = (history.sampled(name, count) for name in ("spread", "classes", "duplicates"))
     if repeated and min(repeated[-2:]) > REPEATED:
         return Finding(f"{repeated[-1]:.0%} of the samples have a near-duplicate among the others{covered}")
     if max(spread) < ALIKE:
-        return Finding(f"samples differ from one another by {spread[-1]:.0%} of what the data's images do{covered}")
+        return Finding(f"samples differ from one another {spread[-1]:.0%} as much as the data's images{covered}")
     if (variety := history.sampled("variety", count)) and max(variety) < FEW:
-        return Finding(f"samples lie at {variety[-1]:.0%} of the training images that the data's would lie at{covered}")
+        return Finding(
+            f"samples are nearest to {variety[-1]:.0%} as many training images as the data's own would be{covered}"
+        )
     if classes and max(classes) < ALIKE:
-        return Finding(f"samples fall to {classes[-1]:.0%} of the data's classes{covered}")
+        return Finding(f"samples cover {classes[-1]:.0%} of the data's classes{covered}")
     return None
 
 
@@ -122,10 +124,14 @@ def memorising(history: History) -> Finding | None:
     if nearer is not None and nearer > NEARER_THAN_UNSEEN:
         return Finding(f"{nearer:.0%} of the samples are nearer to a training image than 99 % of unseen ones are", True)
     if ranked is not None and ranked > MEMORISED:
-        return Finding(f"D puts a training image above an unseen one {ranked:.0%} of the time (honest: 50 %)", True)
+        return Finding(
+            f"D scores a training image above an unseen one {ranked:.0%} of the time (50 % without memorising)", True
+        )
     by_logits, copies = history.grids[-1].get("discriminator/overfitting", 0.0), history.grids[-1]["samples/copies"]
     if by_logits > MEMORISED:
-        return Finding(f"D puts a training image above an unseen one {by_logits:.0%} of the time (honest: 50 %)")
+        return Finding(
+            f"D scores a training image above an unseen one {by_logits:.0%} of the time (50 % without memorising)"
+        )
     if copies > COPIES:
         return Finding(
             f"{copies:.0%} of the samples are half as far from a training image as those are from each other"
@@ -143,7 +149,9 @@ def discriminator_wins(history: History) -> Finding | None:
     if _stuck(history) and shrunk is None:
         return None  # G itself does not learn, so that D has it easy
     found = f"{accuracy_words(accuracies, 1)}, and samples stay {away[-1]:.2f} spreads from the data"
-    return Finding(found if shrunk is None else f"{found}; G's gradients have shrunk to {shrunk:.1g} of what they were")
+    return Finding(
+        found if shrunk is None else f"{found}; G's gradients have shrunk to {shrunk:.1g} of their largest norm"
+    )
 
 
 def _shrunk(history: History) -> float | None:

@@ -50,7 +50,7 @@ def likely_cause(settings: RunSettings, metrics: Mapping[str, float]) -> tuple[s
     for network, lr in (("discriminator", settings.discriminator_lr), ("generator", settings.generator_lr)):
         if lr > settings.large_lr:
             usual = f"{settings.usual_lr / 20:g} to {5 * settings.usual_lr:g}"
-            return f"optimizer.{network}.lr={lr:g} is far above what GANs train with ({usual})", usual_lr(settings)
+            return f"optimizer.{network}.lr={lr:g} is far above the usual range ({usual})", usual_lr(settings)
     penalty = next((value for tag, value in metrics.items() if tag.startswith("penalty/")), 0.0)
     if penalty > LARGE_NORM:
         key, strength = settings.strength or ("", 0.0)
@@ -64,7 +64,7 @@ def likely_cause(settings: RunSettings, metrics: Mapping[str, float]) -> tuple[s
         if norm > LARGE_NORM:
             return f"the {network}'s gradients had grown to a norm of {norm:.3g}", _calmer(settings)
     if settings.eps < 1e-12:
-        return "the optimizer's eps is so small that it divides by nothing", ("optimizer.generator.eps=1e-8",)
+        return "the optimizer's eps is so small that updates divide by almost 0", ("optimizer.generator.eps=1e-8",)
     return "the learning rate is too large for these settings", _calmer(settings)
 
 

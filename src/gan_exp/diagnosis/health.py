@@ -3,7 +3,7 @@
 from statistics import fmean
 
 from gan_exp.diagnosis.history import History
-from gan_exp.diagnosis.measures import accuracies_of, accuracy_words, lacking
+from gan_exp.diagnosis.measures import FAR, accuracies_of, accuracy_words, lacking
 from gan_exp.diagnosis.settings import RunSettings
 
 FIRST_STEP = 500  # before it the networks are close to their initial weights
@@ -38,7 +38,7 @@ def unhealthy(history: History, settings: RunSettings) -> list[str]:
 def _of_discriminator(history: History) -> list[str]:
     accuracies = accuracies_of(history)
     if accuracies is None:
-        return ["nothing of D has been logged yet (log_every_steps)"]
+        return ["D's accuracy has not been logged yet (log_every_steps)"]
     if fmean(accuracies) < WORSE_THAN_CHANCE:
         return [f"{accuracy_words(accuracies)}, less often than by chance"]
     return []
@@ -57,12 +57,12 @@ def _of_settings(settings: RunSettings) -> list[str]:
     """Settings that can't last, though samples may be good for a while."""
     rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
     found = [
-        f"optimizer.{network}.lr={rate:g} is far above what GANs train with (up to {5 * settings.usual_lr:g})"
+        f"optimizer.{network}.lr={rate:g} is far above the usual range (up to {5 * settings.usual_lr:g})"
         for network, rate in rates.items()
         if rate > settings.large_lr
     ]
     if settings.unbounded_critic:
-        found.append("nothing bounds the critic, so its logits may grow without end (penalty=wgan_gp would bound it)")
+        found.append("nothing bounds the critic, so its logits may grow without limit (penalty=wgan_gp would bound it)")
     return found
 
 
@@ -70,5 +70,5 @@ def summary(history: History) -> str:
     """The state of the run in figures."""
     accuracies, now = accuracies_of(history), history.grids[-1]
     spread, away = now["samples/spread"], now["samples/distance"]
-    of_samples = f"samples are {spread:.0%} as varied as the data, and {away:.2f} spreads from it"
+    of_samples = f"samples are {spread:.0%} as varied as the data, and {away:.2f} spreads from it (good: up to {FAR})"
     return of_samples if accuracies is None else f"{accuracy_words(accuracies)}; {of_samples}"

@@ -16,7 +16,7 @@ FAR = 0.35  # distance from the data, above which samples are not good yet
 HARDLY = 0.7  # of an earlier distance: above it, samples are hardly nearer than they were
 STEADY = 0.03  # a change of a measure between grids that means nothing
 SURE = 0.95  # D's accuracy on reals and on fakes, each, from which on G can learn little from D
-CHANCE = 0.6  # D's accuracy on both together, up to which it hardly tells them apart
+CHANCE = 0.6  # D's accuracy on both together, up to which it hardly distinguishes them
 # D's accuracy on reals or on fakes alone. With the hinge loss it may be so low though D sees the difference, since all
 # of its small logits may lie on one side of the boundary.
 ONE_SIDED = 0.05
@@ -89,7 +89,7 @@ def is_sure(history: History) -> bool:
 
 
 def is_at_chance(history: History) -> bool:
-    """Whether D hardly told reals from fakes, over the whole trend."""
+    """Whether D hardly distinguished reals from fakes, over the whole trend."""
     accuracies = accuracies_of(history, history.trend - 1)
     return accuracies is not None and fmean(accuracies) <= CHANCE
 

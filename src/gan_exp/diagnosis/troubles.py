@@ -34,7 +34,7 @@ TROUBLES = (
     ),
     Trouble(
         "discriminator not learning",
-        "D hardly tells bad samples from the data, so G learns nothing from it: its rate is too low, or G outruns it.",
+        "D hardly distinguishes bad samples from the data, so G learns nothing: D's rate is too low, or G outruns it.",
         detectors.discriminator_not_learning,
         remedies.discriminator_not_learning,
     ),
@@ -53,7 +53,7 @@ TROUBLES = (
     ),
     Trouble(
         "discriminator wins",
-        "D tells fakes from reals so surely that G learns nothing from it: hold D back, or give G more to go by.",
+        "D distinguishes fakes from reals so surely that G learns nothing from it: weaken D, or strengthen G.",
         detectors.discriminator_wins,
         remedies.discriminator_wins,
     ),
@@ -74,7 +74,7 @@ HEALTHY = "healthy"
 UNCLEAR = "unclear"
 EARLY = "too early to say"
 MEANINGS = {
-    HEALTHY: "Samples are good or get clearly better, and no trouble shows: go on.",
+    HEALTHY: "Samples are good or get clearly better, and no trouble shows: continue.",
     UNCLEAR: "No known trouble shows, but a requirement of healthy is not met: look at the samples, or train on.",
     EARLY: "There are not enough records yet.",
 }

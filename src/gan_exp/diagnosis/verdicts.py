@@ -111,9 +111,7 @@ class Doctor:
         before = self.verdicts[0]
         missing = too_early(self.history)
         if found and before.name == EARLY:
-            missing.append(
-                f"another grid that shows what one has shown: {', '.join(trouble.name for trouble in found)}"
-            )
+            missing.append(f"a second grid that shows the same trouble: {', '.join(trouble.name for trouble in found)}")
         if missing:
             return _early(missing)
         lacking = unhealthy(self.history, self._settings)
@@ -126,7 +124,7 @@ class Doctor:
 
 
 def _early(missing: list[str]) -> Verdict:
-    return Verdict(EARLY, 0, f"it takes {' and '.join(missing)}", MEANINGS[EARLY])
+    return Verdict(EARLY, 0, f"a verdict needs {' and '.join(missing)}", MEANINGS[EARLY])
 
 
 def diagnose(settings: RunSettings, records: Iterable[Record]) -> tuple[Verdict, ...]:

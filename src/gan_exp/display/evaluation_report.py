@@ -28,7 +28,7 @@ def show_report(report: Mapping[str, Any], run_dir: RunDir, metrics: Iterable[Me
     step, features = report["step"], report["protocol"]["features"]["name"]
     say(f"written: {path_from_here(run_dir.evaluation(step, features))}")
     if "neighbours" in report:
-        say(f"samples beside their nearest: {path_from_here(run_dir.neighbours(step, features))}")
+        say(f"samples beside their nearest training images: {path_from_here(run_dir.neighbours(step, features))}")
 
 
 def show_comparison(reports: Mapping[str, Mapping[str, Any]]) -> None:
@@ -45,16 +45,17 @@ def data_line(report: Mapping[str, Any]) -> str:
     counts = ""
     has_fid = any(name.startswith("fid_") for name in report["metrics"])
     if has_fid and protocol["yardstick"]["images"] < protocol["samples"]:
-        counts = f"; of so few, fid is higher than of {protocol['samples']:,}"
-    return f"data: what the data itself scores ({protocol['yardstick']['what']}{counts}): samples as good come near it"
+        counts = f"; with so few images, fid is higher than with {protocol['samples']:,}"
+    what = f"{protocol['yardstick']['what']}{counts}"
+    return f"data: the scores of real images ({what}); samples as good as the data come near them"
 
 
 def protocol_line(report: Mapping[str, Any]) -> str:
     """The part of the protocol that the numbers depend on most, in one line; the file has all of it."""
     protocol = report["protocol"]
     features = protocol["features"]
-    right = f", {features['accuracy']:.2%} right" if "accuracy" in features else ""
-    average = "averaged generator" if protocol["averaged_generator"] else "generator without average"
+    right = f" (accuracy {features['accuracy']:.2%})" if "accuracy" in features else ""
+    average = "averaged generator" if protocol["averaged_generator"] else "generator without an average"
     seeds = len(protocol["seeds"])
     return (
         f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "

@@ -15,7 +15,7 @@ def score_table(report: Mapping[str, Any], title: str, scores: Iterable[Score]) 
     features = report["protocol"]["features"]["name"]
     entries = {score.tag(features): score for score in scores}
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("score", "mean", "sd", "data", "better", "what it says"):
+    for column in ("score", "mean", "sd", "data", "better", "meaning"):
         table.add_column(column, justify="right" if column in ("mean", "sd", "data") else "left")
     for tag, value in report["metrics"].items():
         sd = "" if value["sd"] is None else f"{value['sd']:.2g}"

@@ -129,7 +129,7 @@ class Display:
         known = zip(("D's loss", "G's"), balance, strict=True)
         losses = " and ".join(f"{which} {value:.4f}" for which, value in known if value is not None)
         if losses:
-            self.say(f"balance, where D can't tell fakes from reals: {losses}")
+            self.say(f"balance, if D can't distinguish fakes from reals: {losses}")
 
     def show_verdicts(self, verdicts: Sequence[Verdict], step: int | None = None) -> None:
         """Show the present verdicts in the live display; with `step`, print and log those that are new."""

@@ -97,7 +97,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise UserError(f"{path}: was written by a newer gan-exp (format {content['format']}); update this one")
     invalid = _find_invalid_key(content)
     if invalid is not None:
-        raise UserError(f"{path}: is not a checkpoint of this tool ({invalid} is not what it writes)")
+        raise UserError(f"{path}: is not a checkpoint of this tool ({invalid} is invalid)")
     return content
 
 

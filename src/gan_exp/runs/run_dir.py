@@ -42,7 +42,7 @@ class RunDir:
             except FileExistsError:
                 go_on = f"gan-exp resume {shlex.quote(str(path))}"
                 raise UserError(
-                    f"{path}: holds a run already; go on with `{go_on}`, or choose another directory"
+                    f"{path}: holds a run already; continue it with `{go_on}`, or choose another directory"
                 ) from None
             run.make_folders()
             run.write_environment(environment)

@@ -38,7 +38,7 @@ HPARAM_METRICS = (  # shown with their last values
 )
 HISTOGRAM_BINS = 30
 NO_BALANCE = Balance()
-BALANCE = "{:.4f} is the loss where D can't tell fakes from reals: nearer to it, neither network wins."
+BALANCE = "{:.4f} is the loss if D can't distinguish fakes from reals: near it, neither network wins."
 HOUSEKEEPING = (
     "name",
     "display",

@@ -25,7 +25,7 @@ def refuse_multiple_processes(environ: Mapping[str, str] = os.environ) -> None:
     for name in several:
         raise UserError(
             f"{name}={environ[name]}: this is one of several processes, and each would train the same run; start one "
-            f"(without torchrun or mpirun; srun --ntasks=1), or unset {name} where it is a leftover"
+            f"(without torchrun or mpirun; srun --ntasks=1), or unset {name} if it is a leftover"
         )
 
 

@@ -48,7 +48,7 @@ def _build_part(config: Config, part: Part) -> PackedImages | None:
     has_parts = "part" in inspect.signature(resolve_target("dataset", config.dataset["_target_"])).parameters
     if has_parts and share > 0:
         raise UserError(
-            f"dataset.held_out={share:g}: {config.dataset['name']} has a part of its own that isn't trained on; "
+            f"dataset.held_out={share:g}: {config.dataset['name']} has a separate test part already; "
             f"set dataset.held_out=0"
         )
     if part == "held_out" and not has_parts and share == 0:
@@ -94,7 +94,7 @@ def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
 
 
 def _classes(config: Config, spec: DataSpec) -> dict[str, int]:
-    """Only a conditional game tells the networks of classes, so that others need not know the argument."""
+    """Only conditional training passes `num_classes`, so that other networks need no such argument."""
     if not config.conditional:
         return {}
     if spec.num_classes == 0:

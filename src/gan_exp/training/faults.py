@@ -23,10 +23,10 @@ def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
     if _out_of_memory(error):
         return TrainingFault(
             f"{run.path}: out of memory; train anew with a smaller batch_size (now {batch_size}) or a narrower model, "
-            f"or free memory and: {go_on}"
+            f"or free memory and continue with: {go_on}"
         )
     if isinstance(error, OSError):
-        return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then: {go_on}")
+        return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then continue with: {go_on}")
     return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
 
 
@@ -44,8 +44,8 @@ def _disk_trouble(error: OSError, run: RunDir) -> str:
         return f"can't be written any more: {what}; make it writable"
     if error.errno == errno.ENOENT:
         gone = "a part of the run directory" if run.config.exists() else "the run directory"
-        return f"{gone} vanished: {what}; bring it back"
-    return f"{what}; mend the disk"
+        return f"{gone} vanished: {what}; restore it"
+    return f"{what}; repair the disk"
 
 
 def write_failure(run: RunDir, step: int, error: Exception, fault: Exception) -> None:

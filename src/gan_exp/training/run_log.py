@@ -132,7 +132,7 @@ class RunLog:
         except Exception as error:  # whatever it is, the run matters more
             what = disk if disk is not None and isinstance(error, OSError) else what
             if what not in self._failing:
-                self.display.say(f"warning: {what} can't be written any more ({error}); training goes on without")
+                self.display.say(f"warning: {what} can't be written any more ({error}); training continues without it")
             self._failing.add(what)
 
     def _to_tensorboard(self, what: str, add: Callable[[TensorBoardLog], None]) -> None:

@@ -157,19 +157,19 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
     if data_spec(checkpoint) != data.spec:
         raise UserError(
             f"{run.path}: was trained on {_describe(data_spec(checkpoint))}, the data now is {_describe(data.spec)}; "
-            f"bring back the data it was trained on"
+            f"restore the data that it was trained on"
         )
     if checkpoint.get("data_digest", data.digest) != data.digest:
         raise UserError(
             f"{run.path}: the data has changed since the run began (its digest is {data.digest}, it was "
-            f"{checkpoint['data_digest']}); bring back the data it was trained on, or train a new run"
+            f"{checkpoint['data_digest']}); restore the data that it was trained on, or train a new run"
         )
     try:
         state.load_state_dict(checkpoint)
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
-            f"bring back the values, or the version of gan-exp, that it was trained with"
+            f"restore the values, or the version of gan-exp, that it was trained with"
         ) from error
 
 
@@ -201,7 +201,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         step, log = trainer.state.step, trainer.log
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, **log.status)
-            display.say(f"interrupted at step {step}; go on with: gan-exp resume {shlex.quote(str(run.path))}")
+            display.say(f"interrupted at step {step}; continue with: gan-exp resume {shlex.quote(str(run.path))}")
             raise Interrupted(stopped_by, reported=True)
         log.animate()
         run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
@@ -225,4 +225,4 @@ def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None
     with suppress(OSError):
         run.write_status("interrupted", step, found.name)
     display.stop()
-    display.say(f"left at once; go on from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")
+    display.say(f"stopped at once; continue from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")

@@ -173,7 +173,7 @@ class Trainer:
         grid = self.grid.of_generator(self.state.generator_ema)
         self.log.grid(step, grid)
         evidence: dict[str, float] = {}
-        with self.log.best_effort("what the doctor looks at"):
+        with self.log.best_effort("the doctor's evidence"):
             evidence = self.log.diagnostics.gather(self.state.generator_ema, self.state.discriminator)
         if evidence:
             self.log.scalars(step, evidence)

@@ -15,7 +15,7 @@ from gan_exp.runtime.paths import is_directory
 def no_override(word: str, before: str = "") -> str:
     """The sentence for a word that isn't written key=value; `before` is the one that stands before it."""
     if is_text(before.partition("=")[0]) and "=" in before:
-        return f"{word}: a value with spaces wants quotes around the whole word: '{before} {word}'"
+        return f"{word}: a value with spaces needs quotes around the whole word: '{before} {word}'"
     available, keys = catalog.groups(), {setting.key: setting.default for setting in catalog.root_keys()}
     key, colon, value = word.partition(":")
     if word in available:
@@ -29,9 +29,7 @@ def no_override(word: str, before: str = "") -> str:
     else:
         example = _example(word, available)
     if word == "latest" or (is_directory(Path(word)) and (Path(word) / "config.yaml").is_file()):
-        return (
-            f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` goes on with a run that exists"
-        )
+        return f"{word}: is no setting of a new run; `gan-exp resume {shlex.quote(word)}` continues that run"
     return f"{word}: must be written key=value in one word, such as {example}"
 
 

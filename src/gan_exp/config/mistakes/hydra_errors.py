@@ -41,7 +41,7 @@ def _several_values(word: str) -> str:
     decimal = re.fullmatch(r"([\w.]+=0),(0\d+)", word)
     if decimal:
         fraction = ".".join(decimal.groups())
-        return f"{word}: several values are a sweep, which wants -m; a fraction is written {fraction}"
+        return f"{word}: several values are a sweep, which needs -m; a fraction is written {fraction}"
     return f"{word}: several values are a sweep, which -m runs one by one; a list is written key=[value1,value2]"
 
 
@@ -74,5 +74,5 @@ def _unreadable(word: str) -> str:
     if re.fullmatch(r"\([^()]*\)", value):
         return f"{word}: can't be read as key=value; a list is written {key}=[{value[1:-1]}]"
     return (
-        f"{word}: can't be read as key=value (brackets and quotes must match, other signs want quotes around the value)"
+        f"{word}: can't be read as key=value (brackets and quotes must match, other signs need quotes around the value)"
     )

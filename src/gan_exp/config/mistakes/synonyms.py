@@ -66,7 +66,7 @@ _KEYS = {
         "an update takes its whole batch at once; batch_size=... sets how many images that is"
     ),
     "resume checkpoint ckpt pretrained load load_from resume_from": (
-        "`gan-exp resume RUN` goes on with a run, `gan-exp train --again RUN` trains it anew"
+        "`gan-exp resume RUN` continues a run, `gan-exp train --again RUN` trains it anew"
     ),
     "log_every log_interval print_every logging_steps log_freq print_freq log_steps": "log_every_steps={}",
     "sample_every sample_interval save_image_every sample_freq": "sample_every_steps={}",

@@ -34,8 +34,8 @@ def _has_keys(key: str, value: object) -> str:
     group = key.partition(".")[0]
     options = groups().get(group, {})
     if value in options:
-        return f"{key} has keys of its own; to choose {value}: {group}={value}"
-    return f"has keys of its own; set those, or choose an option: {group}={'|'.join(options)}"
+        return f"{key} is a group of keys; to choose {value}: {group}={value}"
+    return f"is a group of keys; set those, or choose an option: {group}={'|'.join(options)}"
 
 
 def place_of(fault: Any, plain: Node) -> tuple[str | int, ...]:
