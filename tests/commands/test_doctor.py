@@ -55,7 +55,7 @@ def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert output.index("generator collapse since step 300") < output.index("memorising since step 0")
     assert "to try    loss=non_saturating" in output and "or        loss=rpgan penalty=r1_r2" in output
     command = "gan-exp train 'model.generator.widths=[8]' loss=non_saturating\n"
-    assert output.endswith(f"the run anew with the first: {command}")
+    assert output.endswith(f"to train anew with the first override: {command}")
 
 
 def test_the_words_that_a_run_was_trained_with_are_kept(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,7 +132,7 @@ def test_a_penalty_of_the_users_own_says_what_it_needs(in_tmp: Path, monkeypatch
     config = small_config("dcgan", *bounding)
     assert (config.loss["clip"], config.model.discriminator["batch_norm"]) == (None, False)
     assert choices(config)[0] == "loss.clip=null: D's weights are not clipped, since penalty=Lipschitz bounds D"
-    with pytest.raises(UserError, match=r"loss.clip=0.1: .* what penalty=Lipschitz asks for"):
+    with pytest.raises(UserError, match=r"loss.clip=0.1: .* contradict penalty=Lipschitz"):
         check_new(small_config("mlp", *bounding, "loss.clip=0.1"))
     with pytest.raises(UserError, match=r"penalty=Lipschitz: takes the gradient .*BatchNorm"):
         check_new(small_config("dcgan", *bounding, "model.discriminator.batch_norm=true"))

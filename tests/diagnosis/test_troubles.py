@@ -51,14 +51,14 @@ def to_and_fro(low: float, high: float) -> Value:
         # all alike from the start, however near to the data they lie
         ({"samples__distance": 0.03, "samples__spread": 0.1, "samples__change": 0.0}, STUCK, "and 10% as varied"),
         ({"samples__duplicates": 0.9, **SLOWING}, COLLAPSE, "90% of the samples have a near-duplicate"),
-        ({"samples__spread": falling, **SLOWING}, COLLAPSE, "differ from one another by 20%"),
-        # though it stands still by now
-        ({"samples__spread": lambda k: 0.3 if k > 1 else 0.9, "samples__change": 0.1}, COLLAPSE, "another by 30%"),
-        ({"samples__classes": 0.1, **SLOWING}, COLLAPSE, "fall to 10% of the data's classes"),
+        ({"samples__spread": falling, **SLOWING}, COLLAPSE, "differ from one another 20% as much"),
+        # though it doesn't change any more
+        ({"samples__spread": lambda k: 0.3 if k > 1 else 0.9, "samples__change": 0.1}, COLLAPSE, "another 30% as much"),
+        ({"samples__classes": 0.1, **SLOWING}, COLLAPSE, "cover 10% of the data's classes"),
         (
             {"samples__spread": falling, "evaluation__recall_cnn": 0.07, "evaluation__coverage_cnn": 0.2, **SLOWING},
             COLLAPSE,
-            "of the data 7% is covered",
+            "found 7% of the data covered",
         ),
         ({"samples__change": 0.9, "samples__distance": to_and_fro(0.3, 0.5)}, SWINGS, "move by 0.90 to 0.90 spreads"),
         (
@@ -97,7 +97,7 @@ def to_and_fro(low: float, high: float) -> Value:
             IDLE,
             "D is right on 55% of the reals and 0% of the fakes, though samples are 0.90 spreads from the data",
         ),
-        # G has found what fools a D that stands still, and stands still too; or gives the same again and again
+        # G has found images that fool a D that doesn't change, and doesn't change either; or repeats the same images
         ({"samples__distance": 0.9, "samples__change": 0.1, **AT_CHANCE}, IDLE, "51% of the fakes, though"),
         ({"samples__distance": 0.9, "samples__duplicates": 0.9, **AT_CHANCE}, IDLE, "51% of the fakes, though"),
         # D learns so slowly that samples come nearer, but hardly
@@ -123,7 +123,7 @@ def test_each_trouble_is_found(changes: dict[str, Any], verdict: str, message: s
         {"gradient_norm__generator": 90.0},
         # a slow G whose samples get nearer all the same
         {"samples__distance": lambda k: 0.9 - 0.02 * k, "samples__change": 0.1},
-        # what stands still, near the data
+        # samples that don't change, near the data
         {"samples__distance": 0.1, "samples__change": 0.02},
         # D is sure, and samples are good
         {"samples__distance": lambda k: 0.9 * 0.9**k, "samples__change": 0.4, **SURE},

@@ -40,7 +40,7 @@ def test_nothing_is_said_too_early() -> None:
     for records, missing in (
         ([], "a verdict needs 500 more steps and a grid of samples after step 0 (sample_every_steps)"),
         (story(3, every=100), "a verdict needs 300 more steps"),
-        (story(6, samples__copies=0.9), "it takes another grid that shows what one has shown: memorising"),
+        (story(6, samples__copies=0.9), "a verdict needs a second grid that shows the same trouble: memorising"),
     ):
         (verdict,) = diagnose(SETTINGS, records)
         assert verdict.line().startswith(f"too early to say: {missing}") and verdict.since == 0
@@ -87,7 +87,7 @@ def test_without_a_logged_mean_nothing_is_said_of_the_discriminator() -> None:
 
 def test_without_evidence_from_samples_nothing_is_said() -> None:
     (verdict,) = diagnose(SETTINGS, [record for record in story(30) if "loss/generator" in record])
-    assert verdict.line() == "too early to say: it takes a grid of samples after step 0 (sample_every_steps)"
+    assert verdict.line() == "too early to say: a verdict needs a grid of samples after step 0 (sample_every_steps)"
 
 
 def test_an_evaluation_need_not_be_seen_twice() -> None:
