@@ -7,20 +7,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-help:  ## what there is to make
-	@echo "make train       set up what is missing and train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
-	@echo "make test        set up what is missing and run the whole test suite (ARGS='-k resume' for a part)"
+help:  ## list the targets
+	@echo "make train       install what is missing, then train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
+	@echo "make test        install what is missing, then run the whole test suite (ARGS='-k resume' for a part)"
 	@echo "make test-quick  the same without the slowest tests: under a minute, for daily work"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
-	@echo "make test-fuzz   10,000 odd command lines and YAML files: each done, or refused in a sentence (some minutes)"
-	@echo "make lint        formatting, lint rules and types"
+	@echo "make test-fuzz   10,000 odd command lines and YAML files: each works or is refused in one sentence (some minutes)"
+	@echo "make lint        check formatting, lint and types"
 	@echo "make bench       measure training against the article's own code and plain PyTorch loops (ARGS='--only mlp --quick')"
 	@echo "make bench-docs  all of benchmarks/speed, written into docs/performance.md (three quarters of an hour on a quiet machine)"
 	@echo "make bench-quality  train the recipes over seeds and write docs/results.md (hours; ARGS='ring --seeds 3' for a part)"
 	@echo "make bench-doctor  train runs of known outcome and compare the doctor's verdicts, into docs/doctor.md (ARGS='--data FOLDER' for MNIST; an hour)"
-	@echo "make dashboard   TensorBoard over all runs in outputs/"
-	@echo "make format      put the source into the form that lint wants"
-	@echo "make clean       remove the virtual environment and what tools left behind; outputs/ stays"
+	@echo "make dashboard   show all runs in outputs/ in TensorBoard"
+	@echo "make format      format the source as lint requires"
+	@echo "make clean       remove the virtual environment and the tools' caches; outputs/ stays"
 
 train: $(VENV)/installed  ## the main job
 	$(BIN)/gan-exp train $(ARGS)

@@ -19,18 +19,18 @@ RESULTS = Path(__file__).with_name("results")
 def main() -> int:
     options = _options()
     machine = describe_machine(1)
-    tell(sentence(machine))
+    say(sentence(machine))
     found: dict[str, Results] = {}
     failed = False
     for experiment in options.names:
         comparison = comparison_of(experiment)
         if comparison.needs_data and options.data is None:
-            tell(f"left out: {experiment.name} needs MNIST; --data names the folder that holds MNIST/raw")
+            say(f"left out: {experiment.name} needs MNIST; --data names the folder that holds MNIST/raw")
             continue
         try:
             runs = [_measured(experiment, seed, options) for seed in options.seeds or range(comparison.seeds)]
         except RunFailed as failure:
-            tell(f"left out: {failure}")
+            say(f"left out: {failure}")
             failed = True
             continue
         found.setdefault(comparison.name, {})[experiment.name] = runs
@@ -44,16 +44,16 @@ def main() -> int:
 def _measured(experiment: Experiment, seed: int, options: argparse.Namespace) -> dict[str, object]:
     result = measured(experiment, seed, options.out, options.data)
     scores = ", ".join(f"{c.score} {result['scores'][c.score]:.4g}" for c in comparison_of(experiment).columns)
-    tell(f"{experiment.name}, seed {seed}: {scores}; {result['training']['cpu_seconds']:.0f} CPU seconds")
+    say(f"{experiment.name}, seed {seed}: {scores}; {result['training']['cpu_seconds']:.0f} CPU seconds")
     return result
 
 
 def _report(comparison: Comparison, results: Results, machine: dict[str, Any] | None) -> None:
     """Print the table; with `machine`, also write it into docs/results.md."""
     rows, curve = table(comparison, results), progress(comparison, results)
-    tell(f"\n{comparison.title}\n{as_text(rows)}\n{extremes(comparison, results)}")
+    say(f"\n{comparison.title}\n{as_text(rows)}\n{extremes(comparison, results)}")
     if curve:
-        tell(as_text(curve))
+        say(as_text(curve))
     if machine is None:
         return
     words = ("Mean +- standard deviation.", extremes(comparison, results), f"{comparison.protocol}.")
@@ -64,7 +64,7 @@ def _report(comparison: Comparison, results: Results, machine: dict[str, Any] | 
     write_section(DOCUMENT, f"quality {comparison.name}", text, "benchmarks.quality")
 
 
-def tell(text: str) -> None:
+def say(text: str) -> None:
     print(text, flush=True)
 
 

@@ -15,34 +15,34 @@ from benchmarks.tables import as_markdown, as_text
 
 def main() -> int:
     options = _options()
-    tell = lambda text: print(text, flush=True)  # noqa: E731
+    say = lambda text: print(text, flush=True)  # noqa: E731
     wanted = [name for name in (options.only or "").split(",") if name]
     needs_keras = not options.without_keras and (not wanted or any(name in "article" for name in wanted))
-    keras = keras_env.ensure(tell) if needs_keras else None
+    keras = keras_env.ensure(say) if needs_keras else None
     chosen = [
         comparison.quick() if options.quick else comparison
         for comparison in comparisons(options.data, keras)
         if not wanted or any(name in comparison.name for name in wanted)
     ]
     if not chosen:
-        tell(f"--only {options.only}: must be part of one of {', '.join(c.name for c in comparisons(None, None))}")
+        say(f"--only {options.only}: must be part of one of {', '.join(c.name for c in comparisons(None, None))}")
         return 2
     machine = describe_machine(options.threads, keras)
     rounds, tries = (3, 1) if options.quick else (options.rounds, options.tries)
-    tell(sentence(machine))
+    say(sentence(machine))
     report = {"machine": machine, "options": vars(options), "comparisons": {}}
     for comparison in chosen:
-        tell(f"\n{comparison.title} ({comparison.name})")
-        results = measure(comparison.loops, options.threads, rounds, tries, tell if options.verbose else _ignore)
+        say(f"\n{comparison.title} ({comparison.name})")
+        results = measure(comparison.loops, options.threads, rounds, tries, say if options.verbose else _ignore)
         if not results:
             continue
         rows = table(comparison, results)
-        tell(as_text(rows) + f"\n  {disturbed(results)}")
+        say(as_text(rows) + f"\n  {disturbed(results)}")
         report["comparisons"][comparison.name] = plain(results)
         if options.docs:
             text = f"**{comparison.title}**\n\n{as_markdown(rows)}\n\nMedians (quartiles). {sentence(machine)}; "
             write_section(f"speed {comparison.name}", f"{text}{disturbed(results)}.")
-    tell(f"\nraw results: {os.path.relpath(save_results('speed', report))}")
+    say(f"\nraw results: {os.path.relpath(save_results('speed', report))}")
     return 0
 
 

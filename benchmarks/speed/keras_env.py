@@ -11,18 +11,18 @@ REQUIREMENTS = HERE / "requirements-keras.txt"
 PYTHON = ENVIRONMENT / "bin/python"
 
 
-def ensure(tell: Callable[[str], None] = print) -> Path | None:
+def ensure(say: Callable[[str], None] = print) -> Path | None:
     """Its Python, installed if missing or older than the requirements; None, after a message, if that fails."""
     stamp = ENVIRONMENT / "installed"
     if stamp.exists() and stamp.stat().st_mtime >= REQUIREMENTS.stat().st_mtime:
         return PYTHON
-    tell(f"installing Keras, TensorFlow and JAX into {ENVIRONMENT.name} (about two gigabytes, once)")
+    say(f"installing Keras, TensorFlow and JAX into {ENVIRONMENT.name} (about two gigabytes, once)")
     install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
     for command in ([sys.executable, "-m", "venv", ENVIRONMENT], install):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            tell(f"Keras is left out: its environment can't be installed ({''.join(reason)})")
+            say(f"Keras is left out: its environment can't be installed ({''.join(reason)})")
             return None
     stamp.touch()
     return PYTHON

@@ -130,7 +130,7 @@ def thread_variables(threads: int) -> dict[str, str]:
 
 
 def measure(
-    loops: list[Loop], threads: int, rounds: int, tries: int = TRIES, tell: Callable[[str], None] = print
+    loops: list[Loop], threads: int, rounds: int, tries: int = TRIES, say: Callable[[str], None] = print
 ) -> dict[str, list[Chunk]]:
     """The chunks of each loop, one per round. A loop that fails is reported and left out."""
     results: dict[str, list[Chunk]] = {}
@@ -142,12 +142,12 @@ def measure(
                     workers[loop.name] = Worker(loop, threads, Path(folder) / str(number))
                     results[loop.name] = []
                 except LoopFailed as failure:
-                    tell(f"  left out: {loop.name}, which failed: {failure}")
+                    say(f"  left out: {loop.name}, which failed: {failure}")
             counts = {name: _warm_up(worker) for name, worker in workers.items()}
             for number in range(rounds):
                 for name, worker in workers.items():
                     results[name].append(_undisturbed(worker, counts[name], tries))
-                tell(f"  round {number + 1}/{rounds}")
+                say(f"  round {number + 1}/{rounds}")
         finally:
             for worker in workers.values():
                 worker.end()

@@ -32,7 +32,7 @@ from gan_exp.ranges import Fraction, PositiveFloat
 class Balance(NamedTuple):
     """Both mean losses where D can't distinguish fakes from reals and gives all images the logit that is best for it.
 
-    None where no single logit is best, so that the loss is not determined.
+    None if no single logit is best, so that the loss is not determined.
     """
 
     discriminator: float | None = None

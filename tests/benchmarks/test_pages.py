@@ -1,4 +1,4 @@
-"""The pages' tables have the words of the programs that write them: whoever changes one changes the other."""
+"""The pages' tables have the words of the programs that write them: a change of one must change the other."""
 
 import re
 from collections.abc import Sequence

@@ -65,9 +65,9 @@ def test_the_course_over_the_seeds() -> None:
     assert progress(RING, {"ring": [{**_result(1, 7, 0.99), "curve": []}]}) == []
 
 
-def test_the_worst_seed_is_told() -> None:
-    told = extremes(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
-    assert "modes 7.0 to 8.0" in told and "97.0 to 99.0" in told
+def test_the_worst_seed_is_named() -> None:
+    sentence = extremes(RING, {"ring": [_result(0, 8, 0.97), _result(1, 7, 0.99)]})
+    assert "modes 7.0 to 8.0" in sentence and "97.0 to 99.0" in sentence
 
 
 def test_another_setting_is_another_run_and_another_seed_or_place_is_not() -> None:
@@ -106,7 +106,7 @@ def test_a_run_is_trained_evaluated_and_then_only_read(tmp_path: Path, monkeypat
     assert measured(TINY, 1, tmp_path, None) == json.loads(json.dumps(result))
 
 
-def test_a_failing_run_is_told_and_leaves_no_result(tmp_path: Path) -> None:
+def test_a_failing_run_is_sentence_and_leaves_no_result(tmp_path: Path) -> None:
     wrong = Experiment("ring", "ring", (*TINY.words, "dataset.radius=1e30", "lr=1e30"))
     with pytest.raises(RunFailed, match="gan-exp train"):
         measured(wrong, 0, tmp_path, None)

@@ -65,8 +65,8 @@ def test_every_system_call(options: list[str], tmp_path: Path) -> None:
 
 def test_many_system_calls_of_another_recipe(tmp_path: Path) -> None:
     """One that logs nothing at a checkpoint's step and keeps more from step to step."""
-    rules = ("loss=lsgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
-    done = explore(tmp_path, words_for("r3gan", *rules), "--states=200")
+    settings = ("loss=lsgan", "conditional=true", "augment=ada", "augment.every=2", "log_every_steps=5")
+    done = explore(tmp_path, words_for("r3gan", *settings), "--states=200")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

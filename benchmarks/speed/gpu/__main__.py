@@ -114,12 +114,12 @@ def _article(recipe: Recipe, device: str) -> Callable[[], Any]:
     step = traced(chunks.step, device, compiled=device != "cpu")
     step = step if device == "cpu" else captured(step)
 
-    def play() -> None:
+    def run_once() -> None:
         chunks.fill()
         for _ in range(CHUNK):
             step()
 
-    return play
+    return run_once
 
 
 def _sngan(device: str, compiled: bool) -> Callable[[], Any]:

@@ -50,7 +50,7 @@ class Convolution(torch.autograd.Function):
 
 
 class InputGradient(torch.autograd.Function):
-    """Of `Convolution`, whose derivative with respect to `gradient` it has in turn."""
+    """The backward pass of `Convolution`; its derivative with respect to `gradient` is a `Convolution` again."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, weight: Tensor, groups: int) -> Tensor:

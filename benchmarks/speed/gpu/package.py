@@ -79,7 +79,7 @@ class Recipe:
 
 
 def step_of(recipe: Recipe, device: str, captured: bool) -> Callable[[], None]:
-    """One step of gan-exp's loop, without logging. Raises RuntimeError where it can't be captured."""
+    """One step of gan-exp's loop, without logging. Raises RuntimeError if it can't be captured."""
     generator, discriminator = recipe.networks(device)
     options: dict[str, Any] = {"betas": recipe.betas, "fused": True}
     optimizers = [recipe.adam(network.parameters(), lr=2e-4, **options) for network in (generator, discriminator)]

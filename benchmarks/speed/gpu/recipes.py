@@ -53,7 +53,7 @@ class Chunks:
         return self.article.step_with(rows, latents)
 
     def fill(self) -> None:
-        """Each step's numbers follow from a seed of its own, as in gan-exp."""
+        """Each step's numbers follow from the step's seed, as in gan-exp."""
         side = self.done // CHUNK % 2
         rows, latents, sent = self._rows[side], self._latents[side], self._sent[side]
         if sent is not None:  # the GPU may be behind by more than a chunk

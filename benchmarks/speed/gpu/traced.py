@@ -67,11 +67,11 @@ def traced(step: Callable[[], Any], device: str, compiled: bool = True) -> Calla
     graph = make_fx(lambda zero: step())(nothing)
     run = torch.compile(graph) if compiled else graph
 
-    def play() -> Any:
+    def run_once() -> Any:
         with torch.no_grad():
             return run(nothing)
 
-    return play
+    return run_once
 
 
 def captured(

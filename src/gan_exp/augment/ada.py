@@ -43,8 +43,8 @@ class Pipeline(GivenP):
 class ADA(nn.Module):
     """Adaptive discriminator augmentation (Karras et al. 2020): `Pipeline` with a p that follows D's overfitting.
 
-    Every `every` discriminator updates, p rises where the mean sign of D's logits on reals, counted from the loss's
-    boundary, is above `target`, and falls where it is below: by `every` * batch size / `images_to_one`, within [0, 1].
+    Every `every` discriminator updates, p rises if the mean sign of D's logits on reals, counted from the loss's
+    boundary, is above `target`, and falls if it is below: by `every` * batch size / `images_to_one`, within [0, 1].
     """
 
     p: Tensor

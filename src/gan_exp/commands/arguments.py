@@ -12,7 +12,7 @@ RUN_HELP = "`latest`, a run's directory, or its short name: 10-10-39-mlp-digits 
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UserError where argparse would print usage and exit."""
+    """Raises UserError if argparse would print usage and exit."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"gan-exp {command}", description=description, allow_abbrev=False)

@@ -25,7 +25,7 @@ class NewDirectories:
 
     @contextmanager
     def removed_if_unused(self, directory: str, made: bool = False) -> Iterator[None]:
-        """Remove `directory` where the block ends with an exception; `made`: the command has made it."""
+        """Remove `directory` if the block ends with an exception; `made`: the command has made it."""
         try:
             yield
         except BaseException:

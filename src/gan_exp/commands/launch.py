@@ -74,7 +74,7 @@ def _hydras_process(words: list[str]) -> Iterator[None]:
 
 
 def _close(outcomes: Outcomes, interruption: Interrupted | None) -> int:
-    """Report what a sweep came to. Raises Interrupted where a signal has ended it."""
+    """Report the outcomes of a sweep. Raises Interrupted if a signal has ended it."""
     stopped_by = asked_to_stop() if any(run.code > 2 for run in outcomes.runs) else None
     if interruption is not None:
         stopped_by = interruption.signal
@@ -123,7 +123,7 @@ def _current_job(constants: Collection[str]) -> _Job:
     hydra = HydraConfig.get()
     try:
         overrides = list(hydra.overrides.task)
-    except OmegaConfBaseException:  # one interpolates what isn't there, for which the run is refused
+    except OmegaConfBaseException:  # one interpolates a missing key, for which the run is refused
         overrides = cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
     job = _Job(hydra.runtime.output_dir, overrides)
     if hydra.mode is not RunMode.MULTIRUN:
@@ -164,7 +164,7 @@ def _task(outcomes: Outcomes, constants: Collection[str], words: list[str], conf
     except (UserError, TrainingFault, OmegaConfBaseException) as error:
         report(f"{'' if job.sweep is None else f'{job.name}: '}{explain(error, job.overrides)}")
         code = 1 if isinstance(error, TrainingFault) else 2
-        can_go_on = code == 1 and not isinstance(error, Divergence)  # what has diverged would do so again
+        can_go_on = code == 1 and not isinstance(error, Divergence)  # it would diverge again
     except Interrupted as interruption:
         code, can_go_on = interruption.exit_code, interruption.reported
         if not job.elsewhere:

@@ -16,7 +16,7 @@ class Outcome:
     """The outcome of one run. The processes of a parallel sweep return it."""
 
     number: int
-    label: str  # its values of what differs between the runs
+    label: str  # its values of the keys that differ between the runs
     code: int  # 0 finished, 1 failed, 2 refused, more: interrupted
     can_go_on: bool = False  # `resume` would do something about it
 
@@ -38,7 +38,7 @@ class Outcomes:
         return max((run.code for run in self.runs), default=0)
 
     def look_around(self, directory: str) -> None:
-        """Outcomes from what lies in the sweep's `directory`, where the runs themselves could return none."""
+        """Outcomes from the files in the sweep's `directory`, if the runs themselves could return none."""
         self.directory = directory
         for number, path in enumerate(list_runs(Path(directory))):
             state = RunDir(path).read_status().get("state")

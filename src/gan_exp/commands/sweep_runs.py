@@ -83,7 +83,7 @@ def with_threads(config: Config, place: Path) -> Config:
 
 
 def go_on(config: Config, run: RunDir) -> None:
-    """Finish a run of the sweep that is resumed. Raises UserError where `config` would be another experiment."""
+    """Finish a run of the sweep that is resumed. Raises UserError if `config` would be another experiment."""
     from gan_exp.training.session import continue_run
 
     own = check(run.read_config())  # it may have been resumed with more steps

@@ -126,7 +126,7 @@ def _default(text: str) -> str:
 
 
 def _row(left: str, right: str, width: int, margin: int = 2) -> list[str]:
-    """`right` in a column of its own; in a terminal it is broken between words, or stands below a long `left`."""
+    """`right` in a second column; in a terminal it is broken between words, or stands below a long `left`."""
     start = f"{' ' * margin}{left:<{width}}" if len(left) < width else f"{' ' * margin}{left}  "
     columns = shutil.get_terminal_size().columns
     if not sys.stdout.isatty() or len(start) + len(right) <= columns:

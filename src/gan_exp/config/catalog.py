@@ -1,4 +1,4 @@
-"""What there is to configure, read from the YAML files alone: no torch, no Hydra."""
+"""The groups, options and keys of the configuration, read from the YAML files alone: no torch, no Hydra."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -85,7 +85,7 @@ def root_keys() -> list[Setting]:
 
 
 def settings_of(path: Path) -> list[Setting]:
-    """Each key of a file with its default and the comment behind it; no keys where the file can't be read."""
+    """Each key of a file with its default and the comment behind it; no keys if the file can't be read."""
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, LOADER)
@@ -132,7 +132,7 @@ def settings(overrides: Sequence[str] = (), extra: Sequence[Path] = ()) -> Itera
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a YAML file; empty where it can't be read, which training with it reports."""
+    """The content of a YAML file; empty if it can't be read, which training with it reports."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except Exception:  # constructors trust a value's tag: KeyError, AttributeError, ...

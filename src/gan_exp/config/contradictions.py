@@ -2,8 +2,8 @@
 
 They are refused at two moments. `refuse_contradictions` names what no run may have, and is part of every check. The two
 `refuse_new...` name what no new run may begin with, though runs of earlier versions did and may go on: the first needs
-the configuration alone, the second the networks and the device. What a loss, penalty or augmentation needs, its class
-says (see the docstrings of `losses.py`, `penalties.py` and `augment/`).
+the configuration alone, the second the networks and the device. The needs of a loss, penalty or augmentation are
+attributes of its class (see the docstrings of `losses.py`, `penalties.py` and `augment/`).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # a check that finds a mistake first needs no torch
 
 
 def refuse_contradictions(config: Config) -> None:
-    """Raises UserError for what no run may have."""
+    """Raises UserError for settings that no run may have."""
     if config.split_updates and config.node("penalty") is not None:
         raise UserError("split_updates=true can't be combined with a penalty: set penalty=none or split_updates=false")
     if config.split_updates and not hasattr(_class(config, "loss"), "real"):
@@ -45,7 +45,7 @@ def refuse_contradictions(config: Config) -> None:
 
 
 def refuse_new(config: Config) -> None:
-    """Raises UserError for what no new run may begin with, whatever its networks."""
+    """Raises UserError for settings that no new run may begin with, whatever its networks."""
     _refuse_blind_augmentation(config)
     _refuse_two_bounds(config)
     if config.schedule.beta2 is not None:
@@ -57,7 +57,7 @@ def refuse_new(config: Config) -> None:
 
 
 def refuse_new_with(config: Config, networks: "Mapping[str, nn.Module]", device: "torch.device") -> None:
-    """Raises UserError for what no new run may begin with, given the networks that were built and their device."""
+    """Raises UserError for settings that no new run may begin with, given its networks and their device."""
     _refuse_mixed_gradients(config, networks["discriminator"])
     _refuse_single_samples(config, networks)
     for network in ("generator", "discriminator"):
@@ -66,7 +66,7 @@ def refuse_new_with(config: Config, networks: "Mapping[str, nn.Module]", device:
 
 
 def choices(config: Config) -> list[str]:
-    """What follows from other settings by default, each in a line."""
+    """The defaults that follow from other settings, each in a line."""
     lines = []
     bound, weight_bound = _gradient_bound(config), _weight_bound(config)
     if weight_bound is not None and weight_bound[1] is None and bound:
@@ -83,13 +83,13 @@ def choices(config: Config) -> list[str]:
 
 
 def _class(config: Config, group: str) -> Any:
-    """What the group's node names; None where it names nothing."""
+    """What the group's node names; None if it names nothing."""
     node = config.node(group)
     return None if node is None else resolve_target(group, node["_target_"])
 
 
 def _says(config: Config, group: str, attribute: str) -> bool:
-    """Whether the group's class says so of itself; one that says nothing doesn't."""
+    """Whether the group's class has this attribute, and it is true."""
     return bool(getattr(_class(config, group), attribute, False))
 
 
@@ -105,7 +105,7 @@ def _gradient_bound(config: Config) -> str | None:
 
 
 def _weight_bound(config: Config) -> tuple[str, float | None] | None:
-    """The key that bounds D's weights, and its value; None where the loss has no such key."""
+    """The key that bounds D's weights, and its value; None if the loss has no such key."""
     key = getattr(_class(config, "loss"), "weight_bound", None)
     return (f"loss.{key}", config.loss[key]) if key in config.loss else None
 
@@ -141,7 +141,7 @@ def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
 
 
 def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") -> None:
-    """BatchNorm of a batch of one makes of each unit its bias, whatever came in."""
+    """BatchNorm subtracts the batch's mean: of a single sample only the bias is left."""
     for network, rows in (("generator", config.batch_size), ("discriminator", config.batch_size // config.pac)):
         name = _batch_norm_of(networks[network])
         if name is not None and rows == 1:

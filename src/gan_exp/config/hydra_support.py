@@ -79,12 +79,12 @@ def constant_keys(words: Sequence[str]) -> set[str]:
 
 
 def usual_clip(penalty: str | None, spectral_norm: bool) -> float | None:
-    """The default of loss.clip: null where the penalty or spectral normalisation bounds D's gradient already."""
+    """The default of loss.clip: null if the penalty or spectral normalisation bounds D's gradient already."""
     return None if spectral_norm or _says(penalty, "bounds_gradient") else 0.01
 
 
 def usual_batch_norm(penalty: str | None) -> bool:
-    """The default of D's batch_norm: false where the penalty needs each image's own gradient, which BatchNorm mixes."""
+    """The default of D's batch_norm: false if the penalty needs each image's own gradient, which BatchNorm mixes."""
     return not _says(penalty, "per_sample")
 
 

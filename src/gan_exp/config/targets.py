@@ -108,7 +108,7 @@ def resolve_target(path: str, target: object) -> Callable[..., Any]:
     what = f"{path}._target_={target}"
     allowed = ALLOWED_TARGETS[path.split(".")[0]]
     found = import_allowed(what, target, allowed)
-    # What a module merely imported (`gan_exp.data.x.os`) is not part of it.
+    # A name that a module merely imported (`gan_exp.data.x.os`) is not part of it.
     if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", allowed + _trusted()):
         raise UserError(f"{what}: is not a class or function of {target.rpartition('.')[0]}")
     return found  # type: ignore[no-any-return]

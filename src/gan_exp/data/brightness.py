@@ -44,8 +44,8 @@ def choose_scale(kind: Kind, low: float, high: float) -> Scale:
     """The scale for images whose smallest and largest values are `low` and `high`.
 
     White is the end of the usual range: 65535 for integers; for floats the smallest of 1, 255 and 65535 that holds
-    `high`. Where `high` is above it, or is below 1/16 of each of the floats' ranges, white is `high`. Black is 0, or
-    `low` where that is negative. A `low` below -white, such as -9999, marks missing values and is ignored.
+    `high`. If `high` is above it, or is below 1/16 of each of the floats' ranges, white is `high`. Black is 0, or
+    `low` if that is negative. A `low` below -white, such as -9999, marks missing values and is ignored.
     """
     fitting = (white for white in USUAL_WHITE[kind] if high <= white and (kind == "integers" or high >= DARK * white))
     white = next(fitting, high)
@@ -54,7 +54,7 @@ def choose_scale(kind: Kind, low: float, high: float) -> Scale:
 
 
 def describe(kind: Kind, count: int, low: float, high: float) -> str:
-    """A line about the scale chosen for `count` images; it names a remedy where they are dark."""
+    """A line about the scale chosen for `count` images; it names a remedy if they are dark."""
     scale = choose_scale(kind, low, high)
     line = (
         f"brightness: images of {kind} ({count:,}) hold {low:g} to {high:g}; {scale.black:g} becomes black and "

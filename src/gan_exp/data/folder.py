@@ -54,7 +54,7 @@ def folder(
       ones it is one range that suits all of them (`brightness.choose_scale`).
 
     Folders directly below `root` that hold images are classes, if there are several and no image lies beside them.
-    Hidden files and folders are ignored. Raises UserError where there are no images, or broken ones and `skip_broken`
+    Hidden files and folders are ignored. Raises UserError if there are no images, or broken ones and `skip_broken`
     is false.
     """
     place = expand_user(root, "dataset.root")

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 def find_images(root: Path) -> list[Path]:
     """All image files at every depth, sorted. Links are followed, but no folder is visited twice.
 
-    Hidden files and folders are left out. Raises UserError where there are no images or a folder can't be read.
+    Hidden files and folders are left out. Raises UserError if there are no images or a folder can't be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -103,7 +103,7 @@ class ImageTree:
                     say(f"skipped: {self.name(path)} {result}")
 
     def refuse_if_none(self, count: int) -> None:
-        """Raises UserError where `count`, the number of images that could be read, is 0."""
+        """Raises UserError if `count`, the number of images that could be read, is 0."""
         if count == 0:
             raise UserError(f"dataset.root={self.root}: none of the {len(self.files)} images can be read")
 

@@ -18,7 +18,7 @@ Part = Literal["train", "held_out"]  # of a data set that has two parts; the hel
 
 
 class Batch(NamedTuple):
-    """Images uint8 [N, C, H, W] and their labels int64 [N], None where the data has none."""
+    """Images uint8 [N, C, H, W] and their labels int64 [N], None if the data has none."""
 
     images: Tensor
     labels: Tensor | None
@@ -105,7 +105,7 @@ class PackedImages:
         return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None)
 
     def split_by_hash(self, share: float) -> tuple["PackedImages", "PackedImages"]:
-        """The images to train on, and about `share` of all to hold out. Raises ValueError where one side is empty.
+        """The images to train on, and about `share` of all to hold out. Raises ValueError if one side is empty.
 
         An image's hash decides on which side it is: copies stay together, and adding images moves no other.
         """

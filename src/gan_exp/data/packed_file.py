@@ -56,7 +56,7 @@ def digest(directory: Path, meta: dict[str, Any]) -> str:
 
 
 def open_if_whole(directory: Path) -> PackedImages | None:
-    """The images, or None where the digest or the content is wrong: anyone can write a file with a valid digest."""
+    """The images, or None if the digest or the content is wrong: anyone can write a file with a valid digest."""
     try:
         meta = json.loads((directory / META).read_text(encoding="utf-8"))
         return open_packed(directory) if meta.pop("digest") == digest(directory, meta) else None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 # A loss, penalty or gradient beyond it has a square that float32 can't hold: norms and Adam's averages of squares turn
-# infinite. No run that learns comes near it: where nothing bounds D (wgan without clip or penalty), Adam moves each
+# infinite. No run that learns comes near it: if nothing bounds D (wgan without clip or penalty), Adam moves each
 # weight by about the learning rate a step, which brings the logits of three wide layers to some 1e12 in 100,000 steps.
 LARGEST = torch.finfo(torch.float32).max ** 0.5  # 1.8e19
 

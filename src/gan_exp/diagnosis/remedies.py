@@ -92,7 +92,7 @@ def unclear(settings: RunSettings) -> tuple[str, ...]:
 
 
 def usual_lr(settings: RunSettings) -> tuple[str, ...]:
-    """The usual learning rate, where one is far too large."""
+    """The usual learning rate, if one is far too large."""
     usual = settings.usual_lr
     rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
     large = [network for network, lr in rates.items() if lr > settings.large_lr]

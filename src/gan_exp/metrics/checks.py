@@ -8,7 +8,7 @@ class TooFewSamples(ValueError):
 
 
 def check(what: str, values: Tensor, least: int) -> Tensor:
-    """`values` [N, D] as they are. Raises ValueError where they are fewer than `least`, or not all finite."""
+    """`values` [N, D] as they are. Raises ValueError if they are fewer than `least`, or not all finite."""
     if values.ndim != 2:
         raise ValueError(f"{what}: must be [N, D], not {list(values.shape)}")
     if len(values) < least:

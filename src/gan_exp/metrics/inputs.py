@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 
 
 class DiscriminatorLogits(NamedTuple):
-    """The discriminator's logits [N] on each kind of image; None where there are none."""
+    """The discriminator's logits [N] on each kind of image; None if there are none."""
 
     train: Tensor
     held_out: Tensor | None

@@ -29,7 +29,7 @@ class Need(Enum):
 class Score:
     """One number of a metric.
 
-    `better` is the direction in which a generator improves; None where there is none, as for a mean logit. Such a score
+    `better` is the direction in which a generator improves; None if there is none, as for a mean logit. Such a score
     can't select the best checkpoint.
     """
 

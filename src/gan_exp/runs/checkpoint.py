@@ -29,7 +29,7 @@ DIRECTORY = 0x10  # the attribute that marks an entry of a ZIP archive as a dire
 def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) -> Path:
     """Write the checkpoint of `step`, read it back, then remove all but the newest `keep`.
 
-    `content` consists of tensors and plain containers. Raises OSError where the disk is full or gone.
+    `content` consists of tensors and plain containers. Raises OSError if the disk is full or gone.
     """
     path = run.checkpoint(step)
     write_checkpoint(path, content)
@@ -40,7 +40,7 @@ def save_checkpoint(run: RunDir, step: int, content: dict[str, Any], keep: int) 
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write atomically and read back. Raises OSError where that fails."""
+    """Write atomically and read back. Raises OSError if that fails."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     write_atomically(path, buffer.getvalue())
@@ -83,7 +83,7 @@ def find_fault(path: Path) -> str | None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint, on `device`. Raises UserError where it is damaged or has a newer format."""
+    """The content of a checkpoint, on `device`. Raises UserError if it is damaged or has a newer format."""
     fault = find_fault(path)
     if fault is not None:
         raise UserError(f"{path}: the checkpoint is damaged ({fault})")

@@ -47,7 +47,7 @@ def save_generator(
     name: str,
     conditional: bool = False,
 ) -> None:
-    """Write the file atomically. Raises OSError where it can't be written.
+    """Write the file atomically. Raises OSError if it can't be written.
 
     `node` is `model.generator` of the configuration, from which `load_generator` builds the network.
     """
@@ -89,7 +89,7 @@ def load_generator(path: Path | str) -> nn.Module:
 
     It is called with latents [N, latent_dim], and with labels [N] where `read_metadata(path).num_classes` is not 0.
     Nothing in the file is executed: it names a class of this project or of a package listed in the environment variable
-    GAN_EXP_TRUST. Raises UserError where it names another one or is damaged.
+    GAN_EXP_TRUST. Raises UserError if it names another one or is damaged.
     """
     metadata = read_metadata(path)
     try:

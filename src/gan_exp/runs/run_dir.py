@@ -32,7 +32,7 @@ class RunDir:
 
     @classmethod
     def create(cls, path: Path | str, config: dict[str, Any], environment: dict[str, Any]) -> "RunDir":
-        """Create a run's directory with its configuration. Raises UserError where it holds a run already."""
+        """Create a run's directory with its configuration. Raises UserError if it holds a run already."""
         run = cls(path)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class RunDir:
 
     @classmethod
     def open(cls, name: str) -> "RunDir":
-        """The run with that path or short name; `latest` is the newest one. Raises UserError where there is none."""
+        """The run with that path or short name; `latest` is the newest one. Raises UserError if there is none."""
         place = find(name)
         if not (place / RUN_FILE).is_file():
             raise UserError(f"{name}: is a sweep; name one of its runs: {listed(list_directories(place)[1:])}")
@@ -73,7 +73,7 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """Let one process at a time train here. The system releases the lock of a process that dies.
 
-        Raises UserError where another process holds the lock, or where a link leads out of the directory.
+        Raises UserError if another process holds the lock, or where a link leads out of the directory.
         """
         from filelock import FileLock, Timeout
 
@@ -128,7 +128,7 @@ class RunDir:
         return plain
 
     def read_status(self) -> dict[str, Any]:
-        """The status that the last process wrote; empty where there is none or a power cut has damaged it."""
+        """The status that the last process wrote; empty if there is none or a power cut has damaged it."""
         try:
             status = json.loads(self.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -18,7 +18,7 @@ DEPTH = 4  # how deep below outputs runs are looked for: outputs/<date>/<time>-s
 
 
 def find(name: str) -> Path:
-    """The directory of the run or sweep `name`. Raises UserError where there is none, or where several match.
+    """The directory of the run or sweep `name`. Raises UserError if there is none, or where several match.
 
     `name` is `latest`, a directory, or a short name of a run or sweep under outputs/: the name of its directory
     (10-10-39-mlp-digits), a longer end of its path, or the beginning of either (10-10-39).

@@ -7,7 +7,7 @@ from gan_exp.errors import UserError
 
 
 def expand_user(text: str, key: str, variable: str | None = None) -> Path:
-    """`text` with its `~` replaced. Raises UserError where there is no home directory, as in some containers.
+    """`text` with its `~` replaced. Raises UserError if there is no home directory, as in some containers.
 
     The message names `key`, and the environment `variable` that can set the path instead.
     """

@@ -13,7 +13,7 @@ COUNTS = ("WORLD_SIZE", "SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SI
 
 
 def refuse_multiple_processes(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UserError where a launcher has started this process as one of several: each would train the same run.
+    """Raises UserError if a launcher has started this process as one of several: each would train the same run.
 
     In Slurm, srun starts several processes, and sbatch starts one, even with --ntasks=4 or --array: only srun sets
     SLURM_STEP_NUM_TASKS. SLURM_NTASKS is checked too, since a job that is submitted from within a step inherits the

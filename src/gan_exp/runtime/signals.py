@@ -29,7 +29,7 @@ class Interrupted(BaseException):
     """A signal ends the command. Not an Exception, so that no handler of errors catches it."""
 
     def __init__(self, number: int, reported: bool = False) -> None:
-        """`reported`: the user has already been told how the run ended."""
+        """`reported`: a sentence about the end of the run was already printed."""
         super().__init__(number, reported)  # the arguments that pickle passes
         self.signal = signal.Signals(number)
         self.reported = reported

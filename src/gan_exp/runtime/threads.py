@@ -25,7 +25,7 @@ def choose_threads(
 ) -> tuple[int, str] | None:
     """Set torch's number of threads; returns it and a line with the reason.
 
-    `make_step` returns a training step to time. Nothing is timed, and None is returned, where OMP_NUM_THREADS is set,
+    `make_step` returns a training step to time. Nothing is timed, and None is returned, if OMP_NUM_THREADS is set,
     for `deterministic` runs (the choice depends on the load), with one core, and on a GPU.
     """
     if "OMP_NUM_THREADS" in os.environ:
@@ -82,7 +82,7 @@ def _time_slice(step: Callable[[], object]) -> tuple[float, float]:
 
 
 def _choose(seconds: dict[int, list[float]]) -> int:
-    """More threads are chosen where they are clearly faster by the median, and faster in all rounds but one."""
+    """More threads are chosen if they are clearly faster by the median, and faster in all rounds but one."""
     chosen = 1
     for more in sorted(seconds)[1:]:
         ratios = sorted(

@@ -80,7 +80,7 @@ def make_trainer(
 
 
 def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
-    """A training step of networks of its own, always on the same batch: the run's begin where its seed says."""
+    """A training step of separate networks, always on the same batch; the networks of the run stay untouched."""
     state, step_config = build_state(config, data.spec, device), build_step_config(config)
     step_fn, _ = _choose_step(config, state, step_config, device)
     inputs = build_inputs(config, data, step_config, device)
@@ -177,7 +177,7 @@ def _build_evaluation(
     say: Callable[[str], None],
     previous_best: Mapping[str, Any] | None,
 ) -> TrainingEvaluation | None:
-    """None where there are none."""
+    """None if there are none."""
     if not config.evaluate_every_steps:
         return None
     metrics = training_metrics(data, config.best_metric)

@@ -1,4 +1,4 @@
-"""From a checked configuration to the things it names."""
+"""Builds what a checked configuration names: data, networks, optimizers, and the settings of the step."""
 
 import copy
 import inspect
@@ -21,7 +21,7 @@ SPARE_GPU_MEMORY = 2.0  # a data set goes to the GPU if it fits this many times 
 
 
 def build(config: Config, path: str, **injected: Any) -> Any:
-    """Call what the node at `path` names with the node's arguments and `injected`; None where there is no such node."""
+    """Call what the node at `path` names with the node's arguments and `injected`; None if there is no such node."""
     node = config.node(path)
     return None if node is None else build_node(path, node, **injected)
 
@@ -36,9 +36,9 @@ def build_data(config: Config, device: torch.device) -> PackedImages:
 
 
 def build_held_out(config: Config) -> PackedImages | None:
-    """What was not trained on, made like what was: the set's own test part, or its share `dataset.held_out`.
+    """The images that are not trained on, made like the others: the set's test part, or its share `dataset.held_out`.
 
-    None where there is neither. In the memory of the host.
+    None if there is neither. In the memory of the host.
     """
     return _build_part(config, "held_out")
 

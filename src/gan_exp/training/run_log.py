@@ -1,6 +1,6 @@
-"""Where a training run writes its numbers and pictures: metrics.jsonl, TensorBoard, status.json and the terminal.
+"""The records of a training run, numbers and pictures: metrics.jsonl, TensorBoard, status.json and the terminal.
 
-metrics.jsonl and status.json are promised. The rest is best effort: where it fails, a warning says so once and training
+metrics.jsonl and status.json are promised. The rest is best effort: if it fails, a warning says so once and training
 continues without it.
 """
 
@@ -80,7 +80,7 @@ class RunLog:
         self.write_status(step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """To metrics.jsonl, TensorBoard and the diagnostics, whose verdicts are shown where they change."""
+        """To metrics.jsonl, TensorBoard and the diagnostics, whose verdicts are shown when they change."""
         self._metrics_log.add(step, values)
         self._to_tensorboard("scalars", lambda log: log.add_scalars(values, step))
         is_new = False
@@ -126,7 +126,7 @@ class RunLog:
 
     @contextmanager
     def best_effort(self, what: str, disk: str | None = None) -> Iterator[None]:
-        """Training continues without `what` where it fails, with one warning; `disk` where the disk is to blame."""
+        """Training continues without `what` if it fails, with one warning; it names `disk` if the disk is to blame."""
         try:
             yield
         except Exception as error:  # whatever it is, the run matters more

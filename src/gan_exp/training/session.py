@@ -39,7 +39,7 @@ from gan_exp.training.trainer import Trainer
 
 @recording_signals()
 def start_run(config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None) -> None:
-    """Train a new run in `directory`. Raises UserError before anything is written where the input is bad.
+    """Train a new run in `directory`. Raises UserError before anything is written if the input is bad.
 
     A run `in_sweep` neither describes its networks nor suggests the next commands: the sweep does so for all of its
     runs. `command` holds the words that started it, if they aren't those of this process.
@@ -76,7 +76,7 @@ def _environment(
 
 
 def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
-    """The configuration with `device.threads` in it, and a line that says why; as it is where the user set it."""
+    """The configuration with `device.threads` in it, and a line that says why; unchanged if the user set it."""
     if config.device.threads is not None:
         return config, None
     choice = choose_threads(partial(trial_step, config, data, device), device, config.device.deterministic)
@@ -107,7 +107,7 @@ def _describe_networks(
 def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     """Continue from the newest whole checkpoint of `run`, which the caller has locked.
 
-    A run that crashed before its first checkpoint, that of step 0, begins anew. Raises UserError where `config` would
+    A run that crashed before its first checkpoint, that of step 0, begins anew. Raises UserError if `config` would
     make another experiment of it, or the data has changed.
     """
     never_began = not run.list_checkpoints() and run.read_status().get("step", 0) == 0
@@ -153,7 +153,7 @@ def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str
 
 
 def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any], run: RunDir) -> None:
-    """Raises UserError where the data is not what the checkpoint was trained on."""
+    """Raises UserError if the data is not what the checkpoint was trained on."""
     if data_spec(checkpoint) != data.spec:
         raise UserError(
             f"{run.path}: was trained on {_describe(data_spec(checkpoint))}, the data now is {_describe(data.spec)}; "

@@ -41,7 +41,7 @@ def train_step(
 def update_discriminator(
     state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None = None
 ) -> DiscriminatorReport:
-    """Train D to tell real images [N, C, H, W] from `fake_images`, or from those that G makes of the latents."""
+    """Train D to distinguish real images [N, C, H, W] from `fake_images`, or from those that G makes of the latents."""
     assert inputs.batch is not None
     labels = _labels(config, inputs.batch)
     real_images = normalise(inputs.batch.images)

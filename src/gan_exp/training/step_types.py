@@ -68,7 +68,7 @@ class StepConfig:
         return self.loss.needs_reals or self.conditional
 
     def constrain_weights(self, parameters: Iterable[nn.Parameter]) -> None:
-        """After each update of D, where the loss bounds D by its weights (weight clipping)."""
+        """After each update of D, if the loss bounds D by its weights (weight clipping)."""
         constrain = getattr(self.loss, "constrain_weights", None)
         if constrain is not None:
             constrain(parameters)
@@ -89,7 +89,7 @@ class DiscriminatorReport(NamedTuple):
     penalty: Tensor | None
     real_logits: Tensor  # [N / pac]
     fake_logits: Tensor  # [N / pac]
-    gradient_norms: Tensor | None = None  # [1], of split updates [2]; None where they were not measured
+    gradient_norms: Tensor | None = None  # [1], of split updates [2]; None if they were not measured
 
 
 class StepReport(NamedTuple):

@@ -29,7 +29,7 @@ Schedule = Callable[[float], float]  # progress in [0, 1] -> a factor
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run trains, and after how many steps it does what else."""
+    """How long a run trains, and after how many steps it logs, samples, evaluates and saves."""
 
     steps: int
     batch_size: int
@@ -47,8 +47,8 @@ class Plan:
 class Trainer:
     """One run, from the state it is given to `plan.steps`.
 
-    `schedules` are those of `lr`, `beta2`, `penalty`, `augment` and `ema`, None where the value stays as it is.
-    `evaluation` is None where the run has none. `settings` are for the sentence about a divergence. `description` goes
+    `schedules` are those of `lr`, `beta2`, `penalty`, `augment` and `ema`, None if the value stays as it is.
+    `evaluation` is None if the run has none. `settings` are for the sentence about a divergence. `description` goes
     into every checkpoint: the configuration, the data and the threads. `checkpoint` is the content that `state` was
     loaded from, None for a new run.
     """
@@ -87,7 +87,7 @@ class Trainer:
         try:
             self.log.display.start(self.state.step)
             if self._saved_step is None:
-                # In this order: what a run goes on from once there is a checkpoint, the grid of step 0 is a part of.
+                # In this order: a run with a checkpoint also has the grid of step 0.
                 self.sample()
                 self.save()
             self.log.write_status(self.state.step)
@@ -185,7 +185,7 @@ class Trainer:
     def evaluate(self, evaluation: TrainingEvaluation) -> None:
         """Score the averaged generator, and save the checkpoint of the best scores; none of it is training time.
 
-        A signal cuts it short: it comes first when the run goes on.
+        A signal cuts it short: a resumed run begins with it.
         """
         self._refuse_divergence()
         step, before = self.state.step, evaluation.seconds
@@ -213,7 +213,7 @@ class Trainer:
         self._saved_step = self.state.step
 
     def _content(self) -> dict[str, Any]:
-        """All that a run goes on from. The keys are the format: older checkpoints have them too."""
+        """All that a resumed run needs. The keys are the format: older checkpoints have them too."""
         return {
             **self.state.state_dict(),
             "window": self.running_means.state_dict(),

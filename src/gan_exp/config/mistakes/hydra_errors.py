@@ -10,7 +10,7 @@ from gan_exp.errors import TrainingFault, UserError
 
 
 def explain(error: BaseException, words: Sequence[str]) -> str:
-    """`words` are the user's. Where Hydra has wrapped an error of this package, the sentence is that error's."""
+    """`words` are the user's. If Hydra has wrapped an error of this package, the sentence is that error's."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
     ours = _ours(error)
@@ -52,7 +52,7 @@ def _missing_file(name: str, options: Sequence[str]) -> str:
 
 
 def _unknown_key(error: BaseException, text: str, words: Sequence[str]) -> str:
-    """Empty where the error is another one."""
+    """Empty if the error is another one."""
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     missing = isinstance(error.__cause__, ConfigKeyError | ConfigAttributeError)

@@ -26,7 +26,7 @@ CAPTURABLE = (
 
 
 def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None:
-    """The reason why its updates can't be captured, None where they can."""
+    """The reason why its updates can't be captured, None if they can."""
     kind = type(optimizer)
     for group in optimizer.param_groups:
         if kind is torch.optim.SGD and group["fused"]:

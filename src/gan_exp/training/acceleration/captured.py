@@ -52,7 +52,7 @@ class Recording:
 
 
 class WarmUps:
-    """How many a pattern has had, and what the latest did; the capture must do the same."""
+    """The number of a pattern's warm-ups, and the actions of the latest, which the capture must repeat."""
 
     def __init__(self) -> None:
         self.count = 0
