@@ -155,7 +155,7 @@ def test_held_out_images_and_neighbours(in_tmp: Path, capsys: pytest.CaptureFixt
     assert protocol["reals"] == protocol["held_out"] == len(held_out.images)
     assert metrics["nearest_cnn"]["mean"] > metrics["nearest_held_out_cnn"]["mean"]  # noise is far from digits
     assert metrics["nearer_cnn"]["mean"] < 0.2
-    assert 0.4 < metrics["logit_overfitting"]["mean"] < 0.6  # after two steps D knows nothing by heart
+    assert 0.4 < metrics["logit_overfitting"]["mean"] < 0.6  # after two steps D has memorised nothing
     with Image.open(Path("run/checkpoints") / report["neighbours"]) as picture:
         assert min(picture.size) > 100
     assert "logit_held_out" in metrics

@@ -156,7 +156,7 @@ class ConstantLogit(nn.Module):
     ],
 )
 def test_adas_signs_are_counted_from_the_losss_boundary(loss: str, logit: float, end: float) -> None:
-    """LSGAN's logits of reals are above 0 even where D can't tell them from fakes: p must not run to 1."""
+    """LSGAN's logits of reals are above 0 even if D can't distinguish them from fakes: p must not run to 1."""
     ada = ["augment=ada", "augment.every=1", "augment.images_to_one=32", "augment.start_p=0.5"]
     state, step_config = make("mlp", *ada, *loss.split())
     state.discriminator = ConstantLogit(logit)

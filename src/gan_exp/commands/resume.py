@@ -14,7 +14,7 @@ from gan_exp.runtime.terminal import say
 
 def run(arguments: list[str]) -> int:
     parser = Parser("resume", "Continue a run from its newest checkpoint, or the unfinished runs of a sweep.")
-    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's")
+    parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's directory")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
         "evaluate_every_steps, evaluate_count, best_metric, display, "
