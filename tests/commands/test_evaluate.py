@@ -196,6 +196,9 @@ def test_stacked_mnist(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None
     metrics = evaluated("--metrics", "modes,fid", step=2)["metrics"]
     assert set(metrics) == {"modes", "mode_kl", "fid_cnn"}
     assert 1 <= metrics["modes"]["mean"] <= 40 and metrics["mode_kl"]["mean"] >= math.log(1000 / 40) - 1e-6
+    panel = evaluated("--metrics", "panel", step=2)["metrics"]
+    assert set(panel) == {score.name for score in PANEL.scores} and 0 <= panel["recognised"]["mean"] <= 1
+    assert panel["panel"]["data"] == 1 < panel["panel"]["mean"]
 
 
 def test_a_conditional_run(in_tmp: Path) -> None:

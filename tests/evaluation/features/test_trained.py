@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from gan_exp.data.digits import digits
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.extractor import FeatureExtractor
-from gan_exp.evaluation.features.learning import AUTOENCODER, CNN, DENSE, LENET, Design, accuracy, shift, train
+from gan_exp.evaluation.features.learning import AUTOENCODER, CNN, DENSE, LENET, Design, accuracy, shift, shrunk, train
+from gan_exp.evaluation.features.networks import Autoencoder
 from gan_exp.evaluation.features.trained import trained_features
 from waiting import LONGEST_WAIT_S
 
@@ -130,6 +131,18 @@ def test_training_moves_images_by_whole_pixels() -> None:
     offsets = (moved[:, 0, 14, 14] - images[:, 0, 14, 14]).unique()
     assert sorted(offsets.tolist()) == sorted(28 * y + x for y in range(-2, 3) for x in range(-2, 3))
     assert torch.equal(moved[0, 0, 3, 4:24] - moved[0, 0, 3, 4], torch.arange(20.0))
+
+
+def test_large_images_are_averaged_down_before_training() -> None:
+    large = PackedImages(few().images.repeat_interleave(5, 2).repeat_interleave(5, 3).repeat(1, 3, 1, 1))
+    network = Autoencoder(large.image_shape)
+    small = shrunk(large, network.shrink)
+    assert large.image_shape == (3, 40, 40) and small.image_shape == (3, 20, 20)
+    found, expected = (network(normalise(data.images[:5])) for data in (small, large))
+    torch.testing.assert_close(found.features, expected.features, atol=0.02, rtol=0)  # bytes are rounded
+    assert shrunk(few(), Autoencoder(few().image_shape).shrink) is few()
+    told = features(large, images=100, design=AUTOENCODER)[0].embed(large.images[:3])
+    assert told.features.shape == (3, 64) and told.logits is None
 
 
 def test_training_leaves_the_global_random_numbers_alone() -> None:

@@ -20,7 +20,7 @@ NOISE = 0.2  # standard deviation of what the autoencoder removes; black to whit
 
 
 class Shrink(nn.Module):
-    """Averages images down to a shorter side of at most 32. `shape` is theirs afterwards."""
+    """Averages images down to a shorter side of at most 32; those that have the resulting `shape` stay as they are."""
 
     def __init__(self, image_shape: ImageShape) -> None:
         super().__init__()
@@ -29,12 +29,13 @@ class Shrink(nn.Module):
         self.shape = channels, math.ceil(height / self.factor), math.ceil(width / self.factor)
 
     def forward(self, images: Tensor) -> Tensor:
-        return images if self.factor == 1 else avg_pool2d(images, self.factor, ceil_mode=True)
+        return images if images.shape[1:] == self.shape else avg_pool2d(images, self.factor, ceil_mode=True)
 
 
 class Classifier(nn.Module):
     """Common to the classifiers: `features` gives the early and the last hidden layer, `head` the logits."""
 
+    shrink: Shrink
     head: nn.Linear
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
