@@ -64,6 +64,7 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
         (["latest"], "latest: there is no run under outputs/ here"),
         ([], "resume: which run? `latest`, its directory, or its short name"),
         (["run", "--steps", "5"], "resume: --steps: unknown option"),
+        (["run", "-hydra.run.dir=-1"], "resume: -hydra.run.dir: unknown option"),  # not -h
         (["steps=20"], "steps=20: the run comes first: gan-exp resume latest steps=20"),
         (["run", "steps"], "steps: must be written key=value"),
         (["run", "steps=abc"], "steps=abc: must be a whole number"),

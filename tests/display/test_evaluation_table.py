@@ -56,6 +56,6 @@ def test_a_score_has_its_direction_and_meaning() -> None:
     written = io.StringIO()
     Console(file=written, width=200).print(score_table(one, "a run", scores))
     _, header, fid, odd = [line.split() for line in written.getvalue().splitlines()]
-    assert header == ["score", "mean", "sd", "data", "better", "what", "it", "says"]
+    assert header == ["score", "mean", "sd", "data", "better", "meaning"]
     assert fid == ["fid_cnn", "1.5", "0.01", "0.02", "lower", "how", "far", "away"]
     assert odd == ["odd", "infinite:", "a", "class", "is", "missing"]

@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
         ("it all fits", ["it all fits"]),
         ("three words and a few more of them", ["three words and a", "few more of them"]),
         (f"samples in {PATH}", ["samples in", PATH]),
-        ("interrupted; continue with: gan-exp resume run", ["interrupted; go on", "with:", "gan-exp resume run"]),
+        ("interrupted; continue with: gan-exp resume run", ["interrupted;", "continue with:", "gan-exp resume run"]),
         ("say `gan-exp train lr=1` or name it", ["say", "`gan-exp train lr=1`", "or name it"]),
         ("use gan-exp train lr=1; or name it", ["use", "gan-exp train lr=1;", "or name it"]),
         (

@@ -107,7 +107,7 @@ def test_tensorboard_holds_the_whole_run(in_tmp: Path, monkeypatch: pytest.Monke
         assert [(point.step, point.value) for point in points] == [
             (step, float(np.float32(balance))) for step in losses
         ]
-        assert f"{balance:.4f} is the loss where" in accumulator.SummaryMetadata(f"loss/{network}").summary_description
+        assert f"{balance:.4f} is the loss if" in accumulator.SummaryMetadata(f"loss/{network}").summary_description
 
     assert set(tags["images"]) == {"samples", "samples/real_images"}
     (reals,) = accumulator.Images("samples/real_images")

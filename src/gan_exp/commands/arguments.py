@@ -29,6 +29,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.given: list[str] = list(args or ())
+        known = {option for action in self._actions for option in action.option_strings}
+        for word in map(str, self.given):  # argparse would take -hello for -h
+            if re.match("-[a-zA-Z]", word) and word not in known:
+                self.error(f"unrecognized arguments: {word}")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
