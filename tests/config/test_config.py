@@ -106,7 +106,13 @@ def narrow(group: str, option: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_takes_three_steps(
-    group: str, option: str, made_data: Path, tiny: list[str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
+    group: str,
+    option: str,
+    made_data: Path,
+    tiny: list[str],
+    in_tmp: Path,
+    quick_classifier: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("own images").mkdir()
     Image.new("RGB", (20, 10)).save("own images/a.png")
