@@ -10,7 +10,7 @@ ARGS   ?=
 help:  ## list the targets
 	@echo "make train       install what is missing, then train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
 	@echo "make test        install what is missing, then run the whole test suite (ARGS='-k resume' for a part)"
-	@echo "make test-quick  the same without the slowest tests: under a minute, for daily work"
+	@echo "make test-quick  the same without the slowest tests: about a minute, for daily work"
 	@echo "make test-crash  stop runs at every instant and resume them: nothing may be lost (a quarter of an hour)"
 	@echo "make test-fuzz   10,000 odd command lines and YAML files: each works or is refused in one sentence (some minutes)"
 	@echo "make lint        check formatting, lint and types"
