@@ -57,9 +57,9 @@ def update_discriminator(
         report = discriminator_gradients(config, inputs, real_images, fake_images, score)
         norm = _apply_discriminator_gradients(state, config, inputs.measured)
         report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
+    update = state.images_seen // len(real_images)  # how many came before this one
     state.images_seen += len(real_images)
     if isinstance(state.augment, Adaptive):
-        update = state.images_seen // len(real_images) - 1
         # without a boundary 0, as runs of before were begun: new ones are refused
         state.augment.observe(report.real_logits - (config.boundary or 0.0), len(real_images), update)
     return report
