@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from gan_exp.data.packed import Batches, PackedImages, normalise, to_uint8
-from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, Classifier, LeNet, Shrink
+from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, LeNet, Shrink
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
@@ -26,7 +26,7 @@ class Design:
 
     name: str
     what: str
-    make: Callable[[ImageShape, int], Classifier | Autoencoder]
+    make: Callable[[ImageShape, int], AveragingClassifier | LeNet | MLP | Autoencoder]
     images: int  # shown in training, whatever the size of the set
     seconds: int  # that training takes on two cores for images of 28x28
     seed: int = 0

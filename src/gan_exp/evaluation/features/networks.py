@@ -32,21 +32,7 @@ class Shrink(nn.Module):
         return images if images.shape[1:] == self.shape else avg_pool2d(images, self.factor, ceil_mode=True)
 
 
-class Classifier(nn.Module):
-    """Common to the classifiers: `features` gives the early and the last hidden layer, `head` the logits."""
-
-    shrink: Shrink
-    head: nn.Linear
-
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
-
-    def forward(self, images: Tensor) -> Embedding:
-        early, last = self.features(images)
-        return Embedding(last, self.head(last), early)
-
-
-class AveragingClassifier(Classifier):
+class AveragingClassifier(nn.Module):
     """3x3 convolutions with BatchNorm and ReLU, halved until the shorter side is below eight pixels, then averaged.
 
     So it sees which parts an image has, and hardly where. Early are the averages of the first 64 channels.
@@ -70,16 +56,18 @@ class AveragingClassifier(Classifier):
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(inputs, num_classes)
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Embedding:
         early = self.layers[: self.early_layers](self.shrink(images).contiguous(memory_format=torch.channels_last))
-        return early.mean(dim=(2, 3)), self.layers[self.early_layers :](early)
+        averages = early.mean(dim=(2, 3))
+        last = self.layers[self.early_layers :](early)
+        return Embedding(last, self.head(last), averages)
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
-class LeNet(Classifier):
+class LeNet(nn.Module):
     """Two 5x5 convolutions and a dense layer that sees where each part is (LeCun et al. 1998, "Gradient-Based Learning
     Applied to Document Recognition"), with ReLU. Early are the averages of the second convolution's 32 channels.
     """
@@ -95,12 +83,13 @@ class LeNet(Classifier):
         self.dense = nn.Linear(32 * math.ceil(height / 4) * math.ceil(width / 4), HIDDEN)
         self.head = nn.Linear(HIDDEN, num_classes)
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Embedding:
         early = self.convolutions(self.shrink(images).contiguous(memory_format=torch.channels_last))
-        return early.mean(dim=(2, 3)), self.dense(early.flatten(1)).relu()
+        last = self.dense(early.flatten(1)).relu()
+        return Embedding(last, self.head(last), early.mean(dim=(2, 3)))
 
 
-class MLP(Classifier):
+class MLP(nn.Module):
     """Dense layers of 256, 256 and 128 units with ReLU: each sees all pixels. Early is the first of them."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
@@ -110,9 +99,10 @@ class MLP(Classifier):
         self.rest = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, HIDDEN), nn.ReLU())
         self.head = nn.Linear(HIDDEN, num_classes)
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Embedding:
         early = self.first(self.shrink(images).flatten(1)).relu()
-        return early, self.rest(early)
+        last = self.rest(early)
+        return Embedding(last, self.head(last), early)
 
 
 class Autoencoder(nn.Module):
