@@ -22,7 +22,7 @@ from gan_exp.metrics.inputs import DiscriminatorLogits, MetricInputs, Reference
 from gan_exp.metrics.metric import Metric, Need
 from gan_exp.metrics.modes import count_labels
 from gan_exp.metrics.neighbours import Nearest, find_nearest
-from gan_exp.metrics.panel import PanelReference
+from gan_exp.metrics.panel import PanelReference, first_of
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
@@ -206,7 +206,8 @@ class Evaluator:
             features, histogram = reference.features[: len(first)], self._histogram(first)
             reference = Reference(features, histogram, self._data.mixture, panel=reference.panel)
         embedding = self.extractor.embed(images)
-        panel = self._embed_by_panel(images[:MOST_IN_PANEL], embedding.first(MOST_IN_PANEL))
+        # The panel's reference has seen these images, or more of the same in the same order.
+        panel = {} if reference.panel is None else first_of(reference.panel.own, len(images))
         inputs = MetricInputs(images.cpu(), embedding, 0, reference, panel=panel)
         scores: dict[str, float] = {}
         for metric in self.comparing:

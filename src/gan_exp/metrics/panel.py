@@ -30,17 +30,17 @@ class PanelReference:
 
     def __init__(self, real: Mapping[str, Embedding], own: Mapping[str, Embedding]) -> None:
         self._real = {name: FrechetReference(features) for name, features in _spaces(real)}
-        self._own = own
+        self.own = own
         self._own_distances: dict[int, dict[str, float]] = {}  # by the number of images
         self.most = min(len(embedding.features) for embedding in own.values())
 
     def compare(self, samples: Mapping[str, Embedding]) -> PanelScores:
         """Raises ValueError where there are too few samples, or they aren't finite."""
         count = min(self.most, *(len(embedding.features) for embedding in samples.values()))
-        first = _first(samples, count)
+        first = first_of(samples, count)
         found = self._distances(first)
         if count not in self._own_distances:
-            self._own_distances[count] = self._distances(_first(self._own, count))
+            self._own_distances[count] = self._distances(first_of(self.own, count))
         # Where the data is the same image again and again, its distance is what rounding leaves.
         worst = max(found[name] / max(own, LEAST) for name, own in self._own_distances[count].items())
         return PanelScores(found, recognised(first), worst)
@@ -49,7 +49,7 @@ class PanelReference:
         return {name: self._real[name].distance(features) for name, features in _spaces(samples)}
 
 
-def _first(embeddings: Mapping[str, Embedding], count: int) -> dict[str, Embedding]:
+def first_of(embeddings: Mapping[str, Embedding], count: int) -> dict[str, Embedding]:
     return {name: embedding.first(count) for name, embedding in embeddings.items()}
 
 
