@@ -140,8 +140,12 @@ def _build_grid(config: Config, spec: DataSpec, device: torch.device) -> SampleG
 
 
 def run_settings(config: Config, data: PackedImages) -> RunSettings:
-    plain = config.model_dump()
-    return settings_of(plain, traits_of(plain, data.extent is not None))
+    return settings_of(config.model_dump(), run_traits(config, data))
+
+
+def run_traits(config: Config, data: PackedImages) -> dict[str, Any]:
+    """What the doctor needs to know of the classes that the run names; kept with the run."""
+    return traits_of(config.model_dump(), data.extent is not None)
 
 
 def build_diagnostics(

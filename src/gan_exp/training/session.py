@@ -18,7 +18,6 @@ from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages
-from gan_exp.diagnosis.settings import traits_of
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.errors import UserError
@@ -30,7 +29,7 @@ from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, recording_signals, stop_if_asked
 from gan_exp.runtime.threads import choose_threads
-from gan_exp.training.assembly import make_trainer, trial_step
+from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.faults import explain, write_failure
 from gan_exp.training.state import TrainingState
@@ -70,9 +69,7 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
 def _environment(
     config: Config, data: PackedImages, device: torch.device, command: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """With what `gan-exp doctor` needs to know of the classes that the run names."""
-    traits = traits_of(config.model_dump(), data.extent is not None)
-    return {**describe_environment(device, command), "traits": traits}
+    return {**describe_environment(device, command), "traits": run_traits(config, data)}
 
 
 def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
