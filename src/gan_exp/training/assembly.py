@@ -11,7 +11,7 @@ from gan_exp.config.schema import Config, ScheduleConfig
 from gan_exp.data.packed import Batches, DataSpec, PackedImages
 from gan_exp.diagnosis.diagnostics import SMALL, Diagnostics
 from gan_exp.diagnosis.history import Record
-from gan_exp.diagnosis.settings import RunSettings, settings_of, traits_of
+from gan_exp.diagnosis.settings import RunSettings, Traits, settings_of, traits_of
 from gan_exp.display.live import Display
 from gan_exp.errors import UserError
 from gan_exp.evaluation.evaluator import Evaluator
@@ -143,7 +143,7 @@ def run_settings(config: Config, data: PackedImages) -> RunSettings:
     return settings_of(config.model_dump(), run_traits(config, data))
 
 
-def run_traits(config: Config, data: PackedImages) -> dict[str, Any]:
+def run_traits(config: Config, data: PackedImages) -> Traits:
     """What the doctor needs to know of the classes that the run names; kept with the run."""
     return traits_of(config.model_dump(), data.extent is not None)
 
