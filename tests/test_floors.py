@@ -26,7 +26,12 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
 PURE = FLOORS[0] | FLOORS[1] | FLOORS[2]  # and the training step
 STEP = ("training/step.py", "training/state.py", "training/acceleration/")
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
-BUILDERS = ("training/session.py", "training/assembly.py", "training/build.py")  # what is given the configuration
+BUILDERS = (
+    "training/session.py",
+    "training/start_or_continue.py",
+    "training/assembly.py",
+    "training/build.py",
+)  # what is given the configuration
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.
 EXCEPTIONS = {("data/image_tree.py", "rich.console.Console"), ("data/image_tree.py", "rich.progress.track")}

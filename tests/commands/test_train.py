@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from builders import refused
 from gan_exp.cli import main
 from gan_exp.commands import launch
 from gan_exp.config.catalog import groups
@@ -256,6 +257,37 @@ def test_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
     assert len(runs_below("outputs")) == 1
     assert main(["train", "--again", "first", "hydra.run.dir=third"]) == 0
     assert RunDir("third").read_config() == RunDir("first").read_config()
+
+
+def test_a_job_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--continue DIR: the same words start the run, continue it, and end well when it is finished."""
+    assert main(["train", *tiny[1:], "steps=2", "--continue", "it's ${lr}"]) == 0
+    assert main(["train", "--continue=it's ${lr}", *tiny]) == 0
+    assert "resuming" in capsys.readouterr().out
+    assert main(["train", *tiny, "--continue", "it's ${lr}"]) == 0
+    place = Path("it's 0.0002")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("is finished (3 steps)")
+    assert main(["train", "--again", str(place), "--continue", str(place)]) == 0
+    assert runs_below(".") == [place]
+    for words, sentence in (
+        (["seed=1", "--continue", str(place)], "it's 0.0002 was begun with seed=0, this would be another"),
+        (
+            ["--again", str(place), "seed=1", "--continue", str(place)],
+            "it's 0.0002 was begun with seed=0, this would be another",
+        ),
+        (["hydra.run.dir=here", "--continue", "there"], "hydra.run.dir=here: --continue there names the directory"),
+        (["--continue"], "--continue: needs a value"),
+    ):
+        assert sentence in refused(["train", *tiny, *words] if "--again" not in words else ["train", *words], capsys)
+    assert runs_below(".") == [place]
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *tiny, "seed=1,2", "--continue", "swept"]) == 0
+    assert main(["train", "-m", *tiny, "seed=1,2", "--continue", "swept"]) == 0
+    assert capsys.readouterr().out.count("is finished (3 steps)") == 2
+    assert [path.name for path in runs_below("swept")] == ["0-seed=1", "1-seed=2"]
 
 
 @pytest.mark.slow

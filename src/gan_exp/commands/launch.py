@@ -196,5 +196,7 @@ def _train(config: Any, job: _Job, words: list[str]) -> None:
             checked = with_threads(checked, sweep)
 
     from gan_exp.training.session import start_run
+    from gan_exp.training.start_or_continue import start_or_continue
 
-    return start_run(checked, job.directory, in_sweep=job.sweep is not None, command=words)
+    train = start_or_continue if is_resuming() else start_run
+    return train(checked, job.directory, in_sweep=job.sweep is not None, command=words)

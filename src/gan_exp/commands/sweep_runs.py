@@ -15,12 +15,12 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import list_runs
 from gan_exp.runtime.terminal import say
 
-RESUMING = "GAN_EXP_RESUMING_SWEEP"  # a variable, so that the processes of a parallel sweep see it too
+RESUMING = "GAN_EXP_RESUMING"  # a variable, so that the processes of a parallel sweep see it too
 
 
 @contextmanager
 def resuming() -> Iterator[None]:
-    """Within this block a sweep continues the runs that have begun."""
+    """Within this block runs that have begun are continued."""
     os.environ[RESUMING] = "1"
     try:
         yield

@@ -1,7 +1,10 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination."""
 
+from contextlib import nullcontext
+
 from gan_exp.commands.directories import NewDirectories
 from gan_exp.commands.launch import launch
+from gan_exp.commands.sweep_runs import resuming
 from gan_exp.commands.train_help import help_text
 from gan_exp.commands.train_words import help_topics, parse
 from gan_exp.config.catalog import config_dirs
@@ -24,14 +27,18 @@ def run(arguments: list[str]) -> int:
     words = parse(arguments)
     trust(words.trust)
     refuse_multiple_processes()
-    return launch(words.for_hydra) if words.again is None else _run_again(words.again, words.for_hydra)
+    if words.again is not None:
+        return _run_again(words.again, words.for_hydra, words.may_continue)
+    with resuming() if words.may_continue else nullcontext():
+        return launch(words.for_hydra)
 
 
-def _run_again(path: str, overrides: list[str]) -> int:
+def _run_again(path: str, overrides: list[str], may_continue: bool) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
 
     from gan_exp.training.session import start_run
+    from gan_exp.training.start_or_continue import start_or_continue
 
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
@@ -41,5 +48,5 @@ def _run_again(path: str, overrides: list[str]) -> int:
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
     directory = str(expand_user(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with new.removed_if_unused(directory, made=not places):
-        start_run(config, directory)
+        (start_or_continue if may_continue else start_run)(config, directory)
     return 0

@@ -38,6 +38,7 @@ OPTIONS = (
     ("--config-dir DIR", "your own YAML files, in folders named like the groups"),
     ("--trust MODULE", "allow `_target_` in your YAML to name classes of your MODULE"),
     ("--again RUN", "a new run with the configuration of an old one"),
+    ("--continue DIR", "train in DIR, or continue the run that is there: for jobs that may be started again"),
     ("hydra.run.dir=DIR", "the run's directory, instead of outputs/<date>/<time>-<name>"),
     ("--info, --hydra-help", "Hydra's own information and help"),
 )

@@ -9,7 +9,7 @@ from gan_exp.commands.arguments import value_behind
 from gan_exp.config.catalog import defaults, groups
 from gan_exp.config.mistakes.command_line import no_override, unknown_flag
 from gan_exp.config.mistakes.unknown import unknown_option
-from gan_exp.config.overrides import for_hydra
+from gan_exp.config.overrides import for_hydra, quoted
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user, is_directory
 
@@ -21,7 +21,7 @@ CHOICES = {
 }
 FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
 MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
-OURS = ("--trust", "--again")
+OURS = ("--trust", "--again", "--continue")
 WITH_VALUE = (*OURS, *VALUED, *CHOICES)
 NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
 SEE_HELP = "(see gan-exp train --help)"
@@ -31,6 +31,7 @@ class Words(NamedTuple):
     for_hydra: list[str]  # options first: Hydra takes overrides in one piece only, wherever the options stand
     trust: list[str]  # the user's own modules
     again: str | None  # the run whose configuration a new one shall have
+    may_continue: bool = False  # what is in the directory already goes on
 
 
 def parse(arguments: Sequence[str]) -> Words:
@@ -61,7 +62,9 @@ def parse(arguments: Sequence[str]) -> Words:
     sweeping = bool({"-m", "--multirun"} & set(options)) or "hydra.mode=MULTIRUN" in overrides
     if again is None:
         overrides = [for_hydra(word, sweeping) for word in overrides]
-    return Words([*options, *overrides], ours["--trust"], again)
+    if ours["--continue"]:
+        overrides.append(_place(ours["--continue"][-1], overrides, sweeping, raw=again is not None))
+    return Words([*options, *overrides], ours["--trust"], again, bool(ours["--continue"]))
 
 
 def help_topics(arguments: Sequence[str]) -> list[str]:
@@ -80,6 +83,15 @@ def _checked_value(option: str, value: str) -> str:
         if not is_directory(Path(value)):
             raise UserError(f"{option} {value}: no such folder; name the one that holds model/, dataset/, ...")
     return value
+
+
+def _place(directory: str, overrides: Sequence[str], sweeping: bool, raw: bool) -> str:
+    """The override that makes Hydra use the directory of --continue."""
+    for word in overrides:
+        if word.startswith(("hydra.run.dir=", "hydra.sweep.dir=")):
+            raise UserError(f"{word}: --continue {directory} names the directory already; leave one of them out")
+    directory = str(expand_user(directory, "--continue"))
+    return f"hydra.{'sweep' if sweeping else 'run'}.dir={directory if raw else quoted(directory)}"
 
 
 def _no_option(word: str, arguments: Sequence[str]) -> str:

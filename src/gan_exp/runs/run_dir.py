@@ -40,9 +40,10 @@ class RunDir:
                 # Exclusive: the process that creates this file owns the directory.
                 write_atomically(run.config, yaml_text(config), exclusive=True)
             except FileExistsError:
-                go_on = f"gan-exp resume {shlex.quote(str(path))}"
+                place = shlex.quote(str(path))
                 raise UserError(
-                    f"{path}: holds a run already; continue it with `{go_on}`, or choose another directory"
+                    f"{path}: holds a run already; continue it with `gan-exp resume {place}`, or choose another "
+                    f"directory (gan-exp train --continue {place} starts a run or continues it)"
                 ) from None
             run.make_folders()
             run.write_environment(environment)

@@ -1,0 +1,47 @@
+"""Start a run in a directory, or continue the one that is there: for jobs that a cluster may start again."""
+
+import shlex
+from collections.abc import Sequence
+
+from gan_exp.config.check import check
+from gan_exp.config.overrides import differing_keys, leaves
+from gan_exp.config.schema import Config
+from gan_exp.errors import UserError
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.terminal import say
+from gan_exp.training.session import continue_run, start_run
+
+
+def start_or_continue(
+    config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None
+) -> None:
+    """Train what `config` says in `directory`, as if it had never been stopped; a finished run stays as it is.
+
+    Raises UserError if the directory holds another experiment.
+    """
+    run = RunDir(directory)
+    if not run.config.exists():
+        start_run(config, directory, in_sweep, command)
+        return
+    before = check(run.read_config())
+    _refuse_another_experiment(config, before, run)
+    if config.device.threads is None:  # the run has found its number, on which the last bits depend
+        device = config.device.model_copy(update={"threads": before.device.threads})
+        config = config.model_copy(update={"device": device})
+    with run.locked():
+        status = run.read_status()
+        if status.get("state") == "finished" and status.get("step", 0) >= config.steps:
+            say(f"{shlex.quote(str(run.path))} is finished ({status['step']} steps)")
+        else:
+            continue_run(config, run, in_sweep)
+
+
+def _refuse_another_experiment(config: Config, before: Config, run: RunDir) -> None:
+    old, new = before.model_dump(mode="json"), config.model_dump(mode="json")
+    differing = differing_keys(old, new)
+    if differing:
+        were = ", ".join(f"{key}={leaves(old)[key]}" for key in differing)
+        raise UserError(
+            f"{', '.join(differing)}: {run.path} was begun with {were}, this would be another experiment; "
+            f"use those values again, or another directory"
+        )
