@@ -9,7 +9,7 @@ from gan_exp.commands.arguments import value_behind
 from gan_exp.config.catalog import defaults, groups
 from gan_exp.config.mistakes.command_line import no_override, unknown_flag
 from gan_exp.config.mistakes.unknown import unknown_option
-from gan_exp.config.overrides import for_hydra, quoted
+from gan_exp.config.overrides import as_written, for_hydra, quoted
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user, is_directory
 
@@ -89,7 +89,9 @@ def _place(directory: str, overrides: Sequence[str], sweeping: bool, raw: bool) 
     """The override that makes Hydra use the directory of --continue."""
     for word in overrides:
         if word.startswith(("hydra.run.dir=", "hydra.sweep.dir=")):
-            raise UserError(f"{word}: --continue {directory} names the directory already; leave one of them out")
+            raise UserError(
+                f"{as_written(word)}: --continue {directory} names the directory already; leave one of them out"
+            )
     directory = str(expand_user(directory, "--continue"))
     return f"hydra.{'sweep' if sweeping else 'run'}.dir={directory if raw else quoted(directory)}"
 
