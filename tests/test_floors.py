@@ -17,6 +17,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"runs"},
     {"evaluation"},
     {"diagnosis"},
+    {"comparison"},
     {"display"},
     {"training"},
     {"commands"},

@@ -9,7 +9,7 @@ from benchmarks.doctor.runs import SHORT, Run
 from benchmarks.doctor.training import directory, has_ended, train
 from benchmarks.doctor.usual import USUAL
 from benchmarks.tables import ROOT, as_markdown, write_section
-from gan_exp.commands.doctor import examine
+from gan_exp.diagnosis.examination import examine
 from gan_exp.diagnosis.settings import settings_of
 from gan_exp.diagnosis.troubles import HEALTHY, TROUBLES
 from gan_exp.diagnosis.verdicts import Doctor

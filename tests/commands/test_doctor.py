@@ -10,7 +10,8 @@ import pytest
 
 from builders import refused
 from gan_exp.cli import main
-from gan_exp.commands.doctor import examine, with_override
+from gan_exp.commands.doctor import with_override
+from gan_exp.diagnosis.examination import examine
 from gan_exp.runs.run_dir import RunDir
 from stories import Value, story
 

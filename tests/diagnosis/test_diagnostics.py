@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from builders import assert_same, read_lines, small_config
 from gan_exp.cli import main
-from gan_exp.commands.doctor import examine
+from gan_exp.diagnosis.examination import examine
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.training.assembly import build_diagnostics
 from gan_exp.training.build import build_data, build_held_out, build_state

@@ -1,9 +1,8 @@
 """`gan-exp doctor RUN`: how a run is doing or ended, the evidence for it, and what to try next (without torch)."""
 
-import json
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.config.overrides import as_written
@@ -22,43 +21,10 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     run_dir = RunDir.open(options.run)
 
+    from gan_exp.diagnosis.examination import examine
+
     _show(run_dir, *examine(run_dir))
     return 0
-
-
-def examine(run_dir: RunDir) -> "tuple[list[Record], tuple[Verdict, ...]]":
-    """The run's records, and the verdicts at their end."""
-    from gan_exp.diagnosis.divergence import DIVERGED, OLDER, likely_cause
-    from gan_exp.diagnosis.settings import settings_of
-    from gan_exp.diagnosis.verdicts import diagnose, diverged
-
-    settings = settings_of(run_dir.read_config(), _environment(run_dir).get("traits"))
-    records, status = _records(run_dir), run_dir.read_status()
-    reason = str(status.get("reason") or "")
-    if status.get("state") == "failed" and (DIVERGED in reason or OLDER in reason):
-        last = next((record for record in reversed(records) if "loss/generator" in record), {})
-        return records, (diverged(reason, likely_cause(settings, last)[1]),)
-    return records, diagnose(settings, records)
-
-
-def _records(run_dir: RunDir) -> "list[Record]":
-    """The records that the run wrote, and the scores from `gan-exp evaluate`, in the order of the steps."""
-    from gan_exp.runs.metrics_log import read_metrics
-
-    lines = read_metrics(run_dir.metrics) if run_dir.metrics.exists() else []
-    records: list[Record] = [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
-    for path in sorted(run_dir.checkpoints.glob("*.evaluation.json")):
-        try:
-            report = json.loads(path.read_text(encoding="utf-8"))
-            scores = {
-                f"evaluation/{name}": float(value["mean"])
-                for name, value in report["metrics"].items()
-                if value["mean"] is not None  # it was infinite
-            }
-            records.append({"step": int(report["step"]), **scores})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # another kind of file
-    return sorted(records, key=lambda record: record["step"])
 
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:
@@ -88,21 +54,13 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
         say(f"\nto train anew with the first override: gan-exp train {shlex.join(words)}")
 
 
-def _environment(run_dir: RunDir) -> dict[str, Any]:
-    try:
-        environment = json.loads(run_dir.environment.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return environment if isinstance(environment, dict) else {}
-
-
 def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _words(run_dir: RunDir) -> list[str]:
     """The overrides that the run was trained with; "..." if they aren't known in full."""
-    words = _environment(run_dir).get("command")
+    words = run_dir.read_environment().get("command")
     if not isinstance(words, list):
         return ["..."]
     options = [word for word in words if not isinstance(word, str) or word.startswith("-") or "=" not in word]

@@ -20,13 +20,18 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same in C where there is one, for texts without aliases."""
+
+
+for _loader in (_Loader, _FastLoader):
+    _loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+    )
 
 
 def read_yaml(text: str) -> Any:
@@ -35,6 +40,42 @@ def read_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except Exception as error:  # constructors trust a value's tag: KeyError, AttributeError, RecursionError, ...
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+class SimilarYaml:
+    """Reads many files that share most of their lines, such as the configurations of a sweep, each part once.
+
+    A part is a key at the left margin with what is indented below it. What it returns must not be changed, since other
+    files' values share it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def read(self, text: str) -> Any:
+        """As `read_yaml`."""
+        parts = re.split(r"^(?=\w)", text, flags=re.MULTILINE)
+        try:
+            found: dict[Any, Any] = {}
+            for part in filter(None, parts):
+                if part not in self._known:
+                    self._known[part] = _read_part(part)
+                found |= self._known[part]
+        except ValueError:  # a value that goes on at the left margin, or a mistake, which the whole text tells better
+            return read_yaml(text)
+        return found or read_yaml(text)
+
+
+def _read_part(text: str) -> dict[Any, Any]:
+    if "&" in text or "*" in text:  # the loader in C has no place to refuse aliases
+        raise ValueError(text)
+    try:
+        found = yaml.load(text, _FastLoader)
+    except Exception as error:  # as in `read_yaml`
+        raise ValueError(text) from error
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    return found
 
 
 class _Dumper(yaml.SafeDumper):

@@ -130,11 +130,11 @@ class RunDir:
 
     def read_status(self) -> dict[str, Any]:
         """The status that the last process wrote; empty if there is none or a power cut has damaged it."""
-        try:
-            status = json.loads(self.status.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return status if isinstance(status, dict) else {}
+        return _read_json(self.status)
+
+    def read_environment(self) -> dict[str, Any]:
+        """The machine, versions and words with which the run began; empty if that can't be read."""
+        return _read_json(self.environment)
 
     def write_status(self, state: str, step: int, reason: str | None = None, **details: Any) -> None:
         """`state` is running, finished, failed or interrupted."""
@@ -154,6 +154,10 @@ class RunDir:
     def evaluation(self, step: int, features: str) -> Path:
         """The file with the scores of a checkpoint in the features of one extractor, beside the checkpoint."""
         return self.checkpoints / f"step-{step:08d}-{features}.evaluation.json"
+
+    def list_evaluations(self) -> list[Path]:
+        """The files with scores of `gan-exp evaluate`, in the order of the steps."""
+        return sorted(self.checkpoints.glob("*.evaluation.json"))
 
     def neighbours(self, step: int, features: str) -> Path:
         """The picture of samples beside their nearest training images."""
@@ -187,6 +191,14 @@ class RunDir:
             os.replace(spare, LATEST)
         except OSError:
             return
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _numbered(folder: Path, ending: str) -> Iterator[tuple[int, Path]]:

@@ -1,0 +1,98 @@
+"""The evaluations that a run has kept, with their protocols: those in training and those of `gan-exp evaluate`."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan_exp.metrics.entries import METRICS
+
+TAG = "evaluation/"  # before a score's name in metrics.jsonl
+FEATURES = tuple(f"{score.name}_" for metric in METRICS for score in metric.scores if score.of_features)
+
+
+class Value(NamedTuple):
+    """A score of one generator: `sd` is over `n` seeds of samples, None of a single one. `mean` is None if infinite."""
+
+    mean: float | None
+    sd: float | None = None
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """All that must be equal before scores of two generators may be compared; `str` says it in a few words.
+
+    What an evaluation in training does not write down is None; it is never equal to one of `gan-exp evaluate`.
+    """
+
+    in_training: bool
+    samples: int | None
+    features: str  # the name of the extractor
+    digest: str | None = None  # of the extractor
+    split: str = "train"
+    reals: int | None = None
+    dataset: str = ""
+    data_digest: str | None = None
+
+    def __str__(self) -> str:
+        count = "an unknown number of" if self.samples is None else f"{self.samples:,}"
+        made = "during training" if self.in_training else "by gan-exp evaluate"
+        features = self.features + (f" {self.digest}" if self.digest else "")
+        return f"{made}, {count} samples, features {features or 'unknown'}, {self.dataset} ({self.split})"
+
+    def differences(self, other: "Protocol") -> list[str]:
+        """What differs, as parts of a sentence: `samples: 5,000 and 10,000`."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__}
+        return [f"{name.replace('_', ' ')}: {one} and {two}" for name, (one, two) in pairs.items() if one != two]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a run's generator at `step`, by name (`fid_cnn`, `panel`)."""
+
+    step: int
+    scores: Mapping[str, Value]
+    protocol: Protocol
+    seeds: int = 1
+
+
+def evaluations_in_training(lines: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) -> list[Evaluation]:
+    """From those `lines` of metrics.jsonl that hold scores; `config` is the run's, with dotted keys."""
+    found = []
+    for line in lines:
+        scores = {tag.removeprefix(TAG): Value(value) for tag, value in line.items() if tag.startswith(TAG)}
+        features = next((tag.removeprefix(name) for tag in scores for name in FEATURES if tag.startswith(name)), "")
+        protocol = Protocol(True, config.get("evaluate_count"), features, dataset=str(config.get("dataset.name", "")))
+        found.append(Evaluation(int(line["step"]), scores, protocol))
+    return found
+
+
+def read_evaluation(path: Path) -> Evaluation | None:
+    """A file that `gan-exp evaluate` wrote; None if it is something else."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        protocol = report.get("protocol", {})
+        features = protocol.get("features", {})
+        scores = {
+            str(tag): Value(value["mean"], value.get("sd"), len(value.get("values", [0])))
+            for tag, value in report["metrics"].items()
+        }
+        return Evaluation(
+            int(report["step"]),
+            scores,
+            Protocol(
+                False,
+                protocol.get("samples"),
+                str(features.get("name", "")),
+                features.get("digest"),
+                str(protocol.get("split", "train")),
+                protocol.get("reals"),
+                str(protocol.get("dataset", "")),
+                protocol.get("data_digest"),
+            ),
+            len(protocol.get("seeds", [0])),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
