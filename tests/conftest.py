@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import shutil
 import sys
@@ -78,6 +79,14 @@ def run(trained: Path, in_tmp: Path) -> Path:
     """A copy of it that a test may change, `run` in the working directory."""
     shutil.copytree(trained, "run")
     return Path("run")
+
+
+@pytest.fixture
+def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs in forks of this process: they begin at once, and with what a test has patched."""
+    from gan_exp.sweeps import process
+
+    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("fork"))
 
 
 @pytest.fixture

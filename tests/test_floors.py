@@ -20,6 +20,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"comparison"},
     {"display"},
     {"training"},
+    {"sweeps"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -24,6 +24,7 @@ class RunDir:
         self.status = self.path / "status.json"
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
+        self.output = self.path / "output.txt"  # what a job's own process printed
         self.tensorboard = self.path / "tensorboard"
         self.samples = self.path / "samples"
         self.animation = self.samples / "animation.gif"

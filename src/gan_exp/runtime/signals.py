@@ -90,6 +90,17 @@ def recording_signals(for_good: bool = False) -> Iterator[None]:
             _stop = _Stop()
 
 
+def block_signals() -> None:
+    """Keep signals to stop waiting until `unblock_signals`, also in processes that are forked meanwhile."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+
+def unblock_signals() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
 def asked_to_stop() -> signal.Signals | None:
     """The first signal that arrived, if any."""
     return _stop.received
