@@ -4,7 +4,6 @@ A job is plain data, so it can be pickled to another process, or written down an
 """
 
 import os
-import shlex
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gan_exp.config.check import check
-from gan_exp.config.overrides import differing_keys
-from gan_exp.config.schema import Config
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import Interrupted, stop_if_asked
-from gan_exp.runtime.terminal import report, say
+from gan_exp.runtime.terminal import report
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Job:
     `config` is the plain form of a checked configuration: `check(...).model_dump(mode="json")`. `label` distinguishes
     the job within its sweep (lr=0.001,seed=2). `words` made the configuration; the run's environment.json keeps them.
     `trusted` are the user's own modules that the configuration may name (`--trust`). With `go_on` a run that the
-    directory holds already is continued, or left as it is if it has finished; without, that is refused.
+    directory holds already is continued, or left as it is if it has finished; without, it is refused.
     """
 
     config: dict[str, Any]
@@ -108,34 +105,12 @@ def train(job: Job) -> Outcome:
 
 def _start_or_go_on(job: Job) -> None:
     from gan_exp.training.session import start_run
+    from gan_exp.training.start_or_continue import start_or_continue
 
     stop_if_asked()
     refuse_multiple_processes()
     config = check(job.config)
-    if job.go_on and job.run.config.exists():
-        _go_on(config, job.run)
-    else:
-        start_run(config, job.directory, in_sweep=True, command=job.words)
-
-
-def _go_on(config: Config, run: RunDir) -> None:
-    """Finish a run that has begun. Raises UserError if `config` would be another experiment."""
-    from gan_exp.training.session import continue_run
-
-    own = check(run.read_config())  # it may have been resumed with more steps
-    differing = differing_keys(own.model_dump(mode="json"), config.model_dump(mode="json"))
-    if differing:
-        raise UserError(f"{', '.join(differing)}: {run.path} was begun with other values; use those again")
-    with run.locked():
-        if is_finished(run, own):
-            say(f"{shlex.quote(str(run.path))} is finished ({own.steps} steps)")
-        else:
-            continue_run(own, run, in_sweep=True)
-
-
-def is_finished(run: RunDir, config: Config) -> bool:
-    status = run.read_status()
-    return status.get("state") == "finished" and status.get("step") == config.steps
+    (start_or_continue if job.go_on else start_run)(config, job.directory, in_sweep=True, command=job.words)
 
 
 @contextmanager
