@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def test_the_best_checkpoint_is_kept(in_tmp: Path, capsys: pytest.CaptureFixture
     found = scores(run)
     assert [line["step"] for line in found] == [2, 4, 6, 7]
     best = min(found, key=lambda line: line["evaluation/fid_cnn"])
+    so_far = accumulate((line["evaluation/fid_cnn"] for line in found), min)
+    assert [line["best/fid_cnn"] for line in found] == list(so_far)
     content = load_checkpoint(run.best)
     assert content["step"] == content["best"]["step"] == best["step"]
     assert content["best"]["score"] == best["evaluation/fid_cnn"]

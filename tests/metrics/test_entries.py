@@ -11,7 +11,7 @@ from gan_exp.metrics.entries import BY_NAME, KID, MANIFOLDS, METRICS
 from gan_exp.metrics.inputs import MetricInputs, Reference
 from gan_exp.metrics.metric import Metric
 from gan_exp.metrics.neighbours import K_NEAREST
-from gan_exp.runs.tensorboard import HPARAM_METRICS
+from gan_exp.runs.charts import HPARAM_METRICS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 SCORES = [score for metric in METRICS for score in metric.scores]

@@ -16,9 +16,10 @@ from builders import assert_same, logged_lines, read_lines, small_config
 from gan_exp.data.packed import Batches
 from gan_exp.losses import Hinge
 from gan_exp.runs import tensorboard as tensorboard_module
+from gan_exp.runs.charts import LAYOUT
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runs.tensorboard import LAYOUT, TensorBoardLog, hyperparameters
+from gan_exp.runs.tensorboard import TensorBoardLog, hyperparameters
 from gan_exp.runtime.randomness import Streams
 from gan_exp.schedules import Cosine
 from gan_exp.training.build import build_data, build_state, build_step_config
@@ -148,6 +149,15 @@ def test_tensorboard_holds_the_whole_run(in_tmp: Path, monkeypatch: pytest.Monke
     metrics = {info.name.tag for info in experiment.experiment.metric_infos}
     assert {tag for tag in metrics if not tag.startswith("evaluation/")} <= SCALARS
     assert "evaluation/fid_cnn" in metrics  # which an evaluation fills in, in training or later
+
+
+def test_hyperparameters_are_named_after_what_was_chosen() -> None:
+    """A group by its option or class, also where it is switched off; nothing as a number that is none."""
+    found = hyperparameters(small_config("mlp", "conditional=true").model_dump())
+    assert (found["model"], found["dataset"], found["loss"]) == ("mlp", "digits", "NonSaturating")
+    assert found["penalty"] == found["augment"] == "none"
+    assert found["conditional"] == "true" and found["spectral_norm"] == "false"
+    assert not {"model.name", "dataset.resize", "log_every_steps"} & set(found)
 
 
 def test_a_separate_learning_rate_is_a_hyperparameter() -> None:

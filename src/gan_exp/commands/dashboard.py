@@ -14,6 +14,7 @@ from gan_exp.runtime.signals import Interrupted, asked_to_stop
 from gan_exp.runtime.terminal import say
 
 EVENTS = "events.out.tfevents."
+MOST_GRIDS = 200  # of each run; TensorBoard keeps ten by default, drawn at random, so of other steps in each run
 DAY = re.compile(r"\d{4}-\d\d-\d\d")  # the folder that holds the runs of a day
 SWEEP = re.compile(r"(\d\d-\d\d-\d\d)-sweep")
 
@@ -39,13 +40,16 @@ def run(arguments: list[str]) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tensorboard import default, program
 
+    from gan_exp.commands.board import show_many_runs
+
     _name_runs_briefly()
-    _show_first_what_varies()
+    show_many_runs()
     board = program.TensorBoard(default.get_plugins())
     port = [] if options.port is None else ["--port", str(options.port)]
     # The fast loader is a separate program, which follows all links and prints a notice.
     where = ["--logdir", str(directory), "--host", options.host, "--load_fast", "false"]
-    board.configure(argv=["tensorboard", *where, *port])
+    grids = ["--samples_per_plugin", f"images={MOST_GRIDS}"]
+    board.configure(argv=["tensorboard", *where, *port, *grids])
     try:
         address = board.launch()
     except (program.TensorBoardServerException, OSError, OverflowError) as error:
@@ -127,24 +131,3 @@ def _name_runs_briefly() -> None:
         return self
 
     EventMultiplexer.AddRunsFromDirectory = add_runs
-
-
-def _show_first_what_varies() -> None:
-    """Let the table of hyperparameters begin with those that differ between the runs.
-
-    TensorBoard would do so itself, but it takes the first run's list of hyperparameters for that of all runs.
-    """
-    from tensorboard.plugins.hparams.backend_context import Context
-
-    find = getattr(Context, "_find_experiment_tag", None)
-    if find is None:  # another version of TensorBoard
-        return
-
-    def find_and_compare(self: Any, runs: Any, *others: Any) -> Any:
-        experiment = find(self, runs, *others)
-        if experiment is not None:
-            experiment.ClearField("hparam_infos")
-            experiment.hparam_infos.extend(self._compute_hparam_infos(runs))
-        return experiment
-
-    Context._find_experiment_tag = find_and_compare

@@ -84,7 +84,7 @@ class TrainingEvaluation:
             self.seconds += time.perf_counter() - began
 
     def record(self, scores: Mapping[str, float], step: int, spent: float) -> tuple[dict[str, float], bool]:
-        """The scores by TensorBoard tag, and whether those of `step` are the best so far; both are shown."""
+        """The scores and the best so far by TensorBoard tag, and whether that is of `step`; all are shown."""
         score, metric = scores.get(self._best_score.name, math.nan), self._best_metric
         sign = -1 if self._best_score.better == "lower" else 1
         is_best = not math.isnan(score) and (self.best is None or sign * score > sign * self.best["score"])
@@ -93,7 +93,10 @@ class TrainingEvaluation:
         shown = ", ".join(f"{self._tags[name]} {scores[name]:.4g}" for name in scores if name not in self._details)
         note = " (the best so far)" if is_best else ""
         self._say(f"step {step}: {shown}{note}; the evaluation took {spent:.1f} s, not counted as training time")
-        return {f"evaluation/{self._tags[name]}": value for name, value in scores.items()}, is_best
+        found = {f"evaluation/{self._tags[name]}": value for name, value in scores.items()}
+        if self.best is not None:
+            found[f"best/{self._tags[self._best_score.name]}"] = self.best["score"]
+        return found, is_best
 
     def closing_line(self) -> str:
         best = self.best

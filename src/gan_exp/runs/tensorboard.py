@@ -15,41 +15,14 @@ from torch.utils.tensorboard.summary import custom_scalars, histogram, hparams
 from torch.utils.tensorboard.summary import text as summary_text
 
 from gan_exp.losses import Balance
+from gan_exp.runs.charts import HPARAM_METRICS, LAYOUT, LAYOUT_TITLE
 from gan_exp.runtime.files import sync_directory
 
-# Charts of TensorBoard's custom scalars plugin, which show G beside D. The plugin gives each run one colour, so that
-# curves of one run in a chart differ only by their markers; each loss therefore has its own chart. All runs must have
-# the same layout, or charts appear twice.
-LAYOUT_TITLE = "the game"  # kept for the sake of runs of earlier versions
-LAYOUT = {
-    "loss of D": ["loss/discriminator", "loss_balance/discriminator"],
-    "loss of G": ["loss/generator", "loss_balance/generator"],
-    "accuracy of D": ["accuracy/real", "accuracy/fake", "accuracy/discriminator"],
-    "gradient norms": ["gradient_norm/discriminator", "gradient_norm/generator"],
-    "largest gradient norms": ["gradient_norm_max/discriminator", "gradient_norm_max/generator"],
-    "learning rates": ["learning_rate/discriminator", "learning_rate/generator"],
-}
-HPARAM_METRICS = (  # shown with their last values
-    "loss/discriminator",
-    "loss/generator",
-    "accuracy/discriminator",
-    "evaluation/fid_cnn",
-    "evaluation/modes",
-)
 HISTOGRAM_BINS = 30
 NO_BALANCE = Balance()
 BALANCE = "{:.4f} is the loss if D can't distinguish fakes from reals: near it, neither network wins."
-HOUSEKEEPING = (
-    "name",
-    "display",
-    "keep_checkpoints",
-    "evaluate_count",
-    "best_metric",
-    "grid_rows",
-    "grid_columns",
-    "device",
-    "dataset.root",
-)
+NO_HPARAMS = ("name", "display", "keep_checkpoints", "grid_rows", "grid_columns", "dataset.root", "device.index")
+NAMED = ("dataset.", "model.", "device.")  # groups with a key `name`
 
 
 class TensorBoardLog:
@@ -129,25 +102,27 @@ class TensorBoardLog:
         self._records.write(event.SerializeToString())
 
 
-def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, int | float | str]:
     """The settings that may explain a difference between two runs, as dotted keys for the hparams plugin.
 
-    None is left out and lists become text, since the plugin refuses both; settings without influence on the result are
-    left out; a class is given by its name. The plugin shows only five differing settings, so that an optimizer's
-    learning rate is included only where it differs from the run's.
+    A group has the name of its option or its class under its own key, "none" where it is switched off; None is left
+    out elsewhere. Booleans and lists become text: the plugin shows the former as numbers and refuses the latter. An
+    optimizer's learning rate is included only where it differs from the run's.
     """
-    found: dict[str, bool | int | float | str] = {}
+    found: dict[str, int | float | str] = {}
     for key, value in config.items():
-        if prefix + key in HOUSEKEEPING or key.endswith("_every_steps"):
+        if prefix + key in NO_HPARAMS or key.endswith("_every_steps"):
             continue
         if isinstance(value, Mapping):
             found.update(hyperparameters(value, f"{prefix}{key}."))
-        elif key == "_target_" and value is not None:
-            found[prefix.rstrip(".")] = str(value).rpartition(".")[2]
-        elif isinstance(value, bool | int | float | str):
+        elif key == "_target_":
+            found.setdefault(prefix.rstrip("."), "none" if value is None else str(value).rpartition(".")[2])
+        elif key == "name" and prefix in NAMED:
+            found[prefix.rstrip(".")] = value
+        elif isinstance(value, int | float | str) and not isinstance(value, bool):
             found[prefix + key] = value
         elif value is not None:
-            found[prefix + key] = str(value)
+            found[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
     for key in ("optimizer.discriminator.lr", "optimizer.generator.lr"):
         if found.get(key) == found.get("lr"):
             found.pop(key, None)
