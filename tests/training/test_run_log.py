@@ -132,9 +132,12 @@ def test_tensorboard_holds_the_whole_run(in_tmp: Path, monkeypatch: pytest.Monke
 
     layout = layout_pb2.Layout()
     layout.ParseFromString(accumulator.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
-    assert charts["loss of D"] == ["loss/discriminator", "loss_balance/discriminator"]
-    assert {tag for chart in charts.values() for tag in chart} <= SCALARS | BALANCE and len(charts) == len(LAYOUT)
+    rows = {
+        category.title: {chart.title: list(chart.multiline.tag) for chart in category.chart}
+        for category in layout.category
+    }
+    assert rows == LAYOUT and rows["loss"]["loss of D"] == ["loss/discriminator", "loss_balance/discriminator"]
+    assert {tag for charts in rows.values() for tags in charts.values() for tag in tags} <= SCALARS | BALANCE
 
     hparams = accumulator.PluginTagToContent("hparams")
     assert set(hparams) == {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"}

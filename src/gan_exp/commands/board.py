@@ -14,7 +14,7 @@ from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalar
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.backend_context import Context
 
-from gan_exp.runs.charts import HPARAM_METRICS, LAYOUT, LAYOUT_TITLE
+from gan_exp.runs.charts import HPARAM_METRICS, LAYOUT
 
 # Charts below those of the training, each where some run has such scores: a title, and the tags as regular expressions.
 SCORES = {
@@ -100,11 +100,10 @@ def layout(tags: Iterable[str]) -> layout_pb2.Layout:
     """The charts of runs that have `tags`, whatever layout their version wrote."""
     tags = set(tags)
     scores = {title: [tag] for title, tag in SCORES.items() if any(re.match(tag, found) for found in tags)}
-    categories = {LAYOUT_TITLE: LAYOUT, "evaluation": scores}
+    rows = LAYOUT | ({"evaluation": scores} if scores else {})
     found = layout_pb2.Layout()
-    for category, charts in categories.items():
-        if charts:
-            added = found.category.add(title=category)
-            for title, lines in charts.items():
-                added.chart.add(title=title, multiline=layout_pb2.MultilineChartContent(tag=lines))
+    for row, charts in rows.items():
+        category = found.category.add(title=row)
+        for title, lines in charts.items():
+            category.chart.add(title=title, multiline=layout_pb2.MultilineChartContent(tag=lines))
     return found

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import custom_scalars, histogram, hparams
 from torch.utils.tensorboard.summary import text as summary_text
 
 from gan_exp.losses import Balance
-from gan_exp.runs.charts import HPARAM_METRICS, LAYOUT, LAYOUT_TITLE
+from gan_exp.runs.charts import HPARAM_METRICS, LAYOUT
 from gan_exp.runtime.files import sync_directory
 
 HISTOGRAM_BINS = 30
@@ -53,8 +53,8 @@ class TensorBoardLog:
             raise
 
     def add_layout(self) -> None:
-        charts = {title: ["Multiline", tags] for title, tags in LAYOUT.items()}
-        self._add(0, custom_scalars({LAYOUT_TITLE: charts}))
+        rows = {row: {title: ["Multiline", tags] for title, tags in charts.items()} for row, charts in LAYOUT.items()}
+        self._add(0, custom_scalars(rows))
 
     def add_hyperparameters(self, config: Mapping[str, Any]) -> None:
         self._add(0, *hparams(hyperparameters(config), dict.fromkeys(HPARAM_METRICS, 0.0)))
