@@ -6,7 +6,7 @@ from torch import nn
 
 from builders import count_parameters
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from gan_exp.models.parts import stage_sizes
+from gan_exp.models.parts import EMBEDDING_DIM, stage_sizes
 
 SIZES = [(8, 8), (9, 8), (28, 28), (48, 80), (45, 37), (8, 200), (64, 64)]
 
@@ -21,6 +21,22 @@ def test_any_image_size(size: tuple[int, int], channels: int) -> None:
     logits = discriminator(images)
     assert logits.shape == (2,)
     logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in (*generator.parameters(), *discriminator.parameters()))
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_hidden_layers(num_classes: int) -> None:
+    """Dense layers of 12 x 10 and 10 x 7 in G, of (4 x 4 x 8) x 9 in D; the label is projected on D's last."""
+    generator = DCGANGenerator(12, (1, 16, 16), width=4, hidden=[10, 7], num_classes=num_classes)
+    discriminator = DCGANDiscriminator((1, 16, 16), width=4, hidden=[9], num_classes=num_classes)
+    dense = [layer.weight.shape for layer in generator.modules() if isinstance(layer, nn.Linear)]
+    label = EMBEDDING_DIM if num_classes else 0
+    assert dense == [(10, 12 + label), (7, 10), (8 * 4 * 4, 7)]
+    assert [layer.weight.shape for layer in discriminator.modules() if isinstance(layer, nn.Linear)] == [
+        (9, 8 * 4 * 4), (1, 9),
+    ]  # fmt: skip
+    labels = torch.arange(2) if num_classes else None
+    discriminator(generator(torch.randn(2, 12), labels), labels).sum().backward()
     assert all(parameter.grad is not None for parameter in (*generator.parameters(), *discriminator.parameters()))
 
 

@@ -1,5 +1,6 @@
 """DCGAN (Radford et al. 2016, "Unsupervised Representation Learning with ... GANs"), for any image size."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -34,7 +35,11 @@ class _Upsample(nn.Module):
 
 
 class DCGANGenerator(nn.Module):
-    """Linear to the coarsest size, BatchNorm and ReLU, then one upsampling stage for each doubling; tanh at the end."""
+    """Linear to the coarsest size, BatchNorm and ReLU, then one upsampling stage for each doubling; tanh at the end.
+
+    `hidden` are the units of dense layers, with BatchNorm and ReLU, between the latents and the coarsest size: they
+    decide on the shape of the whole image, which the convolutions, as in the paper, see only in parts.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class DCGANGenerator(nn.Module):
         image_shape: ImageShape,
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
+        hidden: Sequence[PositiveInt] = (),
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -50,7 +56,13 @@ class DCGANGenerator(nn.Module):
         widths = [*stage_widths(len(sizes) - 1, width, max_width), channels]
         self.start_shape = (widths[0], *sizes[0])
         self.label = LabelEmbedding(num_classes)
-        self.project = nn.Linear(latent_dim + self.label.dim, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
+        features = latent_dim + self.label.dim
+        dense: list[nn.Module] = []
+        for units in hidden:
+            dense += [nn.Linear(features, units, bias=False), nn.BatchNorm1d(units), nn.ReLU()]
+            features = units
+        self.dense = nn.Sequential(*dense)
+        self.project = nn.Linear(features, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
         stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             last = size == sizes[-1]
@@ -60,7 +72,7 @@ class DCGANGenerator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
+        features = self.project(self.dense(self.label(latents, labels))).view(-1, *self.start_shape)
         # Like all later features; BatchNorm's backward pass is 20 times slower with two different layouts.
         features = features.contiguous(memory_format=torch.channels_last)
         images: Tensor = self.stages(features)
@@ -69,6 +81,9 @@ class DCGANGenerator(nn.Module):
 
 class DCGANDiscriminator(nn.Module):
     """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit.
+
+    `hidden` are the units of dense layers with LeakyReLU before the logit, which see the whole image at once; without
+    them, as in the paper, the logit is a sum over places of which each sees a part.
 
     Conditional: the inner product of the features with the label's embedding is added (Miyato and Koyama 2018, "cGANs
     with Projection Discriminator", equation 3). `batch_norm=False` is for penalties on each image's gradient.
@@ -81,6 +96,7 @@ class DCGANDiscriminator(nn.Module):
         max_width: PositiveInt = 512,
         leak: NonNegativeFloat = 0.2,
         batch_norm: bool = True,
+        hidden: Sequence[PositiveInt] = (),
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -98,8 +114,12 @@ class DCGANDiscriminator(nn.Module):
                 stages.append(nn.BatchNorm2d(outputs))
             stages.append(nn.LeakyReLU(leak))
         height, width_ = sizes[-1]
+        stages.append(nn.Flatten())
         features = widths[-1] * height * width_
-        self.stages = nn.Sequential(*stages, nn.Flatten(), nn.Linear(features, 1))
+        for units in hidden:
+            stages += [nn.Linear(features, units), nn.LeakyReLU(leak)]
+            features = units
+        self.stages = nn.Sequential(*stages, nn.Linear(features, 1))
         self.embed = nn.Embedding(num_classes, features) if num_classes else None
         self.apply(_initialise)
         if self.embed is not None:

@@ -8,6 +8,7 @@ import torch
 
 from builders import SMALL, make_config, small_config
 from gan_exp.data.packed import Batch, DataSpec, normalise
+from gan_exp.penalties import RngFor
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training import step as step_module
 from gan_exp.training.acceleration import manual as manual_module
@@ -22,12 +23,20 @@ SPEC = DataSpec(SHAPE, num_classes=10)
 CPU = torch.device("cpu")
 
 
+def streams_of(streams: Streams, step: int, k: int) -> RngFor:
+    return lambda purpose: streams.at(step, f"{k}/{purpose}")
+
+
 def inputs_of(step: int, n_critic: int) -> tuple[list[UpdateInputs], UpdateInputs]:
     streams = Streams(0)
     made = []
     for k in range(n_critic):
         images = torch.randint(256, (16, *SHAPE), dtype=torch.uint8, generator=streams.at(step, f"batch/{k}"))
-        made.append(UpdateInputs(streams.latents(step, f"{k}", 16, 8), Batch(images, None), measured=step % 3 == 0))
+        weight = 4.0 if (step * n_critic + k) % 4 == 0 else 0.0
+        latents = streams.latents(step, f"{k}", 16, 8)
+        made.append(
+            UpdateInputs(latents, Batch(images, None), streams_of(streams, step, k), weight, measured=step % 3 == 0)
+        )
     return made, UpdateInputs(streams.latents(step, "generator", 16, 8), measured=step % 3 == 0)
 
 
@@ -45,6 +54,8 @@ RECIPES = [
     ["loss=minimax", "split_updates=true"],
     ["loss.label_smoothing=0.1", "inference_fakes=true", "n_critic=2"],
     ["optimizer=sgd", "lr=0.05"],
+    ["penalty=r1", "reuse_fakes=true"],
+    ["penalty=r1_r2", "n_critic=3", "inference_fakes=true"],
 ]
 
 
@@ -110,7 +121,6 @@ def test_both_can_train_one_run_in_turn() -> None:
 
 
 REFUSED = {
-    "penalty=r1": "second derivatives",
     "conditional=true": "given labels",
     "loss=rpgan": "compares with reals",
     "augment=diffaugment": "changed images",

@@ -2,15 +2,17 @@
 
 It saves autograd's bookkeeping; besides, D scores reals and fakes in one pass, G makes the fakes for D's updates and
 for its own in one pass, and Adam finds its tensors where they were. Up to rounding its numbers are those of
-`train_step`: sums are added up in another order.
+`train_step`: sums are added up in another order. A step in which a lazy penalty is due needs second derivatives, and
+is left to `train_step`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_exp.data.packed import normalise
 from gan_exp.losses import Minimax, NonSaturating
@@ -18,6 +20,7 @@ from gan_exp.training.acceleration.fused_adam import fused_step
 from gan_exp.training.acceleration.manual_check import manual_networks
 from gan_exp.training.acceleration.manual_layers import Batching
 from gan_exp.training.state import TrainingState, gradient_norm
+from gan_exp.training.step import train_step
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
 # Exactly these: a subclass may compute another loss.
@@ -40,8 +43,14 @@ class ManualStep:
         self._step_discriminator = fused_step(state.discriminator_optimizer)
         self._step_generator = fused_step(state.generator_optimizer)
 
-    @torch.no_grad()
     def __call__(self, discriminator_inputs: Sequence[UpdateInputs], generator_inputs: UpdateInputs) -> StepReport:
+        if self._config.penalty is None or all(inputs.penalty_weight == 0 for inputs in discriminator_inputs):
+            return self._train_step(discriminator_inputs, generator_inputs)
+        with _gradients_kept_in_place([*self._state.generator.parameters(), *self._state.discriminator.parameters()]):
+            return train_step(self._state, self._config, discriminator_inputs, generator_inputs)
+
+    @torch.no_grad()
+    def _train_step(self, discriminator_inputs: Sequence[UpdateInputs], generator_inputs: UpdateInputs) -> StepReport:
         state, config = self._state, self._config
         fresh = [] if config.reuse_fakes else [generator_inputs.latents]
         latents = [inputs.latents for inputs in discriminator_inputs] + fresh
@@ -127,9 +136,18 @@ def _differentiated(value_of: Callable[[Tensor], Tensor], logits: Tensor) -> tup
         return loss.detach(), gradient
 
 
+@contextmanager
+def _gradients_kept_in_place(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Autograd makes new tensors for gradients; the manual layers and the fused Adam know the old ones."""
+    gradients = [parameter.grad for parameter in parameters]
+    try:
+        yield
+    finally:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+
 def _unfit(state: TrainingState, config: StepConfig) -> str | None:
-    if config.penalty is not None:
-        return "a gradient penalty needs second derivatives"
     if config.conditional:
         return "the networks are given labels"
     if config.loss.needs_reals:
