@@ -14,6 +14,7 @@ from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import missing_for
 from gan_exp.evaluation.data_scores import DataScores
 from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.kept import embed_real
 from gan_exp.evaluation.sampling import draw
 from gan_exp.metrics.checks import TooFewSamples
 from gan_exp.metrics.embedding import Embedding
@@ -27,6 +28,7 @@ from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
 MOST_REALS = 50_000
+Embed = Callable[[FeatureExtractor, Tensor], Embedding]
 TRIAL = 256  # samples whose time is measured to estimate that of all
 
 
@@ -77,12 +79,12 @@ class Evaluator:
         distances: Tensor | None = None
         if any(Need.HELD_OUT in metric.needs for metric in metrics):
             assert held_out is not None
-            train = extractor.embed(data.images)
+            train = embed_real(extractor, data.images)
             self._train = train.features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
-            distances = find_nearest(extractor.embed(others).features, self._train).distances
+            distances = find_nearest(embed_real(extractor, others).features, self._train).distances
         if train is None or reals is not data:
-            self._real = extractor.embed(self._real_images())
+            self._real = embed_real(extractor, self._real_images())
         else:
             self._real = train.select(self._chosen)
         self._reference = Reference(self._real.features, self._histogram(), data.mixture, distances)
@@ -97,10 +99,12 @@ class Evaluator:
         """Those that samples are compared with."""
         return self._reals.images[self._chosen.to(self._reals.images.device)]
 
-    def _embed_by_panel(self, images: Tensor, known: Embedding | None = None) -> dict[str, Embedding]:
+    def _embed_by_panel(
+        self, images: Tensor, known: Embedding | None = None, embed: Embed = FeatureExtractor.embed
+    ) -> dict[str, Embedding]:
         """The panel's embeddings by the extractors' names; `known` is that of the evaluator's own extractor."""
         return {
-            member.name: known if known is not None and member.name == self.extractor.name else member.embed(images)
+            member.name: known if known is not None and member.name == self.extractor.name else embed(member, images)
             for member in self.panel
         }
 
@@ -109,8 +113,8 @@ class Evaluator:
         if self._reference.panel is None and self.panel:
             others, _, halved = self._other_reals(MOST_IN_PANEL)
             count = self.real_count if halved is None else len(halved)
-            real = self._embed_by_panel(self._real_images()[:count], self._real.first(count))
-            self._reference.panel = PanelReference(real, self._embed_by_panel(others))
+            real = self._embed_by_panel(self._real_images()[:count], self._real.first(count), embed_real)
+            self._reference.panel = PanelReference(real, self._embed_by_panel(others, embed=embed_real))
 
     def _histogram(self, places: Tensor | None = None) -> Tensor | None:
         if self._labels is None:
@@ -205,7 +209,7 @@ class Evaluator:
         if first is not None:
             features, histogram = reference.features[: len(first)], self._histogram(first)
             reference = Reference(features, histogram, self._data.mixture, panel=reference.panel)
-        embedding = self.extractor.embed(images)
+        embedding = embed_real(self.extractor, images)
         # The panel's reference has seen these images, or more of the same in the same order.
         panel = {} if reference.panel is None else first_of(reference.panel.own, len(images))
         inputs = MetricInputs(images.cpu(), embedding, 0, reference, panel=panel)
