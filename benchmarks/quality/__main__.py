@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine, sentence
-from benchmarks.quality.experiments import COMPARISONS, Comparison, Experiment, choose, comparison_of
-from benchmarks.quality.report import Results, extremes, progress, table
+from benchmarks.quality.existing import find_runs, measured_together
+from benchmarks.quality.experiments import COMPARISONS, Comparison, Experiment, choose, comparison_of, named
+from benchmarks.quality.pictures import side_by_side
+from benchmarks.quality.report import STEPS_ALONE, Results, cell, details, extremes, progress, table, train_seconds
 from benchmarks.quality.runs import RunFailed, measured
-from benchmarks.tables import ROOT, as_markdown, as_text, write_section
+from benchmarks.tables import ROOT, Table, as_markdown, as_text, write_section
 
 DOCUMENT = ROOT / "docs/results.md"
+IMAGES = ROOT / "docs/images"
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -20,48 +23,97 @@ def main() -> int:
     options = _options()
     machine = describe_machine(1)
     say(sentence(machine))
-    found: dict[str, Results] = {}
-    failed = False
-    for experiment in options.names:
-        comparison = comparison_of(experiment)
-        if comparison.needs_data and options.data is None:
-            say(f"left out: {experiment.name} needs MNIST; --data names the folder that holds MNIST/raw")
-            continue
-        try:
-            runs = [_measured(experiment, seed, options) for seed in options.seeds or range(comparison.seeds)]
-        except RunFailed as failure:
-            say(f"left out: {failure}")
-            failed = True
-            continue
-        found.setdefault(comparison.name, {})[experiment.name] = runs
+    found, failed = _of_existing(options) if options.runs else _of_trained(options)
     for comparison in COMPARISONS:
-        if comparison.name in found:
-            threads = max(one.threads for one in options.names if comparison_of(one) is comparison)
-            _report(comparison, found[comparison.name], {**machine, "threads": threads} if options.docs else None)
+        results = {name: runs for name, runs in found.items() if comparison_of(named(name)) is comparison}
+        if not results and options.docs and comparison.needs and f"begin: quality {comparison.name} " not in _page():
+            text = f"Not measured: the files of {comparison.needs} were not at hand."
+            write_section(DOCUMENT, f"quality {comparison.name}", text, "benchmarks.quality")
+        if results:
+            threads = max(named(name).threads for name in results)
+            _report(comparison, results, {**machine, "threads": threads} if options.docs else None)
     return int(failed)
 
 
-def _measured(experiment: Experiment, seed: int, options: argparse.Namespace) -> dict[str, object]:
-    result = measured(experiment, seed, options.out, options.data)
-    scores = ", ".join(f"{c.score} {result['scores'][c.score]:.4g}" for c in comparison_of(experiment).columns)
-    say(f"{experiment.name}, seed {seed}: {scores}; {result['training']['cpu_seconds']:.0f} CPU seconds")
-    return result
+def _page() -> str:
+    return DOCUMENT.read_text(encoding="utf-8")
+
+
+def _of_existing(options: argparse.Namespace) -> tuple[Results, bool]:
+    """The results of the runs in --runs, none of which is trained here."""
+    runs = find_runs(options.runs, options.names, say)
+    runs = [run for run in runs if options.seeds is None or run.config["seed"] in options.seeds]
+    found = measured_together(runs, options.out, say)
+    for name, results in found.items():
+        for result in results:
+            _say_scores(named(name), result)
+    return found, sum(map(len, found.values())) < len(runs)
+
+
+def _of_trained(options: argparse.Namespace) -> tuple[Results, bool]:
+    """Train and measure one seed after another, and say what was left out."""
+    found: Results = {}
+    failed = False
+    for experiment in options.names:
+        comparison = comparison_of(experiment)
+        if comparison.needs and not (Path(options.data or "") / comparison.needs / "raw").is_dir():
+            say(
+                f"left out: {experiment.name} needs the files of {comparison.title.split()[0]}; "
+                f"--data names the folder that holds {comparison.needs}/raw"
+            )
+            continue
+        for seed in options.seeds or range(comparison.seeds):
+            try:
+                result = measured(experiment, seed, options.out, options.data)
+            except RunFailed as failure:
+                say(f"left out: {failure}")
+                failed = True
+                continue
+            _say_scores(experiment, result)
+            found.setdefault(experiment.name, []).append(result)
+    return found, failed
+
+
+def _say_scores(experiment: Experiment, result: dict[str, Any]) -> None:
+    columns = comparison_of(experiment).columns
+    scores = ", ".join(f"{column.heading} {cell(column, [result['scores']])}" for column in columns)
+    say(f"{experiment.name}, seed {result['seed']}: {scores}; {train_seconds(result):.0f} seconds")
 
 
 def _report(comparison: Comparison, results: Results, machine: dict[str, Any] | None) -> None:
-    """Print the table; with `machine`, also write it into docs/results.md."""
-    rows, curve = table(comparison, results), progress(comparison, results)
+    """Print the tables; with `machine`, also write them into docs/results.md."""
+    rows, more, curve = table(comparison, results), details(comparison, results), progress(comparison, results)
     say(f"\n{comparison.title}\n{as_text(rows)}\n{extremes(comparison, results)}")
-    if curve:
-        say(as_text(curve))
-    if machine is None:
-        return
-    words = ("Mean +- standard deviation.", extremes(comparison, results), f"{comparison.protocol}.")
-    parts = [as_markdown(rows), " ".join(word for word in words if word)]
+    for further in (more if comparison.details else [], curve):
+        if further:
+            say(as_text(further))
+    if machine is not None:
+        pictures = side_by_side(results, IMAGES, DOCUMENT.parent) if comparison.details else []
+        text = _section(comparison, results, (rows, more, curve, pictures), machine)
+        write_section(DOCUMENT, f"quality {comparison.name}", text, "benchmarks.quality")
+
+
+def _section(
+    comparison: Comparison, results: Results, tables: tuple[Table, Table, Table, Table], machine: dict[str, Any]
+) -> str:
+    rows, more, curve, pictures = tables
+    words = ["Mean +- standard deviation.", extremes(comparison, results), f"{comparison.protocol}."]
+    if any(STEPS_ALONE in cost for *_, cost in rows):
+        words.append(
+            "`steps alone`: the time of the training steps by the clock, without start-up, at the speed of the fastest "
+            "tenth of the run's log entries, since the machine did other work, too."
+        )
+    parts = [as_markdown(rows), " ".join(filter(None, words))]
+    if comparison.details:
+        parts.append(as_markdown(more))
     if curve:
         parts.append(f"During training, with the recipe's `evaluate_count` samples:\n\n{as_markdown(curve)}")
-    text = "\n\n".join([*parts, f"{sentence(machine)}."])
-    write_section(DOCUMENT, f"quality {comparison.name}", text, "benchmarks.quality")
+    if pictures:
+        parts.append(
+            "Samples of the first seed, when the recipe that ends first has ended, and at the end. At the earlier time "
+            f"the learning rate of longer recipes has not fallen yet:\n\n{as_markdown(pictures)}"
+        )
+    return "\n\n".join([*parts, f"{sentence(machine)}."])
 
 
 def say(text: str) -> None:
@@ -79,9 +131,12 @@ def _options() -> argparse.Namespace:
         help="seeds 0 to K - 1, or A-B (default: the number set for each comparison)",
     )
     add("--out", type=Path, default=RESULTS, metavar="DIR", help="folder for runs and results")
+    add("--runs", type=Path, metavar="DIR", help=(
+        "measure the finished runs in this folder, chosen by their settings, and train none"
+    ))  # fmt: skip
     add("--docs", action="store_true", help=f"write the tables into {DOCUMENT.relative_to(ROOT)}")
     add("--data", default=os.environ.get("GAN_EXP_DATA"), metavar="ROOT", help=(
-        "the folder that holds MNIST/raw (default: GAN_EXP_DATA)"
+        "the folder that holds MNIST/raw, for training (default: GAN_EXP_DATA)"
     ))  # fmt: skip
     options = parser.parse_args()
     try:
@@ -89,6 +144,10 @@ def _options() -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     options.out = options.out.resolve()
+    if options.runs is not None:
+        options.runs = options.runs.resolve()
+        if not options.runs.is_dir():
+            parser.error(f"--runs {options.runs}: is not a folder")
     return options
 
 

@@ -13,13 +13,15 @@ class Column:
     heading: str
     digits: int
     factor: float = 1.0  # 100 for %
+    ranged: bool = True  # whether the lowest and the highest seed are named, too
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One table. `evaluation` are arguments of `gan-exp evaluate`; a `published` row is a name and a cell per column.
+    """One table, or two with `details`. `evaluation` are arguments of `gan-exp evaluate`.
 
-    The cost of a run is given in CPU seconds, which other work on the machine hardly changes, or as `wall_clock` time.
+    A `published` row is a name and a cell per column. The cost of a run is given in CPU seconds, which other work on
+    the machine hardly changes, or as `wall_clock` time of the whole command.
     """
 
     name: str
@@ -28,9 +30,10 @@ class Comparison:
     evaluation: Sequence[str]
     protocol: str
     seeds: int = 10
-    needs_data: bool = False  # files that are not in the package
+    needs: str = ""  # the folder of data files that are not in the package
     wall_clock: bool = False
     published: Sequence[tuple[str, ...]] = ()
+    details: Sequence[Column] = ()  # a second table
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,34 @@ POINTS_PROTOCOL = (
     "(Lin et al. 2018, table 1: 10 trials, 400,000 steps of batch 100), the others from VEEGAN (Srivastava et al. "
     "2017, 5 runs)"
 )
-MNIST_COLUMNS = (
-    Column("fid_cnn", "fid_cnn", 3),
+# The last hidden layers of the panel; the usual features are the classifier's, so fid_cnn is one of them.
+PANEL_COLUMNS = (
+    Column("panel", "panel", 1),
+    Column("recognised", "recognised (%)", 1, 100.0),
+    Column("fid_cnn", "cnn (`fid_cnn`)", 3),
+    Column("panel_lenet", "lenet", 1, ranged=False),
+    Column("panel_mlp", "mlp", 1, ranged=False),
+    Column("panel_autoencoder", "autoencoder", 2, ranged=False),
+    Column("panel_pixels", "pixels", 1, ranged=False),
+)
+PANEL_DETAILS = (
+    Column("panel_cnn_early", "cnn, early (x 1,000)", 1, 1e3),
+    Column("panel_lenet_early", "lenet, early (x 1,000)", 1, 1e3),
+    Column("panel_mlp_early", "mlp, early", 1),
+    Column("panel_autoencoder_early", "autoencoder, early (x 100,000)", 1, 1e5),
     Column("precision_cnn", "precision", 3),
     Column("recall_cnn", "recall", 3),
     Column("coverage_cnn", "coverage", 3),
     Column("class_kl_cnn", "class KL", 4),
 )
-MNIST = ("--metrics", "fid,manifolds,classes", "--split", "held_out", "--count", "10000", "--seeds", "1")
-MNIST_PROTOCOL = (
-    "10,000 samples of each trained network against the 10,000 test images, in the features of the tool's own "
-    "classifier: fid_cnn is not the FID of papers and can't be compared with published figures. 10,000 training images "
-    "have a fid_cnn of 0.02"
+PANEL = ("--metrics", "fid,panel,manifolds,classes", "--split", "held_out", "--count", "10000", "--seeds", "1")
+PANEL_PROTOCOL = (
+    "10,000 samples of each trained network against the 10,000 test images; the row of the real data has as many "
+    "training images in their place. The columns `cnn` to `pixels` are Fréchet distances in the last hidden layers of "
+    "the panel's members, the early layers stand in the second table; `panel` is the worst of all these distances "
+    "relative to that of the real data, and `recognised` the share of samples of which all three classifiers name the "
+    "same class with a probability above 0.9. "
+    "The networks are the tool's own: no distance can be compared with published figures"
 )
 COMPARISONS = [
     Comparison(
@@ -104,7 +123,7 @@ COMPARISONS = [
         "PacDCGAN2 and the second DCGAN (Lin et al. 2018), StyleGAN2 and R3GAN (Huang et al. 2024), each with its own "
         "classifier. The first four trained for 50 epochs of 128,000 images at batch 64, which is 100,000 steps",
         seeds=5,
-        needs_data=True,
+        needs="MNIST",
         published=(
             ("DCGAN", "99", "3.40"),
             ("DCGAN (PacGAN's run)", "78.9", "4.50"),
@@ -117,22 +136,34 @@ COMPARISONS = [
     Comparison(
         "mnist",
         "MNIST",
-        MNIST_COLUMNS,
-        MNIST,
-        f"{MNIST_PROTOCOL}. `cdcgan_mnist` is conditional on the labels, the article's GAN is not",
+        PANEL_COLUMNS,
+        PANEL,
+        f"{PANEL_PROTOCOL}. `cdcgan_mnist` is conditional on the labels unless `conditional=false`, all others are not",
         seeds=5,
-        needs_data=True,
+        needs="MNIST",
+        details=PANEL_DETAILS,
+    ),
+    Comparison(
+        "fashion_mnist",
+        "Fashion-MNIST",
+        PANEL_COLUMNS,
+        PANEL,
+        PANEL_PROTOCOL,
+        seeds=5,
+        needs="FashionMNIST",
+        details=PANEL_DETAILS,
     ),
     Comparison(
         "speedrun",
         "MNIST speedrun",
-        MNIST_COLUMNS,
-        MNIST,
-        f"{MNIST_PROTOCOL}. Seconds are the wall-clock time of the whole command, from start to exit, on 2 threads "
+        PANEL_COLUMNS,
+        PANEL,
+        f"{PANEL_PROTOCOL}. Seconds are the wall-clock time of the whole command, from start to exit, on 2 threads "
         "with nothing else running on the machine",
         seeds=5,
-        needs_data=True,
+        needs="MNIST",
         wall_clock=True,
+        details=PANEL_DETAILS,
     ),
 ]
 EXPERIMENTS = [
@@ -140,13 +171,29 @@ EXPERIMENTS = [
     Experiment("grid", "grid", ("experiment=grid",)),
     Experiment("stacked_mnist", "stacked_mnist", ("experiment=stacked_mnist",)),
     Experiment("article", "mnist", ("experiment=article",)),
+    Experiment("mnist_mlp", "mnist", ("dataset=mnist", "model=mlp")),
+    Experiment("mnist_dcgan", "mnist", ("dataset=mnist", "model=dcgan")),
+    Experiment("dcgan_mnist", "mnist", ("experiment=dcgan_mnist",)),
     Experiment("cdcgan_mnist", "mnist", ("experiment=cdcgan_mnist",)),
+    Experiment("cdcgan_mnist_unlabelled", "mnist", ("experiment=cdcgan_mnist", "conditional=false")),
+    Experiment("fashion_dcgan", "fashion_mnist", ("dataset=fashion_mnist", "model=dcgan")),
+    Experiment("fashion_cdcgan", "fashion_mnist", ("experiment=cdcgan_mnist", "dataset=fashion_mnist")),
+    Experiment(
+        "fashion_cdcgan_unlabelled",
+        "fashion_mnist",
+        ("experiment=cdcgan_mnist", "dataset=fashion_mnist", "conditional=false"),
+    ),
     Experiment("mnist_speedrun", "speedrun", ("experiment=mnist_speedrun",), threads=2),
+    Experiment("speedrun_unlabelled", "speedrun", ("experiment=mnist_speedrun", "conditional=false"), threads=2),
 ]
 
 
 def comparison_of(experiment: Experiment) -> Comparison:
     return next(comparison for comparison in COMPARISONS if comparison.name == experiment.comparison)
+
+
+def named(name: str) -> Experiment:
+    return next(experiment for experiment in EXPERIMENTS if experiment.name == name)
 
 
 def choose(names: Sequence[str]) -> list[Experiment]:

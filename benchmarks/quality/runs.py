@@ -1,6 +1,7 @@
 """One run of one experiment: trained, evaluated, and kept as JSON, so that no finished run is repeated."""
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -21,6 +23,14 @@ from gan_exp.config.hydra_support import register_resolvers
 from gan_exp.runtime.files import json_text
 
 CURVE = "evaluation/"  # prefix of the scores of evaluations during training in metrics.jsonl
+
+
+RATE = "progress/images_per_sec"  # since the line before, evaluations not counted
+# Keys that change no score, and the device, which does by no more than rounding.
+NOT_SETTINGS = (
+    "name", "seed", "device", "display", "grid_rows", "grid_columns",
+    "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints",
+)  # fmt: skip
 
 
 class RunFailed(Exception):
@@ -42,12 +52,34 @@ def load_config(words: list[str]) -> dict[str, Any]:
     return check({str(key): value for key, value in composed.items()}).model_dump(mode="json")
 
 
-def digest(config: dict[str, Any], experiment: Experiment) -> str:
-    """Of everything that the figures depend on, except for the seed, the data's location and the code's version."""
-    settings = {key: value for key, value in config.items() if key not in ("seed", "display")}
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a run's scores depend on, except for the seed, the data's location and the device."""
+    settings = {key: value for key, value in config.items() if key not in NOT_SETTINGS}
     settings["dataset"] = {key: value for key, value in config["dataset"].items() if key != "root"}
-    named = [settings, list(comparison_of(experiment).evaluation), experiment.threads]
+    return {key: _with_defaults(value) for key, value in settings.items()}
+
+
+def _with_defaults(value: Any) -> Any:
+    """Groups also with the arguments that they leave to their class: a run may be older than an argument."""
+    if not isinstance(value, dict):
+        return value
+    given = {key: _with_defaults(one) for key, one in value.items()}
+    if value.get("_target_") is None:
+        return given
+    parameters = inspect.signature(locate(value["_target_"])).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
+    left: dict[str, Any] = json.loads(json.dumps(defaults, default=str))  # lists for tuples, as in a configuration
+    return left | given
+
+
+def digest(config: dict[str, Any], experiment: Experiment) -> str:
+    """Of everything that the figures depend on, except for the seed and the code's version."""
+    named = [settings_of(config), list(comparison_of(experiment).evaluation), experiment.threads]
     return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def result_file(experiment: Experiment, config: dict[str, Any], seed: int, out: Path) -> Path:
+    return out / f"{experiment.name}-{digest(config, experiment)}-{seed}.json"
 
 
 def measured(experiment: Experiment, seed: int, out: Path, data: str | None) -> dict[str, Any]:
@@ -55,53 +87,79 @@ def measured(experiment: Experiment, seed: int, out: Path, data: str | None) -> 
 
     An interrupted run starts anew, because its seconds are counted for one process.
     """
-    comparison = comparison_of(experiment)
     words = [*experiment.words, f"seed={seed}", "device=cpu", f"device.threads={experiment.threads}", "display=quiet"]
     config = load_config(words)
-    place = out / f"{experiment.name}-{digest(config, experiment)}-{seed}"
-    result_path = place.with_suffix(".json")
-    if result_path.exists():
-        kept: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+    path = result_file(experiment, config, seed, out)
+    if path.exists():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
+    place = path.with_suffix("")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(experiment.threads)}
     if data is not None:
         environment["GAN_EXP_DATA"] = data
     run = place / "run"
-    trained = _call(["train", *words, f"hydra.run.dir={run}"], place / "train.log", environment)
-    evaluated = _call(["evaluate", str(run), *comparison.evaluation], place / "evaluate.log", environment)
-    (report_path,) = (run / "checkpoints").glob(f"step-{config['steps']:08d}-*.evaluation.json")
-    report = json.loads(report_path.read_text(encoding="utf-8"))
-    result = {
+    trained = call(["train", *words, f"hydra.run.dir={run}"], place / "train.log", environment)
+    words_of_evaluation = ["evaluate", str(run), *comparison_of(experiment).evaluation]
+    evaluated = call(words_of_evaluation, place / "evaluate.log", environment)
+    result = result_of(experiment, run, config, words)
+    result["training"] |= vars(trained)
+    return keep(result | {"evaluation": vars(evaluated)}, path)
+
+
+def result_of(experiment: Experiment, run: Path, config: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """What an evaluated run has: its scores beside the data's own, and what its records say."""
+    reports = (run / "checkpoints").glob(f"step-{config['steps']:08d}-*.evaluation.json")
+    report = json.loads(max(reports, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8"))
+    metrics, environment = run / "metrics.jsonl", (run / "environment.json").read_text(encoding="utf-8")
+    return {
         "experiment": experiment.name,
-        "seed": seed,
+        "seed": config["seed"],
         "words": words,
         "steps": config["steps"],
         "batch_size": config["batch_size"],
-        "training": vars(trained),
-        "evaluation": vars(evaluated),
+        "run": str(run),
         "scores": {name: value["mean"] for name, value in report["metrics"].items()},
-        "curve": read_curve(run / "metrics.jsonl"),
+        "data": {name: value["data"] for name, value in report["metrics"].items() if "data" in value},
+        "curve": read_curve(metrics),
+        "training": {"steps_seconds": read_seconds(metrics), "threads": json.loads(environment)["threads"]},
         "protocol": report["protocol"],
     }
-    spare = result_path.with_suffix(".part")
+
+
+def keep(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Write the result, and return it."""
+    spare = path.with_suffix(".part")
     spare.write_text(json_text(result, indent=1) + "\n", encoding="utf-8")
-    spare.replace(result_path)
+    spare.replace(path)
     return result
 
 
 def read_curve(metrics: Path) -> list[dict[str, float]]:
     """The evaluations during training: their steps and scores."""
-    lines = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
     found = [
         {"step": line["step"], **{key.removeprefix(CURVE): line[key] for key in line if key.startswith(CURVE)}}
-        for line in lines
+        for line in _lines(metrics)
     ]
     return [point for point in found if len(point) > 1]
 
 
-def _call(words: list[str], log: Path, environment: dict[str, str]) -> Spent:
+def read_seconds(metrics: Path) -> float:
+    """The time of the training steps by the clock, without start-up, evaluations, and other work on the machine.
+
+    All images at the speed of the fastest tenth of the log's entries: other work slows down the others.
+    """
+    lines = [line for line in _lines(metrics) if RATE in line]
+    fast = sorted(line[RATE] for line in lines)[int(0.9 * len(lines))]
+    return float(1000 * lines[-1]["progress/kimg"] / fast)
+
+
+def _lines(metrics: Path) -> list[dict[str, Any]]:
+    return list(map(json.loads, metrics.read_text(encoding="utf-8").splitlines()))
+
+
+def call(words: list[str], log: Path, environment: dict[str, str]) -> Spent:
     """Run a command of gan-exp with its output in `log`."""
     began = time.perf_counter()
     with log.open("wb") as output:

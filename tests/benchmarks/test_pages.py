@@ -39,6 +39,8 @@ def test_verdicts(name: str, runs: Sequence[Run]) -> None:
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda comparison: comparison.name)
 def test_scores(comparison: Comparison) -> None:
     text = section("results.md", f"quality {comparison.name}")
+    if comparison.needs and text.startswith("Not measured: "):
+        return
     head, line, *published = as_markdown(score_table(comparison, {})).splitlines()
     assert text.startswith(f"{head}\n{line}\n| `experiment=")
     assert all(row in text for row in published)
@@ -52,7 +54,7 @@ def test_the_overview_of_results_repeats_the_tables() -> None:
     rows = [row for row in overview.splitlines() if row.startswith("| [`experiment=")]
     for row in rows:
         recipe = row.split("`")[1]
-        (measured, *_) = [line for line in below if line.startswith(f"| `{recipe}` |") and " +- " in line]
+        measured = next(line for line in below if line.startswith(f"| `{recipe}` | ") and "![" not in line)
         assert all(value in measured for value in re.findall(r"[\d.,]+ \+- [\d.,]*\d", row)), recipe
     assert len(rows) == 6
 
