@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gan_exp.config.catalog import is_text
@@ -127,3 +128,14 @@ def differing_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     old, new = leaves(before), leaves(after)
     same_everywhere = (key for key in new if key in old and key not in MAY_CHANGE and not key.startswith("device."))
     return [key for key in same_everywhere if old[key] != new[key]]
+
+
+def refuse_another_experiment(before: Mapping[str, Any], after: Mapping[str, Any], place: Path) -> None:
+    """Raises UserError if `after` would make another experiment of the run in `place`, begun with `before`."""
+    differing = differing_keys(before, after)
+    if differing:
+        were = ", ".join(f"{key}={leaves(before)[key]}" for key in differing)
+        raise UserError(
+            f"{', '.join(differing)}: {place} was begun with {were}, this would be another experiment; "
+            f"use those values again, or another directory"
+        )

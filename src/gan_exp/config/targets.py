@@ -109,7 +109,7 @@ def resolve_target(path: str, target: object) -> Callable[..., Any]:
     allowed = ALLOWED_TARGETS[path.split(".")[0]]
     found = import_allowed(what, target, allowed)
     # A name that a module merely imported (`gan_exp.data.x.os`) is not part of it.
-    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", allowed + _trusted()):
+    if not callable(found) or not _inside(f"{getattr(found, '__module__', '')}.", allowed + trusted_modules()):
         raise UserError(f"{what}: is not a class or function of {target.rpartition('.')[0]}")
     return found  # type: ignore[no-any-return]
 
@@ -119,7 +119,7 @@ def import_allowed(what: str, target: str, allowed: tuple[str, ...]) -> Any:
 
     Nothing is imported before that is known. `what` begins the sentence of the UserError.
     """
-    trusted = _trusted()
+    trusted = trusted_modules()
     if not _inside(target, allowed + trusted):
         raise UserError(
             f"{what}: only {' and '.join(allowed)} may be named there; "
@@ -134,7 +134,8 @@ def import_allowed(what: str, target: str, allowed: tuple[str, ...]) -> Any:
         raise UserError(f"{what}: can't be imported ({error}); check the spelling") from error
 
 
-def _trusted() -> tuple[str, ...]:
+def trusted_modules() -> tuple[str, ...]:
+    """The user's own modules that a configuration may name."""
     return tuple(filter(None, os.environ.get(TRUST_VARIABLE, "").split(",")))
 
 

@@ -8,11 +8,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gan_exp.runs.run_names import RUN_FILE
 from gan_exp.runtime.files import json_text, write_atomically
 
 FOLDER = "slurm"  # in the directory of the sweep or of the single run; also holds the jobs' logs
@@ -35,6 +36,7 @@ class Submission:
     directory: str
     submitted: float  # seconds since 1970
     cluster: str = "slurm"  # or local
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of the run
     state: State = "queued"
     code: int | None = None
     cause: str = ""
@@ -58,8 +60,7 @@ def write_submissions(place: Path, submissions: Iterable[Submission]) -> None:
     with (folder / RECORD).open("a", encoding="utf-8") as file:
         for one in submissions:
             directory = os.path.relpath(one.directory, place)
-            keys = ("job_id", "number", "label", "submitted", "cluster")
-            plain = {key: value for key, value in asdict(one).items() if key in keys}
+            plain = {key: getattr(one, key) for key in ("job_id", "number", "label", "submitted", "cluster", "config")}
             file.write(json_text({**plain, "directory": directory}) + "\n")
 
 
@@ -73,7 +74,7 @@ def read_submissions(place: Path) -> list[Submission]:
     for line in lines:
         try:
             plain = json.loads(line)
-            one = Submission(**{**plain, "directory": str((place / plain["directory"]).resolve())})
+            one = Submission(**{**plain, "directory": os.path.normpath(place / plain["directory"])})
         except (ValueError, TypeError, KeyError):  # cut off by a full disk
             continue
         found[one.directory] = _with_its_word(one, place / FOLDER)
@@ -82,6 +83,14 @@ def read_submissions(place: Path) -> list[Submission]:
 
 def has_submissions(place: Path) -> bool:
     return (place / FOLDER / RECORD).is_file()
+
+
+def list_submissions(root: Path) -> Iterator[Submission]:
+    """Those of all sweeps and runs at and below `root`."""
+    for place, folders, files in os.walk(root):
+        if FOLDER in folders and has_submissions(Path(place)):
+            yield from read_submissions(Path(place))
+        folders[:] = [] if RUN_FILE in files else sorted(name for name in folders if name != FOLDER)
 
 
 def write_word(folder: Path, job_id: str, state: State, **details: Any) -> None:

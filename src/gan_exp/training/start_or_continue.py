@@ -4,9 +4,8 @@ import shlex
 from collections.abc import Sequence
 
 from gan_exp.config.check import check
-from gan_exp.config.overrides import differing_keys, leaves
+from gan_exp.config.overrides import refuse_another_experiment
 from gan_exp.config.schema import Config
-from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.terminal import say
 from gan_exp.training.session import continue_run, start_run
@@ -24,7 +23,7 @@ def start_or_continue(
         start_run(config, directory, in_sweep, command)
         return
     before = check(run.read_config())
-    _refuse_another_experiment(config, before, run)
+    refuse_another_experiment(before.model_dump(mode="json"), config.model_dump(mode="json"), run.path)
     if config.device.threads is None:  # the run has found its number, on which the last bits depend
         device = config.device.model_copy(update={"threads": before.device.threads})
         config = config.model_copy(update={"device": device})
@@ -34,14 +33,3 @@ def start_or_continue(
             say(f"{shlex.quote(str(run.path))} is finished ({status['step']} steps)")
         else:
             continue_run(config, run, in_sweep)
-
-
-def _refuse_another_experiment(config: Config, before: Config, run: RunDir) -> None:
-    old, new = before.model_dump(mode="json"), config.model_dump(mode="json")
-    differing = differing_keys(old, new)
-    if differing:
-        were = ", ".join(f"{key}={leaves(old)[key]}" for key in differing)
-        raise UserError(
-            f"{', '.join(differing)}: {run.path} was begun with {were}, this would be another experiment; "
-            f"use those values again, or another directory"
-        )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gan_exp.config.catalog import conf_dir
 from gan_exp.errors import UserError
 from gan_exp.sweeps.slurm.settings import SlurmSettings, read_settings
 
@@ -25,7 +26,7 @@ def test_memory(text: str, memory: str) -> None:
 
 
 def test_the_ready_made_file_says_what_the_defaults_are() -> None:
-    ready_made = Path(__file__).parents[3] / "examples" / "slurm.yaml"
+    ready_made = conf_dir() / "slurm.yaml"
     assert read_settings([], str(ready_made)) == SlurmSettings()
     text = ready_made.read_text()
     assert all(f"\n{key}:" in text for key in SlurmSettings.model_fields)

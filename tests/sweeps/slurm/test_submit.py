@@ -52,7 +52,7 @@ def test_an_array(cluster: Callable[[], Path], in_tmp: Path) -> None:
     assert [(one.job_id, one.label, one.directory) for one in submissions] == [
         (f"4711_{seed}", f"seed={seed}", str(in_tmp / f"swept/{seed}")) for seed in range(3)
     ]
-    assert read_submissions(Path("swept")) == submissions
+    assert read_submissions(in_tmp / "swept") == submissions
     task = DelayedSubmission.load(in_tmp / "swept/slurm/4711_2_submitted.pkl").function
     assert task.job.go_on and task.job.directory == str(in_tmp / "swept/2") and task.job.config == JOBS[2].config
 
@@ -64,7 +64,7 @@ def test_one_job_on_a_gpu(cluster: Callable[[], Path]) -> None:
     (one,) = submit([Job(plain, "run")], Path("run"), SlurmSettings())
     text = script.read_text()
     assert one.job_id == "4711" and "#SBATCH --gpus-per-node=1" in text and "--array" not in text
-    assert [found.directory for found in read_submissions(Path("run"))] == [str(Path("run").absolute())]
+    assert [found.directory for found in read_submissions(Path("run"))] == ["run"]
 
 
 def test_what_slurm_refuses_leaves_nothing(

@@ -18,7 +18,7 @@ UNITS = {"d": 24 * 60, "h": 60, "m": 1, "s": 1 / 60}  # minutes
 
 
 class SlurmSettings(BaseModel):
-    """The comments in `examples/slurm.yaml` say what each key does."""
+    """The comments in `conf/slurm.yaml` say what each key does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

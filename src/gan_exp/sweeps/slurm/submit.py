@@ -96,9 +96,11 @@ def _submit(executor: Any, jobs: Sequence[Job], cluster: str) -> list[Submission
     # Within another job of Slurm its variables would be inherited; submitit prints what it raises, too.
     with clean_env(), redirect_stderr(StringIO()):
         submitted = executor.submit_array(tasks)
+    for one in submitted if cluster == "local" else ():
+        one._process.returncode = 0  # it outlives this command, of which Python would warn
     now = time.time()
     return [
-        Submission(one.job_id, job.number, job.label, job.directory, now, cluster)
+        Submission(one.job_id, job.number, job.label, job.directory, now, cluster, job.config)
         for one, job in zip(submitted, jobs, strict=True)
     ]
 
