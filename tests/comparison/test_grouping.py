@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_exp.comparison.grouping import MISSING, differing, group_runs, label, repeated_seeds, text
+from gan_exp.comparison.grouping import MISSING, differing, group_runs, label, text
 from gan_exp.comparison.records import RunRecord, read_runs
 from written_runs import write_run
 
@@ -70,7 +70,6 @@ def test_groups_are_of_runs_that_differ_in_the_seed_alone(tmp_path: Path) -> Non
 def test_a_single_group(tmp_path: Path) -> None:
     (group,) = group_runs(runs(tmp_path, ("seed=1",), ("seed=2",), ("seed=1",)))
     assert group.label == "all runs" and group.settings == {} and len(group.runs) == 3
-    assert repeated_seeds(group) == [1]
     assert group_runs([]) == []
 
 

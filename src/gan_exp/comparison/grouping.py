@@ -132,7 +132,7 @@ def settings_of(configuration: Settings) -> dict[str, Any]:
 def group_runs(records: Iterable[RunRecord]) -> list[Group]:
     """Groups in the order of their first runs. A group's runs train the same but for the seed.
 
-    Two runs with the same seed in a group are repeats of one run: they stay, and `repeated_seeds` names them.
+    Two runs of a group may have the same seed: then one repeats the other.
     """
     records = list(records)
     keys = [key for key in differing([record.configuration for record in records]) if key != SEED]
@@ -145,9 +145,3 @@ def group_runs(records: Iterable[RunRecord]) -> list[Group]:
         found.setdefault(place, []).append(record)
         settings.setdefault(place, values)
     return [Group(settings[place], tuple(runs)) for place, runs in found.items()]
-
-
-def repeated_seeds(group: Group) -> list[Any]:
-    """Seeds that more than one run of the group has."""
-    seeds = [record.seed for record in group.runs]
-    return [seed for seed in dict.fromkeys(seeds) if seeds.count(seed) > 1]
