@@ -37,7 +37,10 @@ def write_run(
     run = RunDir(path)
     run.checkpoints.mkdir(parents=True)
     plain = copy.deepcopy(_plain(words))
-    for key, value in (config or {}).items():
+    config = dict(config or {})
+    for network in ("generator", "discriminator") if "lr" in config else ():  # which take it, unless told otherwise
+        config.setdefault(f"optimizer.{network}.lr", config["lr"])
+    for key, value in config.items():
         *parents, last = key.split(".")
         node = plain
         for parent in parents:

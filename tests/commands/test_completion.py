@@ -151,8 +151,8 @@ def test_names_of_runs(in_tmp: Path) -> None:
     Path("outputs/2026-01-02/it's").mkdir()
     Path("outputs/2026-01-02/it's/config.yaml").touch()
     of_sweeps = ["11-00-00-sweep/0-lr=1", "12-00-00-sweep/0-lr=1"]
-    for command in ("sample", "evaluate", "doctor", "export", "resume"):
+    for command in ("sample", "export", "resume", "evaluate", "doctor", "runs", "compare"):
         assert candidates(f"gan-exp {command} 10") == ["10-10-39-mlp-digits"]
-        sweep = ["11-00-00-sweep"] * (command == "resume")
+        sweep = ["11-00-00-sweep"] * (command not in ("sample", "export"))
         assert candidates(f"gan-exp {command} 1") == ["10-10-39-mlp-digits", *sweep, *of_sweeps]
         assert all(find(name) for name in candidates(f"gan-exp {command} 1"))

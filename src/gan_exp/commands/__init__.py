@@ -2,7 +2,7 @@
 
 The other modules: `arguments` is the parser of all commands but train, `train_words` and `train_help` are train's;
 `launch` trains through Hydra; `directories` removes what a refused run left empty; `sweep` resumes a sweep, whose runs
-and outcomes are in `sweep_runs` and `sweep_outcomes`.
+and outcomes are in `sweep_runs` and `sweep_outcomes`; `places` finds the runs for commands that take several.
 """
 
 COMMANDS = {
@@ -11,6 +11,8 @@ COMMANDS = {
     "sample": "make images with a trained generator: gan-exp sample latest --count 64",
     "evaluate": "measure a trained generator against its data: gan-exp evaluate latest",
     "doctor": "diagnose a run and suggest what to try: gan-exp doctor latest",
+    "runs": "list runs and sweeps: gan-exp runs state=failed",
+    "compare": "compare runs over their seeds: gan-exp compare outputs",
     "export": "write a trained generator as one safetensors file: gan-exp export latest",
     "dashboard": "show all runs in TensorBoard",
     "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",

@@ -14,7 +14,8 @@ from gan_exp.config.overrides import MAY_CHANGE
 from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
 PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
-OF_RUNS = ("resume", "sample", "evaluate", "doctor", "export", "dashboard")
+OF_RUNS = ("resume", "sample", "export")
+OF_SEVERAL = ("evaluate", "doctor", "dashboard", "runs", "compare")  # also of sweeps
 
 SCRIPTS = {
     "bash": """# eval "$(gan-exp completion bash)"
@@ -72,8 +73,8 @@ def candidates(line: str) -> list[str]:
         found = _settings(given, word)
     elif command == "resume" and given:
         found = [f"{key}=" for key in MAY_CHANGE]
-    elif command in OF_RUNS:
-        found = _runs(word, sweeps=command in ("resume", "dashboard"))
+    elif command in (*OF_RUNS, *OF_SEVERAL):
+        found = _runs(word, sweeps=command == "resume" or command in OF_SEVERAL)
     elif command == "completion":
         found = list(SCRIPTS)
     else:

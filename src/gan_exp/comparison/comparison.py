@@ -6,34 +6,28 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gan_exp.comparison.evaluations import Evaluation, Protocol
-from gan_exp.comparison.grouping import MISSING, Group, group_runs
+from gan_exp.comparison.grouping import Group, group_runs
+from gan_exp.comparison.metric_names import SECONDS, direction, is_score, resolve_tag, usual_metric
 from gan_exp.comparison.records import SCORES, RunRecord, score_of
 from gan_exp.comparison.statistics import LEVEL, Summary, against_best, rank
-from gan_exp.errors import UserError, did_you_mean
 
-SECONDS = "seconds"
 MAIN = ("panel", "recognised", "modes", "high_quality", "coverage", "class_kl")  # shown beside the metric that ranks
 
 
 @dataclass(frozen=True)
 class Row:
-    """A group with its metrics. `p` is that of its difference from the best, None where there is no test."""
+    """A group with its metrics, over `counting` runs. `p` is that of its difference from the best; None: no test."""
 
     group: Group
     values: Mapping[str, Summary]
+    counting: int
     p: float | None = None
     failed: int = 0  # runs of the group that failed: its means are of those that did not
 
-    def verdict(self, by: str, is_best: bool) -> str:
-        """Its difference from the best in a few words."""
-        if is_best:
-            return "best"
-        if by not in self.values:
-            return "no value"
-        if self.p is None:
-            return "not tested (one run)" if self.values[by].n == 1 else "not tested"
-        p = f"p={self.p:.2g}" if self.p >= 0.001 else "p<0.001"
-        return f"worse ({p})" if self.p < LEVEL else f"may be equal ({p})"
+    @property
+    def is_worse(self) -> bool:
+        """Its difference from the best is larger than the spread explains."""
+        return self.p is not None and self.p < LEVEL
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,7 @@ class Comparison:
     rows: tuple[Row, ...]
     protocol: Protocol | None
     at_best: bool
+    steps: tuple[int, ...]  # of the evaluations
     aside: tuple[tuple[RunRecord, str], ...]
     failed: tuple[RunRecord, ...]
     notes: tuple[str, ...]
@@ -57,8 +52,16 @@ class Comparison:
     def is_best(self, row: Row) -> bool:
         return self.by is not None and row is self.rows[0] and self.by in row.values
 
-    def setting(self, row: Row, key: str) -> object:
-        return row.group.settings.get(key, MISSING)
+    def difference(self, row: Row) -> str:
+        """That of `row` from the best in a few words."""
+        if self.is_best(row):
+            return "best"
+        if self.by is None or self.by not in row.values:
+            return "no value"
+        if row.p is None:
+            return "not tested" + " (1 run)" * (1 in (row.counting, self.rows[0].counting))
+        p = f"p={row.p:.2g}" if row.p >= 0.001 else "p<0.001"
+        return f"worse, {p}" if row.is_worse else f"unclear, {p}"
 
 
 def compare(
@@ -79,11 +82,12 @@ def compare(
     aside = [(record, _unfinished(record)) for record in records if record.state not in ("finished", "failed")]
     groups = group_runs(records)
     aside += [pair for group in groups for pair in _repeats(group)]
-    finished = [record for record in records if record.state == "finished" and record not in _records(aside)]
-    by = _resolve(by, records) if by is not None else _usual_metric(finished)
+    repeated = _ids(aside)
+    finished = [record for record in records if record.state == "finished" and id(record) not in repeated]
+    by = resolve_tag(by, records) if by is not None else usual_metric(finished)
     chosen, protocol, others = _choose_evaluations(finished, by, at_best, source)
     aside += others
-    counting = {id(record) for record in finished} - {id(record) for record in _records(others)}
+    counting = {id(record) for record in finished} - _ids(others)
     rows = [_row(group, chosen, counting) for group in groups]
     tags = _tags(by, metrics, records, rows)
     better = direction(by)
@@ -96,22 +100,15 @@ def compare(
         rows=tuple(rows),
         protocol=protocol,
         at_best=at_best,
+        steps=tuple(one.step for one in chosen.values()),
         aside=tuple(aside),
         failed=tuple(failed),
         notes=tuple(_notes(rows, by, better)),
     )
 
 
-def direction(tag: str | None) -> Literal["lower", "higher"] | None:
-    """In which a metric gets better; None if in neither."""
-    if tag == SECONDS:
-        return "lower"
-    entry = None if tag is None else score_of(tag)
-    return None if entry is None else entry.better
-
-
-def _records(pairs: Iterable[tuple[RunRecord, str]]) -> list[RunRecord]:
-    return [record for record, _ in pairs]
+def _ids(pairs: Iterable[tuple[RunRecord, str]]) -> set[int]:
+    return {id(record) for record, _ in pairs}
 
 
 def _repeats(group: Group) -> Iterable[tuple[RunRecord, str]]:
@@ -127,40 +124,11 @@ def _unfinished(record: RunRecord) -> str:
     return f"{how} at step {record.step:,} of {record.steps:,}"
 
 
-def _resolve(name: str, records: Iterable[RunRecord]) -> str:
-    """The tag that `name` means: a tag of a run, or a score's name without its features. Raises UserError."""
-    known = list(dict.fromkeys(tag for record in records for tag in record.tags))
-    if name in known:
-        return name
-    if name in SCORES:
-        fitting = [tag for tag in known if score_of(tag) is SCORES[name]]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            raise UserError(f"{name}: which features? the runs have {' and '.join(fitting)}")
-    scores = [tag for tag in known if "/" not in tag and tag != SECONDS]
-    if not scores and name in SCORES:
-        raise UserError(f"{name}: no run has been evaluated; evaluate them first: gan-exp evaluate RUN ...")
-    raise UserError(f"{name}: no run has such a metric; {did_you_mean(name, known)}")
-
-
-def _usual_metric(records: Iterable[RunRecord]) -> str | None:
-    """The score by which most of the runs chose their best checkpoint, as far as it was measured."""
-    found: Counter[str] = Counter()
-    for record in records:
-        tags = dict.fromkeys(tag for one in record.evaluations for tag in one.scores)
-        wanted = SCORES.get(str(record.configuration.get("best_metric", "fid")))
-        named = [tag for tag in tags if wanted is not None and score_of(tag) is wanted]
-        directed = [tag for tag in tags if (entry := score_of(tag)) is not None and entry.better is not None]
-        found.update((named or directed)[:1])
-    return found.most_common(1)[0][0] if found else None
-
-
 def _choose_evaluations(
     records: Sequence[RunRecord], by: str | None, at_best: bool, source: str | None
 ) -> tuple[dict[int, Evaluation], Protocol | None, list[tuple[RunRecord, str]]]:
     """An evaluation of each run (by the record's id) with one protocol, the protocol, and the runs that have none."""
-    tag = by if by is not None and (score_of(by) is not None or "/" not in by) and by != SECONDS else None
+    tag = by if by is not None and is_score(by) else None
     found = {id(record): _candidates(record, tag, at_best, source) for record in records}
     count = Counter(protocol for candidates in found.values() for protocol in candidates)
     if not count:
@@ -220,14 +188,15 @@ def _row(group: Group, chosen: Mapping[int, Evaluation], counting: set[int]) -> 
                 values.setdefault(tag, []).append(value)
     finished = {record.seed for record in group.runs if record.state == "finished"}
     failed = sum(record.state == "failed" and record.seed not in finished for record in group.runs)
-    return Row(group, {tag: Summary(tuple(each)) for tag, each in values.items()}, failed=failed)
+    summaries = {tag: Summary(tuple(each)) for tag, each in values.items()}
+    return Row(group, summaries, sum(id(record) in counting for record in group.runs), failed=failed)
 
 
 def _tags(
     by: str | None, metrics: Sequence[str] | None, records: Sequence[RunRecord], rows: Sequence[Row]
 ) -> list[str]:
     if metrics is not None:
-        others = [_resolve(name, records) for name in metrics]
+        others = [resolve_tag(name, records) for name in metrics]
     else:
         there = dict.fromkeys(tag for row in rows for tag in row.values)
         others = [tag for name in MAIN for tag in there if score_of(tag) is SCORES[name]]

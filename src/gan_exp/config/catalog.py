@@ -74,7 +74,9 @@ def _listed(path: Path) -> Iterator[tuple[str, str | None]]:
 def option_of(group: str, target: str) -> str:
     """The option of a group that names the class `target`; for other classes the class's own name."""
     for option, path in groups().get(group, {}).items():
-        if _read(path).get("_target_") == target:
+        content = _read(path)
+        named = content.get("generator", content)  # an optimizer's file has one for each network
+        if isinstance(named, Mapping) and named.get("_target_") == target:
             return option
     return target.rpartition(".")[2]
 

@@ -45,7 +45,7 @@ def for_hydra(word: str, sweeping: bool) -> str:
         return word
     if key.startswith("hydra.") and value.startswith("~"):  # where runs go; data sets expand their own paths
         value = str(expand_user(value, key))
-    values = _values(value) if sweeping and not key.startswith("hydra.") else [value]
+    values = split_values(value) if sweeping and not key.startswith("hydra.") else [value]
     return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
 
 
@@ -69,7 +69,7 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def _values(text: str) -> list[str]:
+def split_values(text: str) -> list[str]:
     """Split at commas outside of brackets and quotes; a quote counts only at the beginning of a value."""
     values, depth, quote = [""], 0, ""
     for letter in text:

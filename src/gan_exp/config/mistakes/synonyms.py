@@ -146,6 +146,7 @@ COMMANDS = {
     "generate": "sample", "gen": "sample", "infer": "sample", "inference": "sample", "draw": "sample",
     "continue": "resume", "restart": "resume", "fit": "train", "run": "train", "start": "train",
     "tensorboard": "dashboard", "board": "dashboard", "check": "doctor", "diagnose": "doctor", "status": "doctor",
+    "ls": "runs", "list": "runs", "show": "runs", "history": "runs", "diff": "compare", "rank": "compare",
     "save": "export", "sweep": "train -m", "multirun": "train -m",
 }  # fmt: skip
 
