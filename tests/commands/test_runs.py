@@ -11,6 +11,7 @@ import pytest
 
 from builders import refused
 from gan_exp.cli import main
+from gan_exp.runs.submissions import Submission, write_submissions
 from written_runs import write_run
 
 
@@ -52,6 +53,16 @@ def test_runs_and_sweeps_under_outputs(folder: Path, capsys: pytest.CaptureFixtu
         "all of them: steps=300",
         "failed: 11-00-00-dcgan: step 7: loss/generator is nan: training has diverged",
     ]
+
+
+def test_jobs_that_wait_on_a_cluster(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They stand in their sweep before they have begun."""
+    sweep = Path("outputs/2026-11-26/10-00-00-sweep")
+    write_submissions(sweep, [Submission("7", 1, "", f"{sweep}/1-x", 0.0, config={"steps": 300, "lr": 1e-3})])
+    lines = listed(capsys)
+    assert lines[1] == f"{sweep}  (sweep; 4 runs: 3 finished, 1 waiting)"
+    assert [line.split()[:3] for line in lines[2:6]][2] == ["1-x", "waiting", "0/300"]
+    assert listed(capsys, "state=waiting")[2].split()[0] == "1-x"
 
 
 def test_filtered_and_sorted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

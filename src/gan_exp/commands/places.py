@@ -21,11 +21,12 @@ def find_place(name: str) -> Path:
 
 
 def read_places(names: Iterable[str]) -> "Sequence[RunRecord]":
-    """The runs at and below each place. Raises UserError if one of them holds none."""
+    """The runs at and below each place, and the jobs submitted there. Raises UserError if one of them holds none."""
     from gan_exp.comparison.records import read_runs
+    from gan_exp.comparison.submitted import with_submitted
 
     places = {name: find_place(name) for name in names}
-    records = read_runs(places.values())
+    records = with_submitted(read_runs(places.values()), places.values())
     for name, place in places.items():
         if not any(record.path == place or place in record.path.parents for record in records):
             raise UserError(f"{name}: there are no runs in this folder; train one with `gan-exp train`")

@@ -115,7 +115,7 @@ def read_runs(places: Iterable[Path]) -> list[RunRecord]:
 
     Directories that hold no configuration that can be read are passed over. Links are not followed.
     """
-    paths = list(dict.fromkeys(run for place in places for run in sorted(list_runs(place), key=_natural)))
+    paths = list(dict.fromkeys(run for place in places for run in sorted(list_runs(place), key=natural)))
     reader = SimilarYaml()
     sweeps: dict[Path, Path | None] = {}
     records = []
@@ -126,7 +126,7 @@ def read_runs(places: Iterable[Path]) -> list[RunRecord]:
     return records
 
 
-def _natural(path: Path) -> list[str | int]:
+def natural(path: Path) -> list[str | int]:
     """Numbers within a name count as such."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
