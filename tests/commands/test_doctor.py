@@ -14,6 +14,7 @@ from gan_exp.commands.doctor import with_override
 from gan_exp.diagnosis.examination import examine
 from gan_exp.runs.run_dir import RunDir
 from stories import Value, story
+from written_runs import write_run
 
 
 def write(run: Path, records: Any = (), **status: Any) -> None:
@@ -115,6 +116,27 @@ def test_files_that_are_gone_or_odd(
         if text is not None:
             (run / name).write_text(text)
     assert "no status" in ask(capsys)
+
+
+def test_a_line_for_each_run_of_a_sweep(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the verdicts that each gets by itself."""
+    for number, changes in enumerate(({}, {"samples__duplicates": 0.9, "discriminator__overfitting": 0.9})):
+        run = write_run(f"swept/{number}-seed={number}", config={"seed": number}).path
+        write(run, story(12, **changes))
+    write_run("swept/2-seed=2", state=None)
+    Path("swept/multirun.yaml").touch()
+    assert main(["doctor", "swept"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "run         state     verdict                                         to try",
+        "swept  (sweep; 3 runs: 2 finished, 1 unknown)",
+        "  0-seed=0  finished  healthy since step 500",
+        "  1-seed=1  finished  generator collapse since step 300 (and 1 more)  loss=rpgan penalty=r1_r2",
+        "  2-seed=2  unknown   too early to say",
+        "",
+        "3 runs: 2 finished, 1 unknown; the evidence and more to try: gan-exp doctor swept/0-seed=0",
+    ]
+    assert main(["doctor", "swept/1-seed=1", "swept/0-seed=0"]) == 0
+    assert "2 runs: 2 finished" in capsys.readouterr().out
 
 
 def test_it_is_quick(run: Path) -> None:

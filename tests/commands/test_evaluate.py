@@ -106,6 +106,51 @@ def test_several_runs_share_what_they_have_in_common(
         evaluated("nowhere")
 
 
+@pytest.fixture
+def swept(run: Path) -> Path:
+    """A sweep of copies of the run, with seeds of their own; the last one was stopped."""
+    for number in range(3):
+        place = Path(f"swept/{number}-seed={number}")
+        shutil.copytree("run", place)
+        config = place / "config.yaml"
+        config.write_text(config.read_text().replace("\nseed: 0\n", f"\nseed: {number}\n"))
+    RunDir(place).write_status("interrupted", 2, "SIGTERM")
+    Path("swept/multirun.yaml").touch()
+    return Path("swept")
+
+
+def test_the_runs_of_a_sweep(swept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data's features are computed once; a line for each run, and their comparison."""
+    built: list[object] = []
+    monkeypatch.setattr(evaluator.Evaluator, "__init__", lambda self, *given, make=evaluator.Evaluator.__init__: (
+        built.append(self), make(self, *given)
+    )[1])  # fmt: skip
+    capsys.readouterr()
+    assert main(["evaluate", "swept", "--metrics", "fid", *SMALL]) == 0
+    shown = capsys.readouterr().out
+    assert len(built) == 1 and "left out, since they have not finished: 2-seed=2 (stopped)" in shown
+    assert "1 of 2: 0-seed=0 at step 4: fid_cnn" in shown and "2 of 2: 1-seed=1 at step 4: fid_cnn" in shown
+    assert "best by fid_cnn (lower is better): all runs" in shown and "over 2 seeds" in shown
+    assert "by gan-exp evaluate, 40 samples, features cnn" in shown
+    written = [RunDir(swept / name).evaluation(4, "cnn").exists() for name in ("0-seed=0", "1-seed=1", "2-seed=2")]
+    assert written == [True, True, False]
+
+
+def test_one_that_cannot_be_measured_does_not_end_the_others(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (swept / "0-seed=0" / "checkpoints").iterdir():
+        path.unlink()
+    assert main(["evaluate", "swept", "--metrics", "fid", *SMALL]) == 1
+    output = capsys.readouterr()
+    assert "1 of 2: 0-seed=0 can't be measured" in output.out and "2 of 2: 1-seed=1 at step 4: fid_cnn" in output.out
+    assert "no undamaged checkpoint" in output.err and output.err.count("\n") == 1
+    assert main(["evaluate", "swept", "--metrics", "modes", *SMALL]) == 2
+    assert "--metrics modes: only ring, grid" in capsys.readouterr().err
+    for path in swept.glob("*/status.json"):
+        path.write_text('{"state": "failed"}')
+    assert main(["evaluate", "swept"]) == 2
+    assert "swept: none of its 3 runs has finished; name those to measure" in capsys.readouterr().err
+
+
 def test_an_infinite_score_is_null_with_a_reason(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Samples of classes that the data compared with lacks: JSON has no Infinity."""
     for number, label in enumerate("ab" * 6):

@@ -1,8 +1,13 @@
 """`gan-exp compare RUN ...`: what differs between runs, and which settings are best over the seeds (without torch)."""
 
+from typing import TYPE_CHECKING
+
 from gan_exp.commands.arguments import Parser
 from gan_exp.commands.places import PLACES_HELP, read_places
 from gan_exp.runtime.terminal import say
+
+if TYPE_CHECKING:
+    from gan_exp.comparison.comparison import Comparison
 
 
 def run(arguments: list[str]) -> int:
@@ -20,14 +25,20 @@ def run(arguments: list[str]) -> int:
     elif options.format is not None:
         print({"markdown": formats.markdown, "latex": formats.latex, "csv": formats.csv_text}[options.format](found))
     else:
-        from gan_exp.display.comparison_table import comparison_table
-        from gan_exp.display.console import make_console
-
-        make_console().print(comparison_table(found), crop=False)
-        say("")
-        for sentence in formats.sentences(found):
-            say(sentence)
+        show(found)
     return 0
+
+
+def show(comparison: "Comparison") -> None:
+    """The table, and what is to be said of it."""
+    from gan_exp.comparison.formats import sentences
+    from gan_exp.display.comparison_table import comparison_table
+    from gan_exp.display.console import make_console
+
+    make_console().print(comparison_table(comparison), crop=False)
+    say("")
+    for sentence in sentences(comparison):
+        say(sentence)
 
 
 def _parser() -> Parser:

@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
+from gan_exp.commands.places import find_place, read_places
 from gan_exp.config.overrides import as_written
+from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import RUN_FILE
+from gan_exp.runtime.paths import path_from_here
 
 if TYPE_CHECKING:
+    from gan_exp.comparison.records import RunRecord
     from gan_exp.diagnosis.history import Record
     from gan_exp.diagnosis.verdicts import Verdict
 
@@ -17,14 +22,38 @@ def run(arguments: list[str]) -> int:
     parser = Parser(
         "doctor", "Diagnose a running, finished or failed run: verdicts, their evidence, and overrides to try."
     )
-    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=(
+        f"{RUN_HELP}; of several runs, a sweep or a folder: a line for each run"
+    ))  # fmt: skip
     options = parser.parse_args(arguments)
-    run_dir = RunDir.open(options.run)
+    places = [find_place(name) for name in options.runs]
+    if len(places) > 1 or not (places[0] / RUN_FILE).is_file():
+        _show_many(read_places(options.runs))
+        return 0
+    run_dir = RunDir.open(options.runs[0])
 
     from gan_exp.diagnosis.examination import examine
 
     _show(run_dir, *examine(run_dir))
     return 0
+
+
+def _show_many(records: "Sequence[RunRecord]") -> None:
+    from gan_exp.comparison.listing import by_sweep, count_states
+    from gan_exp.diagnosis.examination import examine
+    from gan_exp.display.console import make_console
+    from gan_exp.display.run_table import verdict_table
+    from gan_exp.runtime.terminal import say
+
+    records = by_sweep(records)
+    found: list[tuple[Verdict, ...]] = []
+    for record in records:
+        try:
+            found.append(examine(RunDir(record.path))[1])
+        except UserError:  # a job that waits for its turn has no run yet
+            found.append(())
+    make_console().print(verdict_table(records, found), crop=False)
+    say(f"\n{count_states(records)}; the evidence and more to try: gan-exp doctor {path_from_here(records[0].path)}")
 
 
 def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verdict]") -> None:

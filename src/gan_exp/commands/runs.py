@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
 
     from gan_exp.comparison.filters import is_filter, parse
-    from gan_exp.comparison.listing import list_records, sort_records
+    from gan_exp.comparison.listing import by_sweep, list_records, sort_records
 
     filters = [word for word in options.words if is_filter(word) and not is_directory(expand_user(word, "DIR"))]
     places = [word for word in options.words if word not in filters]
@@ -36,10 +36,10 @@ def run(arguments: list[str]) -> int:
         return 0
     if options.sort is not None:
         found = sort_records(found, options.sort, options.reverse)
-    elif options.reverse:
-        found.reverse()
+    else:
+        found = by_sweep(found[::-1] if options.reverse else found)
     listing = list_records(found, metrics)
-    _show(listing, options.format, by_sweep=options.sort is None)
+    _show(listing, options.format, options.sort is None)
     return 0
 
 
@@ -60,7 +60,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _show(listing: "Listing", form: str | None, by_sweep: bool) -> None:
+def _show(listing: "Listing", form: str | None, with_sweeps: bool) -> None:
     if form == "json":
         from gan_exp.comparison.listing import plain_record
         from gan_exp.runtime.files import json_text
@@ -78,7 +78,7 @@ def _show(listing: "Listing", form: str | None, by_sweep: bool) -> None:
     from gan_exp.display.console import make_console
     from gan_exp.display.run_table import run_table
 
-    make_console().print(run_table(listing, by_sweep), crop=False)
+    make_console().print(run_table(listing, with_sweeps), crop=False)
     say(f"\n{count_states(listing.records)}")
     if listing.common:
         say(f"all of them: {label(listing.common)}")

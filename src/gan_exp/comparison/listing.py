@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gan_exp.comparison.defaults import changed_settings
@@ -49,6 +50,14 @@ def sort_records(records: Sequence[RunRecord], key: str, reverse: bool) -> list[
     having.sort(key=lambda pair: pair[0] if numbers else text(pair[0]), reverse=down)
     there = {id(record) for _, record in having}
     return [record for _, record in having] + [record for record in records if id(record) not in there]
+
+
+def by_sweep(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs of a sweep one after another, where the first of them stands."""
+    found: dict[Path, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(record.sweep or record.path, []).append(record)
+    return [record for group in found.values() for record in group]
 
 
 def _falls(key: str, records: Sequence[RunRecord]) -> bool:

@@ -1,13 +1,15 @@
 """Runs in the terminal: a line for each, those of a sweep below its name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from gan_exp.comparison.grouping import label
 from gan_exp.comparison.listing import Listing, count_states
 from gan_exp.comparison.metric_names import direction
 from gan_exp.comparison.records import RunRecord
+from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.columns import Column, Columns
+from gan_exp.display.verdicts import STYLES as VERDICT_STYLES
 from gan_exp.runtime.paths import path_from_here
 
 STYLES = {"failed": "red", "stale": "yellow", "running": "cyan", "finished": "green", "stopped": "yellow"}
@@ -32,6 +34,23 @@ def run_table(listing: Listing, by_sweep: bool) -> Columns:
     return Columns(columns, headings=dict(_headings(records)) if by_sweep else None)
 
 
+def verdict_table(records: Sequence[RunRecord], verdicts: Sequence[Sequence[Verdict]]) -> Columns:
+    """The gravest verdict of each run with the remedy to try first, those of a sweep below its name."""
+    grave = [one[0] if one else None for one in verdicts]
+    titles = [
+        "" if first is None else f"{first.title}{f' (and {len(all_of_it) - 1} more)' if len(all_of_it) > 1 else ''}"
+        for first, all_of_it in zip(grave, verdicts, strict=True)
+    ]
+    styles = ["" if first is None else VERDICT_STYLES.get(first.name, "yellow") for first in grave]
+    columns = [
+        Column("run", [_name(record, True) for record in records], folds=True),
+        Column("state", [record.state for record in records], styles=[STYLES.get(one.state, "") for one in records]),
+        Column("verdict", titles, folds=True, styles=styles),
+        Column("to try", ["" if one is None else " or ".join(one.remedies[:1]) for one in grave], folds=True),
+    ]
+    return Columns(columns, headings=dict(_headings(records)))
+
+
 def _name(record: RunRecord, by_sweep: bool) -> str:
     if record.sweep is None:
         return record.name
@@ -39,7 +58,7 @@ def _name(record: RunRecord, by_sweep: bool) -> str:
     return f"  {inside}" if by_sweep else f"{record.sweep.name}/{inside}"
 
 
-def _headings(records: tuple[RunRecord, ...]) -> Iterator[tuple[int, str]]:
+def _headings(records: Sequence[RunRecord]) -> Iterator[tuple[int, str]]:
     place = 0
     for sweep, group in groupby(records, key=lambda record: record.sweep):
         runs = list(group)

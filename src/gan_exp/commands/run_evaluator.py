@@ -1,0 +1,161 @@
+"""Measures one generator after another for `gan-exp evaluate`; what their runs share is computed once."""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gan_exp.errors import UserError
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.run_names import short_name
+from gan_exp.runtime.terminal import say
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from gan_exp.config.schema import Config
+    from gan_exp.data.packed import PackedImages
+    from gan_exp.evaluation.evaluator import Evaluator, Measurement
+    from gan_exp.metrics.metric import Metric
+
+
+class Loaded(NamedTuple):
+    """A run's generator, and the data it was trained on."""
+
+    config: "Config"
+    content: dict[str, Any]  # of the checkpoint
+    device: "torch.device"
+    generator: "nn.Module"
+    data: "PackedImages"
+    held_out: "PackedImages | None"
+
+
+class RunEvaluator:
+    """Measures one run after another; what runs on the same data share is computed once.
+
+    `metrics` are those asked for; None stands for all that the data allows.
+    """
+
+    def __init__(self, options: argparse.Namespace, metrics: "tuple[Metric, ...] | None") -> None:
+        self._options, self._metrics = options, metrics
+        self._evaluators: dict[tuple[Any, ...], Evaluator] = {}
+        self._data: dict[str, tuple[PackedImages, PackedImages | None]] = {}  # with what is held out
+
+    def show(self, run_dir: RunDir) -> dict[str, Any]:
+        """`evaluate`, and all that can be said of it."""
+        from gan_exp.display.evaluation_report import show_report
+
+        report, metrics = self.evaluate(run_dir, say)
+        show_report(report, run_dir, metrics)
+        return report
+
+    def evaluate(self, run_dir: RunDir, say: Callable[[str], None]) -> "tuple[dict[str, Any], tuple[Metric, ...]]":
+        """The report and the metrics in it; writes evaluation.json, the picture and TensorBoard's scalars."""
+        from gan_exp.evaluation.evaluator import default_count
+        from gan_exp.evaluation.report import make_report
+        from gan_exp.evaluation.seeds import measure_seeds
+
+        options, loaded = self._options, self._load(run_dir)
+        count = options.count or default_count(loaded.data)
+        say(
+            f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
+            f"{options.seeds} seed{'s' * (options.seeds > 1)} against images of {loaded.config.dataset['name']}"
+        )
+        evaluator = self._evaluator(loaded, say)
+        logits = partial(_discriminator_logits, run_dir, loaded, options.checkpoint)
+        measurements = measure_seeds(evaluator, loaded.generator, count, options.seeds, logits, say)
+        about = _about(loaded)
+        report = make_report(about, loaded.data, loaded.held_out, options.split, evaluator, count, measurements)
+        _keep(run_dir, report, measurements[0], loaded.data)
+        return report, evaluator.metrics
+
+    def _evaluator(self, loaded: Loaded, say: Callable[[str], None]) -> "Evaluator":
+        from gan_exp.evaluation.availability import measurable_metrics
+        from gan_exp.evaluation.evaluator import Evaluator
+        from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
+
+        options, data, held_out = self._options, loaded.data, loaded.held_out
+        reals = data if options.split == "train" else held_out
+        if reals is None:
+            raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
+        features = options.features or usual_features(data)
+        metrics = self._metrics or measurable_metrics(data, held_out, features, reals, say)
+        key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device))
+        if key not in self._evaluators:
+            extractor = build_features(features, data, held_out, loaded.device, say)
+            panel = build_panel(metrics, data, held_out, loaded.device, say)
+            self._evaluators[key] = Evaluator(
+                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, extractor, metrics, panel
+            )
+        return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
+
+    def _load(self, run_dir: RunDir) -> Loaded:
+        """The generator is the averaged one, where there is one."""
+        from gan_exp.commands.sample import load_content, load_weights
+        from gan_exp.runs.checkpoint import data_spec
+        from gan_exp.runtime.device import prepare_device
+        from gan_exp.training.build import build_data, build_generator, build_held_out
+
+        checkpoint = self._options.checkpoint
+        config, content = load_content(run_dir, checkpoint)
+        device = prepare_device(config.device)
+        generator = build_generator(config, data_spec(content))
+        load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, checkpoint)
+        key = json.dumps([config.dataset, str(device)])
+        if key not in self._data:
+            self._data[key] = build_data(config, device), build_held_out(config)
+        data, held_out = self._data[key]
+        if content.get("data_digest", data.digest) != data.digest:
+            raise UserError(
+                f"{run_dir.path}: the data has changed since the run began; restore the data that it was trained on"
+            )
+        return Loaded(config, content, device, generator.to(device), data, held_out)
+
+
+def _about(loaded: Loaded) -> dict[str, Any]:
+    config = loaded.config
+    return {
+        "step": loaded.content["step"],
+        "dataset": config.dataset["name"],
+        "resize": config.dataset.get("resize"),
+        "averaged_generator": config.ema_halflife_kimg > 0,
+        "conditional": config.conditional,
+    }
+
+
+def _discriminator_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> Any:
+    from gan_exp.commands.sample import load_weights
+    from gan_exp.evaluation.discriminator import discriminator_logits
+    from gan_exp.runs.checkpoint import data_spec
+    from gan_exp.training.build import build_discriminator
+
+    config = loaded.config
+    discriminator = build_discriminator(config, data_spec(loaded.content))
+    load_weights(discriminator, loaded.content["discriminator"], run_dir, checkpoint)
+    discriminator = discriminator.to(loaded.device)
+    return discriminator_logits(discriminator, loaded.data, loaded.held_out, samples, config.pac, config.conditional)
+
+
+def _keep(run_dir: RunDir, report: dict[str, Any], first: "Measurement", data: "PackedImages") -> None:
+    """In the run's directory: the report, samples beside their neighbours, and points in TensorBoard."""
+    from gan_exp.display.images import encode_png
+    from gan_exp.display.pairs import neighbour_grid
+    from gan_exp.runs.tensorboard import TensorBoardLog
+    from gan_exp.runtime.files import json_text, write_atomically
+
+    step, features = report["step"], report["protocol"]["features"]["name"]
+    try:
+        if first.nearest is not None and data.extent is None:
+            picture = encode_png(neighbour_grid(first.samples, data.images, first.nearest))
+            write_atomically(run_dir.neighbours(step, features), picture)
+            report["neighbours"] = run_dir.neighbours(step, features).name
+        write_atomically(run_dir.evaluation(step, features), json_text(report, indent=2) + "\n")
+        metrics = report["metrics"].items()
+        finite = {f"evaluation/{name}": value["mean"] for name, value in metrics if value["mean"] is not None}
+        log = TensorBoardLog(run_dir.tensorboard)
+        log.add_scalars(finite, step)
+        log.close()
+    except OSError as error:
+        raise UserError(f"{run_dir.path}: can't be written ({error.strerror or error}); make it writable") from error
