@@ -81,12 +81,13 @@ def run(trained: Path, in_tmp: Path) -> Path:
     return Path("run")
 
 
-@pytest.fixture
-def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs in forks of this process: they begin at once, and with what a test has patched."""
-    from gan_exp.sweeps import process
+@pytest.fixture(scope="session", autouse=True)
+def forked_jobs() -> None:
+    """Jobs in forks of this process: they begin at once, and with what a test has patched. Few steps are timed."""
+    from gan_exp.sweeps import process, trial
 
-    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("fork"))
+    process.CONTEXT = multiprocessing.get_context("fork")
+    trial.SLICE_S = 0.0
 
 
 @pytest.fixture

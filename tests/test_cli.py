@@ -165,7 +165,7 @@ def test_ctrl_c_before_the_first_step(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "check", interrupt)
+    monkeypatch.setattr(launch, "checked_config", interrupt)
     assert cli.main(["train", *tiny]) == 130
     assert capsys.readouterr().err == "gan-exp: interrupted\n"
     assert not Path("outputs").exists()

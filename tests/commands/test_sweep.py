@@ -1,22 +1,20 @@
-"""A sweep that is stopped says what was done, and is finished in its own directory."""
+"""A sweep that is stopped says what was done, is finished in its own directory, and can grow there."""
 
-import copy
 import json
-import pickle
+import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from builders import assert_same
 from gan_exp.cli import main
-from gan_exp.commands import launch
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runtime import threads
 from gan_exp.runtime.signals import asked_to_stop
+from gan_exp.sweeps.trial import Trial, kind_of
 from gan_exp.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -26,7 +24,14 @@ SMALL = ["model.generator.widths=[8]", "model.discriminator.widths=[8]"]
 
 
 def sweep(directory: str) -> int:
-    return main(["train", "-m", *WORDS, *SMALL, f"hydra.sweep.dir={directory}"])
+    return main(["train", "-m", "--jobs", "1", *WORDS, *SMALL, f"hydra.sweep.dir={directory}"])
+
+
+def signal_the_sweep(number: int) -> None:
+    """In a job: a signal to the process that has started it, which passes it on."""
+    os.kill(os.getppid(), number)
+    while asked_to_stop() is None:
+        time.sleep(0.01)
 
 
 def runs(directory: str) -> list[RunDir]:
@@ -41,7 +46,7 @@ def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     def interrupted(trainer: Trainer) -> Any:
         if trainer.state.step == 1 and len(runs("swept")) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal_the_sweep(signal.SIGINT)
         return train_step(trainer)
 
     with monkeypatch.context() as patched:
@@ -56,7 +61,10 @@ def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_a_runs_name_holds_what_differs(stopped: str) -> None:
     """All else is the same in every name, and would push what differs out of it."""
     assert [run.path.name for run in runs("swept")] == ["0-seed=1", "1-seed=2"]
-    assert "sweep: run 1 (seed=2)" in stopped.splitlines()
+    lines = stopped.splitlines()
+    assert "run 1 (seed=2): run directory: swept/1-seed=2" in lines
+    assert "run 0 (seed=1): finished (1 of 3 done)" in lines
+    assert "run 1 (seed=2): interrupted at step 2 (1 of 3 done)" in lines
 
 
 def test_its_environment_holds_its_own_words(stopped: str) -> None:
@@ -85,6 +93,7 @@ def test_the_rest_is_what_it_would_have_been(stopped: str, capsys: pytest.Captur
     ]
     assert sweep("whole") == 0
     captured = capsys.readouterr().out
+    assert captured.startswith("sweep: 3 runs: 3 seeds; one after the other; about 0:00:0")
     assert captured.count("run directory: ") == 3  # of each run that, but no description of its networks, and no advice
     assert captured.count("next:") == 1 and captured.splitlines()[-1] == "  gan-exp dashboard whole"
     assert "parameters" not in captured and "resume" not in captured
@@ -140,7 +149,7 @@ def test_the_summary_names_those_that_failed(in_tmp: Path, capsys: pytest.Captur
 def test_what_had_not_begun_leaves_nothing_to_resume(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gan_exp.training.session.build_data", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("gan_exp.training.session.build_data", lambda *_: signal_the_sweep(signal.SIGTERM))
     assert main(["train", "-m", *WORDS, *SMALL]) == 143
     captured = capsys.readouterr()
     expected = "sweep: stopped by SIGTERM: 0 of 3 runs finished, 3 not begun"
@@ -151,25 +160,21 @@ def test_what_had_not_begun_leaves_nothing_to_resume(
 
 
 def test_threads_are_tuned_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the same networks; others may want another number."""
+    """For the same networks; others may want another number. What is added later takes the number over."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(threads, "ALL", 2)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    tuned: list[object] = []
+    tuned: list[str] = []
 
-    def measure(train_step: object) -> tuple[dict[int, list[float]], float]:
-        tuned.append(train_step)
-        return {1: [1.0] * 3, 2: [1.0] * 3}, 1.0
+    def tune(jobs: Any, plan: Any) -> dict[str, Trial]:
+        tuned.extend({kind_of(job.config) for job in jobs})
+        return {kind_of(job.config): Trial(0.001, len(tuned), None) for job in jobs}
 
-    monkeypatch.setattr(threads, "_measure", measure)
-    before = torch.get_num_threads()
-    try:
-        words = [*WORDS[:-1], *SMALL[:1], "seed=1,2", "model.discriminator.widths=[8],[9]"]
-        assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 0
-    finally:
-        torch.set_num_threads(before)
+    monkeypatch.setattr("gan_exp.sweeps.plan._time_steps", tune)
+    words = [*WORDS[:-1], *SMALL[:1], "seed=1,2", "model.discriminator.widths=[8],[9]"]
+    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 0
     assert len(tuned) == 2
-    assert [run.read_config()["device"]["threads"] for run in runs("swept")] == [1] * 4
+    assert [run.read_config()["device"]["threads"] for run in runs("swept")] == [2] * 4
+    assert main(["resume", "swept", "seed=1,2,3"]) == 0
+    assert [run.read_config()["device"]["threads"] for run in runs("swept")] == [2] * 6
 
 
 def test_a_run_that_was_resumed_by_itself_keeps_its_steps(stopped: str) -> None:
@@ -223,7 +228,7 @@ def test_what_hydra_would_build_is_not_taken_over(stopped: str, capsys: pytest.C
 
 def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytest.CaptureFixture[str]) -> None:
     record = Path("swept/multirun.yaml")
-    record.write_text(record.read_text().replace("seed=1,2,3", "seed=4,2,3"))
+    record.write_text(record.read_text().replace("seed=1,2,3", "seed=4,2,3"))  # ours and Hydra's own
     first = runs("swept")[0]
     first.path.rename(first.path.with_name(first.path.name.replace("seed=1", "seed=4")))
     assert main(["resume", "swept"]) == 2
@@ -231,45 +236,72 @@ def test_a_directory_whose_runs_are_of_another_sweep(stopped: str, capsys: pytes
     assert "seed: " in captured and "was begun with other values" in captured and captured.count("\n") == 1
 
 
-@pytest.fixture
-def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run as in a process of its own: what it returns is all that comes back."""
-    task = launch._task
-    monkeypatch.setattr(launch, "_is_elsewhere", lambda launcher: True)
-    monkeypatch.setattr(
-        launch, "_task", lambda outcomes, *rest: pickle.loads(pickle.dumps(task(copy.deepcopy(outcomes), *rest)))
+@pytest.mark.parametrize("at_once", ["1", "3"])
+def test_each_job_equals_the_same_run_alone(at_once: str, in_tmp: Path) -> None:
+    """Bit by bit, whatever trains beside it."""
+    assert main(["train", "-m", "--jobs", at_once, *WORDS, *SMALL, "hydra.sweep.dir=swept"]) == 0
+    assert main(["train", *WORDS[:-1], "seed=2", *SMALL, "hydra.run.dir=alone"]) == 0
+    alone = RunDir("alone")
+    swept = runs("swept")[1]
+    assert_same(load_checkpoint(alone.checkpoint(4)), load_checkpoint(swept.checkpoint(4)))
+    assert alone.config.read_text() == swept.config.read_text()
+
+
+def test_a_sweep_grows(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Earlier runs stay untouched, and keep their numbers; resumed again, everything is there."""
+    words = [*WORDS[:-1], *SMALL, "lr=1e-3,2e-3", "hydra.sweep.dir=swept"]
+    assert main(["train", "-m", *words]) == 0
+    untouched = {path: path.read_bytes() for run in runs("swept") for path in run.path.rglob("*") if path.is_file()}
+    assert main(["resume", "swept", "seed=range(0,2)"]) == 0
+    assert {path: path.read_bytes() for path in untouched} == untouched
+    names = [run.path.name for run in runs("swept")]
+    assert names == ["0-lr=0.001", "1-lr=0.002", "3-lr=0.001,seed=1", "5-lr=0.002,seed=1"]
+    capsys.readouterr()
+    assert main(["resume", "swept"]) == 0
+    assert "sweep: 4 of 4 runs finished" in capsys.readouterr().out
+    assert [run.path.name for run in runs("swept")] == names
+
+
+def test_linked_values(in_tmp: Path) -> None:
+    words = [*WORDS[1:-1], *SMALL, "lr=1e-3,2e-3", "steps=1,2", "hydra.sweep.dir=swept"]
+    assert main(["train", "-m", "--zip", "lr,steps", *words]) == 0
+    found = [(run.read_config()["lr"], run.read_config()["steps"]) for run in runs("swept")]
+    assert found == [(1e-3, 1), (2e-3, 2)]
+    assert main(["resume", "swept"]) == 0
+    assert len(runs("swept")) == 2
+
+
+def test_a_failure_can_end_the_sweep(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WORDS[:-1], *SMALL, "lr=1e30,1e-3,2e-3", "hydra.sweep.dir=swept"]
+    assert main(["train", "-m", "--jobs", "1", "--on-failure", "stop", *words]) == 1
+    assert len(runs("swept")) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        last == "sweep: 0 of 3 runs finished, 1 failed (0: lr=1e+30), 2 not begun; for the rest: gan-exp resume swept"
     )
 
 
-def test_a_parallel_job_raises_nothing(parallel: None, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its launcher would end the other jobs with it."""
-    words = [*WORDS[:-1], *SMALL, "optimizer.generator.lr=1e30,1e-3,-1"]
-    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 2
-    assert "sweep: 1 of 3 runs finished, 2 failed (0: " in capsys.readouterr().out
-
-
-def test_ctrl_c_in_a_parallel_sweep(parallel: None, stopped: str) -> None:
-    """Saves the runs at hand, and no other begins."""
-    assert stopped.splitlines()[-1] == (
-        "sweep: stopped by SIGINT: 1 of 3 runs finished, 1 interrupted, 1 not begun; for the rest: gan-exp resume swept"
-    )
-
-
-def test_processes_that_die_of_a_signal(
+def test_a_killed_job_takes_no_other_with_it(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As those of joblib that had not begun yet: what lies there is looked at."""
-    task = launch._task
+    train_step = Trainer._train_step
 
-    def dying(outcomes: launch.Outcomes, *rest: Any) -> Any:
-        if len(runs("swept")) == 1:
-            if asked_to_stop() is None:
-                signal.raise_signal(signal.SIGINT)
-            raise OSError("a worker process was killed")
-        return task(copy.deepcopy(outcomes), *rest)
+    def dying(trainer: Trainer) -> Any:
+        if trainer.run.path.name == "1-seed=2" and not Path("died").exists():
+            Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train_step(trainer)
 
-    monkeypatch.setattr(launch, "_task", dying)
-    assert sweep("swept") == 130
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "sweep: stopped by SIGINT: 1 of 3 runs finished, 2 not begun; for the rest: gan-exp resume swept"
+    monkeypatch.setattr(Trainer, "_train_step", dying)
+    assert main(["train", "-m", "--jobs", "2", *WORDS, *SMALL, "hydra.sweep.dir=swept"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "gan-exp: run 1 (seed=2): killed by SIGKILL, as the system does when memory runs out; "
+        "log: swept/1-seed=2/output.txt\n"
     )
+    assert "1    seed=2  killed: swept/1-seed=2/output.txt" in captured.out
+    assert captured.out.splitlines()[-3] == (
+        "sweep: 2 of 3 runs finished, 1 failed (1: seed=2); for the rest: gan-exp resume swept"
+    )
+    assert main(["resume", "swept"]) == 0
+    assert [run.read_status()["state"] for run in runs("swept")] == ["finished"] * 3

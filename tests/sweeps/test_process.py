@@ -1,5 +1,6 @@
 """Jobs in processes of their own: their ends, their output, and what becomes of them without a parent."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ def wait_until_it_trains(running: JobProcess) -> None:
 @pytest.mark.slow
 def test_the_server_makes_what_a_run_alone_makes(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process has the parent's variables, whenever the server was started, and takes a signal at any time."""
-    assert process.CONTEXT.get_start_method() == "forkserver"
+    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("forkserver"))
     assert start(job("one")).wait(LONGEST_WAIT_S) == Outcome(0)
     assert train(job("two")) == Outcome(0)
     assert_same(*(load_checkpoint(job(name).run.checkpoint(3)) for name in ("one", "two")))
@@ -47,7 +48,7 @@ def test_the_server_makes_what_a_run_alone_makes(in_tmp: Path, monkeypatch: pyte
     assert outcome is not None and outcome.code == 2 and outcome.cause in refused.log.read_text()
 
 
-def test_an_outcome_and_what_was_printed(forked_jobs: None, in_tmp: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_outcome_and_what_was_printed(in_tmp: Path, capfd: pytest.CaptureFixture[str]) -> None:
     running = start(job("run", "steps=3", "display=plain"))
     assert running.wait(LONGEST_WAIT_S) == Outcome(0) == running.poll()
     assert "run directory: run" in running.log.read_text()
@@ -55,20 +56,20 @@ def test_an_outcome_and_what_was_printed(forked_jobs: None, in_tmp: Path, capfd:
     running.stop()  # it has ended: nothing happens
 
 
-def test_a_refused_job_leaves_nothing(forked_jobs: None, in_tmp: Path) -> None:
+def test_a_refused_job_leaves_nothing(in_tmp: Path) -> None:
     refused = job("run")
     refused.config["steps"] = 0
     outcome = start(refused).wait(LONGEST_WAIT_S)
     assert outcome is not None and outcome.code == 2 and list(in_tmp.iterdir()) == []
 
 
-def test_a_directory_that_cannot_be_made(forked_jobs: None, in_tmp: Path) -> None:
+def test_a_directory_that_cannot_be_made(in_tmp: Path) -> None:
     Path("file").touch()
     outcome = start(job("file/run")).wait(LONGEST_WAIT_S)
     assert outcome is not None and outcome.code == 2 and "can't be written" in outcome.cause
 
 
-def test_a_fault_is_in_the_log(forked_jobs: None, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_in_the_log(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Any:
         raise ZeroDivisionError("in a step")
 
@@ -79,7 +80,7 @@ def test_a_fault_is_in_the_log(forked_jobs: None, in_tmp: Path, monkeypatch: pyt
     assert "Traceback" in running.log.read_text() and 'raise ZeroDivisionError("in a step")' in running.log.read_text()
 
 
-def test_stopped_killed_and_gone_on_with(forked_jobs: None, in_tmp: Path) -> None:
+def test_stopped_killed_and_gone_on_with(in_tmp: Path) -> None:
     """The end is that of a run never stopped."""
     running = start(job("run", *ENDLESS))
     wait_until_it_trains(running)

@@ -18,9 +18,11 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
         "evaluate_every_steps, evaluate_count, best_metric, display, "
-        "fast_path, device.*; for a sweep hydra/launcher=..."
+        "fast_path, device.*; for a sweep: values for more runs, such as seed=range(0,5)"
     ))  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="for a sweep: the folder with your own YAML files")
+    parser.add_argument("--jobs", metavar="N", help="for a sweep: runs at a time (default: as many as fit)")
+    parser.add_argument("--on-failure", metavar="WHAT", help="for a sweep: continue (default) or stop")
     parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
 
@@ -34,11 +36,17 @@ def run(arguments: list[str]) -> int:
     place = find(options.run)
     if is_sweep(place):
         from gan_exp.commands import sweep
+        from gan_exp.sweeps.words import choices
 
         own = options.config_dir and str(expand_user(options.config_dir, "--config-dir"))
-        return sweep.resume(place, options.overrides, own)
-    if options.config_dir is not None:
-        raise UserError(f"--config-dir {options.config_dir}: a run needs none, only a sweep does")
+        return sweep.resume(place, options.overrides, own, choices(options.jobs, options.on_failure))
+    for option, value in (
+        ("config-dir", options.config_dir),
+        ("jobs", options.jobs),
+        ("on-failure", options.on_failure),
+    ):
+        if value is not None:
+            raise UserError(f"--{option} {value}: a run needs none, only a sweep does")
     return _resume_run(options.run, options.overrides)
 
 

@@ -1,10 +1,7 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination."""
 
-from contextlib import nullcontext
-
 from gan_exp.commands.directories import NewDirectories
 from gan_exp.commands.launch import launch
-from gan_exp.commands.sweep_runs import resuming
 from gan_exp.commands.train_help import help_text
 from gan_exp.commands.train_words import help_topics, parse
 from gan_exp.config.catalog import config_dirs
@@ -28,9 +25,8 @@ def run(arguments: list[str]) -> int:
     trust(words.trust)
     refuse_multiple_processes()
     if words.again is not None:
-        return _run_again(words.again, words.for_hydra, words.may_continue)
-    with resuming() if words.may_continue else nullcontext():
-        return launch(words.for_hydra)
+        return _run_again(words.again, words.for_hydra, words.choices.may_continue)
+    return launch(words.for_hydra, words.choices)
 
 
 def _run_again(path: str, overrides: list[str], may_continue: bool) -> int:

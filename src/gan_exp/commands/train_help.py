@@ -26,7 +26,7 @@ from gan_exp.errors import UserError
 
 EXAMPLES = (
     ("gan-exp train model=mlp lr=2e-4", "one run"),
-    ("gan-exp train -m lr=1e-4,2e-4 model=mlp,dcgan", "every combination, one after the other"),
+    ("gan-exp train -m lr=1e-4,2e-4 model=mlp,dcgan", "every combination, several at once"),
     ("gan-exp train optimizer.discriminator.lr=4e-4", "a key inside a group"),
     ("gan-exp train experiment=article", "a recipe"),
     ("gan-exp train --help dataset=folder", "the keys of an option"),
@@ -34,6 +34,9 @@ EXAMPLES = (
 )
 OPTIONS = (
     ("-m, --multirun", "one run for each combination of the values given with commas"),
+    ("--jobs N", "with -m: N runs at a time (default: as many as fit cores, memory and GPUs)"),
+    ("--zip KEY,KEY", "with -m: take the values of these keys together instead of combining them"),
+    ("--on-failure stop", "with -m: let a run that fails end the sweep"),
     ("--cfg job", "print the configuration that would be used, and stop"),
     ("--config-dir DIR", "your own YAML files, in folders named like the groups"),
     ("--trust MODULE", "allow `_target_` in your YAML to name classes of your MODULE"),

@@ -1,7 +1,7 @@
 """The words of `gan-exp train`: Hydra's options, our own, and overrides as key=value."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from gan_exp.config.mistakes.unknown import unknown_option
 from gan_exp.config.overrides import as_written, for_hydra, quoted
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user, is_directory
+from gan_exp.sweeps.words import Choices, choices
 
 # Hydra's own options: those with a value, those with a choice of values, and those without.
 VALUED = ("--package", "-p", "--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")
@@ -21,7 +22,8 @@ CHOICES = {
 }
 FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
 MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
-OURS = ("--trust", "--again", "--continue")
+OF_A_SWEEP = ("--jobs", "--on-failure", "--zip")
+OURS = ("--trust", "--again", "--continue", *OF_A_SWEEP)
 WITH_VALUE = (*OURS, *VALUED, *CHOICES)
 NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
 SEE_HELP = "(see gan-exp train --help)"
@@ -31,7 +33,7 @@ class Words(NamedTuple):
     for_hydra: list[str]  # options first: Hydra takes overrides in one piece only, wherever the options stand
     trust: list[str]  # the user's own modules
     again: str | None  # the run whose configuration a new one shall have
-    may_continue: bool = False  # what is in the directory already goes on
+    choices: Choices
 
 
 def parse(arguments: Sequence[str]) -> Words:
@@ -42,7 +44,9 @@ def parse(arguments: Sequence[str]) -> Words:
     rest = iter(arguments)
     for word in rest:
         option, separator, value = word.partition("=")
-        if not word.startswith("-"):
+        if option == "on_failure" and separator:
+            ours["--on-failure"].append(value)
+        elif not word.startswith("-"):
             _check_override(word, overrides[-1] if overrides else "")
             overrides.append(word)
         elif option in FLAGS and not separator:
@@ -64,7 +68,15 @@ def parse(arguments: Sequence[str]) -> Words:
         overrides = [for_hydra(word, sweeping) for word in overrides]
     if ours["--continue"]:
         overrides.append(_place(ours["--continue"][-1], overrides, sweeping, raw=again is not None))
-    return Words([*options, *overrides], ours["--trust"], again, bool(ours["--continue"]))
+    for option in OF_A_SWEEP:
+        if ours[option] and (not sweeping or again is not None):
+            raise UserError(f"{option} {ours[option][-1]}: is for the runs of a sweep, which -m makes")
+    return Words([*options, *overrides], ours["--trust"], again, _choices(ours))
+
+
+def _choices(ours: Mapping[str, Sequence[str]]) -> Choices:
+    jobs, on_failure = (ours[option][-1] if ours[option] else None for option in ("--jobs", "--on-failure"))
+    return choices(jobs, on_failure, ours["--zip"], may_continue=bool(ours["--continue"]))
 
 
 def help_topics(arguments: Sequence[str]) -> list[str]:
@@ -122,5 +134,14 @@ def _check_override(word: str, before: str) -> None:
         raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
     if re.fullmatch(NO_OPTION, value) and defaults().get(name) is not None:
         raise UserError(unknown_option(name, value, groups()[name]))
+    plugin = re.fullmatch(r"hydra[/.](launcher|sweeper)(\W.*)?", key.lstrip("+~"))
+    if plugin is not None:
+        raise UserError(_no_plugin(word, plugin[1]))
     if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
         raise UserError(f"{word}: is empty; name a directory, or leave it out")
+
+
+def _no_plugin(word: str, kind: str) -> str:
+    if kind == "launcher":
+        return f"{word}: gan-exp starts the runs of a sweep itself, in their own processes; --jobs N trains N at once"
+    return f"{word}: gan-exp combines the values of a sweep itself; to let Optuna choose them, use `gan-exp search`"

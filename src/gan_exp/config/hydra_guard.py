@@ -4,6 +4,7 @@ Since 1.3.8 it refuses a list of dangerous targets; whatever else can be importe
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from hydra._internal import hydra as hydra_internal
@@ -12,6 +13,7 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -80,20 +82,30 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def guard_hydra() -> list[Any]:
-    """Let `hydra.main` load configurations through the guard, in this process.
+def guard_hydra(sweep: Callable[[Any, DictConfig, list[str]], object]) -> None:
+    """Let `hydra.main` load configurations through the guard, in this process, and hand a sweep to `sweep`.
 
-    Returns the list that the jobs of a sweep will be in, as Hydra's JobReturn, which `hydra.main` drops.
+    It is given the loader of configurations, the sweep's own configuration, and the user's words without Hydra's.
     """
     hydra_internal.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
-    returned: list[Any] = []
 
-    class KeepingHydra(Hydra):
-        def multirun(self, *arguments: Any, **named: Any) -> Any:
-            batches = super().multirun(*arguments, **named)
-            if isinstance(batches, list):  # Hydra's own sweeper
-                returned.extend(job for batch in batches for job in batch)
-            return batches
+    class SweepingHydra(Hydra):
+        def multirun(
+            self,
+            config_name: str | None,
+            task_function: object,
+            overrides: list[str],
+            with_log_configuration: bool = True,
+        ) -> None:
+            config = self.compose_config(
+                config_name=config_name,
+                overrides=overrides,
+                with_log_configuration=with_log_configuration,
+                run_mode=RunMode.MULTIRUN,
+            )
+            words = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+            assert isinstance(words, list)
+            params = config.hydra.sweeper.get("params") or {}
+            sweep(self.config_loader, config, [*(f"{key}={value}" for key, value in params.items()), *words])
 
-    hydra_internal.Hydra = KeepingHydra  # type: ignore[misc]
-    return returned
+    hydra_internal.Hydra = SweepingHydra  # type: ignore[misc]

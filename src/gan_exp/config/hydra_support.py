@@ -3,8 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 from gan_exp.config.targets import resolve_target
@@ -20,8 +18,8 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
     `gan_exp.job_name` names a run of a sweep by its number and its words, without those of `constants`.
     `gan_exp.clip` and `gan_exp.batch_norm` are defaults that depend on the penalty.
 
-    Cached, so that a configuration that is sent to another process means the same directory there. Returns the list
-    of the directories that will have been made.
+    The directory is cached, so that each run of a sweep means the same one. Returns the list of the directories that
+    will have been made. `constants` may be filled later.
     """
     from omegaconf import OmegaConf
 
@@ -59,23 +57,8 @@ def _cut(name: str, spared: int = 0) -> str:
 
 
 def job_label(words: Sequence[str], constants: Collection[str]) -> str:
-    """The words that distinguish a run of a sweep: those whose keys have several values in it."""
+    """The words that distinguish a run of a sweep: all but those of the keys that have one value in it."""
     return ",".join(word for word in words if word.partition("=")[0] not in constants)
-
-
-def constant_keys(words: Sequence[str]) -> set[str]:
-    """The keys that have a single value in a sweep over `words`; sweepers other than Hydra's may add keys."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    constants = set()
-    for word in words:
-        with suppress(HydraException, ValueError):  # a word that can't be read or counted
-            override = OverridesParser.create().parse_override(word)
-            several = override.is_sweep_override() and len(list(islice(override.sweep_string_iterator(), 2))) > 1
-            if not several:
-                constants.add(override.get_key_element())
-    return constants
 
 
 def usual_clip(penalty: str | None, spectral_norm: bool) -> float | None:

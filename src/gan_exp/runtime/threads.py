@@ -21,19 +21,20 @@ OWN_CORE = 0.9  # the share of the time in which a thread computes that has a co
 
 
 def choose_threads(
-    make_step: Callable[[], Callable[[], object]], device: torch.device, deterministic: bool
+    make_step: Callable[[], Callable[[], object]], device: torch.device, deterministic: bool, most: int | None = None
 ) -> tuple[int, str] | None:
-    """Set torch's number of threads; returns it and a line with the reason.
+    """Set torch's number of threads, at most `most` (None: all cores); returns it and a line with the reason.
 
     `make_step` returns a training step to time. Nothing is timed, and None is returned, if OMP_NUM_THREADS is set,
     for `deterministic` runs (the choice depends on the load), with one core, and on a GPU.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None
-    torch.set_num_threads(ALL)
-    if deterministic or device.type != "cpu" or ALL == 1:
+    most = min(ALL, most or ALL)
+    torch.set_num_threads(most)
+    if deterministic or device.type != "cpu" or most == 1:
         return None
-    seconds, share = _measure(make_step())
+    seconds, share = _measure(make_step(), most)
     busy = share < OWN_CORE
     chosen = 1 if busy else _choose(seconds)
     torch.set_num_threads(chosen)
@@ -50,9 +51,9 @@ def _candidates(most: int) -> list[int]:
     return candidates
 
 
-def _measure(step: Callable[[], object]) -> tuple[dict[int, list[float]], float]:
+def _measure(step: Callable[[], object], most: int) -> tuple[dict[int, list[float]], float]:
     """Seconds per step for each number of threads and round; the share of its time in which a lone thread computed."""
-    numbers = _candidates(ALL)
+    numbers = _candidates(most)
     for threads in numbers:
         torch.set_num_threads(threads)
         step()  # the first step creates the optimizers' moments, and each number its threads

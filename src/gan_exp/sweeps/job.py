@@ -41,6 +41,11 @@ class Job:
         return f"{self.number}: {self.label}" if self.label else str(self.number)
 
     @property
+    def title(self) -> str:
+        """What begins the lines about it."""
+        return f"run {self.number}{f' ({self.label})' if self.label else ''}"
+
+    @property
     def run(self) -> RunDir:
         return RunDir(self.directory)
 
@@ -118,7 +123,7 @@ def _trusting(modules: Sequence[str]) -> Iterator[None]:
     """Within this block a configuration may name the user's own `modules`, and those trusted already."""
     before = os.environ.get(TRUST_VARIABLE)
     if modules:
-        os.environ[TRUST_VARIABLE] = ",".join([*filter(None, [before]), *modules])
+        os.environ[TRUST_VARIABLE] = ",".join(dict.fromkeys([*filter(None, (before or "").split(",")), *modules]))
     try:
         yield
     finally:

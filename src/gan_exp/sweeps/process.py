@@ -17,17 +17,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.signals import recording_signals, unblock_signals
 from gan_exp.sweeps.fork_server import IS_SERVER
 from gan_exp.sweeps.job import Job, Outcome, train
+
+T = TypeVar("T")
 
 # Windows and others without forks start each process anew, which imports torch for some seconds.
 CONTEXT: Any = multiprocessing.get_context(
@@ -53,9 +55,8 @@ def start(job: Job, threads: int | None = None, gpu: str | None = None) -> "JobP
     """Begin to train `job` in a process of its own.
 
     `threads` is the number of CPU threads, unless the job or OMP_NUM_THREADS sets one. `gpu` becomes
-    CUDA_VISIBLE_DEVICES; None leaves that as it is. Raises UserError if the job's directory can't be written.
+    CUDA_VISIBLE_DEVICES; None leaves that as it is.
     """
-    prepare()
     return JobProcess(job if threads is None else job.with_threads(threads), gpu)
 
 
@@ -66,20 +67,9 @@ class JobProcess:
         self.job = job
         self.began = time.monotonic()
         self.log: Path = job.run.output  # all that the job prints, and the traceback of a fault
+        self._process: Child[Outcome] = Child(partial(_train, job), gpu)
         self._outcome: Outcome | None = None
-        environ = dict(os.environ) | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
-        self._receiver, sender = CONTEXT.Pipe(duplex=False)
-        try:
-            self._process = CONTEXT.Process(target=_main, args=(job, environ, sender), name=f"job {job}")
-            self._process.start()
-        finally:
-            sender.close()
-        self.pid: int = self._process.pid
-
-    @property
-    def sentinel(self) -> int:
-        """Ready when the process has ended; for `multiprocessing.connection.wait` on several."""
-        return int(self._process.sentinel)
+        self.pid, self.sentinel = self._process.pid, self._process.sentinel
 
     def poll(self) -> Outcome | None:
         """The outcome if the process has ended."""
@@ -87,30 +77,55 @@ class JobProcess:
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Wait at most `timeout` seconds (None: as long as it takes); None if the process has not ended by then."""
-        if self._outcome is None and wait([self.sentinel], timeout):
-            self._process.join()
-            self._outcome = self._read_outcome()
-            self._receiver.close()
-            self._process.close()
+        if self._outcome is None and self._process.has_ended(timeout):
+            code = self._process.code
+            self._outcome = self._process.result or Outcome(code, _cause_of_death(code), can_go_on=True)
         return self._outcome
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ask the run to save a checkpoint and end; returns at once."""
-        if self._outcome is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        self._process.send(number)
 
     def kill(self) -> None:
         """End the process at once; the run can go on from its newest checkpoint."""
         self.stop(getattr(signal, "SIGKILL", signal.SIGTERM))
 
-    def _read_outcome(self) -> Outcome:
-        with suppress(EOFError, OSError):
-            if self._receiver.poll():
-                outcome: Outcome = self._receiver.recv()
-                return outcome
-        code = int(self._process.exitcode)
-        return Outcome(code, _cause_of_death(code), can_go_on=True)
+
+class Child(Generic[T]):
+    """A process that computes `work()`, which must be picklable, as must its result."""
+
+    def __init__(self, work: Callable[[], T], gpu: str | None = None) -> None:
+        prepare()
+        environ = dict(os.environ) | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
+        self._receiver, sender = CONTEXT.Pipe(duplex=False)
+        try:
+            self._process = CONTEXT.Process(target=_main, args=(work, environ, sender), name="job")
+            self._process.start()
+        finally:
+            sender.close()
+        self.pid: int = self._process.pid
+        self.sentinel: int = self._process.sentinel  # ready when the process has ended, for `wait` on several
+        self.ended = False
+        self.result: T | None = None  # None if it died before
+        self.code = 0
+
+    def has_ended(self, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds."""
+        if not self.ended and wait([self.sentinel], timeout):
+            self._process.join()
+            self.ended, self.code = True, int(self._process.exitcode)
+            with suppress(EOFError, OSError):
+                if self._receiver.poll():
+                    self.result = self._receiver.recv()
+            self._receiver.close()
+            self._process.close()
+        return self.ended
+
+    def send(self, number: int) -> None:
+        """A signal, unless it has ended."""
+        if not self.ended:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def _cause_of_death(code: int) -> str:
@@ -123,30 +138,40 @@ def _cause_of_death(code: int) -> str:
     return f"killed by {name}"
 
 
-def _main(job: Job, environ: Mapping[str, str], sender: Connection) -> None:
-    """What the job's process does. The server's environment may be older than the job's."""
+def _main(work: Callable[[], Any], environ: Mapping[str, str], sender: Connection) -> None:
+    """What the process does. The server's environment may be older than the job's."""
     os.environ.clear()
     os.environ.update(environ)
     with recording_signals(for_good=True):
         unblock_signals()
         _stop_with_the_parent()
-        fresh = not job.run.path.exists()
-        try:
-            _print_into(job.run)
-            outcome = train(job)
-        except OSError as error:
-            outcome = Outcome(2, str(cannot_write(job.run.path, error)))
-        if not job.run.config.exists():
-            _remove_output(job.run, fresh)
-        sender.send(outcome)
+        with suppress(OSError):  # where memory runs out, Linux shall end a job, not what started it
+            Path("/proc/self/oom_score_adj").write_text("500")
+        result = work()
+        sender.send(result)
         sender.close()
-        sys.exit(outcome.code)
+        sys.exit(getattr(result, "code", 0))
 
 
-def _print_into(run: RunDir) -> None:
-    """Append all that this process prints, and what C code and crashes print, to the run's output file."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(run.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+def _train(job: Job) -> Outcome:
+    fresh = not job.run.path.exists()
+    try:
+        job.run.path.mkdir(parents=True, exist_ok=True)
+        print_into(job.run.output)
+        return train(job)
+    except OSError as error:
+        return Outcome(2, str(cannot_write(job.run.path, error)))
+    finally:
+        if not job.run.config.exists():  # a refused run leaves nothing behind
+            with suppress(OSError):
+                job.run.output.unlink(missing_ok=True)
+                if fresh:
+                    job.run.path.rmdir()
+
+
+def print_into(path: Path | str) -> None:
+    """Append all that this process prints, also C code and crashes, to the file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     for number in (1, 2):
@@ -155,15 +180,6 @@ def _print_into(run: RunDir) -> None:
     sys.stdout = open(1, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)  # noqa: SIM115
     faulthandler.enable(2)
-
-
-def _remove_output(run: RunDir, fresh: bool) -> None:
-    """A refused run leaves nothing behind."""
-    with suppress(OSError):
-        if not run.list_checkpoints():
-            run.output.unlink(missing_ok=True)
-        if fresh:
-            run.path.rmdir()
 
 
 def _stop_with_the_parent() -> None:

@@ -1,0 +1,99 @@
+"""How many jobs train at once, with which threads and GPUs, and about how long the sweep takes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import mean
+
+from gan_exp.runtime.memory import available_memory
+from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.sweeps.job import Job
+from gan_exp.sweeps.process import Child
+from gan_exp.sweeps.trial import KINDS, Trial, kind_of, try_steps
+
+STARTING_S = 1.0  # what a job takes beside its steps
+SHARE_OF_MEMORY = 0.8  # of what is free; the system needs some for itself
+GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`gpus` are the values of CUDA_VISIBLE_DEVICES for the jobs at once, empty where it stays as it is."""
+
+    at_once: int
+    most_threads: int
+    gpus: Sequence[str] = ()
+    trials: dict[str, Trial] = field(default_factory=dict)  # by the kind of job
+
+    def step_seconds(self, job: Job) -> float:
+        trial = self.trials.get(kind_of(job.config))
+        known = [one.step_seconds for one in self.trials.values()]
+        return trial.step_seconds if trial is not None else mean(known) if known else 1e-3
+
+    def seconds(self, job: Job, steps: int) -> float:
+        """About how long `steps` of the job take."""
+        return STARTING_S + steps * self.step_seconds(job)
+
+    def threads(self, job: Job) -> int | None:
+        """The fastest number by the timed steps, or the job's share of the cores; None for a job that has them all."""
+        trial = self.trials.get(kind_of(job.config))
+        if trial is not None and trial.threads is not None:
+            return trial.threads
+        return self.most_threads if self.at_once > 1 else None
+
+
+def make_plan(jobs: Sequence[Job], wanted: int | None, timed: bool = True) -> Plan:
+    """The plan for `jobs`, of which `wanted` train at once (None: as many as fit). Times steps of a few kinds."""
+    cores = _cores()
+    gpus = _gpus(jobs)
+    at_once = max(1, min(wanted or (len(gpus) if gpus else cores), len(jobs)))
+    plan = Plan(at_once, max(1, cores // at_once), gpus if len(gpus) > 1 else ())
+    if not timed:
+        return plan
+    plan.trials.update(_time_steps(jobs, plan))
+    if wanted is None and not gpus:
+        plan = _within_memory(plan)
+    return plan
+
+
+def _within_memory(plan: Plan) -> Plan:
+    needed = max((trial.memory or 0 for trial in plan.trials.values()), default=0)
+    available = available_memory()
+    if needed == 0 or available is None:
+        return plan
+    fitting = max(1, int(SHARE_OF_MEMORY * available / needed))
+    return Plan(min(plan.at_once, fitting), plan.most_threads, plan.gpus, plan.trials)
+
+
+def _time_steps(jobs: Sequence[Job], plan: Plan) -> dict[str, Trial]:
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(kind_of(job.config), job)
+    found: dict[str, Trial] = {}
+    for kind, job in list(first.items())[:KINDS]:
+        child = Child(partial(try_steps, job, plan.most_threads), plan.gpus[0] if plan.gpus else None)
+        while not child.has_ended(timeout=0.5):
+            stop_if_asked()
+        if child.result is not None:
+            found[kind] = child.result
+    return found
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _gpus(jobs: Sequence[Job]) -> list[str]:
+    """The GPUs for the jobs, none if they train on the CPU. A job that names a GPU's number chooses among all."""
+    devices = [job.config["device"] for job in jobs]
+    if not devices or any(device["name"] not in ("auto", "cuda") or device["index"] for device in devices):
+        return []
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    visible = [one for one in os.environ.get(GPU_VARIABLE, "").split(",") if one]
+    return visible or [str(number) for number in range(torch.cuda.device_count())]

@@ -1,0 +1,118 @@
+"""A sweep: from the words that Hydra hands over to its jobs, and their training on this machine."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gan_exp.config.targets import TRUST_VARIABLE
+from gan_exp.display.plain import time_left
+from gan_exp.runs.run_names import is_sweep
+from gan_exp.runtime.paths import path_from_here
+from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.terminal import report, say
+from gan_exp.sweeps.begun import Runs, finished_sentence, going_on, read_runs, threads_found
+from gan_exp.sweeps.compose import compose_jobs
+from gan_exp.sweeps.job import Job, Outcome
+from gan_exp.sweeps.plan import Plan, make_plan
+from gan_exp.sweeps.progress import Progress
+from gan_exp.sweeps.record import read_record, write_record
+from gan_exp.sweeps.scheduler import run_jobs
+from gan_exp.sweeps.trial import kind_of
+from gan_exp.sweeps.words import Choices, Expansion, jobs_of, size
+
+
+@dataclass
+class Sweep:
+    """`outcomes` are those so far, by the jobs' numbers: those of refused and finished jobs are known at once."""
+
+    directory: Path
+    size: str  # in words
+    jobs: list[Job]
+    runs: Runs  # that have begun
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def open_jobs(self) -> list[Job]:
+        """Those that are still to train."""
+        return [job for job in self.jobs if job.number not in self.outcomes]
+
+    @property
+    def display(self) -> str:
+        return next((str(job.config["display"]) for job in self.jobs if job.config), "auto")
+
+
+def compose_sweep(
+    loader: Any, master: Any, words: Sequence[str], choices: Choices, constants: set[str], options: Sequence[str] = ()
+) -> Sweep:
+    """The sweep over `words`, whose record is written if there is anything to train.
+
+    `loader` and `master` are Hydra's. `constants` receives the keys with one value in the sweep, which the names of the
+    runs leave out. `options` go before the words in each run's record.
+    """
+    directory = Path(master.hydra.sweep.dir)
+    newest = Expansion(tuple(words), choices.linked)
+    before = read_record(directory).expansions if choices.may_continue and is_sweep(directory) else []
+    expansions = [*before, *([newest] if newest not in before else [])]
+    lists = list(dict.fromkeys(tuple(job) for one in expansions for job in jobs_of(one, loader)))
+    constants |= _constants(lists)
+    trusted = [module for module in os.environ.get(TRUST_VARIABLE, "").split(",") if module]
+    composed = compose_jobs(loader, master, lists, constants, options, trusted)
+    runs = read_runs(directory) if choices.may_continue else ()
+    sweep = Sweep(directory, size(newest, loader) if not before else f"{len(composed.jobs)} runs", composed.jobs, runs)
+    sweep.outcomes.update(composed.refused)
+    if choices.may_continue:
+        sweep.jobs = [job if job.number in sweep.outcomes else going_on(job, runs) for job in sweep.jobs]
+    if sweep.open_jobs:
+        from omegaconf import OmegaConf
+
+        write_record(directory, OmegaConf.to_yaml(master), expansions)
+    return sweep
+
+
+def _constants(lists: Sequence[Sequence[str]]) -> set[str]:
+    """The keys that have the same word in every job."""
+    everywhere = set(lists[0]).intersection(*lists[1:]) if lists else set()
+    return {word.partition("=")[0] for word in everywhere}
+
+
+def train_sweep(sweep: Sweep, choices: Choices) -> None:
+    """Train the sweep's open jobs on this machine, and note their outcomes in it."""
+    for job in sweep.jobs:
+        if job.number in sweep.outcomes:
+            report(f"{job.title}: {sweep.outcomes[job.number].cause}")
+        elif (sentence := finished_sentence(job)) is not None:
+            sweep.outcomes[job.number] = Outcome(0)
+            if sweep.display != "quiet":
+                say(sentence)
+    refused = any(outcome.failed for outcome in sweep.outcomes.values())
+    if not sweep.open_jobs or (refused and choices.stop_on_failure):
+        return
+    stop_if_asked()
+    plan = make_plan(sweep.open_jobs, choices.at_once)
+    found = threads_found(sweep.runs)
+    jobs = [_with_threads(job, found) for job in sweep.open_jobs]
+    if sweep.display != "quiet":
+        say(_announcement(sweep, plan))
+    with Progress(sweep.jobs, plan, sweep.display, sweep.outcomes) as progress:
+        sweep.outcomes.update(run_jobs(jobs, plan, progress, choices.stop_on_failure))
+
+
+def _with_threads(job: Job, found: dict[str, int]) -> Job:
+    threads = found.get(kind_of(job.config))
+    return job if threads is None else job.with_threads(threads)
+
+
+def _announcement(sweep: Sweep, plan: Plan) -> str:
+    jobs = sweep.open_jobs
+    seconds = sum(plan.seconds(job, int(job.config["steps"])) for job in jobs) / plan.at_once
+    left = f", {len(jobs)} of them still to train" if len(jobs) < len(sweep.jobs) else ""
+    at_once = "one after the other" if plan.at_once == 1 else f"{plan.at_once} at a time"
+    threads = {plan.threads(job) for job in jobs}
+    share = (
+        f" with {count} CPU thread{'s' * (count != 1)} each" if len(threads) == 1 and (count := threads.pop()) else ""
+    )
+    gpus = f" on GPUs {', '.join(plan.gpus)}" if plan.gpus else ""
+    about = f"about {time_left(round(seconds), 1.0)}" if plan.trials else "no estimate of the time"
+    return f"sweep: {sweep.size}{left}; {at_once}{share}{gpus}; {about}; in {path_from_here(sweep.directory)}"
