@@ -233,3 +233,9 @@ def test_a_slow_generator_against_a_sure_discriminator_has_not_lost() -> None:
     slow: dict[str, Value] = {"samples__distance": lambda k: 2 * 0.935**k, "samples__change": 0.4}
     assert named({**slow, **SURE}, 24) == "unclear"
     assert named(slow, 24) == "healthy"
+
+
+def test_scores_without_any_grid_are_too_early() -> None:
+    """A run of an older version, which kept no evidence from its samples, evaluated by this one."""
+    logs = [{"step": step, "loss/generator": 1.0, "accuracy/real": 0.5} for step in range(100, 1100, 100)]
+    assert diagnose(SETTINGS, [*logs, {"step": 1000, "evaluation/fid_cnn": 1.0}])[0].name == "too early to say"

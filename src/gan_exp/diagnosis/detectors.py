@@ -127,6 +127,8 @@ def memorising(history: History) -> Finding | None:
         return Finding(
             f"D scores a training image above an unseen one {ranked:.0%} of the time (50 % without memorising)", True
         )
+    if not history.grids:  # scores of a run whose version kept no evidence from samples
+        return None
     by_logits, copies = history.grids[-1].get("discriminator/overfitting", 0.0), history.grids[-1]["samples/copies"]
     if by_logits > MEMORISED:
         return Finding(
