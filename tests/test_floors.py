@@ -19,6 +19,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"diagnosis"},
     {"comparison"},
     {"display"},
+    {"report"},
     {"training"},
     {"sweeps"},
     {"commands"},

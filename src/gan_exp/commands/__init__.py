@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": "diagnose a run and suggest what to try: gan-exp doctor latest",
     "runs": "list runs and sweeps: gan-exp runs state=failed",
     "compare": "compare runs over their seeds: gan-exp compare outputs",
+    "report": "write a page about runs, one HTML file to send: gan-exp report latest",
     "export": "write a trained generator as one safetensors file: gan-exp export latest",
     "dashboard": "show all runs in TensorBoard",
     "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",

@@ -15,7 +15,7 @@ from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
 PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
 OF_RUNS = ("resume", "sample", "export")
-OF_SEVERAL = ("evaluate", "doctor", "dashboard", "runs", "compare")  # also of sweeps
+OF_SEVERAL = ("evaluate", "doctor", "dashboard", "runs", "compare", "report")  # also of sweeps
 
 SCRIPTS = {
     "bash": """# eval "$(gan-exp completion bash)"

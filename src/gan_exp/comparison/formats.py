@@ -20,10 +20,7 @@ LATEX = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", None: ""}
 
 def sentences(comparison: Comparison, most: int = MOST_RUNS) -> Iterator[str]:
     """The answer, how it was found, and the runs that don't count; at most so many of these are named."""
-    yield from _answer(comparison)
-    if comparison.protocol is not None:
-        yield f"scores: {comparison.protocol}, {_at(comparison)}"
-    yield from comparison.notes
+    yield from findings(comparison)
     for what, pairs in (
         ("failed", [(record, record.reason or "no cause is known") for record in comparison.failed]),
         ("not compared", comparison.aside),
@@ -31,6 +28,14 @@ def sentences(comparison: Comparison, most: int = MOST_RUNS) -> Iterator[str]:
         yield from (f"{what}: {record.name}: {' '.join(why.split())}" for record, why in pairs[:most])
         if len(pairs) > most:
             yield f"{what}: {len(pairs) - most} more (all with --json)"
+
+
+def findings(comparison: Comparison) -> Iterator[str]:
+    """The answer, and how it was found."""
+    yield from _answer(comparison)
+    if comparison.protocol is not None:
+        yield f"scores: {comparison.protocol}, {_at(comparison)}"
+    yield from comparison.notes
 
 
 def _answer(comparison: Comparison) -> Iterator[str]:

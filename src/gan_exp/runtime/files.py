@@ -86,9 +86,9 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def json_text(content: Any, indent: int | None = None) -> str:
+def json_text(content: Any, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
     """`content` as JSON, with null for each number that isn't finite."""
-    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+    return json.dumps(_finite(content), indent=indent, separators=separators, allow_nan=False)
 
 
 def _finite(content: Any) -> Any:
