@@ -32,7 +32,7 @@ test-quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not crash_long" --durations 5 $(ARGS)
 
 test-crash: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash tests/commands/test_cluster.py $(ARGS)
 
 test-fuzz: $(VENV)/installed-dev
 	GAN_EXP_FUZZ=10 $(BIN)/python -m pytest --numprocesses auto tests/test_fuzz.py $(ARGS)

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gan_exp.errors import UserError
 from gan_exp.runs.submissions import FOLDER, Submission
@@ -12,6 +12,11 @@ from gan_exp.runtime.signals import Interrupted
 from gan_exp.runtime.terminal import say
 from gan_exp.sweeps.job import Job, Outcome
 
+if TYPE_CHECKING:
+    from gan_exp.sweeps.slurm.settings import SlurmSettings
+    from gan_exp.sweeps.sweep import Sweep
+    from gan_exp.sweeps.words import Choices
+
 
 class Cluster(NamedTuple):
     """What the words of the command line say about the cluster."""
@@ -19,6 +24,7 @@ class Cluster(NamedTuple):
     file: str | None  # with settings
     words: list[str]  # slurm.KEY=VALUE
     wait: bool
+    at_once: int | None = None  # jobs
 
 
 def take_cluster(arguments: Sequence[str]) -> tuple[list[str], Cluster | None]:
@@ -45,27 +51,65 @@ def take_cluster(arguments: Sequence[str]) -> tuple[list[str], Cluster | None]:
         for word in [*words, *(["--wait"] if wait else [])]:
             raise UserError(f"{word}: says how a cluster trains; it needs --slurm")
         return others, None
+    from gan_exp.sweeps.slurm.submit import refuse_without_cluster
+
     cluster = Cluster(file, words, wait)
-    _check(cluster)
+    refuse_without_cluster(_settings(cluster))
     return others, cluster
 
 
-def _check(cluster: Cluster) -> None:
+def with_choices(cluster: Cluster, choices: "Choices") -> Cluster:
+    """With --jobs N at most N jobs run at the same time. Raises UserError for a choice that a cluster can't keep."""
+    if choices.stop_on_failure:
+        raise UserError("--on-failure stop: the jobs of a cluster don't wait for each other; leave it out with --slurm")
+    return cluster if choices.at_once is None else cluster._replace(at_once=choices.at_once)
+
+
+def _settings(cluster: Cluster) -> "SlurmSettings":
     from gan_exp.sweeps.slurm.settings import read_settings
-    from gan_exp.sweeps.slurm.submit import refuse_without_cluster
 
-    refuse_without_cluster(read_settings(cluster.words, cluster.file))
+    settings = read_settings(cluster.words, cluster.file)
+    return settings if cluster.at_once is None else settings.model_copy(update={"at_once": cluster.at_once})
 
 
-def hand_over(jobs: Sequence[Job], place: Path, cluster: Cluster) -> int:
-    """Submit `jobs` for the sweep or the run in `place`; the exit code, with --wait the worst of theirs."""
-    from gan_exp.sweeps.slurm.settings import read_settings
+def submit_run(job: Job, cluster: Cluster) -> int:
+    """Submit a single run; the exit code, with --wait that of the run."""
+    place = Path(job.directory)
+    if _is_finished(job):
+        say(f"{path_from_here(place)} is finished ({job.run.read_status()['step']} steps)")
+        return 0
+    outcome = _hand_over([job], place, cluster).get(job.number, Outcome(0))
+    return outcome.code if outcome.code in (0, 2) else 1
+
+
+def submit_sweep(sweep: "Sweep", cluster: Cluster) -> None:
+    """Submit the jobs of `sweep` that are still to train; with --wait their outcomes are noted in it."""
+    from gan_exp.sweeps.sweep import note_ended
+
+    note_ended(sweep)
+    if sweep.open_jobs:
+        sweep.outcomes.update(_hand_over(sweep.open_jobs, sweep.directory, cluster))
+
+
+def _hand_over(jobs: Sequence[Job], place: Path, cluster: Cluster) -> dict[int, Outcome]:
+    """Submit those of `jobs` that the cluster does not have still; with --wait the outcomes of all by their numbers."""
+    from gan_exp.sweeps.slurm.follow import still_there
     from gan_exp.sweeps.slurm.submit import submit
 
-    jobs = _missing(jobs, place)
-    if not jobs:
-        return 0
-    submissions = submit(jobs, place, read_settings(cluster.words, cluster.file))
+    waiting = {Path(one.directory).resolve(): one for one in still_there(place)}
+    missing = [job for job in jobs if Path(job.directory).resolve() not in waiting]
+    here = {Path(job.directory).resolve() for job in jobs}
+    submissions = [one for directory, one in waiting.items() if directory in here]
+    if submissions:
+        say(f"{_count(len(submissions))} queued or running on the cluster still: {_ids(submissions)}")
+    if missing:
+        new = submit(missing, place, _settings(cluster))
+        _say_what_next(new, place)
+        submissions += new
+    return _wait(place, submissions) if cluster.wait else {}
+
+
+def _say_what_next(submissions: Sequence[Submission], place: Path) -> None:
     shown = path_from_here(place)
     say(f"submitted {_count(len(submissions))} to {_whom(submissions)}: {_ids(submissions)}")
     say(f"directory: {shown}, logs: {shown}/{FOLDER}/")
@@ -76,48 +120,31 @@ def hand_over(jobs: Sequence[Job], place: Path, cluster: Cluster) -> int:
         meant.append("ends them; with --signal=INT each saves a checkpoint first")
     width = max(map(len, ways))
     say("\n".join(["next:", *(f"  {way:<{width}}  {text}" for way, text in zip(ways, meant, strict=True))]))
-    return _wait(place, submissions) if cluster.wait else 0
 
 
-def _missing(jobs: Sequence[Job], place: Path) -> list[Job]:
-    """Those that have neither finished nor are on the cluster still; says how many are left out."""
-    from gan_exp.sweeps.slurm.follow import still_there
+def _wait(place: Path, submissions: Sequence[Submission]) -> dict[int, Outcome]:
+    """Report each job that begins or ends, until all have ended."""
+    from gan_exp.sweeps.slurm.follow import follow, log_file
 
-    there = {str(Path(one.directory).resolve()) for one in still_there(place)}
-    finished = [job for job in jobs if _is_finished(job)]
-    waiting = [job for job in jobs if job not in finished and str(Path(job.directory).resolve()) in there]
-    missing = [job for job in jobs if job not in finished and job not in waiting]
-    if finished or waiting:
-        say(f"{len(finished)} of {_count(len(jobs))} finished, {len(waiting)} queued or running on the cluster")
-    return missing
+    outcomes: dict[int, Outcome] = {}
+    try:
+        for one, outcome in follow(place, [one.job_id for one in submissions]):
+            name = f"run {one}" if one.label else path_from_here(Path(one.directory))
+            if outcome is None:
+                say(f"{name}: {one.state}{f' ({one.note})' if one.note else ''}")
+                continue
+            outcomes[one.number] = outcome
+            end = "finished" if outcome.finished else f"{outcome.cause} (log: {path_from_here(log_file(place, one))})"
+            say(f"{name}: {end}")
+    except Interrupted:
+        say(f"the jobs go on; gan-exp runs {path_from_here(place)} shows how")
+        raise
+    return outcomes
 
 
 def _is_finished(job: Job) -> bool:
     status = job.run.read_status()
     return status.get("state") == "finished" and int(status.get("step", 0)) >= job.config["steps"]
-
-
-def _wait(place: Path, submissions: Sequence[Submission]) -> int:
-    """Report each job that begins or ends, then all that did not finish."""
-    from gan_exp.sweeps.slurm.follow import follow, log_file
-
-    outcomes: dict[str, Outcome] = {}
-    try:
-        for one, outcome in follow(place, [one.job_id for one in submissions]):
-            if outcome is None:
-                say(f"job {one}: {one.state}{f' ({one.note})' if one.note else ''}")
-                continue
-            outcomes[one.job_id] = outcome
-            end = "finished" if outcome.finished else f"{outcome.cause} (log: {path_from_here(log_file(place, one))})"
-            say(f"job {one}: {end}")
-    except Interrupted:
-        say(f"the jobs go on; gan-exp runs {path_from_here(place)} shows how")
-        raise
-    finished = sum(outcome.finished for outcome in outcomes.values())
-    again = any(outcome.can_go_on for outcome in outcomes.values())
-    rest = f"; for the rest: gan-exp resume {path_from_here(place)} --slurm" if again else ""
-    say(f"{finished} of {_count(len(submissions))} finished{rest}")
-    return max((outcome.code if outcome.code in (0, 2) else 1 for outcome in outcomes.values()), default=0)
 
 
 def _count(number: int) -> str:

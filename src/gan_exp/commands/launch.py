@@ -7,23 +7,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gan_exp.commands.cluster import Cluster, submit_run, submit_sweep
 from gan_exp.commands.directories import NewDirectories, given_places
 from gan_exp.config.catalog import conf_dir, config_dirs
 from gan_exp.config.hydra_support import guard_python_3_14, register_resolvers
 from gan_exp.config.mistakes.hydra_errors import explain
+from gan_exp.config.targets import trusted_modules
 from gan_exp.errors import UserError
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import Interrupted, asked_to_stop, stop_if_asked
 from gan_exp.sweeps.closing import show_closing
 from gan_exp.sweeps.compose import checked_config
+from gan_exp.sweeps.job import Job
 from gan_exp.sweeps.process import prepare
 from gan_exp.sweeps.sweep import Sweep, compose_sweep, train_sweep
 from gan_exp.sweeps.words import Choices
 
 
-def launch(words: list[str], choices: Choices) -> int:
-    """Train what `words` ask for: Hydra's options and overrides. Returns 0, or the worst exit code of the runs."""
+def launch(words: list[str], choices: Choices, cluster: Cluster | None = None) -> int:
+    """Train what `words` ask for: Hydra's options and overrides. Returns 0, or the worst exit code of the runs.
+
+    With `cluster` it is trained there, and this returns at once unless it waits.
+    """
     import hydra
 
     from gan_exp.config.hydra_guard import guard_hydra
@@ -34,17 +40,22 @@ def launch(words: list[str], choices: Choices) -> int:
     made = register_resolvers(constants)
     guard_python_3_14()
     sweeps: list[Sweep] = []  # at most one
+    codes: list[int] = []  # of a run, at most one
+    faults: list[Exception] = []  # at most one
 
     def sweep(loader: Any, config: Any, task_words: list[str]) -> None:
+        if cluster is None:
+            prepare()  # it imports torch while this process reads the configurations
         sweeps.append(_composed(loader, config, task_words, choices, constants, words))
         with suppress(Interrupted):  # it is told of when unused directories are removed
-            train_sweep(sweeps[0], choices)
-
-    faults: list[Exception] = []  # at most one
+            if cluster is None:
+                train_sweep(sweeps[0], choices)
+            else:
+                submit_sweep(sweeps[0], cluster)
 
     def task(config: Any) -> None:
         try:
-            _train(config, words, choices.may_continue)
+            codes.append(_train(config, words, choices.may_continue, cluster))
         except Exception as error:  # Hydra would print lines of its own
             faults.append(error)
 
@@ -59,7 +70,9 @@ def launch(words: list[str], choices: Choices) -> int:
         raise explained from (error if explained is not error else error.__cause__)
     finally:
         new.remove_unused(made)
-    return _close(sweeps[0]) if sweeps else 0
+    if not sweeps:
+        return codes[0] if codes else 0
+    return _close(sweeps[0]) if cluster is None or cluster.wait else _code(sweeps[0])
 
 
 @contextmanager
@@ -86,8 +99,8 @@ def _explained(error: Exception, words: list[str]) -> Exception:
     return error
 
 
-def _train(composed: Any, words: list[str], may_continue: bool) -> None:
-    """One run."""
+def _train(composed: Any, words: list[str], may_continue: bool, cluster: Cluster | None) -> int:
+    """One run, here or on the cluster."""
     from hydra.core.hydra_config import HydraConfig
 
     stop_if_asked()
@@ -95,17 +108,20 @@ def _train(composed: Any, words: list[str], may_continue: bool) -> None:
     config = checked_config(composed)
     directory = HydraConfig.get().runtime.output_dir
     stop_if_asked()
+    if cluster is not None:
+        plain = config.model_dump(mode="json")
+        return submit_run(Job(plain, directory, words=tuple(words), trusted=trusted_modules()), cluster)
 
     from gan_exp.training.session import start_run
     from gan_exp.training.start_or_continue import start_or_continue
 
     (start_or_continue if may_continue else start_run)(config, directory, command=words)
+    return 0
 
 
 def _composed(
     loader: Any, config: Any, task_words: list[str], choices: Choices, constants: set[str], words: list[str]
 ) -> Sweep:
-    prepare()  # it imports torch while this process reads the configurations
     options = [part for folder in config_dirs(words) for part in ("--config-dir", str(folder))]
     return compose_sweep(loader, config, task_words, choices, constants, options)
 
@@ -116,4 +132,8 @@ def _close(sweep: Sweep) -> int:
     show_closing(sweep.jobs, sweep.outcomes, sweep.directory, stopped_by, quiet=sweep.display == "quiet")
     if stopped_by is not None:
         raise Interrupted(stopped_by, reported=True)
+    return _code(sweep)
+
+
+def _code(sweep: Sweep) -> int:
     return max((1 if one.code < 0 else one.code for one in sweep.outcomes.values() if one.failed), default=0)

@@ -1,11 +1,14 @@
 """`gan-exp resume RUN [key=value ...]`: go on in the same directory, as if the run had never stopped."""
 
 import shlex
+from pathlib import Path
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
+from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_choices
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import find, is_run_or_sweep, is_sweep
+from gan_exp.runs.submissions import has_submissions, read_submissions
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import stop_if_asked
@@ -13,6 +16,7 @@ from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
+    arguments, cluster = take_cluster(arguments)
     parser = Parser("resume", "Continue a run from its newest checkpoint, or the unfinished runs of a sweep.")
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's directory")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
@@ -33,13 +37,18 @@ def run(arguments: list[str]) -> int:
         words = shlex.join(["resume", "latest", options.run, *options.overrides])
         raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
     refuse_multiple_processes()
+    path = expand_user(options.run, "RUN")
+    if cluster is not None and has_submissions(path) and not is_run_or_sweep(path):
+        return _submit_again(path, options.overrides, cluster)
     place = find(options.run)
     if is_sweep(place):
         from gan_exp.commands import sweep
         from gan_exp.sweeps.words import choices
 
         own = options.config_dir and str(expand_user(options.config_dir, "--config-dir"))
-        return sweep.resume(place, options.overrides, own, choices(options.jobs, options.on_failure))
+        chosen = choices(options.jobs, options.on_failure)
+        cluster = cluster and with_choices(cluster, chosen)
+        return sweep.resume(place, options.overrides, own, chosen, cluster)
     for option, value in (
         ("config-dir", options.config_dir),
         ("jobs", options.jobs),
@@ -47,19 +56,36 @@ def run(arguments: list[str]) -> int:
     ):
         if value is not None:
             raise UserError(f"--{option} {value}: a run needs none, only a sweep does")
-    return _resume_run(options.run, options.overrides)
+    return _resume_run(options.run, options.overrides, cluster)
 
 
-def _resume_run(name: str, overrides: list[str]) -> int:
+def _submit_again(place: Path, overrides: list[str], cluster: Cluster) -> int:
+    """A single run that was submitted and lost before it began."""
+    from gan_exp.config.check import check
+    from gan_exp.config.overrides import apply_overrides
+    from gan_exp.config.targets import trusted_modules
+    from gan_exp.sweeps.job import Job
+
+    config = check(apply_overrides(read_submissions(place)[0].config, overrides))
+    return submit_run(Job(config.model_dump(mode="json"), str(place), trusted=trusted_modules()), cluster)
+
+
+def _resume_run(name: str, overrides: list[str], cluster: Cluster | None) -> int:
     run_dir = RunDir.open(name)
 
     from gan_exp.config.check import check
-    from gan_exp.config.overrides import apply_overrides, differing_keys
+    from gan_exp.config.overrides import apply_overrides, differing_keys, refuse_another_experiment
+    from gan_exp.config.targets import trusted_modules
+    from gan_exp.sweeps.job import Job
 
     saved = run_dir.read_config()
     check(saved)
     config = check(apply_overrides(saved, overrides))
     stop_if_asked()
+    if cluster is not None:
+        plain = config.model_dump(mode="json")
+        refuse_another_experiment(saved, plain, run_dir.path)
+        return submit_run(Job(plain, str(run_dir.path), trusted=trusted_modules()), cluster)
     with run_dir.locked():
         status = run_dir.read_status()
         finished = status.get("state") == "finished" and config.steps == status.get("step")

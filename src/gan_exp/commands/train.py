@@ -1,5 +1,6 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination."""
 
+from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_choices
 from gan_exp.commands.directories import NewDirectories
 from gan_exp.commands.launch import launch
 from gan_exp.commands.train_help import help_text
@@ -8,7 +9,7 @@ from gan_exp.config.catalog import config_dirs
 from gan_exp.config.check import check
 from gan_exp.config.hydra_support import label
 from gan_exp.config.overrides import apply_overrides
-from gan_exp.config.targets import trust
+from gan_exp.config.targets import trust, trusted_modules
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import OUTPUTS
 from gan_exp.runtime.files import make_unique_directory
@@ -21,18 +22,21 @@ def run(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text(help_topics(arguments), config_dirs(arguments)))
         return 0
+    arguments, cluster = take_cluster(arguments)
     words = parse(arguments)
     trust(words.trust)
     refuse_multiple_processes()
+    cluster = cluster and with_choices(cluster, words.choices)
     if words.again is not None:
-        return _run_again(words.again, words.for_hydra, words.choices.may_continue)
-    return launch(words.for_hydra, words.choices)
+        return _run_again(words.again, words.for_hydra, words.choices.may_continue, cluster)
+    return launch(words.for_hydra, words.choices, cluster)
 
 
-def _run_again(path: str, overrides: list[str], may_continue: bool) -> int:
+def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Cluster | None) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
 
+    from gan_exp.sweeps.job import Job
     from gan_exp.training.session import start_run
     from gan_exp.training.start_or_continue import start_or_continue
 
@@ -44,5 +48,8 @@ def _run_again(path: str, overrides: list[str], may_continue: bool) -> int:
     usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
     directory = str(expand_user(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with new.removed_if_unused(directory, made=not places):
+        if cluster is not None:
+            job = Job(config.model_dump(mode="json"), directory, words=tuple(overrides), trusted=trusted_modules())
+            return submit_run(job, cluster)
         (start_or_continue if may_continue else start_run)(config, directory)
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from gan_exp.config.catalog import (
     Setting,
     chosen_by,
+    conf_dir,
     defaults,
     describe,
     groups,
@@ -42,6 +43,8 @@ OPTIONS = (
     ("--trust MODULE", "allow `_target_` in your YAML to name classes of your MODULE"),
     ("--again RUN", "a new run with the configuration of an old one"),
     ("--continue DIR", "train in DIR, or continue the run that is there: for jobs that may be started again"),
+    ("--slurm, --slurm=FILE", "train on a cluster, with the keys slurm.* (gan-exp train --help slurm)"),
+    ("--wait", "with --slurm: stay until all is done"),
     ("hydra.run.dir=DIR", "the run's directory, instead of outputs/<date>/<time>-<name>"),
     ("--info, --hydra-help", "Hydra's own information and help"),
 )
@@ -82,6 +85,8 @@ def _overview(extra: Sequence[Path]) -> list[str]:
 
 def _about(topic: str, topics: Sequence[str], extra: Sequence[Path]) -> list[str]:
     key, _, value = topic.partition("=")
+    if topic == "slurm":
+        return _about_slurm()
     options = groups(extra).get(key)
     if options is None:
         return _about_key(key, topics, extra)
@@ -90,6 +95,13 @@ def _about(topic: str, topics: Sequence[str], extra: Sequence[Path]) -> list[str
         if option not in options:
             raise UserError(unknown_option(key, option, options))
         lines += [*([""] if lines else []), *_about_option(key, option, options[option])]
+    return lines
+
+
+def _about_slurm() -> list[str]:
+    lines = _row("slurm", "how a cluster runs the jobs of --slurm; FILE holds these keys without slurm.", 0, margin=0)
+    for setting in settings_of(conf_dir() / "slurm.yaml"):
+        lines += _setting(setting._replace(key=f"slurm.{setting.key}"))
     return lines
 
 

@@ -22,6 +22,7 @@ CHOICES = {
 }
 FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help", "-h")
 MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
+OF_CLUSTER = ("--slurm", "--wait")  # taken before by `cluster.take_cluster`
 OF_A_SWEEP = ("--jobs", "--on-failure", "--zip")
 OURS = ("--trust", "--again", "--continue", *OF_A_SWEEP)
 WITH_VALUE = (*OURS, *VALUED, *CHOICES)
@@ -112,7 +113,7 @@ def _no_option(word: str, arguments: Sequence[str]) -> str:
     option = word.partition("=")[0]
     if option in FLAGS:
         return f"{option}: takes no value {SEE_HELP}"
-    known = [*OURS, *FLAGS, *CHOICES, *VALUED]
+    known = [*OURS, *OF_CLUSTER, *FLAGS, *CHOICES, *VALUED]
     return f"{unknown_flag(word, value_behind(word, arguments), known, settings=True)} {SEE_HELP}"
 
 

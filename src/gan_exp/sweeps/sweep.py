@@ -77,8 +77,8 @@ def _constants(lists: Sequence[Sequence[str]]) -> set[str]:
     return {word.partition("=")[0] for word in everywhere}
 
 
-def train_sweep(sweep: Sweep, choices: Choices) -> None:
-    """Train the sweep's open jobs on this machine, and note their outcomes in it."""
+def note_ended(sweep: Sweep) -> None:
+    """Tell of the jobs that are refused or have finished, and note the outcomes of the latter."""
     for job in sweep.jobs:
         if job.number in sweep.outcomes:
             report(f"{job.title}: {sweep.outcomes[job.number].cause}")
@@ -86,6 +86,11 @@ def train_sweep(sweep: Sweep, choices: Choices) -> None:
             sweep.outcomes[job.number] = Outcome(0)
             if sweep.display != "quiet":
                 say(sentence)
+
+
+def train_sweep(sweep: Sweep, choices: Choices) -> None:
+    """Train the sweep's open jobs on this machine, and note their outcomes in it."""
+    note_ended(sweep)
     refused = any(outcome.failed for outcome in sweep.outcomes.values())
     if not sweep.open_jobs or (refused and choices.stop_on_failure):
         return

@@ -1,0 +1,131 @@
+"""--slurm of train and resume, with submitit's executor of this machine in the place of Slurm."""
+
+from pathlib import Path
+
+import pytest
+
+from builders import refused
+from gan_exp.cli import main
+from gan_exp.runs.run_dir import RunDir
+from gan_exp.runs.submissions import FOLDER, Submission, read_submissions, write_submissions
+from gan_exp.sweeps.job import Job
+from whole_runs import assert_same_run
+
+LOCAL = ["--slurm", "slurm.cluster=local"]
+# A user's own loss: where a file of that name lies, its fifth step sends the signal of a preemption, or waits for one.
+LOSS = """
+import os, signal, time
+from pathlib import Path
+
+from gan_exp.losses import NonSaturating
+from gan_exp.runtime.signals import asked_to_stop
+
+class Loss(NonSaturating):
+    calls = 0
+
+    def generator(self, real_logits, fake_logits):
+        self.calls += 1
+        if self.calls == 5 and Path("preempt").exists():
+            Path("preempt").unlink()
+            os.kill(os.getpid(), signal.SIGUSR2)
+        while self.calls == 5 and Path("wait").exists():
+            time.sleep(0.01)
+            if asked_to_stop() is not None:
+                Path("wait").unlink()
+        return super().generator(real_logits, fake_logits)
+"""
+
+
+@pytest.fixture
+def words(in_tmp: Path, tiny: list[str]) -> list[str]:
+    """Of a run with that loss, 9 steps long."""
+    Path("conf/loss").mkdir(parents=True)
+    Path("conf/loss/mine.yaml").write_text("_target_: loss_of_mine.Loss")
+    Path("loss_of_mine.py").write_text(LOSS)
+    return [*tiny[1:], "steps=9", "loss=mine", "--config-dir", "conf", "--trust", "loss_of_mine", "device=cpu"]
+
+
+def log_of(place: str, number: int) -> str:
+    job_id = read_submissions(Path(place))[number].job_id
+    return (Path(place) / FOLDER / f"{job_id}_0_log.out").read_text()
+
+
+@pytest.mark.slow
+def test_a_preempted_job_of_a_sweep_is_requeued(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Both runs are those that train here, bit for bit; the sweep is resumed, though nothing is left to do."""
+    Path("preempt").touch()
+    assert main(["train", "-m", *LOCAL, "--wait", *words, "seed=1,2", "hydra.sweep.dir=swept"]) == 0
+    printed = capsys.readouterr().out
+    assert "submitted 2 jobs to this machine, through submitit: " in printed and "logs: swept/slurm/" in printed
+    assert "sweep: 2 of 2 runs finished" in printed.splitlines()
+    logs = [log_of("swept", number) for number in range(2)]
+    assert not Path("preempt").exists() and sum("Requeued job" in log and "resuming" in log for log in logs) == 1
+    assert main(["resume", "swept", *LOCAL, "--config-dir", "conf", "--trust", "loss_of_mine"]) == 0
+    assert capsys.readouterr().out.count("is finished (9 steps)") == 2
+    assert main(["train", "-m", *words, "seed=1,2", "hydra.sweep.dir=whole"]) == 0
+    for name in ("0-seed=1", "1-seed=2"):
+        assert_same_run(RunDir(f"swept/{name}"), RunDir(f"whole/{name}"))
+
+
+@pytest.mark.crash_long
+def test_a_job_whose_time_is_over_is_requeued(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """submitit sends the signal 20 s after the start, 40 s before it would kill the job."""
+    Path("wait").touch()
+    times = ["slurm.time=1m", "slurm.warning_seconds=40"]
+    assert main(["train", *LOCAL, *times, "--wait", *words, "--continue", "run"]) == 0
+    assert "this job is timed-out" in log_of("run", 0) and "99 remaining timeouts" in log_of("run", 0)
+    assert main(["train", *words, "hydra.run.dir=whole"]) == 0
+    assert_same_run(RunDir("run"), RunDir("whole"))
+
+
+@pytest.mark.slow
+def test_a_run_that_fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *LOCAL, "--wait", *words, "optimizer.generator.lr=1e30", "--continue", "diverged"]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("diverged: ") and "training has diverged" in last and "(log: diverged/slurm/" in last
+
+
+def test_what_is_on_the_cluster_is_left_alone(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resuming submits what is lost only: a job that nobody has seen end, and that the cluster knows, is not."""
+    submitted: list[Job] = []
+    one = Submission("7", 0, "", str(run.absolute()), 0.0)
+    monkeypatch.setattr("gan_exp.sweeps.slurm.submit.submit", lambda jobs, *_: submitted.extend(jobs) or [one])
+    write_submissions(run, [one])
+    monkeypatch.setattr("gan_exp.sweeps.slurm.follow.known_to_cluster", lambda _: {"7"})
+    assert main(["resume", "run", *LOCAL, "steps=9"]) == 0
+    assert capsys.readouterr().out == "1 job queued or running on the cluster still: 7\n" and not submitted
+    lost = Submission("8", 0, "", "lost", 0.0, config=RunDir(run).read_config())
+    write_submissions(Path("lost"), [lost])
+    assert main(["resume", "lost", *LOCAL]) == 0 and submitted.pop().config == lost.config
+    capsys.readouterr()
+    assert main(["resume", "run", *LOCAL]) == 0
+    assert capsys.readouterr().out == "run is finished (4 steps)\n" and not submitted
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "--slurm"], "--slurm: there is no Slurm on this machine (sbatch is not found)"),
+        (["train", "-m", "--slurm", "seed=1,2"], "--slurm: there is no Slurm on this machine"),
+        (["train", "--again", "run", "--slurm"], "--slurm: there is no Slurm on this machine"),
+        (["resume", "run", "--slurm"], "--slurm: there is no Slurm on this machine"),
+        (["train", *LOCAL, "slurm.time=soon"], "slurm.time=soon: must be a time"),
+        (["train", *LOCAL, "slurm.tim=4h"], "slurm.tim: unknown key; did you mean slurm.time?"),
+        (["train", "--slurm=nowhere.yaml"], "--slurm=nowhere.yaml: can't be read"),
+        (["train", "--slurm="], "--slurm=: needs a YAML file"),
+        (["train", "slurm.time=4h"], "slurm.time=4h: says how a cluster trains; it needs --slurm"),
+        (["train", "--wait"], "--wait: says how a cluster trains; it needs --slurm"),
+        (["train", "-m", *LOCAL, "--on-failure", "stop", "seed=1,2"], "--on-failure stop: the jobs of a cluster"),
+        (["train", *LOCAL, "lr=-1"], "lr=-1: must be greater than 0"),
+        (["resume", "run", *LOCAL, "lr=1"], "/run was begun with lr=0.0002"),
+    ],
+)
+def test_refusals(
+    words: list[str], sentence: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(Path().rglob("*"))
+    monkeypatch.setenv("PATH", "")
+    assert sentence in refused(words, capsys)
+    assert sorted(Path().rglob("*")) == before
