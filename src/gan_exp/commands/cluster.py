@@ -104,16 +104,17 @@ def _hand_over(jobs: Sequence[Job], place: Path, cluster: Cluster) -> dict[int, 
         say(f"{_count(len(submissions))} queued or running on the cluster still: {_ids(submissions)}")
     if missing:
         new = submit(missing, place, _settings(cluster))
-        _say_what_next(new, place)
+        _say_what_next(new, place, cluster)
         submissions += new
     return _wait(place, submissions) if cluster.wait else {}
 
 
-def _say_what_next(submissions: Sequence[Submission], place: Path) -> None:
+def _say_what_next(submissions: Sequence[Submission], place: Path, cluster: Cluster) -> None:
     shown = path_from_here(place)
     say(f"submitted {_count(len(submissions))} to {_whom(submissions)}: {_ids(submissions)}")
     say(f"directory: {shown}, logs: {shown}/{FOLDER}/")
-    ways = [f"gan-exp runs {shown}", f"gan-exp resume {shown} --slurm"]
+    same = shlex.join([f"--slurm={cluster.file}" if cluster.file else "--slurm", *cluster.words])
+    ways = [f"gan-exp runs {shown}", f"gan-exp resume {shown} {same}"]
     meant = ["how they go", "submits again what was lost"]
     if submissions[0].cluster == "slurm":
         ways.append(f"scancel {' '.join(_bases(submissions))}")
@@ -129,7 +130,7 @@ def _wait(place: Path, submissions: Sequence[Submission]) -> dict[int, Outcome]:
     outcomes: dict[int, Outcome] = {}
     try:
         for one, outcome in follow(place, [one.job_id for one in submissions]):
-            name = f"run {one}" if one.label else path_from_here(Path(one.directory))
+            name = f"run {one.number} ({one.label})" if one.label else path_from_here(Path(one.directory))
             if outcome is None:
                 say(f"{name}: {one.state}{f' ({one.note})' if one.note else ''}")
                 continue
