@@ -12,8 +12,11 @@ import torch
 
 from builders import assert_same, read_lines
 from gan_exp.cli import main
+from gan_exp.data.digits import digits
+from gan_exp.data.packed import PackedImages
+from gan_exp.data.toys import ring
 from gan_exp.evaluation.evaluator import Evaluator
-from gan_exp.evaluation.in_training import TrainingEvaluation
+from gan_exp.evaluation.in_training import TrainingEvaluation, choose_best_metric
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 
@@ -41,7 +44,7 @@ def scores(run: RunDir) -> list[dict[str, float]]:
 
 
 def test_the_best_checkpoint_is_kept(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = trained("run", "steps=7", "evaluate_every_steps=2", display="plain")
+    run = trained("run", "steps=7", "evaluate_every_steps=2", "best_metric=fid", display="plain")
     found = scores(run)
     assert [line["step"] for line in found] == [2, 4, 6, 7]
     best = min(found, key=lambda line: line["evaluation/fid_cnn"])
@@ -135,14 +138,22 @@ def test_a_metric_of_which_more_is_better(in_tmp: Path) -> None:
 def test_the_panel_selects_a_checkpoint_and_its_members_are_written(
     in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("steps=4", "evaluate_every_steps=1", "best_metric=panel")
-    run = trained("run", *words, display="plain")
+    """Without being asked: the run's configuration names it."""
+    run = trained("run", "steps=4", "evaluate_every_steps=1", display="plain")
+    assert run.read_config()["best_metric"] == load_checkpoint(run.best)["best"]["metric"] == "panel"
     found = [line for line in read_lines(run.metrics) if "evaluation/panel" in line]
     assert load_checkpoint(run.best)["best"]["score"] == min(line["evaluation/panel"] for line in found)
     members = {"evaluation/panel_cnn_early", "evaluation/panel_autoencoder", "evaluation/recognised"}
     assert members <= found[0].keys() and len(found) == 4
     shown = capsys.readouterr().out
     assert f"panel {found[0]['evaluation/panel']:.4g}, recognised" in shown and "panel_cnn" not in shown
+
+
+def test_auto_stands_for_the_panel_or_for_fid_where_there_is_none() -> None:
+    """With labels and without, and of points; a score that is named stays."""
+    images = digits()
+    assert choose_best_metric("auto", images) == choose_best_metric("auto", PackedImages(images.images)) == "panel"
+    assert choose_best_metric("auto", ring(100)) == choose_best_metric("fid", images) == "fid"
 
 
 def test_its_time_is_no_training_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,15 @@ def test_another_experiment_is_refused(finished: RunDir) -> None:
         start_or_continue(small_config("mlp", *RHYTHM, "batch_size=8", "seed=1"), str(finished.path))
 
 
+def test_the_metric_that_the_run_has_chosen_is_kept(in_tmp: Path) -> None:
+    """Also that of a run from before `auto`."""
+    start_run(small_config("mlp", *RHYTHM, "best_metric=fid", "steps=2"), "older")
+    start_or_continue(small_config("mlp", *RHYTHM, "steps=3"), "older")
+    assert RunDir("older").read_config()["best_metric"] == "fid"
+    start_or_continue(small_config("mlp", *RHYTHM, "best_metric=panel", "steps=4"), "older")
+    assert RunDir("older").read_config()["best_metric"] == "panel"
+
+
 def test_the_threads_that_the_run_has_found_are_kept(finished: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """The words leave them open, and the last bits depend on them."""
     given = []

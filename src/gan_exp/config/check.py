@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from gan_exp.config.contradictions import refuse_contradictions
-from gan_exp.config.metrics import resolve_best
+from gan_exp.config.metrics import AUTO, resolve_best
 from gan_exp.config.mistakes.unknown import unknown_key
 from gan_exp.config.schema import Config, Node
 from gan_exp.config.targets import check_node
@@ -19,7 +19,8 @@ def check(plain: dict[str, Any]) -> Config:
     """
     _refuse_no_values(plain)
     config = validated(Config, plain, "")
-    resolve_best(config.best_metric)
+    if config.best_metric != AUTO:
+        resolve_best(config.best_metric)
     for path, node in config.nodes():
         check_node(path, {"dataset": config.dataset, "penalty": config.penalty}.get(path, node))
     for group in ("penalty", "augment"):

@@ -7,6 +7,7 @@ from gan_exp.errors import UserError, did_you_mean
 from gan_exp.metrics.entries import BY_NAME, METRICS
 from gan_exp.metrics.metric import Metric, Score
 
+AUTO = "auto"  # as `best_metric`: the panel, or `fid` where the data has none
 SELECTING = {
     score.name: (metric, score)
     for metric in METRICS
@@ -28,7 +29,7 @@ def resolve_best(name: str) -> tuple[Metric, Score]:
     if "." not in name:
         if name not in SELECTING:
             hint = did_you_mean(name, SELECTING, otherwise=" ").strip()
-            known = ", ".join(map(repr, SELECTING))
+            known = ", ".join(map(repr, (*SELECTING, AUTO)))
             raise UserError(
                 f"best_metric={name}: must be {known} or a metric of your own by its dotted name{hint and f'; {hint}'}"
             )

@@ -7,17 +7,24 @@ from typing import Any
 
 from torch import nn
 
-from gan_exp.config.metrics import resolve_best
+from gan_exp.config.metrics import AUTO, resolve_best
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import available_needs, missing_for
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.trained import cache_folder
-from gan_exp.metrics.entries import METRICS
+from gan_exp.metrics.entries import FID, METRICS, PANEL
 from gan_exp.metrics.metric import Metric
 
 SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
+
+
+def choose_best_metric(best_metric: str, data: PackedImages) -> str:
+    """`best_metric`, and in the place of `auto` the panel, or `fid` for points."""
+    if best_metric != AUTO:
+        return best_metric
+    return (PANEL if missing_for(PANEL, data, None, usual_features(data)) is None else FID).name
 
 
 def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:

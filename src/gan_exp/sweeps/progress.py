@@ -174,11 +174,11 @@ class Progress:
 
 
 def best_of(job: Job) -> Best | None:
-    """The best evaluation during the training of the job's run, by its best_metric."""
+    """The best evaluation during the training of the job's run, by the run's best_metric: the job's may be auto."""
     if not job.config.get("evaluate_every_steps") or not job.run.config.exists():
         return None
-    score = SCORES.get(job.config["best_metric"])
     for record in read_runs([job.run.path]):
+        score = SCORES.get(str(record.configuration.get("best_metric")))
         if score is not None and record.best is not None:
             tag = score.tag(record.best.protocol.features)
             mean = record.best.scores[tag].mean

@@ -21,7 +21,7 @@ from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.errors import UserError
-from gan_exp.evaluation.in_training import refuse_unmeasurable
+from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
 from gan_exp.runs.checkpoint import data_spec, load_newest
 from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
@@ -49,7 +49,7 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
     device = prepare_device(config.device)
     data = build_data(config, device)
     stop_if_asked()
-    _refuse_unmeasurable(config, data)
+    config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
     config, why_threads = _with_threads(config, data, device)
@@ -83,9 +83,12 @@ def _with_threads(config: Config, data: PackedImages, device: torch.device) -> t
     return config.model_copy(update={"device": config.device.model_copy(update={"threads": threads})}), why
 
 
-def _refuse_unmeasurable(config: Config, data: PackedImages) -> None:
+def _with_best_metric(config: Config, data: PackedImages) -> Config:
+    """The configuration with the score that `auto` stands for. Raises UserError if this data can't have the score."""
+    best_metric = choose_best_metric(config.best_metric, data)
     if config.evaluate_every_steps:
-        refuse_unmeasurable(config.best_metric, data, config.dataset["name"])
+        refuse_unmeasurable(best_metric, data, config.dataset["name"])
+    return config.model_copy(update={"best_metric": best_metric})
 
 
 def _describe_networks(
@@ -113,7 +116,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
     data = build_data(config, device)
     stop_if_asked()
-    _refuse_unmeasurable(config, data)
+    config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
         _restore(state, data, checkpoint, run)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from gan_exp.config.check import check
+from gan_exp.config.metrics import AUTO
 from gan_exp.config.overrides import refuse_another_experiment
 from gan_exp.config.schema import Config
 from gan_exp.runs.run_dir import RunDir
@@ -27,6 +28,8 @@ def start_or_continue(
     if config.device.threads is None:  # the run has found its number, on which the last bits depend
         device = config.device.model_copy(update={"threads": before.device.threads})
         config = config.model_copy(update={"device": device})
+    if config.best_metric == AUTO:
+        config = config.model_copy(update={"best_metric": before.best_metric})
     with run.locked():
         status = run.read_status()
         if status.get("state") == "finished" and status.get("step", 0) >= config.steps:
