@@ -37,7 +37,7 @@ def write_run(
     run = RunDir(path)
     run.checkpoints.mkdir(parents=True)
     plain = copy.deepcopy(_plain(words))
-    config = dict(config or {})
+    config = {"best_metric": "fid", **(config or {})}  # a run that has begun names its score
     for network in ("generator", "discriminator") if "lr" in config else ():  # which take it, unless told otherwise
         config.setdefault(f"optimizer.{network}.lr", config["lr"])
     for key, value in config.items():
