@@ -1,5 +1,6 @@
 """--slurm of train and resume, with submitit's executor of this machine in the place of Slurm."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,22 @@ def test_what_is_on_the_cluster_is_left_alone(
     capsys.readouterr()
     assert main(["resume", "run", *LOCAL]) == 0
     assert capsys.readouterr().out == "run is finished (4 steps)\n" and not submitted
+
+
+def test_the_jobs_outlive_who_waits(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submitting(jobs: list[Job], place: Path, _: object) -> list[Submission]:
+        submissions = [Submission("7", job.number, job.label, job.directory, 0.0, "local") for job in jobs[:1]]
+        write_submissions(place, submissions)
+        signal.raise_signal(signal.SIGINT)
+        return submissions
+
+    monkeypatch.setattr("gan_exp.sweeps.slurm.submit.submit", submitting)
+    for more in (["-m", "seed=1,2"], []):
+        assert main(["train", *more, *LOCAL, "--wait", *words, "--continue", "there"]) == 130
+        output = capsys.readouterr()
+        assert output.out.splitlines()[-1] == "the jobs go on; gan-exp runs there shows how" and output.err == ""
 
 
 @pytest.mark.parametrize(

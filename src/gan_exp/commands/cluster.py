@@ -137,9 +137,9 @@ def _wait(place: Path, submissions: Sequence[Submission]) -> dict[int, Outcome]:
             outcomes[one.number] = outcome
             end = "finished" if outcome.finished else f"{outcome.cause} (log: {path_from_here(log_file(place, one))})"
             say(f"{name}: {end}")
-    except Interrupted:
+    except Interrupted as interruption:
         say(f"the jobs go on; gan-exp runs {path_from_here(place)} shows how")
-        raise
+        raise Interrupted(interruption.signal, reported=True) from None
     return outcomes
 
 

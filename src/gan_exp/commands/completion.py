@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_exp.commands import COMMANDS
 from gan_exp.commands.arguments import Parser
-from gan_exp.config.catalog import config_dirs, groups, known_keys, settings
+from gan_exp.config.catalog import conf_dir, config_dirs, groups, known_keys, settings, settings_of
 from gan_exp.config.overrides import MAY_CHANGE
 from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
@@ -70,9 +70,9 @@ def candidates(line: str) -> list[str]:
     if not command:
         found = list(COMMANDS)
     elif command == "train":
-        found = _settings(given, word)
+        found = _settings(given, word) + _of_cluster(given)
     elif command == "resume" and given:
-        found = [f"{key}=" for key in MAY_CHANGE]
+        found = [f"{key}=" for key in MAY_CHANGE] + _of_cluster(given)
     elif command in (*OF_RUNS, *OF_SEVERAL):
         found = _runs(word, sweeps=command == "resume" or command in OF_SEVERAL)
     elif command == "completion":
@@ -90,6 +90,12 @@ def _settings(before: list[str], word: str) -> list[str]:
         return [f"{known}=" for known in known_keys(before, extra)]
     start = value[: value.rfind(",") + 1]  # in a sweep several options stand behind one another: model=mlp,dc<TAB>
     return [f"{key}={start}{option}" for option in available.get(key) or _switch(key, before, extra)]
+
+
+def _of_cluster(before: list[str]) -> list[str]:
+    """The keys slurm.*, behind --slurm."""
+    chosen = any(word.partition("=")[0] == "--slurm" for word in before)
+    return [f"slurm.{setting.key}=" for setting in settings_of(conf_dir() / "slurm.yaml")] if chosen else []
 
 
 def _switch(key: str, before: list[str], extra: list[Path]) -> list[str]:

@@ -72,7 +72,7 @@ def launch(words: list[str], choices: Choices, cluster: Cluster | None = None) -
         new.remove_unused(made)
     if not sweeps:
         return codes[0] if codes else 0
-    return _close(sweeps[0]) if cluster is None or cluster.wait else _code(sweeps[0])
+    return _close(sweeps[0], goes_on=cluster is not None and (not cluster.wait or asked_to_stop() is not None))
 
 
 @contextmanager
@@ -126,14 +126,14 @@ def _composed(
     return compose_sweep(loader, config, task_words, choices, constants, options)
 
 
-def _close(sweep: Sweep) -> int:
-    """Print what became of the runs. Returns the worst exit code of them; raises Interrupted after a signal."""
+def _close(sweep: Sweep, goes_on: bool) -> int:
+    """Print what became of the runs, unless it `goes_on` on a cluster. Raises Interrupted after a signal.
+
+    Returns the worst exit code of the runs.
+    """
     stopped_by = asked_to_stop()
-    show_closing(sweep.jobs, sweep.outcomes, sweep.directory, stopped_by, quiet=sweep.display == "quiet")
+    if not goes_on:
+        show_closing(sweep.jobs, sweep.outcomes, sweep.directory, stopped_by, quiet=sweep.display == "quiet")
     if stopped_by is not None:
         raise Interrupted(stopped_by, reported=True)
-    return _code(sweep)
-
-
-def _code(sweep: Sweep) -> int:
     return max((1 if one.code < 0 else one.code for one in sweep.outcomes.values() if one.failed), default=0)
