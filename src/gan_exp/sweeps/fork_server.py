@@ -23,6 +23,7 @@ MODULES = (
     "sklearn.datasets",
     "torch._dynamo",
     "torch.utils.tensorboard",
+    "filelock",
     "PIL.GifImagePlugin",
     "PIL.PngImagePlugin",
     "omegaconf",
