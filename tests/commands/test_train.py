@@ -282,6 +282,27 @@ def test_a_job_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pyte
     assert runs_below(".") == [place]
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("-m seed=1,2 hydra/launcher=joblib", "hydra/launcher=joblib: gan-exp starts the runs of a sweep itself"),
+        ("-m seed=1,2 +hydra/launcher=submitit_slurm", "+hydra/launcher=submitit_slurm: gan-exp starts the runs"),
+        ("-m seed=1,2 hydra.launcher.n_jobs=2", "hydra.launcher.n_jobs=2: gan-exp starts the runs of a sweep itself"),
+        ("-m lr=interval(0,1) hydra/sweeper=optuna", "hydra/sweeper=optuna: gan-exp combines the values of a sweep"),
+        ("-m hydra.sweeper.max_batch_size=2", "use `gan-exp search`"),
+        ("-m seed=range(0,0)", "seed=range(0,0): is empty"),
+        ("-m seed=1,2 --jobs 0", "--jobs 0: must be a whole number of at least 1"),
+        ("--jobs 2", "--jobs 2: is for the runs of a sweep, which -m makes"),
+        ("--jobs", "--jobs: needs a value"),
+        ("-m --zip lr,seed lr=1,2 seed=1,2,3", "--zip lr,seed: lr has 2, seed has 3 values"),
+        ("-m seed=1,2 on_failure=never", "--on-failure never: must be continue or stop"),
+    ],
+)
+def test_sweeps_that_are_refused(words: str, sentence: str, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sentence in refused(["train", *words.split()], capsys)
+    assert list(in_tmp.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", *tiny, "seed=1,2", "--continue", "swept"]) == 0

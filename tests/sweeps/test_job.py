@@ -12,6 +12,7 @@ import pytest
 from builders import in_each_step, small_config
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.runtime.signals import recording_signals
+from gan_exp.sweeps import job as job_module
 from gan_exp.sweeps.job import Job, Outcome, train
 from gan_exp.training import session
 
@@ -103,6 +104,26 @@ def test_threads_are_given_where_nobody_chose(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("OMP_NUM_THREADS")
     given = job().with_threads(3)
     assert given.config["device"]["threads"] == 3 and given.with_threads(4) == given
+
+
+def test_another_process_may_still_be_saving_the_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a sweep whose own process was killed a moment ago."""
+    assert train(job()) == Outcome(0)
+    lock = job().run.locked()
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        if not waited:
+            lock.__exit__(None, None, None)
+        waited.append(seconds)
+
+    monkeypatch.setattr("gan_exp.sweeps.job.time.sleep", wait)
+    lock.__enter__()
+    assert train(Job(job(steps=4).config, "run", go_on=True)) == Outcome(0) and len(waited) == 1
+    monkeypatch.setattr(job_module, "PATIENCE_S", 0.0)
+    with job().run.locked():
+        outcome = train(Job(job(steps=5).config, "run", go_on=True))
+    assert outcome.code == 2 and "is training it" in outcome.cause
 
 
 def test_its_name() -> None:

@@ -97,6 +97,18 @@ class RunDir:
         finally:
             lock.release()
 
+    def is_locked(self) -> bool:
+        """Whether another process trains here."""
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except (NotImplementedError, OSError):
+            return False
+
     def _refuse_links_out(self) -> None:
         """Check the files and folders that are written into; all other files are replaced, whether links or not."""
         inside = self.path.resolve()

@@ -4,6 +4,7 @@ A job is plain data, so it can be pickled to another process, or written down an
 """
 
 import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.signals import Interrupted, stop_if_asked
 from gan_exp.runtime.terminal import report
+
+PATIENCE_S = 60.0  # until another process that trains the run must have ended
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ class Job:
     @property
     def run(self) -> RunDir:
         return RunDir(self.directory)
+
+    @property
+    def step(self) -> int:
+        """Of its run, by that run's status."""
+        step = self.run.read_status().get("step", 0)
+        return step if isinstance(step, int) else 0
+
+    @property
+    def steps_left(self) -> int:
+        return max(0, int(self.config["steps"]) - (self.step if self.go_on else 0))
 
     def with_threads(self, threads: int) -> "Job":
         """The job with a number of CPU threads, unless its configuration or OMP_NUM_THREADS sets one."""
@@ -115,7 +128,17 @@ def _start_or_go_on(job: Job) -> None:
     stop_if_asked()
     refuse_multiple_processes()
     config = check(job.config)
+    if job.go_on:
+        _wait_until_free(job.run)
     (start_or_continue if job.go_on else start_run)(config, job.directory, in_sweep=True, command=job.words)
+
+
+def _wait_until_free(run: RunDir) -> None:
+    """A process that trains the run may be saving it, such as that of a sweep whose own process was just killed."""
+    until = time.monotonic() + PATIENCE_S
+    while run.config.exists() and run.is_locked() and time.monotonic() < until:
+        stop_if_asked()
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -46,13 +46,13 @@ class Plan:
 def make_plan(jobs: Sequence[Job], wanted: int | None, timed: bool = True) -> Plan:
     """The plan for `jobs`, of which `wanted` train at once (None: as many as fit). Times steps of a few kinds."""
     cores = _cores()
-    gpus = _gpus(jobs)
-    at_once = max(1, min(wanted or (len(gpus) if gpus else cores), len(jobs)))
+    on_gpus, gpus = _gpus(jobs)
+    at_once = max(1, min(wanted or on_gpus or cores, len(jobs)))
     plan = Plan(at_once, max(1, cores // at_once), gpus if len(gpus) > 1 else ())
     if not timed:
         return plan
     plan.trials.update(_time_steps(jobs, plan))
-    if wanted is None and not gpus:
+    if wanted is None and not on_gpus:
         plan = _within_memory(plan)
     return plan
 
@@ -86,14 +86,21 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _gpus(jobs: Sequence[Job]) -> list[str]:
-    """The GPUs for the jobs, none if they train on the CPU. A job that names a GPU's number chooses among all."""
+def _gpus(jobs: Sequence[Job]) -> tuple[int, tuple[str, ...]]:
+    """How many GPUs the jobs can use, 0 on the CPU; and those to choose from for each job.
+
+    There is no choice where jobs name a GPU's number, which counts all that are visible.
+    """
     devices = [job.config["device"] for job in jobs]
-    if not devices or any(device["name"] not in ("auto", "cuda") or device["index"] for device in devices):
-        return []
+    names = {device["name"] for device in devices}
+    if names == {"cpu"} or not names:
+        return 0, ()
     import torch
 
     if not torch.cuda.is_available():
-        return []
+        return int(torch.backends.mps.is_available()), ()
+    if any(device["index"] for device in devices):
+        return len({device["index"] for device in devices}), ()
     visible = [one for one in os.environ.get(GPU_VARIABLE, "").split(",") if one]
-    return visible or [str(number) for number in range(torch.cuda.device_count())]
+    found = tuple(visible or map(str, range(torch.cuda.device_count())))
+    return len(found), found

@@ -53,7 +53,7 @@ class Progress:
         self._running: Sequence[JobProcess] = ()
         self._began = self._drawn_at = self._scored_at = time.monotonic()
         # Seconds of work by the timed steps, and the steps that they are for.
-        left = {job.number: _left(job) for job in jobs if job.number not in outcomes}
+        left = {job.number: job.steps_left for job in jobs if job.number not in outcomes}
         self._work = {
             job.number: (plan.seconds(job, left[job.number]), left[job.number]) for job in jobs if job.number in left
         }
@@ -66,6 +66,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the live table; its last state stays in the terminal."""
         if self._live is not None:
             self._running = ()
             self._try_to_show(self._live.stop)
@@ -79,7 +83,7 @@ class Progress:
     def started(self, process: JobProcess) -> None:
         job = process.job
         if not self.live:
-            what = f"resuming at step {_step(job)}, " if job.go_on and job.run.config.exists() else ""
+            what = f"resuming at step {job.step}, " if job.go_on and job.run.config.exists() else ""
             self.say(f"{job.title}: {what}run directory: {path_from_here(job.run.path)}")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
@@ -90,7 +94,7 @@ class Progress:
                 log = f"; log: {path_from_here(job.run.output)}" if job.run.output.exists() else ""
                 (self.say if self.live else report)(f"{job.title}: {outcome.cause}{log}")
         elif not self.live:
-            end = "finished" if outcome.finished else f"interrupted at step {_step(job)}"
+            end = "finished" if outcome.finished else f"interrupted at step {job.step}"
             self.say(f"{job.title}: {end}{self._score_of(job)} ({self._standing()})")
 
     def look(self, running: Sequence[JobProcess]) -> None:
@@ -130,7 +134,7 @@ class Progress:
         left = sum(seconds for number, (seconds, _) in self._work.items() if number not in self.outcomes)
         for process in self._running:
             seconds, steps = self._work[process.job.number]
-            still = process.job.config["steps"] - _step(process.job)
+            still = process.job.config["steps"] - process.job.step
             left -= seconds * min(1.0, max(0.0, 1 - still / max(1, steps)))
         done = total - left
         if done < ENOUGH * total:
@@ -140,7 +144,9 @@ class Progress:
     def _draw(self) -> RenderableType:
         done, running, failed, waiting = self._counts()
         width = self.console.width
-        head = f"{done} done, {running} running, {failed} failed, {waiting} waiting; {self._time_left()} left"
+        stopped = len(self.outcomes) - done - failed
+        head = f"{done} done, {running} running, {failed} failed, {waiting} waiting"
+        head += f", {stopped} stopped" * bool(stopped) + f"; {self._time_left()} left" * bool(running)
         parts: list[RenderableType] = [Text(shorten(f"sweep: {head}", width), style="bold")]
         if self.best is not None:
             parts.append(Text(shorten(f"best so far: {self.best}", width)))
@@ -157,7 +163,7 @@ class Progress:
             table.add_column(no_wrap=True)
         for process in self._running[:SHOWN]:
             job = process.job
-            step, steps = _step(job), job.config["steps"]
+            step, steps = job.step, job.config["steps"]
             bar = ProgressBar(total=steps, completed=step, width=max(8, min(30, self.console.width // 4)))
             label = Text(shorten(str(job), max(10, self.console.width // 2)))
             table.add_row(label, bar, f"{step}/{steps}")
@@ -184,13 +190,3 @@ def best_of(job: Job) -> Best | None:
             mean = record.best.scores[tag].mean
             return None if mean is None else Best(job, tag, mean, score.better == "lower", record.best.step)
     return None
-
-
-def _left(job: Job) -> int:
-    """Steps that are still to train."""
-    return max(0, int(job.config["steps"]) - (_step(job) if job.go_on else 0))
-
-
-def _step(job: Job) -> int:
-    step = job.run.read_status().get("step", 0)
-    return step if isinstance(step, int) else 0

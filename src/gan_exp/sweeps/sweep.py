@@ -1,8 +1,10 @@
 """A sweep: from the words that Hydra hands over to its jobs, and their training on this machine."""
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.display.plain import time_left
 from gan_exp.runs.run_names import is_sweep
 from gan_exp.runtime.paths import path_from_here
-from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.signals import before_forced_exit, stop_if_asked
 from gan_exp.runtime.terminal import report, say
 from gan_exp.sweeps.begun import Runs, finished_sentence, going_on, read_runs, threads_found
 from gan_exp.sweeps.compose import compose_jobs
@@ -100,8 +102,15 @@ def train_sweep(sweep: Sweep, choices: Choices) -> None:
     jobs = [_with_threads(job, found) for job in sweep.open_jobs]
     if sweep.display != "quiet":
         say(_announcement(sweep, plan))
-    with Progress(sweep.jobs, plan, sweep.display, sweep.outcomes) as progress:
+    progress = Progress(sweep.jobs, plan, sweep.display, sweep.outcomes)
+    with progress, before_forced_exit(partial(_leave_at_once, sweep, progress)):
         sweep.outcomes.update(run_jobs(jobs, plan, progress, choices.stop_on_failure))
+
+
+def _leave_at_once(sweep: Sweep, progress: Progress, found: signal.Signals) -> None:
+    """After a second signal."""
+    progress.stop()
+    report(f"ended at once by {found.name}; for the rest: gan-exp resume {path_from_here(sweep.directory)}")
 
 
 def _with_threads(job: Job, found: dict[str, int]) -> Job:
@@ -111,7 +120,7 @@ def _with_threads(job: Job, found: dict[str, int]) -> Job:
 
 def _announcement(sweep: Sweep, plan: Plan) -> str:
     jobs = sweep.open_jobs
-    seconds = sum(plan.seconds(job, int(job.config["steps"])) for job in jobs) / plan.at_once
+    seconds = sum(plan.seconds(job, job.steps_left) for job in jobs) / plan.at_once
     left = f", {len(jobs)} of them still to train" if len(jobs) < len(sweep.jobs) else ""
     at_once = "one after the other" if plan.at_once == 1 else f"{plan.at_once} at a time"
     threads = {plan.threads(job) for job in jobs}
