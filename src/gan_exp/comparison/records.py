@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +226,7 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
+@lru_cache(maxsize=4096)
 def score_of(tag: str) -> Score | None:
     """The entry of a score by its name with or without the suffix of the features; None if it isn't the package's.
 
