@@ -83,6 +83,8 @@ def test_places(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = "outputs/2026-11-26/10-00-00-sweep/0-lr=0.001,seed=0"
     assert "1 run: 1 finished" in listed(capsys, run)
     assert "4 runs: 3 finished, 1 failed" in listed(capsys, run, "outputs")
+    Path("outputs/latest").symlink_to("2026-11-26/11-00-00-dcgan")
+    assert listed(capsys, "latest")[1].startswith("11-00-00-dcgan  failed")
 
 
 def test_json_and_csv(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

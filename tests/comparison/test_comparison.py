@@ -117,6 +117,14 @@ def test_scores_of_another_protocol_are_not_compared(swept: Path) -> None:
     assert "not evaluated (evaluate)" in said(swept, source="evaluate")
 
 
+def test_scores_on_other_data_are_not_compared(swept: Path) -> None:
+    write_run(swept / "x", config={"steps": 300, "dataset.resize": 16}, scores={300: {"fid_cnn": 1.0}})
+    write_run(swept / "y", config={"steps": 300, "dataset.name": "mnist"}, scores={300: {"fid_cnn": 1.0}})
+    text = said(swept)
+    assert "not compared: x: measured with another protocol (data settings: resize=None held_out=0.0 and " in text
+    assert "not compared: y: measured with another protocol (dataset: digits and mnist" in text
+
+
 def test_the_protocol_of_most_runs_counts_and_then_that_of_evaluate(swept: Path) -> None:
     for record in read_runs([swept]):
         write_evaluation(RunDir(record.path), 300, {"fid_cnn": [10 - (record.value("fid_cnn") or 0)]})
@@ -158,6 +166,8 @@ def test_one_run_of_each_is_not_tested(tmp_path: Path) -> None:
     found = compared(tmp_path)
     assert [found.difference(row) for row in found.rows] == ["best", "not tested (1 run)"]
     assert "one run of each: how much the seed changes is unknown; train several: seed=range(0,5)" in found.notes
+    lines = said(tmp_path).splitlines()
+    assert lines[1] == "not tested: lr=2; a test needs two seeds of each, and a spread" and "Welch" not in lines[2]
 
 
 def test_runs_without_evaluations(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ PLACES_HELP = "`latest`, the directory or short name of a run or a sweep, or a f
 def find_place(name: str) -> Path:
     """A directory, or what `find` finds by another name. Raises UserError if there is none."""
     path = expand_user(name, "RUN")
-    return path if is_directory(path) else find(name)
+    place = path if is_directory(path) else find(name)
+    return place.resolve() if place.is_symlink() else place  # latest: its name says nothing
 
 
 def read_places(names: Iterable[str]) -> "Sequence[RunRecord]":

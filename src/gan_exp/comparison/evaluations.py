@@ -35,6 +35,7 @@ class Protocol:
     reals: int | None = None
     dataset: str = ""
     data_digest: str | None = None
+    data_settings: str = ""  # of the data set in the run's configuration, where there is no digest
 
     def __str__(self) -> str:
         count = "an unknown number of" if self.samples is None else f"{self.samples:,}"
@@ -64,9 +65,24 @@ def evaluations_in_training(lines: Iterable[Mapping[str, Any]], config: Mapping[
     for line in lines:
         scores = {tag.removeprefix(TAG): Value(value) for tag, value in line.items() if tag.startswith(TAG)}
         features = next((tag.removeprefix(name) for tag in scores for name in FEATURES if tag.startswith(name)), "")
-        protocol = Protocol(True, config.get("evaluate_count"), features, dataset=str(config.get("dataset.name", "")))
+        protocol = Protocol(
+            True,
+            config.get("evaluate_count"),
+            features,
+            dataset=str(config.get("dataset.name", "")),
+            data_settings=_data_settings(config),
+        )
         found.append(Evaluation(int(line["step"]), scores, protocol))
     return found
+
+
+def _data_settings(config: Mapping[str, Any]) -> str:
+    """Of the same data in another place the path differs, so paths are left out."""
+    return " ".join(
+        f"{key.removeprefix('dataset.')}={value}"
+        for key, value in config.items()
+        if key.startswith("dataset.") and not key.endswith(("._target_", ".name", ".root", ".cache"))
+    )
 
 
 def read_evaluation(path: Path) -> Evaluation | None:

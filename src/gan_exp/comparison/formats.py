@@ -53,12 +53,15 @@ def _answer(comparison: Comparison) -> Iterator[str]:
     found = f"{best.values[by]} over {_seeds(best.values[by])}"
     yield f"best by {by} ({comparison.better} is better): {best.group.label}, {found}"
     worse = [row.group.label for row in measured if row.is_worse]
-    unclear = [row.group.label for row in measured[1:] if not row.is_worse]
+    unclear = [row.group.label for row in measured[1:] if row.p is not None and not row.is_worse]
+    untested = [row.group.label for row in measured[1:] if row.p is None]
     if worse:
         yield f"worse by more than the spread: {_listed(worse)}"
     if unclear:
         yield f"not shown to be worse: {_listed(unclear)}; more seeds would tell"
-    if len(measured) > 1:
+    if untested:
+        yield f"not tested: {_listed(untested)}; a test needs two seeds of each, and a spread"
+    if worse or unclear:
         yield f"mean +- standard deviation over seeds; {TEST}: worse where p < {LEVEL:g}"
 
 
