@@ -6,6 +6,7 @@ import pytest
 
 from builders import refused
 from gan_exp.cli import main
+from gan_exp.runs.submissions import FOLDER, Submission, write_submissions, write_word
 from made_up_runs import write_run, write_sweep
 
 
@@ -93,3 +94,19 @@ def test_a_run_that_has_barely_begun_and_one_whose_files_are_damaged(
     (odd.checkpoints / "step-00000001-cnn.evaluation.json").write_text('{"metrics": {}}')
     written(capsys, "bare"), written(capsys, "odd"), written(capsys, ".")
     assert "1 grids can&#39;t be read" in Path("odd/report.html").read_text()
+
+
+def test_jobs_that_wait_on_a_cluster(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside runs that have begun; such a job has no directory yet."""
+    config = {"steps": 100, "seed": 1, "model": {"name": "mlp"}}
+    jobs = [Submission(f"7_{n}", n, f"seed={n}", f"swept/{n}", 0.0, config=config) for n in (0, 1)]
+    write_run(Path("swept/2"), "steps=100", grids=[0])
+    write_submissions(Path("swept"), jobs)
+    write_word(Path("swept") / FOLDER, "7_1", "ended", code=2, cause="lr=-1: must be greater than 0")
+    assert "report on 3 runs" in written(capsys, "swept")
+    page = Path("swept/report.html").read_text()
+    assert "1 waiting" in page and "<p>lr=-1: must be greater than 0</p>" in page
+    written(capsys, "swept", "-o", "swept/report.html")
+    (in_tmp / "alone").mkdir()
+    write_submissions(Path("alone"), [Submission("8", 0, "", "alone/one", 0.0)])
+    assert "report on 1 run" in written(capsys, "alone")
