@@ -19,10 +19,12 @@ OTHERS = "Everything else"
 SIDES = ("generator", "discriminator", "real", "fake")  # tags that end with these share a chart
 
 
-def chart_sections(tags: Iterable[str], spans: Mapping[str, int], many: bool) -> list[dict[str, Any]]:
-    """Sections of charts; the page draws an open one at once."""
+def chart_sections(
+    tags: Iterable[str], spans: Mapping[str, int], many: bool, first: str | None = None
+) -> list[dict[str, Any]]:
+    """Sections of charts; the page draws an open one at once. The score `first` comes before the others."""
     groups: dict[tuple[str, bool], dict[str, list[str]]] = {}
-    for tag in sorted(tags, key=tag_order):
+    for tag in sorted(tags, key=lambda tag: (tag != f"{TAG}{first}", tag_order(tag))):
         group = tag.partition("/")[0]
         groups.setdefault(_section(tag, many), {}).setdefault(group, []).append(tag)
     titles = [title for title, _, _ in SECTIONS]

@@ -78,7 +78,7 @@ def page_of_many(
         "groups": _group_data(records, groups, group_of),
         "steps": curves.steps,
         "series": curves.runs,
-        "sections": chart_sections({tag for one in curves.runs for tag in one}, curves.spans, many=True),
+        "sections": chart_sections({tag for one in curves.runs for tag in one}, curves.spans, True, compared.by),
         "samples": {"steps": samples.steps, "runs": samples.runs},
     }
     return render("runs.html", context, data, samples.uris)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gan_exp.comparison.metric_names import usual_metric
 from gan_exp.comparison.records import RunRecord, score_of
 from gan_exp.report import images, thinning, words
 from gan_exp.report.charts import chart_sections
@@ -34,7 +35,7 @@ def page_of_one(record: RunRecord, made: str = "") -> str:
         "groups": [{"name": record.name, "runs": [0]}],
         "steps": curves.steps,
         "series": curves.runs,
-        "sections": chart_sections(curves.runs[0], curves.spans, many=False),
+        "sections": chart_sections(curves.runs[0], curves.spans, False, usual_metric([record])),
         "samples": {"steps": samples.steps, "runs": samples.runs},
     }
     return render("run.html", context, data, samples.uris)
