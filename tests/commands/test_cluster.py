@@ -1,10 +1,12 @@
 """--slurm of train and resume, with submitit's executor of this machine in the place of Slurm."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+import slurm_commands
 from builders import refused
 from gan_exp.cli import main
 from gan_exp.runs.run_dir import RunDir
@@ -13,6 +15,7 @@ from gan_exp.sweeps.job import Job
 from whole_runs import assert_same_run
 
 LOCAL = ["--slurm", "slurm.cluster=local"]
+SWEPT = ["hydra.sweep.dir=swept"]
 # A user's own loss: where a file of that name lies, its fifth step sends the signal of a preemption, or waits for one.
 LOSS = """
 import os, signal, time
@@ -52,20 +55,27 @@ def log_of(place: str, number: int) -> str:
 
 
 @pytest.mark.slow
-def test_a_preempted_job_of_a_sweep_is_requeued(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Both runs are those that train here, bit for bit; the sweep is resumed, though nothing is left to do."""
+@pytest.mark.parametrize("cluster", ["local", pytest.param("slurm", marks=pytest.mark.crash_long)])
+def test_a_preempted_job_of_a_sweep_is_requeued(
+    cluster: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends with the run that trains here, bit for bit; the other job fails, and that is the exit code."""
+    slurm_commands.install(Path("commands").absolute())
+    monkeypatch.setenv("PATH", f"{Path('commands').absolute()}:{os.environ['PATH']}")
     Path("preempt").touch()
-    assert main(["train", "-m", *LOCAL, "--wait", *words, "seed=1,2", "hydra.sweep.dir=swept"]) == 0
-    printed = capsys.readouterr().out
-    assert "submitted 2 jobs to this machine, through submitit: " in printed and "logs: swept/slurm/" in printed
-    assert "sweep: 2 of 2 runs finished" in printed.splitlines()
-    logs = [log_of("swept", number) for number in range(2)]
-    assert not Path("preempt").exists() and sum("Requeued job" in log and "resuming" in log for log in logs) == 1
-    assert main(["resume", "swept", *LOCAL, "--config-dir", "conf", "--trust", "loss_of_mine"]) == 0
-    assert capsys.readouterr().out.count("is finished (9 steps)") == 2
-    assert main(["train", "-m", *words, "seed=1,2", "hydra.sweep.dir=whole"]) == 0
-    for name in ("0-seed=1", "1-seed=2"):
-        assert_same_run(RunDir(f"swept/{name}"), RunDir(f"whole/{name}"))
+    rates = "optimizer.generator.lr=1e-3,1e30"
+    assert main(["train", "-m", "--slurm", f"slurm.cluster={cluster}", "--wait", *words, rates, *SWEPT]) == 1
+    printed = capsys.readouterr().out.splitlines()
+    whom = {"local": "this machine, through submitit: ", "slurm": "Slurm: 4711_0, 4711_1"}[cluster]
+    assert printed[0].startswith(f"submitted 2 jobs to {whom}") and printed[1].endswith("logs: swept/slurm/")
+    assert "run 0 (optimizer.generator.lr=0.001): finished" in printed
+    (end,) = [line for line in printed if line.startswith("run 1 (") and "training has diverged" in line]
+    assert "(log: swept/slurm/" in end
+    assert "sweep: 1 of 2 runs finished, 1 failed (1: optimizer.generator.lr=1e+30)" in printed
+    log = log_of("swept", 0)
+    assert not Path("preempt").exists() and "Requeued job" in log and "resuming" in log
+    assert main(["train", *words, rates.partition(",")[0], "hydra.run.dir=whole"]) == 0
+    assert_same_run(RunDir("swept/0-optimizer.generator.lr=0.001"), RunDir("whole"))
 
 
 @pytest.mark.crash_long
@@ -77,13 +87,6 @@ def test_a_job_whose_time_is_over_is_requeued(words: list[str], capsys: pytest.C
     assert "this job is timed-out" in log_of("run", 0) and "99 remaining timeouts" in log_of("run", 0)
     assert main(["train", *words, "hydra.run.dir=whole"]) == 0
     assert_same_run(RunDir("run"), RunDir("whole"))
-
-
-@pytest.mark.slow
-def test_a_run_that_fails(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", *LOCAL, "--wait", *words, "optimizer.generator.lr=1e30", "--continue", "diverged"]) == 1
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("diverged: ") and "training has diverged" in last and "(log: diverged/slurm/" in last
 
 
 def test_what_is_on_the_cluster_is_left_alone(

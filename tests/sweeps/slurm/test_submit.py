@@ -63,6 +63,8 @@ def test_one_job_on_a_gpu(cluster: Callable[[], Path]) -> None:
     plain = {**JOBS[0].config, "device": {**JOBS[0].config["device"], "name": "auto"}}
     (one,) = submit([Job(plain, "run")], Path("run"), SlurmSettings())
     text = script.read_text()
+    submit([Job(plain, "other")], Path("other"), SlurmSettings(extra={"gres": "gpu:a100:1"}))
+    assert "#SBATCH --gres=gpu:a100:1" in script.read_text() and "gpus-per-node" not in script.read_text()
     assert one.job_id == "4711" and "#SBATCH --gpus-per-node=1" in text and "--array" not in text
     assert [found.directory for found in read_submissions(Path("run"))] == ["run"]
 

@@ -106,9 +106,11 @@ def _submit(executor: Any, jobs: Sequence[Job], cluster: str) -> list[Submission
 
 
 def _gpus(settings: SlurmSettings, jobs: Sequence[Job]) -> int:
-    """One for each job, unless all of them train on CPUs."""
+    """One for each job, unless all of them train on CPUs, or `extra` asks for GPUs."""
     if settings.gpus is not None:
         return settings.gpus
+    if any(key.startswith("gpus") or (key == "gres" and "gpu" in value) for key, value in settings.extra.items()):
+        return 0
     return 0 if all(job.config["device"]["name"] == "cpu" for job in jobs) else 1
 
 
