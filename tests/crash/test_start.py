@@ -29,7 +29,7 @@ def seconds(tmp_path_factory: pytest.TempPathFactory) -> float:
 
 def disturb(place: Path, number: int, after: float, sweep: bool) -> list[Path]:
     """Signal a run, or a sweep of two, `after` seconds after it began to handle signals; returns the runs it leaves."""
-    where = ["-m", "seed=1,2", "hydra.sweep.dir=sweep"] if sweep else ["hydra.run.dir=run"]
+    where = ["-m", "--jobs", "1", "seed=1,2", "hydra.sweep.dir=sweep"] if sweep else ["hydra.run.dir=run"]
     process = start(place, "train", *words_for("mlp"), *ENDLESS, *where)
     wait_until_it_notes(process)
     done = stop(process, number, after)

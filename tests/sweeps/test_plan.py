@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from builders import small_config
-from gan_exp.runtime import memory
 from gan_exp.sweeps import plan as plan_module
 from gan_exp.sweeps.job import Job
 from gan_exp.sweeps.plan import STARTING_S, Plan, make_plan
@@ -23,7 +22,7 @@ def jobs(count: int, **device: Any) -> list[Job]:
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores, 16 GiB, no GPU; a step takes 10 ms, and a job 3 GiB."""
-    monkeypatch.setattr(plan_module, "_cores", lambda: 8)
+    monkeypatch.setattr(plan_module, "usable_cores", lambda: 8)
     monkeypatch.setattr(plan_module, "available_memory", lambda: 16 * GIGABYTE)
     monkeypatch.setattr(plan_module, "_time_steps", lambda jobs, plan: {kind_of(CONFIG): Trial(0.01, 1, 3 * GIGABYTE)})
 
@@ -45,6 +44,14 @@ def test_how_many_on_a_cpu(
 ) -> None:
     monkeypatch.setattr(plan_module, "available_memory", lambda: memory and memory * GIGABYTE)
     assert make_plan(jobs(count), wanted).at_once == at_once
+
+
+@pytest.mark.parametrize(("threads", "variable", "at_once"), [(4, "1", 2), (None, "3", 2), (None, "", 8), (16, "", 1)])
+def test_threads_that_are_set_count(
+    threads: int | None, variable: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert make_plan(jobs(12, threads=threads), None, timed=False).at_once == at_once
 
 
 def test_cores_are_divided_and_a_single_run_has_them_all() -> None:
@@ -92,16 +99,3 @@ def test_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = try_steps(jobs(1)[0], 1)
     assert trial is not None and trial.step_seconds > 0 and trial.threads is None and (trial.memory or 1) > 0
     assert try_steps(Job({**CONFIG, "steps": -1}, "x"), 1) is None  # the job itself will tell
-
-
-def test_memory_within_a_container(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    assert memory.available_memory() is None
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    4000 kB\n")
-    assert memory.available_memory() == 4000 * 1024
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1000\n")
-    assert memory.available_memory() == 4000 * 1024
-    (tmp_path / "memory.max").write_text("3000\n")
-    assert memory.available_memory() == 2000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import mean
 
-from gan_exp.runtime.memory import available_memory
+from gan_exp.runtime.resources import available_memory, usable_cores
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.sweeps.job import Job
 from gan_exp.sweeps.process import Child
@@ -45,9 +45,10 @@ class Plan:
 
 def make_plan(jobs: Sequence[Job], wanted: int | None, timed: bool = True) -> Plan:
     """The plan for `jobs`, of which `wanted` train at once (None: as many as fit). Times steps of a few kinds."""
-    cores = _cores()
+    cores = usable_cores()
     on_gpus, gpus = _gpus(jobs)
-    at_once = max(1, min(wanted or on_gpus or cores, len(jobs)))
+    fitting = on_gpus or cores // _threads_that_are_set(jobs)
+    at_once = max(1, min(wanted or fitting, len(jobs)))
     plan = Plan(at_once, max(1, cores // at_once), gpus if len(gpus) > 1 else ())
     if not timed:
         return plan
@@ -80,10 +81,11 @@ def _time_steps(jobs: Sequence[Job], plan: Plan) -> dict[str, Trial]:
     return found
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _threads_that_are_set(jobs: Sequence[Job]) -> int:
+    """The most that a job takes by its configuration or OMP_NUM_THREADS."""
+    variable = os.environ.get("OMP_NUM_THREADS", "")
+    usual = int(variable) if variable.isdecimal() else 1
+    return max([1, *(job.config["device"]["threads"] or usual for job in jobs)])
 
 
 def _gpus(jobs: Sequence[Job]) -> tuple[int, tuple[str, ...]]:

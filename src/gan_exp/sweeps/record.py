@@ -74,7 +74,7 @@ def grown(newest: Expansion, words: Iterable[str]) -> Expansion:
         if not _has_several(word) and not _has_several(own.get(_key(word), "")):
             raise UserError(
                 f"{word}: the runs of a sweep keep their values; resume one of them by its own directory, or add runs "
-                f"to the sweep with several values, as in seed=range(0,5)"
+                f"to the sweep with several values, as in 'seed=range(0,5)'"
             )
         own[_key(word)] = word
     return Expansion(tuple(own.values()), newest.linked)

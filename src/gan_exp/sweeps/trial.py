@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from gan_exp.runtime.memory import private_memory
+from gan_exp.runtime.resources import private_memory
 from gan_exp.sweeps.job import Job
 
 SLICE_S = 0.2  # the time for counting steps

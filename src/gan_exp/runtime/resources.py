@@ -1,5 +1,6 @@
-"""The memory that this machine, or the container's limit, has left; and what a process holds alone."""
+"""The memory and the cores that this machine, or the container's limit, gives to processes."""
 
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,15 @@ def _of_the_container() -> int | None:
         limit = int((CGROUP / "memory.max").read_text())  # "max" without a limit
         return max(0, limit - int((CGROUP / "memory.current").read_text()))
     return None
+
+
+def usable_cores() -> int:
+    """Those that this process may use; at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = (CGROUP / "cpu.max").read_text().split()  # "max 100000" without a limit
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
 
 
 def private_memory() -> int | None:
