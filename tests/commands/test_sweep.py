@@ -86,9 +86,10 @@ def test_the_rest_is_what_it_would_have_been(stopped: str, capsys: pytest.Captur
     assert {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()} == untouched
     captured = capsys.readouterr().out
     assert f"{first.path.resolve()} is finished (4 steps)" in captured and "resuming" in captured
-    assert captured.splitlines()[-3:] == [
+    assert captured.splitlines()[-4:] == [
         "sweep: 3 of 3 runs finished",
         "next:",
+        "  gan-exp compare swept",
         "  gan-exp dashboard swept",
     ]
     assert sweep("whole") == 0
@@ -141,7 +142,7 @@ def test_the_summary_names_those_that_failed(in_tmp: Path, capsys: pytest.Captur
     """There is no word of resuming what would be refused, or would diverge, once more."""
     words = [*WORDS[:-1], *SMALL, "optimizer.generator.lr=1e-3,-1,1e30"]
     assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 2
-    assert capsys.readouterr().out.splitlines()[-3] == (
+    assert capsys.readouterr().out.splitlines()[-4] == (
         "sweep: 1 of 3 runs finished, 2 failed (1: optimizer.generator.lr=-1; 2: optimizer.generator.lr=1e+30)"
     )
 
@@ -300,7 +301,7 @@ def test_a_killed_job_takes_no_other_with_it(
         "log: swept/1-seed=2/output.txt\n"
     )
     assert "1    seed=2  killed: swept/1-seed=2/output.txt" in captured.out
-    assert captured.out.splitlines()[-3] == (
+    assert captured.out.splitlines()[-4] == (
         "sweep: 2 of 3 runs finished, 1 failed (1: seed=2); for the rest: gan-exp resume swept"
     )
     assert main(["resume", "swept"]) == 0

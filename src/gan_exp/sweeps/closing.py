@@ -46,7 +46,7 @@ def show_closing(
     again = f"; for the rest: gan-exp resume {place}" if can_go_on and is_sweep(directory) else ""
     say(f"sweep: {', '.join(parts)}{again}")
     if stopped_by is None and finished:
-        say(f"next:\n  gan-exp dashboard {place}")
+        say(f"next:\n  gan-exp compare {place}\n  gan-exp dashboard {place}")
 
 
 def _show_table(jobs: Sequence[Job], outcomes: Mapping[int, Outcome]) -> None:
