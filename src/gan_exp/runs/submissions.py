@@ -19,6 +19,7 @@ from gan_exp.runtime.files import json_text, write_atomically
 FOLDER = "slurm"  # in the directory of the sweep or of the single run; also holds the jobs' logs
 RECORD = "jobs.jsonl"
 
+SUBMITTED = ("job_id", "number", "label", "submitted", "cluster", "source", "config")  # and the directory
 State = Literal["queued", "running", "requeued", "ended"]
 
 
@@ -37,6 +38,7 @@ class Submission:
     submitted: float  # seconds since 1970
     cluster: str = "slurm"  # or local
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of the run
+    source: str = ""  # the version and the state of the code when it was submitted
     state: State = "queued"
     code: int | None = None
     cause: str = ""
@@ -60,7 +62,7 @@ def write_submissions(place: Path, submissions: Iterable[Submission]) -> None:
     with (folder / RECORD).open("a", encoding="utf-8") as file:
         for one in submissions:
             directory = os.path.relpath(one.directory, place)
-            plain = {key: getattr(one, key) for key in ("job_id", "number", "label", "submitted", "cluster", "config")}
+            plain = {key: getattr(one, key) for key in SUBMITTED}
             file.write(json_text({**plain, "directory": directory}) + "\n")
 
 

@@ -54,6 +54,14 @@ def test_words_take_precedence_over_the_file(tmp_path: Path) -> None:
         ("slurm.cluster=pbs", "slurm.cluster=pbs: must be 'slurm' or 'local'"),
         ("slurm.warning_seconds=14400", "slurm.warning_seconds=14400: must be less than slurm.time=4h"),
         ("slurm.time", "slurm.time: must be written slurm.KEY=VALUE"),
+        (f"slurm.time={'9' * 5000}", "slurm.time=999"),
+        (f"slurm.time={'9' * 400}d", "slurm.time=999"),
+        (f"slurm.memory={'9' * 400}.5G", "slurm.memory=999"),
+        ("slurm.setup=&a [*a]", "slurm.setup=&a [*a]: can't be read (aliases"),
+        ("slurm.setup={[a]: b}", "slurm.setup={[a]: b}: can't be read ("),
+        ("slurm.setup.x=1", "slurm.setup="),
+        ("slurm.=1", "slurm.: unknown key"),
+        ("slurm.a.b.c=1", "slurm.a: unknown key"),
     ],
 )
 def test_what_cannot_be_read(word: str, sentence: str) -> None:

@@ -11,6 +11,7 @@ from builders import small_config
 from gan_exp.errors import UserError
 from gan_exp.runs.submissions import read_submissions
 from gan_exp.sweeps.job import Job
+from gan_exp.sweeps.slurm.code_state import code_state
 from gan_exp.sweeps.slurm.settings import SlurmSettings, read_settings
 from gan_exp.sweeps.slurm.submit import submit
 
@@ -53,6 +54,7 @@ def test_an_array(cluster: Callable[[], Path], in_tmp: Path) -> None:
         (f"4711_{seed}", f"seed={seed}", str(in_tmp / f"swept/{seed}")) for seed in range(3)
     ]
     assert read_submissions(in_tmp / "swept") == submissions
+    assert submissions[0].source == str(code_state())
     task = DelayedSubmission.load(in_tmp / "swept/slurm/4711_2_submitted.pkl").function
     assert task.job.go_on and task.job.directory == str(in_tmp / "swept/2") and task.job.config == JOBS[2].config
 

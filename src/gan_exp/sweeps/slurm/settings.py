@@ -14,6 +14,7 @@ from gan_exp.ranges import NonNegativeInt, PositiveInt
 from gan_exp.runtime.paths import expand_user
 
 PREFIX = "slurm."
+LONGEST = 40  # letters of a number with its unit
 UNITS = {"d": 24 * 60, "h": 60, "m": 1, "s": 1 / 60}  # minutes
 
 
@@ -46,7 +47,7 @@ class SlurmSettings(BaseModel):
     def slurm_memory(self) -> str:
         """`memory` as Slurm takes it: a whole number with its unit."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])i?B?", self.memory, flags=re.IGNORECASE)
-        if not found or float(found[1]) <= 0:
+        if not found or len(self.memory) > LONGEST or float(found[1]) <= 0:
             raise UserError(f"{PREFIX}memory={self.memory}: must be a number with a unit, such as 8G or 500M")
         number, unit = float(found[1]), found[2].upper()
         if not number.is_integer() and unit != "K":
@@ -57,7 +58,9 @@ class SlurmSettings(BaseModel):
 def _minutes(text: str) -> float:
     """Of 90m, 4h, 1d12h, or as Slurm writes it: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS."""
     text = text.strip()
-    if re.fullmatch(r"(\d+(\.\d+)?[dhms] ?)+", text):
+    if len(text) > LONGEST:
+        minutes = 0.0
+    elif re.fullmatch(r"(\d+(\.\d+)?[dhms] ?)+", text):
         minutes = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", text))
     elif found := re.fullmatch(r"(\d+)-(\d+)(?::(\d+))?(?::(\d+))?", text):
         days, hours, rest, seconds = (int(part or 0) for part in found.groups())
@@ -113,6 +116,8 @@ def _read_file(path: str) -> dict[str, Any]:
 def _read(text: str, where: str) -> Any:
     """The YAML `text` with every scalar as it is written: YAML's own types make 14400 of 4:00:00."""
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.BaseLoader)):
+            raise yaml.YAMLError("aliases must be written out")  # a value could contain itself
         return yaml.load(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{where}: can't be read ({' '.join(str(error).split())})") from None

@@ -100,7 +100,7 @@ def _submit(executor: Any, jobs: Sequence[Job], cluster: str) -> list[Submission
         one._process.returncode = 0  # it outlives this command, of which Python would warn
     now = time.time()
     return [
-        Submission(one.job_id, job.number, job.label, job.directory, now, cluster, job.config)
+        Submission(one.job_id, job.number, job.label, job.directory, now, cluster, job.config, str(code))
         for one, job in zip(submitted, jobs, strict=True)
     ]
 
