@@ -134,6 +134,8 @@ def test_the_jobs_outlive_who_waits(
         (["train", *LOCAL, "slurm.time=soon"], "slurm.time=soon: must be a time"),
         (["train", *LOCAL, "slurm.tim=4h"], "slurm.tim: unknown key; did you mean slurm.time?"),
         (["train", "--slurm=nowhere.yaml"], "--slurm=nowhere.yaml: can't be read"),
+        (["train", "--slurm", "cluster.yaml"], "--slurm cluster.yaml: is written --slurm=cluster.yaml"),
+        (["train", "--slurm", "--wait=3"], "--wait=3: --wait takes no value"),
         (["train", "--slurm="], "--slurm=: needs a YAML file"),
         (["train", "slurm.time=4h"], "slurm.time=4h: says how a cluster trains; it needs --slurm"),
         (["train", "--wait"], "--wait: says how a cluster trains; it needs --slurm"),

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,12 +42,17 @@ def take_cluster(arguments: Sequence[str]) -> tuple[list[str], Cluster | None]:
             file = value or file
             if separator and not value:
                 raise UserError("--slurm=: needs a YAML file of the keys slurm.*, or no `=`")
-        elif word == "--wait":
+        elif option == "--wait":
             wait = True
+            if separator:
+                raise UserError(f"{word}: --wait takes no value")
         elif word.startswith("slurm."):
             words.append(word)
         else:
             others.append(word)
+    for before, word in pairwise(arguments):
+        if before == "--slurm" and word.endswith((".yaml", ".yml")) and "=" not in word:
+            raise UserError(f"--slurm {word}: is written --slurm={word}")
     if not chosen:
         for word in [*words, *(["--wait"] if wait else [])]:
             raise UserError(f"{word}: says how a cluster trains; it needs --slurm")

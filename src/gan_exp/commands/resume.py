@@ -27,6 +27,11 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--config-dir", metavar="DIR", help="for a sweep: the folder with your own YAML files")
     parser.add_argument("--jobs", metavar="N", help="for a sweep: runs at a time (default: as many as fit)")
     parser.add_argument("--on-failure", metavar="WHAT", help="for a sweep: continue (default) or stop")
+    # For --help; `take_cluster` has taken them.
+    parser.add_argument("--slurm", nargs="?", metavar="FILE", help=(
+        "submit what is left to a cluster, with the keys slurm.* (gan-exp train --help slurm); --slurm=FILE reads them"
+    ))  # fmt: skip
+    parser.add_argument("--wait", action="store_true", help="with --slurm: stay until all jobs have ended")
     parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
 
