@@ -11,7 +11,7 @@ from gan_exp.comparison.metric_names import SECONDS, direction, is_score, resolv
 from gan_exp.comparison.records import SCORES, RunRecord, score_of
 from gan_exp.comparison.statistics import LEVEL, Summary, against_best, rank
 
-MAIN = ("panel", "recognised", "modes", "high_quality", "coverage", "class_kl")  # shown beside the metric that ranks
+MAIN = ("panel", "fid", "recognised", "modes", "high_quality", "coverage")  # shown beside the metric that ranks
 
 
 @dataclass(frozen=True)
