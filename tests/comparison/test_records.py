@@ -83,7 +83,7 @@ def test_a_run_whose_process_holds_its_lock_runs(tmp_path: Path) -> None:
     with run.locked():
         assert read_runs([tmp_path])[0].state == "running"
         with pytest.raises(filelock.Timeout):  # looking has not taken the lock away
-            filelock.FileLock(run.lock, timeout=0).acquire()
+            filelock.FileLock(run.lock).acquire(blocking=False)
     assert read_runs([tmp_path])[0].state == "stale"
 
 
