@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builders import make_config
+from builders import plain_config
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.runs.run_dir import RunDir
@@ -18,7 +18,7 @@ VERDICT = {"name": "healthy", "since": 500, "evidence": "e", "meaning": "m", "re
 
 @cache
 def _plain(words: tuple[str, ...]) -> dict[str, Any]:
-    return make_config(*words).model_dump(mode="json")
+    return plain_config(*words).model_dump(mode="json")
 
 
 def write_run(

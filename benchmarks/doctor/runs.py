@@ -11,9 +11,19 @@ class Run(NamedTuple):
     short: bool = True  # with INTERVALS, else with the default intervals
 
 
+# Each run names what it adds to this; the package's own defaults stabilise a run, and may change.
+BASE = ("steps=4000", "batch_size=64", "lr=2e-4", "penalty=none", "schedule=constant", "reuse_fakes=false")
 INTERVALS = ("log_every_steps=50", "sample_every_steps=100", "checkpoint_every_steps=100000")
 MLP = ("model.generator.widths=[128,256]", "model.discriminator.widths=[256,128]", "steps=1500")
-DCGAN = ("model=dcgan", "model.generator.width=8", "model.discriminator.width=8", "steps=1000", "batch_size=32")
+CONVOLUTIONS_ALONE = ("model.generator.hidden=[]", "model.discriminator.hidden=[]")
+DCGAN = (
+    "model=dcgan",
+    "model.generator.width=8",
+    "model.discriminator.width=8",
+    *CONVOLUTIONS_ALONE,
+    "steps=1000",
+    "batch_size=32",
+)
 POINTS = (
     "model=points",
     "model.generator.widths=[128,128,128]",
@@ -43,13 +53,13 @@ def _healthy() -> list[Run]:
     return [
         run("digits mlp", *MLP),
         run("digits mlp hinge sn", *MLP, "loss=hinge", "spectral_norm=true"),
-        run("digits mlp hinge r1", *MLP, "loss=hinge", "penalty=r1"),
+        run("digits mlp hinge r1", *MLP, "loss=hinge", "penalty=r1", "penalty.every=1"),
         run("digits mlp lsgan", *MLP, "loss=lsgan"),
         run("digits mlp wgan_gp", *MLP, *CRITIC),
         run("digits mlp rpgan", *MLP, *SMOOTH),
         run("digits mlp, some held out", *MLP, "dataset.held_out=0.2"),
         run("digits dcgan", *DCGAN),
-        run("digits dcgan hinge", *DCGAN, "loss=hinge", "penalty=r1"),
+        run("digits dcgan hinge", *DCGAN, "loss=hinge", "penalty=r1", "penalty.every=1"),
         run("digits dcgan diffaugment", *DCGAN, "augment=diffaugment", "augment.cutout=0"),
         run("mnist mlp", *MLP, *MNIST),
         run("mnist mlp rpgan", *MLP, *MNIST, *SMOOTH),
@@ -72,7 +82,7 @@ def _of_the_generator() -> list[Run]:
     faster = ("optimizer.generator.lr=1e-2", "optimizer.discriminator.lr=1e-4")
     return [
         Run("starved mlp", stuck, starved, (*MLP, STARVED)),
-        Run("starved mlp hinge", stuck, starved, (*MLP, STARVED, "loss=hinge", "penalty=r1")),
+        Run("starved mlp hinge", stuck, starved, (*MLP, STARVED, "loss=hinge", "penalty=r1", "penalty.every=1")),
         Run("starved mlp wgan_gp", stuck, starved, (*MLP, *CRITIC, STARVED)),
         Run("starved dcgan", stuck, starved, (*DCGAN, STARVED)),
         Run("starved ring", stuck, starved, (*POINTS, *SMOOTH, "dataset=ring", STARVED)),
@@ -106,7 +116,7 @@ def _of_the_discriminator() -> list[Run]:
         Run("sure D, mlp hinge", wins, slow, (*MLP, *far_ahead, "loss=hinge", "steps=800")),
         Run("sure D, mlp lsgan", wins, slow, (*MLP, *far_ahead, "loss=lsgan", "steps=800")),
         Run("few images, mlp", memorising, few, (*MLP, FEW)),
-        Run("few images, mlp hinge", memorising, few, (*MLP, FEW, "loss=hinge", "penalty=r1")),
+        Run("few images, mlp hinge", memorising, few, (*MLP, FEW, "loss=hinge", "penalty=r1", "penalty.every=1")),
         Run("few images, mlp rpgan", memorising, few, (*MLP, FEW, *SMOOTH)),
         Run(
             "few images, dcgan", memorising, few, (*DCGAN, FEW, "model.discriminator.width=16", "lr=1e-3", "steps=2000")
@@ -135,7 +145,7 @@ def _of_both() -> list[Run]:
         Run("burst mlp wgan", diverged, fast, (*MLP, "loss=wgan", "loss.clip=null", "lr=0.5")),
         Run("burst ring", diverged, fast, (*POINTS, "dataset=ring", "optimizer=sgd", "lr=1e3")),
         Run("noisy mlp", stalled, noise, (*MLP, *noisy)),
-        Run("noisy mlp hinge", stalled, noise, (*MLP, *noisy, "loss=hinge", "penalty=r1")),
+        Run("noisy mlp hinge", stalled, noise, (*MLP, *noisy, "loss=hinge", "penalty=r1", "penalty.every=1")),
         Run("noisy mnist mlp", stalled, noise, (*MLP, *MNIST, *noisy)),
     ]
 

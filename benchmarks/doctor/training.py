@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.doctor.photographs import write_photographs
-from benchmarks.doctor.runs import INTERVALS, Run
+from benchmarks.doctor.runs import BASE, INTERVALS, Run
 from gan_exp.cli import main
 from gan_exp.runs.run_dir import RunDir
 
@@ -22,7 +22,7 @@ def has_ended(folder: Path, run: Run, seed: int) -> bool:
 
 def overrides(run: Run) -> tuple[str, ...]:
     """With the placeholder {photographs} for that folder."""
-    return (*INTERVALS, *run.overrides) if run.short else run.overrides
+    return (*BASE, *INTERVALS, *run.overrides) if run.short else (*BASE, *run.overrides)
 
 
 def train(folder: Path, run: Run, seed: int) -> None:

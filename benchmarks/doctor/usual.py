@@ -10,7 +10,15 @@ STUCK, COLLAPSE, WINS = "generator not learning", "generator collapse", "discrim
 IDLE, SWINGS, MEMORISING, DIVERGED = "discriminator not learning", "oscillation", "memorising", "diverged"
 PHOTOGRAPHS = ("dataset=folder", "dataset.root={photographs}", "dataset.cache={photographs}-packed", "dataset.size=32")
 FEW = ("augment=diffaugment", "penalty=r1", "penalty.every=8", "batch_size=32")  # as in the recipe for few images
-NARROW = ("model=dcgan", "model.generator.width=16", "model.discriminator.width=16")
+DCGAN = (
+    "model=dcgan",
+    *(
+        f"model.{network}.{setting}"
+        for network in ("generator", "discriminator")
+        for setting in ("width=64", "hidden=[]")
+    ),
+)
+NARROW = (*DCGAN, "model.generator.width=16", "model.discriminator.width=16")
 
 
 def _healthy() -> list[Run]:
@@ -22,8 +30,8 @@ def _healthy() -> list[Run]:
         run("plain, 1000 steps", "steps=1000"),
         run("plain hinge", "loss=hinge", "steps=2000"),
         run("plain wgan_gp", *CRITIC, "steps=1000"),
-        run("plain dcgan", "model=dcgan", "steps=2000"),
-        run("plain dcgan, conditional", "model=dcgan", "conditional=true", "steps=2000"),
+        run("plain dcgan", *DCGAN, "steps=2000"),
+        run("plain dcgan, conditional", *DCGAN, "conditional=true", "steps=2000"),
         run("plain mnist", "dataset=mnist", "steps=1500"),
         run("plain ring", "experiment=ring", "steps=2000"),
         run("photographs", *PHOTOGRAPHS, *NARROW, *FEW, "steps=2000"),
@@ -42,10 +50,10 @@ def _failing() -> list[Run]:
 
     return [
         run("G at 1e-12", STUCK, still, f"{g}=1e-12", "steps=1500"),
-        run("G at 1e-7, dcgan", STUCK, still, f"{g}=1e-7", "model=dcgan", "steps=1500"),
+        run("G at 1e-7, dcgan", STUCK, still, f"{g}=1e-7", *DCGAN, "steps=1500"),
         run("D at 1e-8", IDLE, idle, f"{d}=1e-8", "steps=1500"),
         run("D at 1e-6", IDLE, idle, f"{d}=1e-6", "steps=1500"),
-        run("D at 1e-8, dcgan", IDLE, idle, f"{d}=1e-8", "model=dcgan", "steps=1500"),
+        run("D at 1e-8, dcgan", IDLE, idle, f"{d}=1e-8", *DCGAN, "steps=1500"),
         run("D at 1e-8, ring", IDLE, idle, f"{d}=1e-8", "experiment=ring", "steps=1000"),
         run("both at 1e-9", (STUCK, IDLE), "both learning rates are next to zero", "lr=1e-9", "steps=1500"),
         run(
@@ -59,7 +67,7 @@ def _failing() -> list[Run]:
         run("G at 0.05", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, f"{g}=0.05", "steps=1500"),
         run("D at 0.05", (WINS, DIVERGED), fast, f"{d}=0.05", "steps=1500"),
         run("both at 0.05", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, "lr=0.05", "steps=1500"),
-        run("both at 0.02, dcgan", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, "lr=0.02", "model=dcgan", "steps=1500"),
+        run("both at 0.02, dcgan", (COLLAPSE, SWINGS, WINS, DIVERGED), fast, "lr=0.02", *DCGAN, "steps=1500"),
         run(
             "batches of 2",
             (COLLAPSE, SWINGS, WINS),
@@ -68,7 +76,7 @@ def _failing() -> list[Run]:
             "steps=3000",
         ),
         run("20 images", MEMORISING, few, "dataset.held_out=0.989", "steps=1500"),
-        run("20 images, dcgan", MEMORISING, few, "dataset.held_out=0.989", "model=dcgan", "steps=1500"),
+        run("20 images, dcgan", MEMORISING, few, "dataset.held_out=0.989", *DCGAN, "steps=1500"),
         run(
             "wgan without a bound",
             (DIVERGED, SWINGS, COLLAPSE),

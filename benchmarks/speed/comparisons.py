@@ -99,8 +99,9 @@ def _peer(script: str, batch_size: int, size: int, root: str | None, count: int)
 
 def _recipe(batch_size: int, root: str | None, *overrides: str) -> list[str]:
     """As the peers: Adam 2e-4, one D update on reals and fakes together, no EMA, one forward pass of G per step."""
-    common = [f"batch_size={batch_size}", "optimizer=adam", "lr=2e-4", "ema_halflife_kimg=0", "reuse_fakes=true"]
-    return [*_data(root), *common, *overrides]
+    groups = ["loss=non_saturating", "penalty=none", "optimizer=adam", "schedule=constant"]
+    common = [f"batch_size={batch_size}", "lr=2e-4", "ema_halflife_kimg=0", "reuse_fakes=true"]
+    return [*_data(root), *groups, *common, *overrides]
 
 
 def _mlp(batch_size: int, root: str | None) -> Comparison:

@@ -28,7 +28,12 @@ from gan_exp.training.build import build_state
 PICTURE = ROOT / "docs/images/scaling.png"
 FEW = "dataset.count=2000"
 ARTICLE = ["experiment=article", "dataset=bench_digits"]
-DCGAN = ["model=dcgan", "model.generator.width=16", "model.discriminator.width=16", "dataset=bench_digits"]
+DCGAN = [
+    "experiment=dcgan_mnist",
+    "model.generator.width=16",
+    "model.discriminator.width=16",
+    "dataset=bench_digits",
+]
 MACHINE = [
     Loop("large products", "benchmarks.speed.floor:large_products"),
     Loop("triad", "benchmarks.speed.floor:triad"),

@@ -99,7 +99,7 @@ def test_bash_is_there() -> None:
         ("gan-exp train sample_", ["sample_every_steps="]),
         ("gan-exp train model.generator.w", ["model.generator.widths="]),
         ("gan-exp train model=dcgan model.generator.w", ["model.generator.width="]),
-        ("gan-exp train penalty.g", []),
+        ("gan-exp train penalty=none penalty.g", []),
         ("gan-exp train penalty=r1 penalty.g", ["penalty.gamma="]),
         ("gan-exp train experiment=ring model.generator.s", ["model.generator.scale="]),
         ("gan-exp train dataset=folder dataset.m", ["dataset.max_megapixels="]),

@@ -73,7 +73,7 @@ def test_a_run_that_diverged(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     write(run, list(story(2)), state="failed", step=50, reason=reason)
     output = ask(capsys)
     assert "failed at step 50" in output and "diverged since step 37" in output
-    assert "evidence  loss/generator is nan" in output and "to try    lr=5e-05" in output
+    assert "evidence  loss/generator is nan" in output and "to try    lr=0.00025" in output
 
 
 def test_another_failed_run_gets_the_verdict_of_its_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

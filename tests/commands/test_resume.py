@@ -73,7 +73,7 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
         (["run", "steps=0"], "steps=0: must be greater than or equal to 1"),
         (["run", "steps=3"], "steps=3: the run is at step 4 already"),
         (["run", "stesp=9"], "stesp: unknown key; did you mean steps?"),
-        (["run", "lr=1e-3"], "lr: can't change in the middle of a run"),
+        (["run", "lr=3e-3"], "lr: can't change in the middle of a run"),
         (["run", "seed=1", "batch_size=8"], "batch_size, seed: can't change in the middle of a run"),
         (["run", "model.generator.widths=[9]"], "model.generator.widths: can't change in the middle of a run"),
         (["run", "model=dcgan"], "model=dcgan: model is a group"),
@@ -110,7 +110,7 @@ def test_damage(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> 
     for content, sentence in (
         ("[", "config.yaml: can't be read ("),
         ("just words", "config.yaml: must hold keys and values"),
-        (whole.replace("lr: 0.0002", "lr: -1"), "lr=-1: must be greater than 0"),
+        (whole.replace("lr: 0.001", "lr: -1"), "lr=-1: must be greater than 0"),
         (whole.replace("steps:", "stesp:", 1), "is missing"),
         (whole.replace("gan_exp.losses.NonSaturating", "os.system"), "only gan_exp.losses may be named there"),
         (
@@ -138,11 +138,11 @@ def test_a_status_that_cannot_be_read_is_no_hindrance(run: Path) -> None:
 
 
 def test_an_edited_configuration_is_another_experiment(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edit_config(run, lr=1e-3, steps=9)
+    edit_config(run, lr=3e-3, steps=9)
     assert main(["resume", "run"]) == 2
     captured = capsys.readouterr().err
-    assert "lr: can't change in the middle of a run" in captured and "lr=0.0002" in captured
-    edit_config(run, lr=2e-4, steps=STEPS + 1)
+    assert "lr: can't change in the middle of a run" in captured and "lr=0.001" in captured
+    edit_config(run, lr=1e-3, steps=STEPS + 1)
     assert main(["resume", "run"]) == 0
 
 

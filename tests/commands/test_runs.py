@@ -44,9 +44,9 @@ def test_runs_and_sweeps_under_outputs(folder: Path, capsys: pytest.CaptureFixtu
     assert listed(capsys) == [
         "run                   state        step  fid_cnn ↓  doctor   not default",
         "outputs/2026-11-26/10-00-00-sweep  (sweep; 3 runs: 3 finished)",
-        "  0-lr=0.001,seed=0   finished  300/300          3  healthy  lr=0.001",
-        "  1-lr=0.001,seed=1   finished  300/300        2.5  healthy  lr=0.001 seed=1",
-        "  2-lr=0.0002,seed=0  finished  300/300          7  healthy",
+        "  0-lr=0.001,seed=0   finished  300/300          3  healthy",
+        "  1-lr=0.001,seed=1   finished  300/300        2.5  healthy  seed=1",
+        "  2-lr=0.0002,seed=0  finished  300/300          7  healthy  lr=0.0002",
         "11-00-00-dcgan        failed    300/300             healthy  model=dcgan",
         "",
         "4 runs: 3 finished, 1 failed",

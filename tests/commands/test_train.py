@@ -265,15 +265,15 @@ def test_a_job_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pyte
     assert main(["train", "--continue=it's ${lr}", *tiny]) == 0
     assert "resuming" in capsys.readouterr().out
     assert main(["train", *tiny, "--continue", "it's ${lr}"]) == 0
-    place = Path("it's 0.0002")
+    place = Path("it's 0.001")
     assert capsys.readouterr().out.splitlines()[-1].endswith("is finished (3 steps)")
     assert main(["train", "--again", str(place), "--continue", str(place)]) == 0
     assert runs_below(".") == [place]
     for words, sentence in (
-        (["seed=1", "--continue", str(place)], "it's 0.0002 was begun with seed=0, this would be another"),
+        (["seed=1", "--continue", str(place)], "it's 0.001 was begun with seed=0, this would be another"),
         (
             ["--again", str(place), "seed=1", "--continue", str(place)],
-            "it's 0.0002 was begun with seed=0, this would be another",
+            "it's 0.001 was begun with seed=0, this would be another",
         ),
         (["hydra.run.dir=here", "--continue", "there"], "hydra.run.dir=here: --continue there names the directory"),
         (["--continue"], "--continue: needs a value"),

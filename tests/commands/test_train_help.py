@@ -42,8 +42,8 @@ def test_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("topics", "line"),
     [
-        (["lr"], "  lr                      2e-4        learning rate of both networks"),
-        (["steps=20"], "  steps                   4000        generator updates"),
+        (["lr"], "  lr                      (depends)   learning rate of both networks"),
+        (["steps=20"], "  steps                   (depends)   generator updates"),
         (["model=points", "model.generator.scale"], "\n\n  model.generator.scale   1.0         unit of length inside"),
         (["experiment=ring"], "  chooses  dataset=ring model=points loss=non_saturating penalty=r1_r2"),
     ],
@@ -57,7 +57,7 @@ def test_a_key(topics: list[str], line: str) -> None:
     [
         ("dataset=foldr", "dataset=foldr: no such option; did you mean folder?"),
         ("epochs", "epochs: unknown key; a run's length is given in steps"),
-        ("penalty.gamma", "penalty=r1 penalty.gamma="),
+        ("penalty.weight", "penalty=wgan_gp penalty.weight="),
     ],
 )
 def test_what_does_not_exist(topic: str, sentence: str) -> None:

@@ -12,8 +12,10 @@ from written_runs import write_run
 def records(tmp_path: Path) -> list[RunRecord]:
     scores = {300: {"fid_cnn": 4.0, "recall_cnn": 0.5}}
     write_run(tmp_path / "swept" / "0-lr=0.001", config={"lr": 1e-3, "seed": 1}, scores=scores)
-    write_run(tmp_path / "swept" / "1", "model=dcgan", scores={300: {"fid_cnn": 6.0, "fid_pixels": 2.0}})
-    write_run(tmp_path / "2", state="failed", reason="the disk is full", config={"model.generator.widths": [8, 16]})
+    write_run(tmp_path / "swept" / "1", "model=dcgan", "lr=2e-4", scores={300: {"fid_cnn": 6.0, "fid_pixels": 2.0}})
+    write_run(
+        tmp_path / "2", "lr=2e-4", state="failed", reason="the disk is full", config={"model.generator.widths": [8, 16]}
+    )
     (tmp_path / "swept" / "multirun.yaml").write_text("")
     return read_runs([tmp_path / "swept", tmp_path / "2"])
 
@@ -44,7 +46,7 @@ def records(tmp_path: Path) -> list[RunRecord]:
         ("sweep=null", "2"),
         ("doctor=healthy", "012"),
         ("reason=*disk*", "2"),
-        ("penalty=none", "012"),
+        ("penalty=r1", "012"),
         ("resize=null", "unknown"),
         ("dataset.resize=null", "012"),
         ("conditional=false", "012"),

@@ -10,7 +10,7 @@ from written_runs import write_run
 
 def runs(place: Path, *each: tuple[str, ...]) -> list[RunRecord]:
     for number, words in enumerate(each):
-        write_run(place / str(number), *words)
+        write_run(place / str(number), "steps=300", "batch_size=32", "lr=2e-4", *words)
     return read_runs([place])
 
 
@@ -29,7 +29,7 @@ def keys(place: Path, *each: tuple[str, ...]) -> list[str]:
         ([("model=dcgan",), ()], ["model"]),  # and not its arguments, nor the run's name
         ([("model=dcgan",), (), ("model.generator.widths=[8]",)], ["model", "model.generator.widths"]),
         ([("loss=wgan",), (), ("loss=wgan", "loss.clip=0.1")], ["loss", "loss.clip"]),
-        ([("penalty=r1",), ()], ["penalty"]),
+        ([("penalty=none",), ()], ["penalty"]),
         ([("penalty=r1", "penalty.gamma=1"), ("penalty=r1",)], ["penalty.gamma"]),
         ([("optimizer=rmsprop",), ()], ["optimizer"]),
         ([("dataset=ring", "model=points"), ()], ["model", "dataset"]),

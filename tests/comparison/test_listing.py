@@ -12,19 +12,21 @@ from written_runs import write_run
 
 @pytest.fixture
 def records(tmp_path: Path) -> list[RunRecord]:
-    words = {"steps": 300, "lr": 1e-3}
+    words = {"steps": 300, "lr": 3e-3}
     for name, seed, fid in (("0", 0, 3.0), ("1", 1, 1.0), ("2", 2, 2.0)):
         write_run(tmp_path / name, config={**words, "seed": seed}, scores={300: {"fid_cnn": fid, "recall_cnn": fid}})
-    write_run(tmp_path / "3", config={**words, "model.name": "mine"}, state="failed", reason="broke, badly")
+    write_run(
+        tmp_path / "3", config={**words, "model.name": "mine", "batch_size": 32}, state="failed", reason="broke, badly"
+    )
     return read_runs([tmp_path])
 
 
 def test_what_all_share_stands_apart(records: list[RunRecord]) -> None:
     listing = list_records(records, None)
-    assert listing.common == {"steps": 300, "lr": 1e-3} and listing.tags == ("fid_cnn",)
+    assert listing.common == {"steps": 300, "lr": 3e-3} and listing.tags == ("fid_cnn",)
     assert [dict(one) for one in listing.settings] == [{}, {"seed": 1}, {"seed": 2}, {"model": "mine"}]
     alone = list_records(records[:1], ["recall", "loss/generator"])
-    assert alone.common == {} and alone.settings == ({"steps": 300, "lr": 1e-3},)
+    assert alone.common == {} and alone.settings == ({"steps": 300, "lr": 3e-3},)
     assert alone.tags == ("recall_cnn", "loss/generator")
     with pytest.raises(UserError, match="kid: no run has such a metric"):
         list_records(records, ["kid"])
@@ -52,12 +54,12 @@ def test_states_are_counted(records: list[RunRecord]) -> None:
 def test_csv(records: list[RunRecord]) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(list_records(records, None)))))
     assert [row["state"] for row in rows] == ["finished"] * 3 + ["failed"]
-    assert (rows[1]["seed"], rows[1]["lr"], rows[1]["fid_cnn"], rows[1]["steps"]) == ("1", "0.001", "1.0", "300")
+    assert (rows[1]["seed"], rows[1]["lr"], rows[1]["fid_cnn"], rows[1]["steps"]) == ("1", "0.003", "1.0", "300")
     assert (rows[3]["reason"], rows[3]["model"], rows[3]["fid_cnn"]) == ("broke, badly", "mine", "")
 
 
 def test_plain_values(records: list[RunRecord]) -> None:
     found = plain_record(records[1], {"seed": 1})
     assert (found["name"], found["state"], found["settings"]) == ("1", "finished", {"seed": 1})
-    assert found["metrics"]["fid_cnn"] == 1.0 and found["configuration"]["lr"] == 1e-3
+    assert found["metrics"]["fid_cnn"] == 1.0 and found["configuration"]["lr"] == 3e-3
     assert found["doctor"][0]["name"] == "healthy"

@@ -20,7 +20,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     (record,) = read_runs([tmp_path])
     assert (record.path, record.name, record.state) == (run.path, "a", "finished")
     assert (record.step, record.steps, record.seed, record.seconds) == (300, 300, 0, 12.5)
-    assert record.configuration["optimizer.generator.lr"] == 2e-4
+    assert record.configuration["optimizer.generator.lr"] == 1e-3
     assert record.logged == {"loss/discriminator": 1.0, "loss/generator": 0.8}
     assert record.verdict == "healthy" and record.reason is None and record.sweep is None
     assert record.environment is not None and record.environment["device"] == "CPU, 1 thread"

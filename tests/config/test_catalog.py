@@ -53,7 +53,7 @@ def test_describe(tmp_path: Path) -> None:
 
 def test_root_keys() -> None:
     keys = {key: (default, comment) for key, default, comment in catalog.root_keys()}
-    assert keys["steps"][0] == "4000"
+    assert keys["latent_dim"][0] == "100"
     assert keys["steps"][1].startswith("generator updates")
     assert "defaults" not in keys
     assert "hydra" not in keys

@@ -182,7 +182,7 @@ def test_a_recipe_overrides_every_group_it_depends_on(option: str) -> None:
     overridden = {key.removeprefix("override /") for item in content["defaults"] for key in item}
     assert overridden >= {"dataset", "model", "loss", "penalty", "augment", "optimizer", "schedule"}
     # And the root's keys that make the experiment; how often something is written is a matter of taste.
-    assert set(content) >= {"name", "steps", "batch_size", "lr", "ema_halflife_kimg"}
+    assert set(content) >= {"name", "steps", "batch_size", "lr", "reuse_fakes", "ema_halflife_kimg"}
 
 
 def test_root_keys_are_those_of_the_schema() -> None:
@@ -201,7 +201,16 @@ def test_the_article_is_the_article() -> None:
 def test_lr_reaches_both_optimizers_and_one_alone() -> None:
     assert composed("lr=3e-4")["optimizer"]["discriminator"]["lr"] == 3e-4
     plain = composed("optimizer.discriminator.lr=4e-4")
-    assert (plain["optimizer"]["generator"]["lr"], plain["optimizer"]["discriminator"]["lr"]) == (2e-4, 4e-4)
+    assert (plain["optimizer"]["generator"]["lr"], plain["optimizer"]["discriminator"]["lr"]) == (1e-3, 4e-4)
+
+
+@pytest.mark.parametrize(("model", "expected"), [("mlp", (8000, 64, 1e-3)), ("dcgan", (5000, 32, 2e-3))])
+def test_length_batch_and_lr_follow_the_model(model: str, expected: tuple[float, ...]) -> None:
+    chosen = check(composed(f"model={model}"))
+    assert (chosen.steps, chosen.batch_size, chosen.lr) == expected
+    assert chosen.optimizer.generator["lr"] == chosen.lr
+    own = check(composed(f"model={model}", "lr=2e-4", "steps=7"))
+    assert (own.steps, own.batch_size, own.lr) == (7, expected[1], 2e-4)
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

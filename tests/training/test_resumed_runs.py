@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from builders import assert_same, in_each_step, logged_lines, small_config
+from builders import BASE, assert_same, in_each_step, logged_lines, small_config
 from gan_exp.config.catalog import defaults, groups
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import TrainingFault, UserError
@@ -26,8 +26,9 @@ CPU = torch.device("cpu")
 def test_every_option_is_in_one_of_the_recipes() -> None:
     """A new option is thus tested for resuming."""
     tried = {word for recipe in RECIPES for word in recipe} | {f"model={recipe[0]}" for recipe in RECIPES}
+    base = dict(word.split("=") for word in BASE)
     for group in ("model", "loss", "penalty", "augment", "optimizer", "schedule"):
-        for option in groups()[group].keys() - {defaults()[group]}:
+        for option in groups()[group].keys() - {base.get(group, defaults()[group])}:
             assert f"{group}={option}" in tried
 
 

@@ -37,7 +37,14 @@ def largest(reports: list[dict[str, list[float]]], network: str) -> float:
 def test_metrics_are_means_over_the_logged_steps(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the loop written out by hand."""
     config = small_config(
-        "mlp", "steps=7", "log_every_steps=3", "n_critic=2", "penalty=r1", "schedule=cosine", "lr=0.01"
+        "mlp",
+        "steps=7",
+        "log_every_steps=3",
+        "n_critic=2",
+        "penalty=r1",
+        "penalty.every=1",
+        "schedule=cosine",
+        "lr=0.01",
     )
     run = train(config, "run", (), monkeypatch)
     data = build_data(config, CPU)
@@ -92,7 +99,7 @@ def test_metrics_are_means_over_the_logged_steps(in_tmp: Path, monkeypatch: pyte
 
 def test_tensorboard_holds_the_whole_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read back after two interruptions: every tag, no point twice, the numbers of metrics.jsonl."""
-    config = small_config("mlp", *RHYTHM, "penalty=r1", "grid_rows=2", "grid_columns=3")
+    config = small_config("mlp", *RHYTHM, "penalty=r1", "penalty.every=1", "grid_rows=2", "grid_columns=3")
     run = train(config, "run", (2, 7), monkeypatch)
     accumulator, lines = read_events(run), read_lines(run.metrics)
     tags = accumulator.Tags()

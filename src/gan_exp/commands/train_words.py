@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,8 @@ def parse(arguments: Sequence[str]) -> Words:
         else:
             raise UserError(_no_option(word, arguments))
     _check_modes(options)
+    if any(pair in (("--cfg", "job"), ("-c", "job")) for pair in pairwise(options)) and "--resolve" not in options:
+        options.append("--resolve")  # defaults that depend on other keys are shown as they will be
     again = ours["--again"][-1] if ours["--again"] else None
     sweeping = bool({"-m", "--multirun"} & set(options)) or "hydra.mode=MULTIRUN" in overrides
     if again is None:

@@ -10,9 +10,11 @@ from gan_exp.comparison.grouping import OF_OUTPUT, Settings, settings_of
 from gan_exp.config.catalog import NOT_SET_BY_HAND, conf_dir, defaults, groups
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import read_yaml
+from gan_exp.config.usual import usual
 
 UNKNOWN = object()
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # optimizer.generator.lr: ${lr}
+BY_MODEL = re.compile(r"\$\{gan_exp\.usual:(\w+),\$\{model\.name\}\}")
 
 
 def changed_settings(configuration: Settings) -> dict[str, Any]:
@@ -28,11 +30,17 @@ def changed_settings(configuration: Settings) -> dict[str, Any]:
             continue
         default = _default(key, own)
         if isinstance(default, str) and "${" in default:
-            found = REFERENCE.fullmatch(default)
-            default = UNKNOWN if found is None else configuration.get(found[1], UNKNOWN)
+            default = _referred(default, configuration)
         if default is not UNKNOWN and value != default:
             changed[key] = value
     return changed
+
+
+def _referred(default: str, configuration: Settings) -> Any:
+    if by_model := BY_MODEL.fullmatch(default):
+        return usual(by_model[1], str(configuration.get("model.name")))
+    found = REFERENCE.fullmatch(default)
+    return UNKNOWN if found is None else configuration.get(found[1], UNKNOWN)
 
 
 def _default(key: str, own: Settings) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gan_exp.config.targets import resolve_target
+from gan_exp.config.usual import usual
 from gan_exp.runtime.files import make_unique_directory
 
 LONGEST_LABEL = 100  # letters
@@ -16,7 +17,7 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
     """`gan_exp.new_directory` makes a directory that no other run has; `gan_exp.label` makes words a file's name.
 
     `gan_exp.job_name` names a run of a sweep by its number and its words, without those of `constants`.
-    `gan_exp.clip` and `gan_exp.batch_norm` are defaults that depend on the penalty.
+    `gan_exp.clip` and `gan_exp.batch_norm` are defaults that depend on the penalty, `gan_exp.usual` on the model.
 
     The directory is cached, so that each run of a sweep means the same one. Returns the list of the directories that
     will have been made. `constants` may be filled later.
@@ -39,6 +40,7 @@ def register_resolvers(constants: Collection[str] = ()) -> list[str]:
     OmegaConf.register_new_resolver("gan_exp.job_name", job_name, replace=True)
     OmegaConf.register_new_resolver("gan_exp.clip", usual_clip, replace=True)
     OmegaConf.register_new_resolver("gan_exp.batch_norm", usual_batch_norm, replace=True)
+    OmegaConf.register_new_resolver("gan_exp.usual", usual, replace=True)
     return made
 
 

@@ -37,8 +37,8 @@ class _Upsample(nn.Module):
 class DCGANGenerator(nn.Module):
     """Linear to the coarsest size, BatchNorm and ReLU, then one upsampling stage for each doubling; tanh at the end.
 
-    `hidden` are the units of dense layers, with BatchNorm and ReLU, between the latents and the coarsest size: they
-    decide on the shape of the whole image, which the convolutions, as in the paper, see only in parts.
+    `hidden` are the units of dense layers between the latents and the coarsest size, as in the article's MLP: first
+    LeakyReLU, then BatchNorm (the other way round is worse). They shape the image, of which convolutions see parts.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class DCGANGenerator(nn.Module):
         features = latent_dim + self.label.dim
         dense: list[nn.Module] = []
         for units in hidden:
-            dense += [nn.Linear(features, units, bias=False), nn.BatchNorm1d(units), nn.ReLU()]
+            dense += [nn.Linear(features, units), nn.LeakyReLU(0.2), nn.BatchNorm1d(units)]
             features = units
-        self.dense = nn.Sequential(*dense)
+        self.dense = nn.Sequential(*dense) if dense else None
         self.project = nn.Linear(features, widths[0] * sizes[0][0] * sizes[0][1], bias=False)
         stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
@@ -70,9 +70,15 @@ class DCGANGenerator(nn.Module):
             stages += [nn.Tanh()] if last else [nn.BatchNorm2d(outputs), nn.ReLU()]
         self.stages = nn.Sequential(*stages)
         self.apply(_initialise)
+        for layer in (*dense, self.project) if dense else ():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)  # as in the article's MLP
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = self.project(self.dense(self.label(latents, labels))).view(-1, *self.start_shape)
+        inputs = self.label(latents, labels)
+        if self.dense is not None:
+            inputs = self.dense(inputs)
+        features = self.project(inputs).view(-1, *self.start_shape)
         # Like all later features; BatchNorm's backward pass is 20 times slower with two different layouts.
         features = features.contiguous(memory_format=torch.channels_last)
         images: Tensor = self.stages(features)
