@@ -106,7 +106,7 @@ def write_sweep(
                 until = steps // 3 if lost else steps
                 write_run(
                     place / f"{number}-lr={lr},model={model},seed={seed}",
-                    f"model={model}", f"steps={steps}", "evaluate_every_steps=250",
+                    f"model={model}", f"steps={steps}", "batch_size=64", "evaluate_every_steps=250",
                     config={"seed": seed, "lr": float(lr)},
                     records=curves(number, steps, every, level=0.6 + 0.35 * a + 0.2 * b, until=until),
                     grids=[at for at in grids if at <= until],

@@ -95,13 +95,13 @@ def test_its_metric_needs_trust_too(example: Path, capsys: pytest.CaptureFixture
         ("loss.margin=-1", "loss.margin=-1: must be greater than or equal to 0"),
         ("model.generator.width=0", "model.generator.width=0: must be greater than or equal to 1"),
         ("dataset.cuont=5", "dataset.cuont: unknown key; did you mean dataset.count?"),
-        ("split_updates=true", "split_updates=true needs a loss with a term for reals and one for fakes"),
+        ("split_updates=true penalty=none", "split_updates=true needs a loss with a term for reals and one for fakes"),
     ],
 )
 def test_its_annotations_are_its_schema(
     override: str, sentence: str, example: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command(), *SHORT, override]) == 2
+    assert main([*command(), *SHORT, *override.split()]) == 2
     assert sentence in capsys.readouterr().err
 
 

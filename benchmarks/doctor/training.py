@@ -22,7 +22,8 @@ def has_ended(folder: Path, run: Run, seed: int) -> bool:
 
 def overrides(run: Run) -> tuple[str, ...]:
     """With the placeholder {photographs} for that folder."""
-    return (*BASE, *INTERVALS, *run.overrides) if run.short else (*BASE, *run.overrides)
+    base = () if any(word.startswith("experiment=") for word in run.overrides) else BASE  # a recipe says all itself
+    return (*base, *INTERVALS, *run.overrides) if run.short else (*base, *run.overrides)
 
 
 def train(folder: Path, run: Run, seed: int) -> None:

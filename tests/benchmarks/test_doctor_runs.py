@@ -10,7 +10,7 @@ from benchmarks.doctor.runs import SHORT, Run
 from benchmarks.doctor.training import directory, has_ended, overrides
 from benchmarks.doctor.usual import USUAL
 
-from builders import make_config
+from builders import plain_config
 from gan_exp.diagnosis.troubles import HEALTHY, TROUBLES
 
 RUNS = [*USUAL, *SHORT]
@@ -19,13 +19,13 @@ RUNS = [*USUAL, *SHORT]
 @pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_every_run_can_be_trained(run: Run) -> None:
-    config = make_config(*(word.format(photographs="/photographs") for word in overrides(run)))
+    config = plain_config(*(word.format(photographs="/photographs") for word in overrides(run)))
     assert config.steps // config.sample_every_steps >= (8 if run.short else 2)  # a verdict needs so many grids
 
 
 def test_usual_runs_have_the_default_intervals() -> None:
-    plain = make_config()
-    for config in (make_config(*(word.format(photographs="/x") for word in overrides(run))) for run in USUAL):
+    plain = plain_config()
+    for config in (plain_config(*(word.format(photographs="/x") for word in overrides(run))) for run in USUAL):
         assert config.log_every_steps == plain.log_every_steps
         assert config.sample_every_steps == plain.sample_every_steps
 

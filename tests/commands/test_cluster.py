@@ -141,7 +141,7 @@ def test_the_jobs_outlive_who_waits(
         (["train", "--wait"], "--wait: says how a cluster trains; it needs --slurm"),
         (["train", "-m", *LOCAL, "--on-failure", "stop", "seed=1,2"], "--on-failure stop: the jobs of a cluster"),
         (["train", *LOCAL, "lr=-1"], "lr=-1: must be greater than 0"),
-        (["resume", "run", *LOCAL, "lr=1"], "/run was begun with lr=0.0002"),
+        (["resume", "run", *LOCAL, "lr=1"], "/run was begun with lr=0.001"),
     ],
 )
 def test_refusals(

@@ -2,14 +2,14 @@
 
 import pytest
 
-from builders import make_config
+from builders import plain_config
 from gan_exp.config.catalog import conf_dir, groups
 from gan_exp.config.overrides import leaves
 from gan_exp.report.settings import differing, settings, shared_settings
 
 
 def configuration(*words: str) -> dict[str, object]:
-    return leaves(make_config(*words).model_dump(mode="json"))
+    return leaves(plain_config(*words).model_dump(mode="json"))
 
 
 def test_of_the_defaults_nothing_differs() -> None:
@@ -18,10 +18,10 @@ def test_of_the_defaults_nothing_differs() -> None:
 
 def test_what_was_chosen_differs_and_not_what_follows_from_it() -> None:
     """optimizer.*.lr is lr, and a name is that of model and data set."""
-    rows = settings(configuration("model=dcgan", "lr=0.001", "penalty=r1", "steps=9000"))
-    assert differing(rows) == [("model", "dcgan"), ("penalty", "r1"), ("steps", "9000"), ("lr", "0.001")]
+    rows = settings(configuration("model=dcgan", "lr=0.001", "penalty=none", "steps=9000"))
+    assert differing(rows) == [("model", "dcgan"), ("penalty", "none"), ("steps", "9000"), ("lr", "0.001")]
     by_key = {row.key: row for row in rows}
-    assert by_key["steps"].default == "4000" and by_key["steps"].meaning.startswith("generator updates")
+    assert by_key["steps"].default == "5000" and by_key["steps"].meaning.startswith("generator updates")
     assert by_key["optimizer.generator.lr"].value == "0.001" and not by_key["optimizer.generator.lr"].differs
     assert by_key["device"].differs and by_key["display"].differs  # of the machine and the output: in the table alone
 
@@ -54,6 +54,8 @@ def test_a_configuration_of_an_older_version() -> None:
 
 
 def test_settings_shared_by_all() -> None:
-    keys = {row.key for row in shared_settings([configuration("model=mlp"), configuration("model=dcgan")])}
+    keys = {
+        row.key for row in shared_settings([configuration("model=mlp"), configuration("model=dcgan", "steps=8000")])
+    }
     assert "model" not in keys and "model.generator.widths" not in keys and {"steps", "loss", "dataset"} <= keys
     assert conf_dir().is_dir()

@@ -1,6 +1,5 @@
 """The settings of a run that are not the defaults, from the YAML files alone: those of the options that it chose."""
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,11 +9,7 @@ from gan_exp.comparison.grouping import OF_OUTPUT, Settings, settings_of
 from gan_exp.config.catalog import NOT_SET_BY_HAND, conf_dir, defaults, groups
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import read_yaml
-from gan_exp.config.usual import usual
-
-UNKNOWN = object()
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # optimizer.generator.lr: ${lr}
-BY_MODEL = re.compile(r"\$\{gan_exp\.usual:(\w+),\$\{model\.name\}\}")
+from gan_exp.config.usual import UNKNOWN, fill_in
 
 
 def changed_settings(configuration: Settings) -> dict[str, Any]:
@@ -30,17 +25,10 @@ def changed_settings(configuration: Settings) -> dict[str, Any]:
             continue
         default = _default(key, own)
         if isinstance(default, str) and "${" in default:
-            default = _referred(default, configuration)
+            default = fill_in(default, configuration)
         if default is not UNKNOWN and value != default:
             changed[key] = value
     return changed
-
-
-def _referred(default: str, configuration: Settings) -> Any:
-    if by_model := BY_MODEL.fullmatch(default):
-        return usual(by_model[1], str(configuration.get("model.name")))
-    found = REFERENCE.fullmatch(default)
-    return UNKNOWN if found is None else configuration.get(found[1], UNKNOWN)
 
 
 def _default(key: str, own: Settings) -> Any:

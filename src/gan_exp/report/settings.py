@@ -1,6 +1,5 @@
 """A run's configuration beside the defaults: which values were chosen, and what each setting means."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +10,11 @@ from gan_exp.comparison.grouping import OF_OUTPUT, TARGET, settings_of, text
 from gan_exp.config import catalog
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import read_yaml
+from gan_exp.config.usual import UNKNOWN, fill_in
 
 NAMES = ("_target_", "name")  # the last parts of the keys that show which option was chosen
 _groups = lru_cache(catalog.groups)
 _defaults = lru_cache(catalog.defaults)
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-UNKNOWN = object()  # a default that follows from others by a function
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,9 @@ def _setting(known: catalog.Setting, key: str, value: Any, configuration: Mappin
 
 def _default(written: str, configuration: Mapping[str, Any]) -> Any:
     """The default as it would be in this run: `${lr}` is the run's own lr."""
-    whole = REFERENCE.fullmatch(written)
-    if whole:
-        return configuration.get(whole[1], UNKNOWN)
-    filled = REFERENCE.sub(lambda found: str(configuration.get(found[1], found[0])), written)
-    if "${" in filled:
-        return UNKNOWN
+    filled = fill_in(written, configuration)
+    if not isinstance(filled, str):
+        return filled
     try:
         return read_yaml(filled)
     except ValueError:
