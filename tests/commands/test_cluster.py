@@ -100,6 +100,9 @@ def test_what_is_on_the_cluster_is_left_alone(
     monkeypatch.setattr("gan_exp.sweeps.slurm.follow.known_to_cluster", lambda _: {"7"})
     assert main(["resume", "run", *LOCAL, "steps=9"]) == 0
     assert capsys.readouterr().out == "1 job queued or running on the cluster still: 7\n" and not submitted
+    assert "run: 1 job of it queued or running on the cluster still (7); end them first" in refused(
+        ["resume", "run", "steps=9"], capsys
+    )
     lost = Submission("8", 0, "", "lost", 0.0, config=RunDir(run).read_config())
     write_submissions(Path("lost"), [lost])
     assert main(["resume", "lost", *LOCAL]) == 0 and submitted.pop().config == lost.config

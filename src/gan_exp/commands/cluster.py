@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gan_exp.errors import UserError
-from gan_exp.runs.submissions import FOLDER, Submission
+from gan_exp.runs.submissions import FOLDER, Submission, read_submissions
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted
 from gan_exp.runtime.terminal import say
@@ -76,6 +76,20 @@ def _settings(cluster: Cluster) -> "SlurmSettings":
 
     settings = read_settings(cluster.words, cluster.file)
     return settings if cluster.at_once is None else settings.model_copy(update={"at_once": cluster.at_once})
+
+
+def refuse_if_on_cluster(place: Path) -> None:
+    """Raises UserError if jobs of the sweep or run in `place` are on the cluster: they would be trained twice."""
+    from gan_exp.sweeps.slurm.follow import known_to_cluster
+
+    open_ones = [one for one in read_submissions(place) if one.state != "ended"]
+    known = (open_ones and known_to_cluster(open_ones)) or ()  # elsewhere the cluster can't be asked
+    there = [one for one in open_ones if one.job_id in known]
+    if there:
+        raise UserError(
+            f"{path_from_here(place)}: {_count(len(there))} of it queued or running on the cluster still "
+            f"({_ids(there)}); end them first (scancel), or resume it with --slurm"
+        )
 
 
 def submit_run(job: Job, cluster: Cluster) -> int:

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
-from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_choices
+from gan_exp.commands.cluster import Cluster, refuse_if_on_cluster, submit_run, take_cluster, with_choices
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import find, is_run_or_sweep, is_sweep
@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> int:
     if cluster is not None and has_submissions(path) and not is_run_or_sweep(path):
         return _submit_again(path, options.overrides, cluster)
     place = find(options.run)
+    if cluster is None and has_submissions(place):
+        refuse_if_on_cluster(place)
     if is_sweep(place):
         from gan_exp.commands import sweep
         from gan_exp.sweeps.words import choices
