@@ -100,6 +100,22 @@ def test_files_that_are_gone_or_odd(text: str | None, tmp_path: Path) -> None:
     assert record.verdict == "too early to say"
 
 
+def test_damaged_lines_and_odd_values_cost_no_more_than_themselves(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", state="failed", metrics=None, train_seconds="x", reason=["a"])
+    good = '{"step": 5, "evaluation/fid_cnn": 3.0, "evaluation/kid_cnn": "x", "evaluation/panel": NaN}'
+    lines = ['{"step": 1, "evaluation/fid_cnn": }', good, '{"evaluation/fid_cnn": 1}', '{"step": 9, "loss/generator"}']
+    run.metrics.write_text('{"step": 7, "loss/generator": 0.5}\n' + "\n".join(lines) + '\n{"step": 10, "evalu')
+    write_evaluation(run, 5, {"fid_cnn": [2.0]}, samples=[1], data_digest=["d"], reals="many")
+    (record,) = read_runs([tmp_path])
+    assert [one.step for one in record.evaluations] == [5, 5] and record.logged == {"loss/generator": 0.5}
+    first, second = record.evaluations
+    assert first.scores == {"fid_cnn": (3.0, None, 1), "kid_cnn": (None, None, 1), "panel": (None, None, 1)}
+    assert (second.protocol.samples, second.protocol.reals, second.protocol.data_digest) == (None, None, "['d']")
+    assert (
+        record.seconds is None and record.reason == "['a']" and len({one.protocol for one in record.evaluations}) == 2
+    )
+
+
 def test_evaluations_with_their_protocols(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", "steps=300", "evaluate_count=500", scores={300: {"fid_cnn": 7.0, "panel": 2.0}})
     write_evaluation(run, 300, {"fid_cnn": [6.0, 6.5]})

@@ -1,6 +1,7 @@
 """The evaluations that a run has kept, with their protocols: those in training and those of `gan-exp evaluate`."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,19 +62,29 @@ class Evaluation:
 
 def evaluations_in_training(lines: Iterable[Mapping[str, Any]], config: Mapping[str, Any]) -> list[Evaluation]:
     """From those `lines` of metrics.jsonl that hold scores; `config` is the run's, with dotted keys."""
+    count, dataset = _whole(config.get("evaluate_count")), str(config.get("dataset.name", ""))
+    data_settings = _data_settings(config)
     found = []
     for line in lines:
-        scores = {tag.removeprefix(TAG): Value(value) for tag, value in line.items() if tag.startswith(TAG)}
+        scores = {tag.removeprefix(TAG): Value(number(value)) for tag, value in line.items() if tag.startswith(TAG)}
         features = next((tag.removeprefix(name) for tag in scores for name in FEATURES if tag.startswith(name)), "")
-        protocol = Protocol(
-            True,
-            config.get("evaluate_count"),
-            features,
-            dataset=str(config.get("dataset.name", "")),
-            data_settings=_data_settings(config),
-        )
+        protocol = Protocol(True, count, features, dataset=dataset, data_settings=data_settings)
         found.append(Evaluation(int(line["step"]), scores, protocol))
     return found
+
+
+def number(value: Any) -> float | None:
+    """`value` if it is a finite number: what others have written into a run's files may be anything."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
+
+
+def _whole(value: Any) -> int | None:
+    return None if number(value) is None else int(value)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _data_settings(config: Mapping[str, Any]) -> str:
@@ -92,7 +103,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
         protocol = report.get("protocol", {})
         features = protocol.get("features", {})
         scores = {
-            str(tag): Value(value["mean"], value.get("sd"), len(value.get("values", [0])))
+            str(tag): Value(number(value["mean"]), number(value.get("sd")), len(value.get("values", [0])))
             for tag, value in report["metrics"].items()
         }
         return Evaluation(
@@ -100,13 +111,13 @@ def read_evaluation(path: Path) -> Evaluation | None:
             scores,
             Protocol(
                 False,
-                protocol.get("samples"),
+                _whole(protocol.get("samples")),
                 str(features.get("name", "")),
-                features.get("digest"),
+                _text(features.get("digest")),
                 str(protocol.get("split", "train")),
-                protocol.get("reals"),
+                _whole(protocol.get("reals")),
                 str(protocol.get("dataset", "")),
-                protocol.get("data_digest"),
+                _text(protocol.get("data_digest")),
             ),
             len(protocol.get("seeds", [0])),
         )

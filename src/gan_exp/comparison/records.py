@@ -8,14 +8,14 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from gan_exp.comparison.evaluations import TAG, Evaluation, Value, evaluations_in_training, read_evaluation
+from gan_exp.comparison.evaluations import TAG, Evaluation, Value, evaluations_in_training, number, read_evaluation
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import SimilarYaml
 from gan_exp.diagnosis.verdicts import Verdict
@@ -142,7 +142,7 @@ def _sweep_of(path: Path, known: dict[Path, Path | None]) -> Path | None:
 def _read_run(path: Path, name: str, config: Mapping[str, Any], sweep: Path | None) -> RunRecord:
     run, configuration = RunDir(path), leaves(config)
     status, lines = run.read_status(), _read_lines(run.metrics)
-    scored = [json.loads(line) for line in lines if b'"evaluation/' in line]
+    scored = list(_loaded(line for line in lines if b'"evaluation/' in line))
     evaluated = [one for file in run.list_evaluations() if (one := read_evaluation(file)) is not None]
     evaluations = [*evaluations_in_training(scored, configuration), *evaluated]
     logged = status.get("metrics")
@@ -155,10 +155,10 @@ def _read_run(path: Path, name: str, config: Mapping[str, Any], sweep: Path | No
         step=step if isinstance(step, int) else 0,
         steps=int(configuration.get("steps") or 0),
         configuration=configuration,
-        logged={tag: value for tag, value in logged.items() if isinstance(value, int | float) and tag != "step"},
+        logged={tag: value for tag, value in logged.items() if number(value) is not None and tag != "step"},
         evaluations=tuple(sorted(evaluations, key=lambda one: one.step)),
-        reason=status.get("reason") or None,
-        seconds=status.get("train_seconds"),
+        reason=str(status["reason"]) if status.get("reason") else None,
+        seconds=number(status.get("train_seconds")),
         environment=run.read_environment(),
         sweep=sweep,
         kept_verdicts=None if evaluated else _verdicts(status.get("doctor")),  # evaluations may change them
@@ -174,8 +174,16 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _last_logged(lines: Sequence[bytes]) -> dict[str, Any]:
-    found: Any = next((json.loads(line) for line in reversed(lines) if b'"loss/generator"' in line), {})
-    return found if isinstance(found, dict) else {}
+    return next(_loaded(line for line in reversed(lines) if b'"loss/generator"' in line), {})
+
+
+def _loaded(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Those that a crash has not damaged."""
+    for line in lines:
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("step"), int):
+                yield found
 
 
 def _verdicts(plain: Any) -> tuple[Verdict, ...] | None:
