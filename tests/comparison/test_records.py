@@ -67,6 +67,7 @@ def test_what_is_no_configuration_is_passed_over(text: str, tmp_path: Path) -> N
         ("interrupted", {"reason": "SIGTERM"}, "stopped"),
         ("running", {"pid": GONE}, "stale"),
         ("running", {"pid": None}, "stale"),
+        ("running", {"pid": 10**30}, "stale"),
         ("running", {"pid": os.getpid()}, "stale"),  # another process has its number now: nobody holds the lock
         ("running", {"pid": GONE, "host": "elsewhere"}, "running"),
         (None, {}, "unknown"),

@@ -9,7 +9,8 @@ from typing import Any
 
 from gan_exp.comparison.grouping import MISSING, settings_of, text
 from gan_exp.comparison.metric_names import resolve_tag
-from gan_exp.comparison.records import SCORES, STATES, RunRecord
+from gan_exp.comparison.records import SCORES, RunRecord
+from gan_exp.comparison.states import STATES
 from gan_exp.config.overrides import split_values
 from gan_exp.errors import UserError, did_you_mean
 

@@ -12,7 +12,8 @@ from gan_exp.comparison.defaults import changed_settings
 from gan_exp.comparison.filters import value_of
 from gan_exp.comparison.grouping import MISSING, text
 from gan_exp.comparison.metric_names import direction, resolve_tag, usual_metric
-from gan_exp.comparison.records import STATES, RunRecord
+from gan_exp.comparison.records import RunRecord
+from gan_exp.comparison.states import STATES
 
 
 @dataclass(frozen=True)

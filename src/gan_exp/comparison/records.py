@@ -5,9 +5,7 @@ of a run. Nothing here writes, and a run that is damaged or still being written 
 """
 
 import json
-import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_exp.comparison.evaluations import TAG, Evaluation, Value, evaluations_in_training, number, read_evaluation
+from gan_exp.comparison.states import state_of
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import SimilarYaml
 from gan_exp.diagnosis.verdicts import Verdict
@@ -25,9 +24,6 @@ from gan_exp.metrics.metric import Score
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import is_sweep, list_runs, short_names
 
-# `stopped`: by a signal. `stale`: its files say that it runs, but its process is gone. `unknown`: there is no status.
-# `waiting`: a job without a directory yet; who knows of such jobs (a sweep, a cluster's queue) adds their records.
-STATES = ("running", "finished", "failed", "stopped", "stale", "waiting", "unknown")
 SCORES = {score.name: score for metric in METRICS for score in metric.scores}
 
 
@@ -42,7 +38,7 @@ class RunRecord:
 
     path: Path
     name: str
-    state: str  # one of STATES
+    state: str  # one of `states.STATES`
     step: int
     steps: int
     configuration: Mapping[str, Any]
@@ -151,7 +147,7 @@ def _read_run(path: Path, name: str, config: Mapping[str, Any], sweep: Path | No
     return RunRecord(
         path=path,
         name=name,
-        state=_state(run, status),
+        state=state_of(run, status),
         step=step if isinstance(step, int) else 0,
         steps=int(configuration.get("steps") or 0),
         configuration=configuration,
@@ -194,44 +190,6 @@ def _verdicts(plain: Any) -> tuple[Verdict, ...] | None:
         return tuple(Verdict(**{**one, "remedies": tuple(one["remedies"])}) for one in plain)
     except (TypeError, KeyError):
         return None
-
-
-def _state(run: RunDir, status: Mapping[str, Any]) -> str:
-    state = str(status.get("state", "unknown"))
-    if state == "interrupted":
-        return "stopped"
-    if state == "running" and status.get("host") == socket.gethostname() and not _lives(status.get("pid"), run.lock):
-        return "stale"
-    return state
-
-
-def _lives(pid: Any, lock: Path) -> bool:
-    """Whether the process trains: it exists, and it holds the run's lock, unless another one has its number now."""
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return _is_held(lock)
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a process holds `lock`; true where that can't be known."""
-    try:
-        import fcntl
-
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    except (ImportError, OSError):  # a system or a file system without such locks
-        return True
-    return False
 
 
 @lru_cache(maxsize=4096)
