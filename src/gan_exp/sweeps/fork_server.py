@@ -39,6 +39,10 @@ def _serve() -> None:
     block_signals()
     with suppress(OSError):
         os.setsid()
+    import_all()
+
+
+def import_all() -> None:
     for name in MODULES:
         with suppress(ImportError):
             import_module(name)

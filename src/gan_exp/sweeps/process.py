@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar
 
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.signals import recording_signals, unblock_signals
-from gan_exp.sweeps.fork_server import IS_SERVER
+from gan_exp.sweeps.fork_server import IS_SERVER, import_all
 from gan_exp.sweeps.job import Job, Outcome, train
 
 T = TypeVar("T")
@@ -38,7 +38,12 @@ CONTEXT: Any = multiprocessing.get_context(
 
 
 def prepare() -> None:
-    """Start the server, which imports torch in the background; `start` waits for it. Nothing happens without forks."""
+    """Start the server, which imports torch in the background; `start` waits for it. Nothing happens without forks.
+
+    For plain forks, as tests use them, this process imports everything itself.
+    """
+    if CONTEXT.get_start_method() == "fork":
+        import_all()
     if CONTEXT.get_start_method() != "forkserver":
         return
     from multiprocessing.forkserver import ensure_running
