@@ -1,6 +1,5 @@
 """A sweep: from the words that Hydra hands over to its jobs, and their training on this machine."""
 
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_exp.config.targets import TRUST_VARIABLE
+from gan_exp.config.targets import trusted_modules
 from gan_exp.display.plain import time_left
 from gan_exp.runs.run_names import is_sweep
 from gan_exp.runtime.paths import path_from_here
@@ -23,6 +22,8 @@ from gan_exp.sweeps.record import read_record, write_record
 from gan_exp.sweeps.scheduler import run_jobs
 from gan_exp.sweeps.trial import kind_of
 from gan_exp.sweeps.words import Choices, Expansion, jobs_of, size
+
+MANY = 100  # runs, whose configurations take some seconds to read
 
 
 @dataclass
@@ -59,8 +60,9 @@ def compose_sweep(
     expansions = [*before, *([newest] if newest not in before else [])]
     lists = list(dict.fromkeys(tuple(job) for one in expansions for job in jobs_of(one, loader)))
     constants |= _constants(lists)
-    trusted = [module for module in os.environ.get(TRUST_VARIABLE, "").split(",") if module]
-    composed = compose_jobs(loader, master, lists, constants, options, trusted)
+    if len(lists) >= MANY:
+        say(f"sweep: reading the configurations of {len(lists):,} runs")
+    composed = compose_jobs(loader, master, lists, constants, options, trusted_modules())
     runs = read_runs(directory) if choices.may_continue else ()
     sweep = Sweep(directory, size(newest, loader) if not before else f"{len(composed.jobs)} runs", composed.jobs, runs)
     sweep.outcomes.update(composed.refused)
