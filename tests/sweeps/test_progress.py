@@ -105,18 +105,22 @@ def test_quiet_says_only_what_failed(in_tmp: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_closing_table(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = [job(0, step=100, score=0.5), job(1), job(2), job(3)]
+    jobs = [job(0, step=100, score=0.5), job(1), job(2), job(3), job(4, step=50)]  # the last by an earlier command
     jobs[1].run.output.touch()
     ends = {0: Outcome(0), 1: Outcome(-9, "killed", can_go_on=True), 2: Outcome(2, "refused")}
     show_closing(jobs, ends, Path("swept"))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[:5] == [
+    assert lines[:6] == [
         ["run", "values", "end", "best", "recall_cnn"],
         ["0", "seed=0", "finished", "0.5", "(step", "100)"],
         ["1", "seed=1", "killed:", "swept/1/output.txt"],
         ["2", "seed=2", "refused"],
         ["3", "seed=3", "not", "begun"],
+        ["4", "seed=4", "interrupted"],
     ]
+    assert " ".join(lines[6]) == (
+        "sweep: 1 of 5 runs finished, 2 failed (1: seed=1; 2: seed=2), 1 interrupted, 1 not begun"
+    )
 
 
 @pytest.mark.parametrize(("metric", "best"), [("panel", (5.0, 2)), ("fid", (1.0, 4))])

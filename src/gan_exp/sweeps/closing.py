@@ -14,6 +14,7 @@ from gan_exp.runtime.terminal import say
 from gan_exp.sweeps.job import Job, Outcome
 from gan_exp.sweeps.progress import best_of
 
+INTERRUPTED = "interrupted"
 MOST_ROWS = 40  # of a sweep with more runs only those that have not finished are in the table
 
 
@@ -29,7 +30,7 @@ def show_closing(
         _show_table(jobs, outcomes)
     finished = sum(outcome.finished for outcome in outcomes.values())
     failed = [str(job) for job in jobs if job.number in outcomes and outcomes[job.number].failed]
-    interrupted = sum(not one.finished and not one.failed and one.can_go_on for one in outcomes.values())
+    interrupted = sum(_end(job, outcomes.get(job.number)) == INTERRUPTED for job in jobs)
     not_begun = len(jobs) - finished - len(failed) - interrupted
     parts = [f"{finished} of {len(jobs)} runs finished"]
     if failed:
@@ -66,11 +67,10 @@ def _show_table(jobs: Sequence[Job], outcomes: Mapping[int, Outcome]) -> None:
 
 
 def _end(job: Job, outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "not begun"
-    if outcome.finished:
+    """`outcome` is None if it was not begun by this command; an earlier one may have begun it."""
+    if outcome is not None and outcome.finished:
         return "finished"
-    if not outcome.failed:
-        return "interrupted" if outcome.can_go_on else "not begun"
+    if outcome is None or not outcome.failed:
+        return INTERRUPTED if job.run.config.exists() else "not begun"
     kind = "killed" if outcome.code < 0 else "refused" if outcome.code == 2 else "failed"
     return f"{kind}: {path_from_here(job.run.output)}" if job.run.output.exists() else kind
