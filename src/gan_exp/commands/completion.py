@@ -16,6 +16,12 @@ from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
 OF_RUNS = ("resume", "sample", "export")
 OF_SEVERAL = ("evaluate", "doctor", "dashboard", "runs", "compare", "report")  # also of sweeps
+# Values of the options of search; Optuna's names are written here, since importing it takes too long for a TAB.
+SEARCH_VALUES = {
+    "--checkpoint": ("last", "best"),
+    "--sampler": ("tpe", "random", "gp", "qmc", "grid", "bruteforce", "cmaes", "nsgaii", "nsgaiii"),
+    "--pruner": ("nop", "median", "percentile", "successivehalving", "hyperband", "threshold", "patient", "wilcoxon"),
+}
 
 SCRIPTS = {
     "bash": """# eval "$(gan-exp completion bash)"
@@ -71,6 +77,8 @@ def candidates(line: str) -> list[str]:
         found = list(COMMANDS)
     elif command == "train":
         found = _settings(given, word) + _of_cluster(given)
+    elif command == "search":
+        found = _of_search(given, word)
     elif command == "resume" and given:
         found = [f"{key}=" for key in MAY_CHANGE] + _of_cluster(given)
     elif command in (*OF_RUNS, *OF_SEVERAL):
@@ -98,6 +106,21 @@ def _of_cluster(before: list[str]) -> list[str]:
     return [f"slurm.{setting.key}=" for setting in settings_of(conf_dir() / "slurm.yaml")] if chosen else []
 
 
+def _of_search(before: list[str], word: str) -> list[str]:
+    """What the option before names, or a key to search or to set, whose options can be within choice(...)."""
+    option = before[-1] if before else ""
+    if option == "--metric":
+        from gan_exp.config.metrics import SELECTING
+
+        start = word[: word.rfind(",") + 1]
+        return [f"{start}{name}" for name in (*SELECTING, "seconds")]
+    if option in SEARCH_VALUES:
+        return list(SEARCH_VALUES[option])
+    if option in ("--dir", "--config-dir"):
+        return _folders(word)
+    return _settings(before, word)
+
+
 def _switch(key: str, before: list[str], extra: list[Path]) -> list[str]:
     """true and false, for a key with one of them as its default."""
     switches = ["true", "false"]
@@ -106,8 +129,12 @@ def _switch(key: str, before: list[str], extra: list[Path]) -> list[str]:
 
 def _runs(word: str, sweeps: bool) -> list[str]:
     """`latest`, short names, and the folders that `word` begins to name."""
+    places = [place for place in list_directories() if sweeps or (place / RUN_FILE).is_file()]
+    return ["latest", *(name for name in (*short_names(places), *_folders(word)) if PLAIN.fullmatch(name))]
+
+
+def _folders(word: str) -> list[str]:
+    """The folders that `word` begins to name."""
     folder = Path(word[: word.rfind("/") + 1] or ".")
     inside = [f"{path}/" for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    places = [place for place in list_directories() if sweeps or (place / RUN_FILE).is_file()]
-    visible = [name for name in inside if not Path(name).name.startswith(".")]
-    return ["latest", *(name for name in (*short_names(places), *visible) if PLAIN.fullmatch(name))]
+    return [name for name in inside if PLAIN.fullmatch(name) and not Path(name).name.startswith(".")]

@@ -24,20 +24,24 @@ def resolve_metrics(option: str, names: Iterable[str]) -> tuple[Metric, ...]:
     return metrics
 
 
-def resolve_best(name: str) -> tuple[Metric, Score]:
-    """The score that selects the best checkpoint, and its metric; of a metric of the user's own its first score."""
+def resolve_best(name: str, option: str = "best_metric") -> tuple[Metric, Score]:
+    """The score that selects the best checkpoint, and its metric; of a metric of the user's own its first score.
+
+    `option` is what named it. Raises UserError for a name that is none.
+    """
     if "." not in name:
         if name not in SELECTING:
             hint = did_you_mean(name, SELECTING, otherwise=" ").strip()
             known = ", ".join(map(repr, (*SELECTING, AUTO)))
             raise UserError(
-                f"best_metric={name}: must be {known} or a metric of your own by its dotted name{hint and f'; {hint}'}"
+                f"{_shown(option, name)}: must be {known} or a metric of your own by its dotted name"
+                f"{hint and f'; {hint}'}"
             )
         return SELECTING[name]
-    metric = _resolve("best_metric", name)
+    metric = _resolve(option, name)
     if metric.scores[0].better is None:
         raise UserError(
-            f"best_metric={name}: its first score, {metric.scores[0].name}, has no better direction; give it "
+            f"{_shown(option, name)}: its first score, {metric.scores[0].name}, has no better direction; give it "
             'better="lower" or better="higher"'
         )
     return metric, metric.scores[0]
@@ -48,7 +52,7 @@ def _resolve(option: str, name: str) -> Metric:
         if name not in BY_NAME:
             raise UserError(f"{option}: {name}: no such metric; {did_you_mean(name, BY_NAME)}")
         return BY_NAME[name]
-    what = f"{option}={name}" if option.isidentifier() else f"{option} {name}"
+    what = _shown(option, name)
     metric = import_allowed(what, name, ("gan_exp.metrics",))
     if not isinstance(metric, Metric):
         raise UserError(f"{what}: is not a gan_exp.metrics.metric.Metric")
@@ -57,3 +61,8 @@ def _resolve(option: str, name: str) -> Metric:
         if score.name in taken:
             raise UserError(f"{what}: the package has a score {score.name} itself; give yours another name")
     return metric
+
+
+def _shown(option: str, name: str) -> str:
+    """As it is written: a key of the configuration, or an option of a command."""
+    return f"{option}={name}" if option.isidentifier() else f"{option} {name}"
