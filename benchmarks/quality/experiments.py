@@ -171,8 +171,9 @@ EXPERIMENTS = [
     Experiment("grid", "grid", ("experiment=grid",)),
     Experiment("stacked_mnist", "stacked_mnist", ("experiment=stacked_mnist",)),
     Experiment("article", "mnist", ("experiment=article",)),
-    Experiment("mnist_mlp", "mnist", ("dataset=mnist", "model=mlp")),
-    Experiment("mnist_dcgan", "mnist", ("dataset=mnist", "model=dcgan")),
+    Experiment("plain_mlp", "mnist", ("dataset=mnist", "model=mlp")),
+    Experiment("plain_dcgan", "mnist", ("dataset=mnist", "model=dcgan")),
+    Experiment("plain_dcgan_long", "mnist", ("dataset=mnist", "model=dcgan", "steps=13000")),
     Experiment("dcgan_mnist", "mnist", ("experiment=dcgan_mnist",)),
     Experiment("cdcgan_mnist", "mnist", ("experiment=cdcgan_mnist",)),
     Experiment("cdcgan_mnist_unlabelled", "mnist", ("experiment=cdcgan_mnist", "conditional=false")),
@@ -184,7 +185,7 @@ EXPERIMENTS = [
         ("experiment=cdcgan_mnist", "dataset=fashion_mnist", "conditional=false"),
     ),
     Experiment("mnist_speedrun", "speedrun", ("experiment=mnist_speedrun",), threads=2),
-    Experiment("speedrun_unlabelled", "speedrun", ("experiment=mnist_speedrun", "conditional=false"), threads=2),
+    Experiment("uncond_speedrun", "speedrun", ("dataset=mnist", "model=dcgan", "steps=2200"), threads=2),
 ]
 
 

@@ -26,10 +26,10 @@ CURVE = "evaluation/"  # prefix of the scores of evaluations during training in 
 
 
 RATE = "progress/images_per_sec"  # since the line before, evaluations not counted
-# Keys that change no score, and the device, which does by no more than rounding.
+# Keys that change no score, and those that do by no more than rounding.
 NOT_SETTINGS = (
-    "name", "seed", "device", "display", "grid_rows", "grid_columns",
-    "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints",
+    "name", "seed", "device", "fast_path", "display", "grid_rows", "grid_columns",
+    "log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints", "best_metric",
 )  # fmt: skip
 
 

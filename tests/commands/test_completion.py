@@ -101,7 +101,10 @@ def test_bash_is_there() -> None:
         ("gan-exp train model=dcgan model.generator.w", ["model.generator.width="]),
         ("gan-exp train penalty=none penalty.g", []),
         ("gan-exp train penalty=r1 penalty.g", ["penalty.gamma="]),
-        ("gan-exp train experiment=ring model.generator.s", ["model.generator.scale="]),
+        (
+            "gan-exp train experiment=ring model.generator.s",
+            [f"model.generator.{key}=" for key in ("scale", "signs")],
+        ),
         ("gan-exp train dataset=folder dataset.m", ["dataset.max_megapixels="]),
         ("gan-exp train --help penalty=r", ["penalty=r1", "penalty=r1_r2"]),
         ("gan-exp train conditional=", ["conditional=false", "conditional=true"]),

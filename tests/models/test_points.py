@@ -1,10 +1,12 @@
 """The networks of the mixture benchmarks."""
 
+import pytest
 import torch
 from torch import nn
 
 from builders import count_parameters
-from gan_exp.models.points import Maxout, PointDiscriminator, PointGenerator
+from gan_exp.models.parts import EMBEDDING_DIM
+from gan_exp.models.points import STEEP, Maxout, PointDiscriminator, PointGenerator
 
 
 def test_pacgans_networks() -> None:
@@ -61,3 +63,30 @@ def test_scale_is_the_networks_unit_of_length() -> None:
     points = near[0](latents)
     assert torch.equal(far[0](latents), 2 * points)
     assert torch.equal(far[1](2 * points), near[1](points)) and not torch.equal(far[1](points), near[1](points))
+
+
+def test_of_the_last_latents_only_the_sign_counts() -> None:
+    torch.manual_seed(0)
+    generator = PointGenerator(4, (2, 1, 1), (8,), batch_norm=False, signs=2)
+    latents = torch.randn(6, 4)
+    larger = latents * torch.tensor([1.0, 1.0, 3.0, 0.5])
+    assert torch.equal(generator(larger), generator(latents))
+    for changed in ([1.0, 2.0, 1.0, 1.0], [1.0, 1.0, -1.0, 1.0]):
+        assert not torch.equal(generator(latents * torch.tensor(changed)), generator(latents))
+    with pytest.raises(ValueError, match="signs=4: must be less than latent_dim=4"):
+        PointGenerator(4, (2, 1, 1), signs=4)
+
+
+def test_the_first_layer_with_signs_is_bounded_and_steep() -> None:
+    def first_layer(signs: int) -> nn.Linear:
+        torch.manual_seed(0)
+        generator = PointGenerator(4, (2, 1, 1), (8, 8), batch_norm=False, signs=signs, num_classes=3)
+        kinds = [type(layer).__name__ for layer in generator.layers]
+        assert kinds == ["Linear", "Tanh" if signs else "ReLU", "Linear", "ReLU", "Linear"]
+        linear = generator.layers[0]
+        assert isinstance(linear, nn.Linear)
+        return linear
+
+    plain, steep = first_layer(0), first_layer(2)
+    larger = torch.tensor([1.0, 1.0, STEEP, STEEP] + [1.0] * EMBEDDING_DIM)
+    assert torch.equal(steep.weight, plain.weight * larger) and torch.equal(steep.bias, STEEP * plain.bias)

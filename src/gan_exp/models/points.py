@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from gan_exp.models.parts import LabelEmbedding
-from gan_exp.ranges import ImageShape, PositiveFloat, PositiveInt
+from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveFloat, PositiveInt
+
+STEEP = 5.0
 
 
 class PointGenerator(nn.Module):
@@ -15,6 +18,12 @@ class PointGenerator(nn.Module):
     The benchmark uses BatchNorm. Its statistics change with each batch and shift the points a little, so that the
     network can't learn sharp transitions between narrow modes. With `batch_norm=False` the weights are initialised from
     N(0, 2 / inputs) (He et al. 2015, equation 10), and the biases from N(0, 1/4), which spreads the units' thresholds.
+
+    A continuous function of continuous latents puts samples between the modes (Tanielian et al. 2020, "Learning
+    disconnected manifolds: a no GAN's land"). With `signs`, which the benchmark does not have, the network gets only
+    the sign of so many latents, the last ones, and jumps where one changes. Then its first activation is tanh, and the
+    weights of the signs and the biases begin `STEEP` times as large: near the bounds of tanh, each pattern of signs has
+    features of its own, and the other latents do little.
     """
 
     def __init__(
@@ -24,23 +33,34 @@ class PointGenerator(nn.Module):
         widths: Sequence[PositiveInt] = (400, 400, 400, 400),
         batch_norm: bool = True,
         scale: PositiveFloat = 1.0,
+        signs: NonNegativeInt = 0,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        self.image_shape, self.scale = image_shape, scale
+        if signs >= latent_dim:
+            raise ValueError(
+                f"signs={signs}: must be less than latent_dim={latent_dim}, for points of a mode to differ"
+            )
+        self.image_shape, self.scale, self.signs = image_shape, scale, signs
         self.label = LabelEmbedding(num_classes)
         layers: list[nn.Module] = []
         inputs = latent_dim + self.label.dim
         for width in widths:
+            bounded = signs > 0 and not layers
             linear = nn.Linear(inputs, width)
             if not batch_norm:
                 nn.init.kaiming_normal_(linear.weight)
                 nn.init.normal_(linear.bias, 0.0, 0.5)
-            layers += [linear, *([nn.BatchNorm1d(width)] if batch_norm else []), nn.ReLU()]
+            if bounded:
+                linear.weight.data[:, latent_dim - signs : latent_dim] *= STEEP
+                linear.bias.data *= STEEP
+            layers += [linear, *([nn.BatchNorm1d(width)] if batch_norm else []), nn.Tanh() if bounded else nn.ReLU()]
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, math.prod(image_shape)))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.signs:
+            latents = torch.cat([latents[:, : -self.signs], latents[:, -self.signs :].sign()], dim=1)
         points: Tensor = self.scale * self.layers(self.label(latents, labels))
         return points.view(-1, *self.image_shape)
 
