@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from builders import SMALL, make_config, refused
+from builders import SMALL, refused
 from fake_jobs import FakeJobs, distance_from
 from gan_exp.cli import main
+from gan_exp.config.check import check
+from gan_exp.config.compose import compose
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.search import session, worker
 from gan_exp.sweeps import process
@@ -195,6 +197,6 @@ def wait_for_step(step: int) -> None:
 def undisturbed(lr: str, settings: list[str]) -> float:
     from gan_exp.training.session import start_run
 
-    config = make_config(*settings, f"lr={lr}", "evaluate_every_steps=1000", "evaluate_count=100")
-    start_run(config, "alone")
+    own = ["device=cpu", "evaluate_count=100", "evaluate_every_steps=1000", "best_metric=fid"]
+    start_run(check(compose([*settings, f"lr={lr}", *own]).plain), "alone")
     return last_fid(RunDir("alone"))

@@ -2,7 +2,6 @@ import csv
 
 import pytest
 
-from builders import make_config
 from fake_jobs import FakeJobs
 from gan_exp.config.check import check
 from gan_exp.config.compose import compose
@@ -98,7 +97,3 @@ def test_the_lines(search: Search) -> None:
     line = trial_line(search.setting.question, search.rows[1], search.rows, 2)
     assert line.startswith("trial 1 (lr=") and line.endswith("fid 2; 2 of 2 done, best: fid 2 of trial 0")
     assert counts(search.rows) == "2 complete"
-
-
-def test_a_config_that_the_tests_compose_is_that_of_the_command() -> None:
-    assert check(compose(["device=cpu", "display=quiet", "lr=1e-3"]).plain) == make_config("lr=1e-3")
