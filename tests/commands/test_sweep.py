@@ -151,7 +151,7 @@ def test_what_had_not_begun_leaves_nothing_to_resume(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("gan_exp.training.session.build_data", lambda *_: signal_the_sweep(signal.SIGTERM))
-    assert main(["train", "-m", *WORDS, *SMALL]) == 143
+    assert main(["train", "-m", "--jobs", "1", *WORDS, *SMALL]) == 143
     captured = capsys.readouterr()
     expected = "sweep: stopped by SIGTERM: 0 of 3 runs finished, 3 not begun"
     assert captured.err == "" and captured.out.splitlines()[-1] == expected

@@ -24,7 +24,7 @@ OF_IMAGES = {"samples/texture"}
 STARVED = (
     "steps=650", "log_every_steps=50", "sample_every_steps=50", "checkpoint_every_steps=200", "batch_size=8",
     "model.generator.widths=[8]", "model.discriminator.widths=[64]", "optimizer.generator.lr=1e-9",
-    "optimizer.discriminator.lr=1e-2", "display=plain",
+    "optimizer.discriminator.lr=1e-2", "display=plain", "schedule=constant", "penalty=none",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def compose(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> Composed:
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.errors import HydraException
     from hydra.types import RunMode
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
     from omegaconf.errors import OmegaConfBaseException
 
     from gan_exp.config.hydra_guard import GuardedLoader
@@ -35,11 +35,19 @@ def compose(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> Composed:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        plain = OmegaConf.to_container(config, resolve=True)
+        plain = resolved(config)
     except (HydraException, OmegaConfBaseException) as error:
         folders = [part for folder in config_dirs for part in ("--config-dir", str(folder))]
         raise UserError(explain(error, [*folders, *words])) from error
+    return Composed(plain, choices)
+
+
+def resolved(composed: Any) -> dict[str, Any]:
+    """Hydra's configuration, without its node hydra, as plain data. Raises UserError or OmegaConf's errors."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
     if "experiment" in plain:
         raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
-    return Composed({str(key): value for key, value in plain.items()}, choices)
+    return {str(key): value for key, value in plain.items()}

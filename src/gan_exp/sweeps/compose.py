@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from gan_exp.config.check import check
+from gan_exp.config.compose import resolved
 from gan_exp.config.hydra_support import job_label
 from gan_exp.config.mistakes.hydra_errors import explain
 from gan_exp.config.schema import Config
@@ -21,13 +22,7 @@ class Composed(NamedTuple):
 
 def checked_config(composed: Any) -> Config:
     """The checked configuration from Hydra's without its node hydra. Raises UserError or OmegaConf's errors."""
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(plain, dict)
-    if "experiment" in plain:
-        raise UserError("experiment: its keys belong to the root; its file must begin with `# @package _global_`")
-    return check({str(key): value for key, value in plain.items()})
+    return check(resolved(composed))
 
 
 def compose_jobs(

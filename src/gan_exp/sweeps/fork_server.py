@@ -4,6 +4,7 @@ It starts no threads and asks no GPU for anything, since neither survives a fork
 """
 
 import os
+import signal
 from contextlib import suppress
 from importlib import import_module
 
@@ -34,9 +35,11 @@ def _serve() -> None:
     """Make this process independent of the terminal's signals, and import.
 
     Signals to stop are blocked, not ignored: a forked job takes over the block, so that a signal that comes before it
-    can handle one is not lost.
+    can handle one is not lost. It would be if SIGINT were ignored, as by shells for commands in the background: the job
+    takes that over from the server for a moment, and the system then drops what waits.
     """
     block_signals()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(OSError):
         os.setsid()
     import_all()

@@ -79,7 +79,7 @@ def assert_close(first: Any, second: Any, where: str = "") -> None:
         (("mlp", "optimizer=sgd", "optimizer.generator.momentum=0.9"), 1),
         (("mlp", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=adamw"), 1),
         (("dcgan", "instance_noise=0.1", "conditional=true", "ema_halflife_kimg=0.05"), 1),
-        (("dcgan", "augment=diffaugment", "penalty=r1"), 1),
+        (("dcgan", "augment=diffaugment", "penalty=r1", "penalty.every=1"), 1),
         (("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "n_critic=3"), 2),
         (("mlp", "augment=ada", "augment.every=1", "augment.images_to_one=200", "loss=lsgan"), 1),
         (("dcgan", "augment=pipeline", "augment.p=0.9", "schedule=augment_ramp", "steps=30", "loss=rpgan"), 1),
@@ -135,7 +135,7 @@ def test_a_penalty_that_draws_calls_d_and_draws_again(
     [
         (*ARTICLE, EXACT_LR),
         (*ARTICLE, "schedule=linear", "schedule.lr.start=0.0"),
-        ("mlp", "schedule=cosine", "+optimizer.discriminator.weight_decay=0.01", "penalty=r1"),
+        ("mlp", "schedule=cosine", "+optimizer.discriminator.weight_decay=0.01", "penalty=r1", "penalty.every=1"),
         R3GAN,
         ("mlp", "schedule=r3gan", "optimizer=adamw"),
         ("mlp", "schedule=r3gan", "optimizer=keras_adam"),
