@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from filelock import FileLock, Timeout
-
 from gan_exp.config.check import check
 from gan_exp.config.compose import compose
 from gan_exp.config.schema import Config
 from gan_exp.errors import UserError
-from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import asked_to_stop
 from gan_exp.runtime.terminal import say
@@ -135,7 +132,8 @@ class TrialTraining:
         if run.process is None:
             if asked_to_stop() is not None:
                 return None
-            if _trained_elsewhere(run.job.run):  # by a process whose search was killed: it saves and ends
+            # By a process whose search was killed: it saves and ends. Asking makes the file.
+            if run.job.run.lock.exists() and run.job.run.is_locked():
                 return None
             run.process = self._setting.start(run.job)
             run.starts += 1
@@ -210,18 +208,6 @@ class TrialTraining:
                 raise UserError(f"{run.job.directory}: {why_missing(objective, last)}")
             values.append(objective.best_of(measured))
         return values
-
-
-def _trained_elsewhere(run: RunDir) -> bool:
-    if not run.lock.exists():
-        return False
-    try:
-        with FileLock(run.lock, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except (OSError, NotImplementedError):  # what it means, training it will say
-        return False
 
 
 def _steps(number: int) -> str:
