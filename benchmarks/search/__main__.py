@@ -9,10 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 
 from benchmarks.machine import describe_machine, sentence
 from benchmarks.search.results import Found, NewSeeds, read_search, read_seeds
@@ -44,7 +43,7 @@ def main() -> int:
     options = _options()
     machine = describe_machine(1)
     print(sentence(machine), flush=True)
-    rows = [("sampler", "best of the search", f"the same, {options.new_seeds} new seeds", "complete trials", "seconds")]
+    rows = [("sampler", "best of the search", f"the same, {options.new_seeds} new seeds", "complete trials")]
     for sampler in SAMPLERS:
         found = [_searched(sampler, repeat, options) for repeat in range(options.repeats)]
         again = [_with_new_seeds(sampler, repeat, options) for repeat in range(options.repeats)]
@@ -79,7 +78,6 @@ def _searched(sampler: str, repeat: int, options: argparse.Namespace) -> Found:
     place = options.out / f"{sampler}-{repeat}"
     words = ["search", "--dir", str(place), "--trials", str(options.trials), "--workers", str(options.workers)]
     words += ["--metric", METRIC, "--sampler", f"{sampler}(seed={repeat})", *SPACE, *SETTINGS, f"steps={options.steps}"]
-    began = time.monotonic()
     running = subprocess.Popen([sys.executable, "-m", "gan_exp", *words], stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     killed = repeat > 0 or place.exists()
@@ -90,7 +88,7 @@ def _searched(sampler: str, repeat: int, options: argparse.Namespace) -> Found:
             print(f"{place.name}: {line}", end="", flush=True)
     if running.wait() != 0:
         raise SystemExit(f"{place.name}: ended with exit code {running.returncode}")
-    return read_search(place, METRIC, time.monotonic() - began)
+    return read_search(place, METRIC)
 
 
 def _kill_a_run(place: Path) -> bool:
@@ -122,7 +120,6 @@ def _row(sampler: str, found: Sequence[Found], again: Sequence[NewSeeds]) -> tup
         spread([one.best for one in found]),
         spread([one.mean for one in again]),
         f"{sum(one.complete for one in found)} of {sum(one.trials for one in found)}",
-        f"{median(one.seconds for one in found):.0f}",
     )
 
 

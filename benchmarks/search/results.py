@@ -15,7 +15,6 @@ class Found(NamedTuple):
     best: float
     trials: int
     complete: int
-    seconds: float  # of the command that ended it
 
 
 class NewSeeds(NamedTuple):
@@ -23,11 +22,11 @@ class NewSeeds(NamedTuple):
     count: int
 
 
-def read_search(place: Path, metric: str, seconds: float) -> Found:
+def read_search(place: Path, metric: str) -> Found:
     with (place / HISTORY).open(newline="") as file:
         rows = list(csv.DictReader(file))
     values = [float(row[metric]) for row in rows if row["state"] == "complete"]
-    return Found(min(values), len(rows), len(values), seconds)
+    return Found(min(values), len(rows), len(values))
 
 
 def read_seeds(runs: Path, metric: str) -> NewSeeds:
