@@ -1,0 +1,174 @@
+"""Several processes that train one GAN: each is a rank, and what they sum and tell each other goes through `Ranks`.
+
+A program of one process is `ALONE`, whose methods do nothing and don't import torch. All ranks must call a method that
+exchanges something, in the same order.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from gan_exp.errors import UserError
+from gan_exp.runtime.launchers import Place, place
+
+if TYPE_CHECKING:
+    import torch
+
+JOIN_S = 300.0  # until all ranks must have come
+NO_LIMIT = timedelta(
+    days=3650
+)  # ranks wait for each other as long as it takes; a rank that dies closes its connections
+
+
+class Ranks:
+    """This process among those that train together."""
+
+    def __init__(self, rank: int = 0, count: int = 1, local_rank: int = 0, local_count: int = 1) -> None:
+        """`local_rank` of `local_count` are those of this machine."""
+        self.rank, self.count, self.local_rank, self.local_count = rank, count, local_rank, local_count
+        self._agreed: tuple[Any, torch.Tensor] | None = None  # under way: what `agree` returns next
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0, which alone writes and shows."""
+        return self.rank == 0
+
+    def rows(self, count: int) -> slice:
+        """Those of this rank in a whole batch of `count` rows, which the number of ranks must divide."""
+        if count % self.count:
+            raise ValueError(f"{count} rows can't be divided evenly among {self.count} processes")
+        part = count // self.count
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def sum_(self, tensors: "Sequence[torch.Tensor]") -> None:
+        """Replace each tensor by its sum over all ranks, which gets the same bits everywhere.
+
+        Those of one dtype and device travel together.
+        """
+        if self.count == 1:
+            return
+        import torch
+
+        alike: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+        for tensor in tensors:
+            alike.setdefault((tensor.dtype, tensor.device), []).append(tensor.detach())
+        for group in alike.values():
+            flat = torch.cat([tensor.reshape(-1) for tensor in group])
+            torch.distributed.all_reduce(flat)
+            sums = flat.split([tensor.numel() for tensor in group])
+            for tensor, total in zip(group, sums, strict=True):
+                tensor.copy_(total.view(tensor.shape))
+
+    def gather(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """The parts [n, ...] of all ranks, which have the same shape, one after the other: [n * count, ...]."""
+        if self.count == 1:
+            return tensor
+        import torch
+
+        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.count)]
+        torch.distributed.all_gather(parts, tensor.detach().contiguous())
+        return torch.cat(parts)
+
+    def largest(self, number: int) -> int:
+        """The greatest of the numbers that the ranks give."""
+        if self.count == 1:
+            return number
+        import torch
+
+        found = torch.tensor(number)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return int(found)
+
+    def any(self, flag: bool) -> bool:
+        return self.largest(int(flag)) > 0
+
+    def agree(self, number: int) -> int:
+        """The greatest of the numbers that the ranks gave in the call before, 0 in the first: nobody waits for it.
+
+        For signals, which reach the ranks at different moments and must stop them at the same step.
+        """
+        if self.count == 1:
+            return number
+        import torch
+
+        before, new = self._agreed, torch.tensor(number)
+        work = torch.distributed.all_reduce(new, torch.distributed.ReduceOp.MAX, async_op=True)
+        self._agreed = work, new
+        if before is None:
+            return 0
+        before[0].wait()
+        return int(before[1])
+
+    def broadcast(self, content: Any = None) -> Any:
+        """What rank 0 gives, plain data."""
+        if self.count == 1:
+            return content
+        import torch
+
+        held = [content if self.first else None]
+        torch.distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
+        return held[0]
+
+    def broadcast_(self, tensors: "Sequence[torch.Tensor]") -> None:
+        """Replace each tensor by that of rank 0."""
+        if self.count > 1:
+            import torch
+
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor.detach(), src=0)
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
+        self.largest(0)
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def join() -> Iterator[Ranks]:
+    """Join the processes that torchrun or srun has started, for as long as the block lasts; `ALONE` if it is one.
+
+    Tensors on the CPU travel with gloo, those on GPUs with NCCL. Raises UserError if some rank doesn't come.
+    """
+    found = place()
+    if found is None:
+        yield ALONE
+        return
+    import torch
+    from torch import distributed
+
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
+    distributed.init_process_group(
+        backend, store=_store(found), rank=found.rank, world_size=found.count, timeout=NO_LIMIT
+    )
+    try:
+        yield Ranks(found.rank, found.count, found.local_rank, found.local_count)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _store(found: Place) -> Any:
+    """Where the ranks find each other; waits until all have come."""
+    import torch
+
+    distributed: Any = torch.distributed  # its stores are not declared
+    limit = timedelta(seconds=JOIN_S)
+    try:
+        store = distributed.TCPStore(
+            found.address,
+            found.port,
+            world_size=None if found.agent_listens else found.count,
+            is_master=found.rank == 0 and not found.agent_listens,
+            timeout=limit,
+        )
+        prefixed = distributed.PrefixStore(f"gan-exp/{found.attempt}", store)
+        prefixed.set(f"here/{found.rank}", "")
+        prefixed.wait([f"here/{rank}" for rank in range(found.count)], limit)
+    except distributed.DistError as error:
+        raise UserError(
+            f"{found.address}:{found.port}: the {found.count} processes have not met there "
+            f"({str(error).splitlines()[0]}); set MASTER_ADDR and MASTER_PORT to a machine and port that all can reach"
+        ) from error
+    return prefixed
