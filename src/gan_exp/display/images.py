@@ -15,9 +15,10 @@ LARGEST_ANIMATION = 120  # frames
 FRAME_MS = 120
 
 
-def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
+def image_grid(images: Tensor, rows: int, columns: int, smallest: int = SMALLEST_GRID) -> Tensor:
     """uint8 [C, height, width]: the images uint8 [rows * columns, C, H, W] row by row with lines of a pixel between.
 
+    It is enlarged by the whole factor that brings its longer side nearest to `smallest`, if it is smaller.
     The pictures are those of torchvision's make_grid, which takes two seconds to import.
     """
     count, channels, height, width = images.shape
@@ -27,7 +28,7 @@ def image_grid(images: Tensor, rows: int, columns: int) -> Tensor:
     bordered[:, :, :height, :width] = images
     grid = bordered.view(rows, columns, channels, height + 1, width + 1).permute(2, 0, 3, 1, 4)
     grid = grid.reshape(channels, rows * (height + 1), columns * (width + 1))[:, :-1, :-1]
-    factor = max(1, round(SMALLEST_GRID / max(grid.shape[1:])))
+    factor = max(1, round(smallest / max(grid.shape[1:])))
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
