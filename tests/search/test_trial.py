@@ -36,7 +36,7 @@ def test_a_bad_trial_is_pruned(search: Search) -> None:
     search.jobs = FakeJobs(lambda config, step: 1.0 if len(search.jobs.started) <= 2 else 9.0)
     search.ask(pruner="median(n_startup_trials=2)").worker(count=4).run()
     assert [row.state for row in search.rows] == ["complete", "complete", "pruned", "pruned"]
-    assert search.rows[2].cause == "pruned after 4 steps"
+    assert search.rows[2].cause == "after 4 steps"
     assert search.jobs.processes[2].stopped
     assert search.study.trials[0].intermediate_values == dict.fromkeys(range(1, 11), 1.0)
 

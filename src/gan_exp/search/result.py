@@ -106,7 +106,10 @@ def write_history(directory: Path, question: Question, found: Sequence[Row]) -> 
 
 
 def write_experiments(directory: Path, setting: Setting, found: Sequence[Row], place: str) -> list[str]:
-    """experiment/best.yaml, and of several objectives one file for each trial of the front; returns their names."""
+    """experiment/best.yaml, and of several objectives one file for each trial of the front; returns their names.
+
+    The files of trials that have left the front since are removed.
+    """
     question = setting.question
     best = front(question, found)
     names = []
@@ -121,6 +124,9 @@ def write_experiments(directory: Path, setting: Setting, found: Sequence[Row], p
         )
         _write_experiment(directory, name, setting, row, about)
         names.append(name)
+    for path in (directory / EXPERIMENTS).glob("trial-*.yaml"):
+        if path.stem not in names:
+            path.unlink(missing_ok=True)
     return names
 
 

@@ -145,7 +145,7 @@ class TrialTraining:
         if outcome.finished:
             return self._finish(run)
         if self._pruned:
-            return Ended("pruned", cause=f"pruned after {_steps(max(run.evaluations.by_step(), default=0))}")
+            return Ended("pruned", cause=f"after {_steps(max(run.evaluations.by_step(), default=0))}")
         if outcome.code in (1, 2):
             return Ended("failed" if outcome.can_go_on or outcome.code == 2 else "diverged", cause=outcome.cause)
         if asked_to_stop() is not None:
