@@ -21,6 +21,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"display"},
     {"report"},
     {"training"},
+    {"generators"},
     {"sweeps"},
     {"search"},
     {"commands"},

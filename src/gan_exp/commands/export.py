@@ -21,15 +21,16 @@ def run(arguments: list[str]) -> int:
     if output.suffix != ".safetensors":
         raise UserError(f"--output {output}: must end in .safetensors")
 
-    from gan_exp.commands.sample import load_trained
     from gan_exp.config.targets import trust
+    from gan_exp.generators.trained import TrainedGenerator
     from gan_exp.runs.export import save_generator
 
     trust(options.trust)
-    generator, config, spec, step = load_trained(run_dir, options.checkpoint)
+    trained = TrainedGenerator.from_run(run_dir, options.checkpoint)
+    config, step = trained.config, trained.step
     try:
         node, conditional = config.model.generator, config.conditional
-        save_generator(output, generator, node, config.latent_dim, spec, step, config.name, conditional)
+        save_generator(output, trained.network, node, trained.latent_dim, trained.spec, step, config.name, conditional)
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from error
     say(f"the generator of step {step} in {output}")

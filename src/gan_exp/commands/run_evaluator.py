@@ -93,7 +93,7 @@ class RunEvaluator:
 
     def _load(self, run_dir: RunDir) -> Loaded:
         """The generator is the averaged one, where there is one."""
-        from gan_exp.commands.sample import load_content, load_weights
+        from gan_exp.generators.loading import load_content, load_weights
         from gan_exp.runs.checkpoint import data_spec
         from gan_exp.runtime.device import prepare_device
         from gan_exp.training.build import build_data, build_generator, build_held_out
@@ -126,8 +126,8 @@ def _about(loaded: Loaded) -> dict[str, Any]:
 
 
 def _discriminator_logits(run_dir: RunDir, loaded: Loaded, checkpoint: str | None, samples: "torch.Tensor") -> Any:
-    from gan_exp.commands.sample import load_weights
     from gan_exp.evaluation.discriminator import discriminator_logits
+    from gan_exp.generators.loading import load_weights
     from gan_exp.runs.checkpoint import data_spec
     from gan_exp.training.build import build_discriminator
 

@@ -1,5 +1,8 @@
 """Samples of a generator as functions of a seed: the same for `sample`, `evaluate` and evaluations in training."""
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -7,15 +10,28 @@ from gan_exp.data.packed import DataSpec, to_uint8
 from gan_exp.models.sampling import generate_all
 from gan_exp.runtime.randomness import Streams
 
-BATCH = 256
+BATCH = 256  # latents that are drawn at once: the numbers of a shorter batch would be others
 
 
 def draw(generator: nn.Module, latent_dim: int, count: int, seed: int, labels: Tensor | None, spec: DataSpec) -> Tensor:
     """uint8 [count, C, H, W], or points as floats, on the CPU; the first of a seed are the same whatever the count."""
-    streams = Streams(seed)
     device = next(generator.parameters()).device
-    # Always whole batches of latents: a shorter one would draw other numbers.
-    parts = [streams.latents(k, "sample", BATCH, latent_dim) for k in range((count + BATCH - 1) // BATCH)]
-    latents = torch.cat(parts)[:count].to(device)
+    latents = sample_latents(seed, range(count), latent_dim).to(device)
     images = generate_all(generator, latents, None if labels is None else labels.to(device), BATCH)
     return images if spec.extent is not None else to_uint8(images)
+
+
+def sample_latents(seed: int, indices: Iterable[int], latent_dim: int) -> Tensor:
+    """Standard normal latents [N, latent_dim] on the CPU; each is a function of (seed, index) alone."""
+    numbers = torch.tensor(list(indices), dtype=torch.long)
+    order = numbers.argsort()
+    latents = torch.empty(len(numbers), latent_dim)
+    batches, counts = (numbers[order] // BATCH).unique_consecutive(return_counts=True)
+    for batch, here in zip(batches.tolist(), order.split(counts.tolist()), strict=True):
+        latents[here] = _batch(seed, batch, latent_dim)[numbers[here] % BATCH]
+    return latents
+
+
+@lru_cache(maxsize=2)
+def _batch(seed: int, number: int, latent_dim: int) -> Tensor:
+    return Streams(seed).latents(number, "sample", BATCH, latent_dim)

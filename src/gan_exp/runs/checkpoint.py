@@ -5,6 +5,7 @@ import pickle
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ KINDS: dict[str, type] = {
     **dict.fromkeys(("step", "images_seen", "threads", "num_classes"), int),
     **dict.fromkeys(("generator", "generator_ema", "discriminator", "augment", "window", "config"), dict),
     **dict.fromkeys(("generator_optimizer", "discriminator_optimizer"), dict),
+    "classes": list,
 }
 DIRECTORY = 0x10  # the attribute that marks an entry of a ZIP archive as a directory
 
@@ -56,8 +58,21 @@ def data_content(data: PackedImages) -> dict[str, Any]:
         "image_shape": list(spec.image_shape),
         "num_classes": spec.num_classes,
         "extent": spec.extent,
+        "classes": _plain_names(data.classes),
         "data_digest": data.digest,
     }
+
+
+def _plain_names(classes: Sequence[str]) -> list[str]:
+    """The names of the classes; `7 - seven`, as torchvision names MNIST's digits, as `7`."""
+    numbered = all(name.startswith(f"{number} - ") for number, name in enumerate(classes))
+    return [str(number) for number in range(len(classes))] if numbered else list(classes)
+
+
+def class_names(content: dict[str, Any]) -> tuple[str, ...]:
+    """The names of the classes of the data; their numbers where the checkpoint holds none, as older ones."""
+    names, count = content.get("classes") or (), content.get("num_classes", 0)
+    return tuple(map(str, names if len(names) == count else range(count)))
 
 
 def data_spec(content: dict[str, Any]) -> DataSpec:
