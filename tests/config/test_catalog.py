@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from gan_exp.config import catalog
+from gan_exp.config.plain_yaml import read_yaml
 
 
 def test_configuration_is_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +74,21 @@ def test_files_that_cannot_be_read_have_no_keys(content: bytes, tmp_path: Path) 
     (tmp_path / "model/odd.yaml").write_bytes(content)
     assert not [key for key in catalog.known_keys(["model=odd"], [tmp_path]) if key.startswith("model.")]
     assert catalog.describe(tmp_path / "model/odd.yaml") == ""
+
+
+def test_each_data_set_says_its_licence() -> None:
+    stated = {option: catalog.license_of(read_yaml(path.read_text())) for option, path in datasets().items()}
+    assert all("license" in read_yaml(path.read_text()) for path in datasets().values())
+    assert stated["mnist"] == stated["stacked_mnist"] == "CC BY-SA 3.0" and stated["digits"] == "CC BY 4.0"
+    assert stated["cifar10"] is None and stated["folder"] is None  # not stated
+
+
+def test_a_run_from_before_the_key_has_the_licence_of_its_data_set() -> None:
+    old = {"_target_": "gan_exp.data.torchvision_sets.fashion_mnist", "name": "fashion_mnist", "root": "x"}
+    assert catalog.license_of(old) == "MIT" and catalog.license_of({**old, "license": "mine"}) == "mine"
+    assert catalog.license_of({**old, "license": None}) is None
+    assert catalog.license_of({"_target_": "own.fashion_mnist", "name": "fashion_mnist"}) is None
+
+
+def datasets() -> dict[str, Path]:
+    return catalog.groups()["dataset"]

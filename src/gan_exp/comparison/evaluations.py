@@ -92,7 +92,7 @@ def _data_settings(config: Mapping[str, Any]) -> str:
     return " ".join(
         f"{key.removeprefix('dataset.')}={value}"
         for key, value in config.items()
-        if key.startswith("dataset.") and not key.endswith(("._target_", ".name", ".root", ".cache"))
+        if key.startswith("dataset.") and not key.endswith(("._target_", ".name", ".root", ".cache", ".license"))
     )
 
 

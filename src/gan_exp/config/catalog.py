@@ -10,7 +10,7 @@ import yaml
 PACKAGE = Path(__file__).resolve().parents[1]
 NOT_SET_BY_HAND = ("defaults", "hydra")  # the keys of a file that are Hydra's
 OVERRIDE = "override /"  # what stands before a group in a recipe's list of defaults
-# The last parts of keys that hold paths and names.
+# The last parts of keys that hold paths, names and other text.
 TEXTS = (
     "name",
     "root",
@@ -21,6 +21,7 @@ TEXTS = (
     "folder",
     "directory",
     "file",
+    "license",
 )
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: several times faster
 
@@ -79,6 +80,18 @@ def option_of(group: str, target: str) -> str:
         if isinstance(named, Mapping) and named.get("_target_") == target:
             return option
     return target.rpartition(".")[2]
+
+
+def license_of(dataset: Mapping[str, Any]) -> str | None:
+    """The licence of the data set that this node of a configuration names; None if none is stated.
+
+    A run from before `dataset.license` has that of the option with the same function.
+    """
+    if "license" not in dataset:
+        contents = map(_read, groups()["dataset"].values())
+        dataset = next((each for each in contents if each.get("_target_") == dataset.get("_target_")), {})
+    found = dataset.get("license")
+    return None if found is None else str(found)
 
 
 def root_keys() -> list[Setting]:

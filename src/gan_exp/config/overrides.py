@@ -25,6 +25,7 @@ MAY_CHANGE = (
     "best_metric",
     "display",
     "fast_path",
+    "dataset.license",
 )
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value
 SWEEPS = re.compile(

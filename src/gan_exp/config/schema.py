@@ -26,10 +26,12 @@ class DatasetConfig(Checked):
     """The keys of every data set beside the arguments of its `_target_`.
 
     `resize` is a side or [height, width] in pixels. `held_out` is the fraction of the images kept out of
-    training for evaluation, for data sets without a test part of their own.
+    training for evaluation, for data sets without a test part of their own. `license` is a note for exported files;
+    None: not stated.
     """
 
     name: str
+    license: str | None = None
     held_out: Fraction = 0.0
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
 

@@ -21,7 +21,16 @@ from gan_exp.runtime.files import sync_directory
 HISTOGRAM_BINS = 30
 NO_BALANCE = Balance()
 BALANCE = "{:.4f} is the loss if D can't distinguish fakes from reals: near it, neither network wins."
-NO_HPARAMS = ("name", "display", "keep_checkpoints", "grid_rows", "grid_columns", "dataset.root", "device.index")
+NO_HPARAMS = (
+    "name",
+    "display",
+    "keep_checkpoints",
+    "grid_rows",
+    "grid_columns",
+    "dataset.root",
+    "dataset.license",
+    "device.index",
+)
 NAMED = ("dataset.", "model.", "device.")  # groups with a key `name`
 
 
