@@ -89,7 +89,7 @@ def test_an_experiment_for_each_trial_of_the_front(search: Search) -> None:
     names = write_experiments(search.directory, search.setting, found, "here")
     assert names == ["best", "trial-0", "trial-1"]
     assert sorted(path.stem for path in (search.directory / "experiment").iterdir()) == sorted(names)
-    found.append(Row(2, "complete", (-1.0, -1.0), params, "", ""))  # beats the first one in both
+    found.append(Row(2, "complete", (-1.0, -0.5), params, "", ""))  # beats the first one in both
     names = write_experiments(search.directory, search.setting, found, "here")
     assert names == ["best", "trial-2", "trial-1"]
     assert sorted(path.stem for path in (search.directory / "experiment").iterdir()) == sorted(names)
