@@ -1,9 +1,8 @@
 """Classes by their names or numbers."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from gan_exp.errors import UserError
+from gan_exp.errors import UserError, did_you_mean
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOST_LISTED = 12
@@ -41,8 +40,7 @@ def _named(wanted: str, names: Sequence[str]) -> int | None:
 
 def _known(wanted: str, names: Sequence[str]) -> str:
     """The names, or some of them, and the nearest one."""
-    near = get_close_matches(wanted.casefold(), [name.casefold() for name in names], n=1)
-    meant = "" if not near else next(f"did you mean {name}? " for name in names if name.casefold() == near[0])
+    meant = did_you_mean(wanted, names, otherwise=" ").lstrip()
     some = ", ".join(names[:MOST_LISTED])
     rest = f" and {len(names) - MOST_LISTED} others" if len(names) > MOST_LISTED else ""
-    return f"{meant}it has {some}{rest}"
+    return f"{meant}{' ' * bool(meant)}it has {some}{rest}"
