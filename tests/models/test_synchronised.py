@@ -19,9 +19,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "keras": lambda: nn.Sequential(nn.Linear(6, 8), KerasBatchNorm1d(8, eps=1e-3, momentum=0.2), nn.Tanh()),
     "plain average": lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=None), nn.Tanh()),
     "without weights": lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, affine=False), nn.Tanh()),
-    "nothing averaged": lambda: nn.Sequential(
-        nn.Linear(6, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Tanh()
-    ),
+    "nothing averaged": lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Tanh()),
     "sequences": lambda: nn.Sequential(nn.Unflatten(1, (2, 3)), nn.BatchNorm1d(2), nn.Flatten(), nn.Tanh()),
     "images": lambda: nn.Sequential(nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2), nn.BatchNorm2d(4), nn.Tanh()),
 }

@@ -13,6 +13,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import missing_for
 from gan_exp.evaluation.data_scores import DataScores
+from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.kept import embed_real
 from gan_exp.evaluation.sampling import draw
@@ -48,8 +49,8 @@ class Evaluator:
     """Measures the generators of all runs on one data set.
 
     Samples are compared with `reals`: the training images `data`, or those held out. Nearest neighbours are always
-    looked for among the training images. `panel` are the extractors for a metric that needs several. Raises UserError
-    for a metric that can't be measured on this data.
+    looked for among the training images. `panel` are the extractors for a metric that needs several. Samples and
+    features are made by all ranks of `division`. Raises UserError for a metric that can't be measured on this data.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Evaluator:
         extractor: FeatureExtractor,
         metrics: Sequence[Metric],
         panel: Sequence[FeatureExtractor] = (),
+        division: Division | None = None,
     ) -> None:
         for metric in metrics:
             missing = missing_for(metric, data, held_out, extractor.name, reals)
@@ -70,6 +72,7 @@ class Evaluator:
         self._latent_dim, self._conditional = latent_dim, conditional
         self._data, self._held_out, self._reals, self.metrics = data, held_out, reals, tuple(metrics)
         self.extractor = extractor
+        self.division = division or Division()
         self.panel = tuple(panel)
         self._labels = None if reals.labels is None else reals.labels.cpu()
         self._chosen = choose(len(reals.images), MOST_REALS)
@@ -79,12 +82,12 @@ class Evaluator:
         distances: Tensor | None = None
         if any(Need.HELD_OUT in metric.needs for metric in metrics):
             assert held_out is not None
-            train = embed_real(extractor, data.images)
+            train = self._embed_real(extractor, data.images)
             self._train = train.features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
-            distances = find_nearest(embed_real(extractor, others).features, self._train).distances
+            distances = find_nearest(self._embed_real(extractor, others).features, self._train).distances
         if train is None or reals is not data:
-            self._real = embed_real(extractor, self._real_images())
+            self._real = self._embed_real(extractor, self._real_images())
         else:
             self._real = train.select(self._chosen)
         self._reference = Reference(self._real.features, self._histogram(), data.mixture, distances)
@@ -95,14 +98,18 @@ class Evaluator:
         other._latent_dim, other._conditional = latent_dim, conditional
         return other
 
+    def _embed_real(self, extractor: FeatureExtractor, images: Tensor) -> Embedding:
+        return embed_real(extractor, images, self.division.embed)
+
     def _real_images(self) -> Tensor:
         """Those that samples are compared with."""
         return self._reals.images[self._chosen.to(self._reals.images.device)]
 
     def _embed_by_panel(
-        self, images: Tensor, known: Embedding | None = None, embed: Embed = FeatureExtractor.embed
+        self, images: Tensor, known: Embedding | None = None, embed: Embed | None = None
     ) -> dict[str, Embedding]:
         """The panel's embeddings by the extractors' names; `known` is that of the evaluator's own extractor."""
+        embed = embed or self.division.embed
         return {
             member.name: known if known is not None and member.name == self.extractor.name else embed(member, images)
             for member in self.panel
@@ -113,8 +120,8 @@ class Evaluator:
         if self._reference.panel is None and self.panel:
             others, _, halved = self._other_reals(MOST_IN_PANEL)
             count = self.real_count if halved is None else len(halved)
-            real = self._embed_by_panel(self._real_images()[:count], self._real.first(count), embed_real)
-            self._reference.panel = PanelReference(real, self._embed_by_panel(others, embed=embed_real))
+            real = self._embed_by_panel(self._real_images()[:count], self._real.first(count), self._embed_real)
+            self._reference.panel = PanelReference(real, self._embed_by_panel(others, embed=self._embed_real))
 
     def _histogram(self, places: Tensor | None = None) -> Tensor | None:
         if self._labels is None:
@@ -136,7 +143,7 @@ class Evaluator:
             assert self._labels is not None
             places = torch.linspace(0, len(self._labels) - 1, count).round().long()
             labels = self._labels.sort().values[places][choose(count, count)]
-        return draw(generator, self._latent_dim, count, seed, labels, self._data.spec), labels
+        return draw(generator, self._latent_dim, count, seed, labels, self._data.spec, self.division), labels
 
     def seconds_a_sample(self, generator: nn.Module) -> float:
         """The time to make one sample and its features, from a small trial."""
@@ -144,7 +151,7 @@ class Evaluator:
         for _ in range(2):  # the first is slower: caches are empty
             began = time.perf_counter()
             samples = self.sample(generator, TRIAL, 0)[0]
-            self._embed_by_panel(samples, self.extractor.embed(samples))
+            self._embed_by_panel(samples, self.division.embed(self.extractor, samples))
         return (time.perf_counter() - began) / TRIAL
 
     def measure(
@@ -159,7 +166,7 @@ class Evaluator:
         `discriminator` gives its logits, these samples' among them; without it, metrics that need it are left out.
         """
         samples, _ = self.sample(generator, count, seed)
-        embedding = self.extractor.embed(samples)
+        embedding = self.division.embed(self.extractor, samples)
         panel = self._embed_by_panel(samples[:MOST_IN_PANEL], embedding.first(MOST_IN_PANEL))
         metrics = self.comparing if discriminator is None else self.metrics
         scores: dict[str, float] = {}
@@ -209,7 +216,7 @@ class Evaluator:
         if first is not None:
             features, histogram = reference.features[: len(first)], self._histogram(first)
             reference = Reference(features, histogram, self._data.mixture, panel=reference.panel)
-        embedding = embed_real(self.extractor, images)
+        embedding = self._embed_real(self.extractor, images)
         # The panel's reference has seen these images, or more of the same in the same order.
         panel = {} if reference.panel is None else first_of(reference.panel.own, len(images))
         inputs = MetricInputs(images.cpu(), embedding, 0, reference, panel=panel)

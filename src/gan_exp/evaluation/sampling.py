@@ -7,18 +7,38 @@ import torch
 from torch import Tensor, nn
 
 from gan_exp.data.packed import DataSpec, to_uint8
+from gan_exp.evaluation.division import Division
 from gan_exp.models.sampling import generate_all
 from gan_exp.runtime.randomness import Streams
 
 BATCH = 256  # latents that are drawn at once: the numbers of a shorter batch would be others
 
 
-def draw(generator: nn.Module, latent_dim: int, count: int, seed: int, labels: Tensor | None, spec: DataSpec) -> Tensor:
+def draw(
+    generator: nn.Module,
+    latent_dim: int,
+    count: int,
+    seed: int,
+    labels: Tensor | None,
+    spec: DataSpec,
+    division: Division | None = None,
+) -> Tensor:
     """uint8 [count, C, H, W], or points as floats, on the CPU; the first of a seed are the same whatever the count."""
-    device = next(generator.parameters()).device
-    latents = sample_latents(seed, range(count), latent_dim).to(device)
-    images = generate_all(generator, latents, None if labels is None else labels.to(device), BATCH)
-    return images if spec.extent is not None else to_uint8(images)
+    latents = sample_latents(seed, range(count), latent_dim)
+    return (division or Division()).draw(Sampler(generator, spec), latents, labels)
+
+
+class Sampler:
+    """Samples of latents and labels: uint8, or points as floats, on the CPU."""
+
+    def __init__(self, generator: nn.Module, spec: DataSpec) -> None:
+        self._generator, self._spec = generator, spec
+
+    def __call__(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        device = next(self._generator.parameters()).device
+        labels = None if labels is None else labels.to(device)
+        images = generate_all(self._generator, latents.to(device), labels, BATCH)
+        return images if self._spec.extent is not None else to_uint8(images)
 
 
 def sample_latents(seed: int, indices: Iterable[int], latent_dim: int) -> Tensor:

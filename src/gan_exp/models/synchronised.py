@@ -99,6 +99,7 @@ def synchronise_batch_norm(network: nn.Module, ranks: Ranks) -> None:
                     f"be taken over several processes; use nn.BatchNorm, or train in one process"
                 )
             layer.__class__ = kind  # the same object, whatever refers to it
+            assert isinstance(layer, SynchronisedBatchNorm)
             layer.ranks = ranks
 
 

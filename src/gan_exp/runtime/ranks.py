@@ -29,6 +29,10 @@ class Ranks:
         self.rank, self.count, self.local_rank, self.local_count = rank, count, local_rank, local_count
         self._agreed: tuple[Any, torch.Tensor] | None = None  # under way: what `agree` returns next
 
+    def __deepcopy__(self, memo: object) -> "Ranks":
+        """The same: a copied network is in the same process."""
+        return self
+
     @property
     def first(self) -> bool:
         """Whether this is rank 0, which alone writes and shows."""
@@ -117,6 +121,18 @@ class Ranks:
 
             for tensor in tensors:
                 torch.distributed.broadcast(tensor.detach(), src=0)
+
+    def send(self, tensor: "torch.Tensor", rank: int) -> None:
+        """To one other rank, which must `receive` it."""
+        import torch
+
+        torch.distributed.send(tensor.detach().contiguous(), rank)
+
+    def receive(self, tensor: "torch.Tensor", rank: int) -> None:
+        """Fill the contiguous `tensor` with what that rank sends."""
+        import torch
+
+        torch.distributed.recv(tensor, rank)
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""

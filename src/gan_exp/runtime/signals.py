@@ -106,6 +106,12 @@ def asked_to_stop() -> signal.Signals | None:
     return _stop.received
 
 
+def note_signal(number: int) -> None:
+    """As if this signal had arrived here: another process has told of it."""
+    if _stop.received is None:
+        _stop.received = signal.Signals(number)
+
+
 def stop_if_asked() -> None:
     """After a signal, raise Interrupted; within `abandoning` Abandoned; within `deferring` nothing."""
     if _stop.received is not None and not (_stop.deferred and not _stop.abandons):

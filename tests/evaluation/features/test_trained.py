@@ -1,5 +1,6 @@
 """The networks that make features: what they learn, and that the cache of each is trained once, whole and its own."""
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -98,6 +99,8 @@ def test_two_at_once(cached: Path) -> None:
 def test_batched_equals_whole(design: Design) -> None:
     network, _ = features(few(), design=design)
     whole, parts = network.embed(few().images, chunk=1000), network.embed(few().images, chunk=7)
+    sent = pickle.loads(pickle.dumps(network.moved("cpu")))  # as to another process
+    assert torch.equal(sent.embed(few().images, chunk=7).features, parts.features)
     torch.testing.assert_close(parts.features, whole.features)
     torch.testing.assert_close(parts.logits, whole.logits)
     torch.testing.assert_close(parts.early, whole.early)

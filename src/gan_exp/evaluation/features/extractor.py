@@ -1,11 +1,12 @@
 """A feature extractor: images to features and, of some, to the logits of classes."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.signals import stop_if_asked
@@ -15,7 +16,10 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """`extract` takes uint8 images [N, C, H, W] on `device` (points: floats). `about` goes into the protocol."""
+    """`extract` takes uint8 images [N, C, H, W] on `device` (points: floats). `about` goes into the protocol.
+
+    It can be pickled, so that other processes get it: `extract` is a module or a function with a name.
+    """
 
     name: str
     digest: str
@@ -23,6 +27,13 @@ class FeatureExtractor:
     device: torch.device | str = "cpu"
     knows_classes: bool = False  # its logits are of the data's own classes
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def moved(self, device: torch.device | str) -> "FeatureExtractor":
+        """The same on another device, with a network of its own there."""
+        extract = self.extract
+        if isinstance(extract, nn.Module):
+            extract = copy.deepcopy(extract).to(device)
+        return replace(self, extract=extract, device=device)
 
     @torch.no_grad()
     def embed(self, images: Tensor, chunk: int = CHUNK) -> Embedding:

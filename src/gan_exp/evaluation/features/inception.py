@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
@@ -34,15 +34,19 @@ def inception_features(spec: DataSpec, device: torch.device) -> FeatureExtractor
         module = FeatureExtractorInceptionV3("inception", names, feature_extractor_weights_path=str(weights))
     except Exception as error:  # torch raises whatever the broken bytes lead to
         raise UserError(f"{weights}: are not Inception's weights; remove the file to download it anew") from error
-    module = module.to(device)
-
-    def extract(images: Tensor) -> Embedding:
-        features, logits = module(images.expand(-1, 3, -1, -1))
-        return Embedding(features, logits)
-
     digest = hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
     about = {"what": "InceptionV3 of 2015 by torch-fidelity", "resize": "299x299 inside the network, as TensorFlow 1"}
-    return FeatureExtractor("inception", digest, extract, device, about=about)
+    return FeatureExtractor("inception", digest, _Extract(module).to(device), device, about=about)
+
+
+class _Extract(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Embedding:
+        features, logits = self.network(images.expand(-1, 3, -1, -1))
+        return Embedding(features, logits)
 
 
 def _bring_weights() -> Path:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,8 +24,12 @@ WORTH_KEEPING_S = 1.0  # seconds from which an embedding is kept
 MOST_BYTES = 1 << 30  # of all that are kept; the ones that were not used for longest go first
 
 
-def embed_real(extractor: FeatureExtractor, images: Tensor) -> Embedding:
-    """`extractor.embed(images)`, to the last bit: read from the cache where an earlier call took long for the same.
+def embed_real(
+    extractor: FeatureExtractor,
+    images: Tensor,
+    embed: Callable[[FeatureExtractor, Tensor], Embedding] = FeatureExtractor.embed,
+) -> Embedding:
+    """`embed(extractor, images)`, to the last bit: read from the cache where an earlier call took long for the same.
 
     Whatever the cache's state, an embedding comes back: a damaged file is replaced, and one that can't be written left
     out.
@@ -32,12 +37,12 @@ def embed_real(extractor: FeatureExtractor, images: Tensor) -> Embedding:
     try:
         path = cache_folder() / f"embedding-{extractor.name}-{_key(extractor, images)}.safetensors"
     except UserError:
-        return extractor.embed(images)
+        return embed(extractor, images)
     found = _read(path)
     if found is not None and len(found.features) == len(images):
         return found
     began = time.perf_counter()
-    made = extractor.embed(images)
+    made = embed(extractor, images)
     if time.perf_counter() - began >= WORTH_KEEPING_S:
         with suppress(OSError):
             _keep(path, made)

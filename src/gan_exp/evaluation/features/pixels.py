@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,12 +29,13 @@ def pixel_features(spec: DataSpec) -> FeatureExtractor:
         projection = directions / math.sqrt(PROJECTIONS)
         what = f"{size} values on {PROJECTIONS} directions"
 
-    def extract(images: Tensor) -> Embedding:
-        flat = normalise(images).flatten(1)
-        return Embedding(flat if projection is None else flat @ projection)
-
     digest = hashlib.blake2b(what.encode(), digest_size=8)
     if projection is not None:
         digest.update(projection.numpy().data)
     name = "pixels" if spec.extent is None else "points"
-    return FeatureExtractor(name, digest.hexdigest(), extract, about={"what": what})
+    return FeatureExtractor(name, digest.hexdigest(), partial(_extract, projection), about={"what": what})
+
+
+def _extract(projection: Tensor | None, images: Tensor) -> Embedding:
+    flat = normalise(images).flatten(1)
+    return Embedding(flat if projection is None else flat @ projection)

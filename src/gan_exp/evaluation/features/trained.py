@@ -53,14 +53,23 @@ def trained_features(
         if part.spec.num_classes < 2:
             raise UserError(f"--features {design.name}: the data has no labels to learn from; use --features pixels")
     trained = _cached(design, part, measured, device, say, images or design.images)
-    network = trained.network.to(device)
-
-    def extract(batch: Tensor) -> Embedding:
-        found: Embedding = network(normalise(batch.reshape(-1, 1, *batch.shape[2:]) if by_channel else batch))
-        return _side_by_side(found, *batch.shape[:2]) if by_channel else found
-
+    extract = _Extract(trained.network, by_channel).to(device)
     about = {"what": f"{design.what}, trained on this data by this tool", **trained.about}
     return FeatureExtractor(design.name, trained.digest, extract, device, knows_classes=design.labels, about=about)
+
+
+class _Extract(nn.Module):
+    def __init__(self, network: nn.Module, by_channel: bool) -> None:
+        super().__init__()
+        self.network, self.by_channel = network, by_channel
+
+    def forward(self, images: Tensor) -> Embedding:
+        found: Embedding
+        if self.by_channel:
+            found = self.network(normalise(images.reshape(-1, 1, *images.shape[2:])))
+            return _side_by_side(found, *images.shape[:2])
+        found = self.network(normalise(images))
+        return found
 
 
 def _side_by_side(found: Embedding, count: int, channels: int) -> Embedding:
