@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from gan_exp.cli import main
-from gan_exp.commands import dashboard
 from gan_exp.commands.dashboard import find_runs
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.tensorboard import TensorBoardLog
-from gan_exp.runtime.signals import Interrupted
 from waiting import LONGEST_WAIT_S
 
 pytestmark = pytest.mark.slow
@@ -155,19 +153,3 @@ def test_a_server_that_ends_by_itself_is_reported(in_tmp: Path) -> None:
     assert ended.returncode == 1
     assert "TensorBoard over nothing ended by itself" in ended.stderr and ended.stderr.count("\n") == 1
     assert "there are no runs below nothing yet" in ended.stdout
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_without_another_word(
-    number: int, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = iter([None, signal.Signals(number)])
-    monkeypatch.setattr(dashboard, "asked_to_stop", lambda: next(asked))
-    serving = threading.Event()
-    server = threading.Thread(target=serving.wait)
-    server.start()
-    with pytest.raises(Interrupted) as caught:
-        dashboard.wait_for(server)
-    serving.set()
-    server.join()
-    assert caught.value.exit_code == 128 + number and caught.value.reported

@@ -1,12 +1,12 @@
 """The page in a headless Chromium: no errors, no requests, and all that can be pressed, dragged or typed works."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsers import Opened, needs_browser, started_browser
 from gan_exp.comparison.records import read_runs
 from gan_exp.report.many import page_of_many
 from gan_exp.report.one import page_of_one
@@ -14,17 +14,13 @@ from made_up_runs import curves, write_run, write_sweep
 from waiting import LONGEST_WAIT_S
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=f"no browser: none of {', '.join(NAMES)}")]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,45 +55,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-class Opened:
-    """A page in the browser; it must make no request and report nothing on the console."""
-
-    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
-        self.page = browser.new_context(**context).new_page()
-        self.page.set_default_timeout(LONGEST_WAIT_S * 1000)
-        self.said: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def count(self, selector: str) -> int:
-        return int(self.page.locator(f"{selector}:visible").count())
-
-    def texts(self, selector: str) -> list[str]:
-        return list(self.page.locator(f"{selector}:visible").all_inner_texts())
-
-    def settle(self) -> None:
-        """Wait until charts are drawn: two frames."""
-        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def close(self) -> None:
-        outside = [url for url in self.requests if not url.startswith(("file:", "data:"))]
-        self.page.context.close()
-        assert self.said == [] and outside == []
-
-
 @pytest.fixture
 def one(browser: Any, files: Path) -> Iterator[Opened]:
-    opened = Opened(browser, files / "one.html")
+    opened = Opened(browser, (files / "one.html").as_uri())
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def many(browser: Any, files: Path) -> Iterator[Opened]:
-    opened = Opened(browser, files / "many.html")
+    opened = Opened(browser, (files / "many.html").as_uri())
     yield opened
     opened.close()
 
@@ -180,7 +147,7 @@ def test_a_chart_can_be_enlarged(one: Opened) -> None:
 
 
 def test_the_page_is_as_dark_as_the_system_and_can_be_switched(browser: Any, files: Path) -> None:
-    opened = Opened(browser, files / "one.html", color_scheme="dark")
+    opened = Opened(browser, (files / "one.html").as_uri(), color_scheme="dark")
     paper = "getComputedStyle(document.body).backgroundColor"
     dark = opened.page.evaluate(paper)
     opened.page.locator("#theme").click()
@@ -191,7 +158,7 @@ def test_the_page_is_as_dark_as_the_system_and_can_be_switched(browser: Any, fil
 
 @pytest.mark.parametrize("name", ["one", "many"])
 def test_nothing_is_wider_than_a_phone(browser: Any, files: Path, name: str) -> None:
-    opened = Opened(browser, files / f"{name}.html", viewport={"width": 390, "height": 800}, has_touch=True)
+    opened = Opened(browser, (files / f"{name}.html").as_uri(), viewport={"width": 390, "height": 800}, has_touch=True)
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
     opened.close()
 
@@ -292,7 +259,7 @@ def test_the_grids_of_all_runs_move_together(many: Opened) -> None:
 
 
 def test_html_from_runs_stays_text(browser: Any, files: Path) -> None:
-    opened = Opened(browser, files / "evil.html")
+    opened = Opened(browser, (files / "evil.html").as_uri())
     opened.page.locator("details").evaluate_all("(all) => all.forEach((one) => (one.open = true))")
     opened.page.locator("#filter").fill("<img src=x onerror=window.hit=1>")
     for chart in opened.page.locator("figure.chart svg").all():

@@ -187,3 +187,17 @@ def test_exceptions_cross_processes(kind: type[BaseException]) -> None:
     error = kind(*[values.get(name, "a sentence") for name in own] or ["a sentence"])
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind and str(copy) == str(error) and vars(copy) == vars(error)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_wait_for_a_thread_without_another_word(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter([None, signal.Signals(number)])
+    monkeypatch.setattr(signals, "asked_to_stop", lambda: next(asked))
+    serving = threading.Event()
+    server = threading.Thread(target=serving.wait)
+    server.start()
+    with pytest.raises(Interrupted) as caught:
+        signals.wait_for(server)
+    serving.set()
+    server.join()
+    assert caught.value.exit_code == 128 + number and caught.value.reported

@@ -10,7 +10,7 @@ from typing import Any
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_names import OUTPUTS, find
-from gan_exp.runtime.signals import Interrupted, asked_to_stop
+from gan_exp.runtime.signals import wait_for
 from gan_exp.runtime.terminal import say
 
 EVENTS = "events.out.tfevents."
@@ -61,14 +61,6 @@ def run(arguments: list[str]) -> int:
     server = next(thread for thread in threading.enumerate() if thread.name == "TensorBoard")
     wait_for(server)
     raise TrainingFault(f"TensorBoard over {directory} ended by itself; the runs are unchanged, so start it again")
-
-
-def wait_for(server: threading.Thread) -> None:
-    """Wait until it ends or a signal ends the command, which has nothing to save or report then."""
-    while server.is_alive():
-        if (number := asked_to_stop()) is not None:
-            raise Interrupted(number, reported=True)
-        server.join(timeout=0.2)
 
 
 def _find_directory(name: str) -> Path:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,8 +16,10 @@ from gan_exp.runtime.files import json_text
 
 GENERATOR = "gan-exp report"  # in the head of a page, by which we know our own
 HEAD = 2_000  # characters within which it stands
+STYLES = ("base.css", "page.css")
 SCRIPTS = (
     "dom.js",
+    "theme.js",
     "scale.js",
     "chart.js",
     "pointer.js",
@@ -31,22 +33,27 @@ SCRIPTS = (
 
 def render(template: str, context: Mapping[str, Any], data: Mapping[str, Any], images: Sequence[str]) -> str:
     """The text of the page. Jinja escapes everything in `context`; `data` and `images` are written as JSON."""
-    script = "\n".join(["(() => {", '"use strict";', *map(_asset, SCRIPTS), "})();"])
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script, script_hash = joined(map(asset, SCRIPTS))
     return (
-        _templates()
+        templates(asset)
         .get_template(template)
         .render(
             **context,
             generator=f"{GENERATOR} {__version__}",
             version=__version__,
-            style=Markup(_asset("page.css")),
-            script=Markup(script),
-            script_hash=Markup(digest),
+            style=Markup("".join(map(asset, STYLES))),
+            script=script,
+            script_hash=script_hash,
             data=embedded(data),
             images=embedded(images),
         )
     )
+
+
+def joined(scripts: Iterable[str]) -> tuple[Markup, Markup]:
+    """The texts of scripts as one script, and its hash, by which a page's policy allows that script alone."""
+    script = "\n".join(["(() => {", '"use strict";', *scripts, "})();"])
+    return Markup(script), Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
 
 
 def embedded(content: Any) -> Markup:
@@ -65,11 +72,13 @@ def is_ours(path: Path) -> bool:
 
 
 @lru_cache
-def _templates() -> Environment:
+def templates(load: Callable[[str], str]) -> Environment:
+    """Templates by the names of files that `load` reads."""
     return Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
 
-def _asset(name: str) -> str:
-    return (files("gan_exp.report") / "assets" / name).read_text(encoding="utf-8")
+def asset(name: str, room: str = "report") -> str:
+    """The text of a file in the folder `assets` of `room`."""
+    return (files(f"gan_exp.{room}") / "assets" / name).read_text(encoding="utf-8")

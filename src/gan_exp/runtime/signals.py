@@ -140,6 +140,14 @@ def waiting() -> Iterator[None]:
         yield
 
 
+def wait_for(thread: threading.Thread) -> None:
+    """Wait until it ends or a signal ends the command, which has nothing to save or report then."""
+    while thread.is_alive():
+        if (number := asked_to_stop()) is not None:
+            raise Interrupted(number, reported=True)
+        thread.join(timeout=0.2)
+
+
 @contextmanager
 def before_forced_exit(call: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Call `call` before a second signal ends the process; this may happen between any two bytecodes."""

@@ -6,19 +6,6 @@ function redrawEverything() {
   drawScatter();
 }
 
-function setUpTheme() {
-  const button = byId("theme");
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const now = () => document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
-  const name = () => (button.textContent = now() === "dark" ? "Light" : "Dark");
-  button.addEventListener("click", () => {
-    document.documentElement.dataset.theme = now() === "dark" ? "light" : "dark";
-    name();
-  });
-  dark.addEventListener("change", name);
-  name();
-}
-
 function setUpCopying() {
   for (const button of all("[data-copy]")) {
     button.addEventListener("click", async () => {
