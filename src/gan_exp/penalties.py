@@ -15,18 +15,28 @@ import torch
 from torch import Tensor
 
 from gan_exp.ranges import PositiveFloat
+from gan_exp.runtime.randomness import draw
 
 RngFor = Callable[[str], torch.Generator]  # a name for the purpose -> this step's generator of random numbers for it
 
 
 class PenaltyInputs(NamedTuple):
-    """A batch and D's logits for it; `score` maps images [N, C, H, W] to logits as D's update does, with its labels."""
+    """A batch and D's logits for it; `score` maps images [N, C, H, W] to logits as D's update does, with its labels.
+
+    The images may be a part of the whole batch, so that their statistics aren't those of the batch. Then `whole_std`
+    computes the standard deviation of the whole batch's reals.
+    """
 
     score: Callable[[Tensor], Tensor]
     real_images: Tensor
     fake_images: Tensor
     real_logits: Tensor
     fake_logits: Tensor
+    whole_std: Callable[[], Tensor] | None = None
+
+    def real_std(self) -> Tensor:
+        """The standard deviation [] of all pixel values of the whole batch's reals."""
+        return self.real_images.detach().std() if self.whole_std is None else self.whole_std()
 
 
 def _gradient(images: Tensor, logits: Tensor) -> Tensor:
@@ -95,7 +105,7 @@ class WGANGP:
     def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
         real_images, fake_images = inputs.real_images, inputs.fake_images
         shape = (len(real_images), *[1] * (real_images.ndim - 1))
-        share = torch.rand(shape, generator=rng_for("penalty"), device=real_images.device, dtype=real_images.dtype)
+        share = draw(torch.rand, shape, rng_for("penalty"), device=real_images.device, dtype=real_images.dtype)
         between = torch.lerp(real_images, fake_images, share).detach().requires_grad_()
         return self.weight * (_norm(between, inputs.score(between)) - 1).square()
 
@@ -115,6 +125,6 @@ class DRAGAN:
 
     def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
         real_images = inputs.real_images.detach()
-        noise = torch.rand(real_images.shape, generator=rng_for("penalty"), device=real_images.device)
-        perturbed = (real_images + 0.5 * real_images.std() * noise).requires_grad_()
+        noise = draw(torch.rand, real_images.shape, rng_for("penalty"), device=real_images.device)
+        perturbed = (real_images + 0.5 * inputs.real_std() * noise).requires_grad_()
         return self.weight * (_norm(perturbed, inputs.score(perturbed)) - 1).square()

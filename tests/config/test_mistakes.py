@@ -70,6 +70,8 @@ MISTAKES = [
     ("z_dim=64", "did you mean latent_dim=64?", "help"),
     ("nz=64", "did you mean latent_dim=64?", "help"),
     ("workers=4", "there are no worker processes", "did you mean"),
+    ("accumulation_steps=4", "micro_batch_size=... sets how many images of a batch go through", "did you mean"),
+    ("micro_batch=4", "did you mean micro_batch_size=4?", "help"),
     ("gpus=2", "a run trains on one device: device=cuda", "did you mean"),
     ("out_dir=x", "did you mean hydra.run.dir=x?", "help"),
     ("resolution=32", "did you mean dataset.resize=32?", "help"),

@@ -1,10 +1,13 @@
 """Random numbers are functions of (seed, step, stream), independent of earlier draws."""
 
+from fractions import Fraction
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.randomness import PartRng, Rows, Streams, draw
 
 NAMES = st.tuples(st.integers(0, 10**6), st.sampled_from(["batch", "epoch", "generator", "discriminator/0"]))
 
@@ -65,3 +68,39 @@ def test_the_global_random_numbers_are_left_alone() -> None:
 def test_the_numbers_stay_what_they_are() -> None:
     """A new version must not change them, or runs of older versions would resume differently."""
     assert Streams(0).at(7, "batch").initial_seed() == 6946204658591651000
+
+
+def test_a_part_of_a_batch_draws_its_rows_of_the_whole() -> None:
+    """One number for each image, for each pack of two, and two for each image."""
+    for rows in (Rows(0, 4, 12), Rows(4, 6, 12), Rows(6, 12, 12)):
+        whole, rng = Streams(0).at(1, "noise"), PartRng.of(Streams(0).at(1, "noise"), rows)
+        for of_each in (Fraction(1), Fraction(1, 2), Fraction(2)):
+            first, last, count = (int(number * of_each) for number in rows)
+            drawn = draw(torch.randn, (last - first, 3), rng, dtype=torch.float64)
+            expected = torch.randn(count, 3, generator=whole, dtype=torch.float64)
+            assert torch.equal(drawn, expected[first:last])
+            whole.manual_seed(0), rng.whole.manual_seed(0)
+    with pytest.raises(ValueError, match="3 random numbers can't be shared evenly by 2 images"):
+        draw(torch.rand, (3,), PartRng.of(torch.Generator(), Rows(1, 3, 8)))
+
+
+def test_a_whole_batch_draws_as_torch_does() -> None:
+    assert torch.equal(
+        draw(torch.rand, (3, 2), Streams(0).at(1, "noise")), torch.rand(3, 2, generator=Streams(0).at(1, "noise"))
+    )
+
+
+def test_what_knows_of_no_parts_still_gets_numbers_of_its_own_in_each() -> None:
+    """The same whenever the part is drawn again."""
+    drawn = [
+        torch.rand(2, generator=PartRng.of(Streams(0).at(step, "noise"), Rows(start, start + 2, 8))).tolist()
+        for step in (0, 1, 0)
+        for start in (0, 2, 4)
+    ]
+    assert drawn[:3] == drawn[6:]
+    assert len({tuple(numbers) for numbers in drawn}) == 6
+
+
+def test_rows_of_rows() -> None:
+    assert Rows(8, 16, 32).inner(2, 4) == Rows(10, 12, 32)
+    assert Rows(8, 16, 32).share == 0.25

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from gan_exp.runtime.randomness import draw
+
 
 @runtime_checkable
 class Adaptive(Protocol):
@@ -50,14 +52,14 @@ class ImageRng:
         self.rng, self.p, self.device = rng, p, images.device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        return torch.rand(self.shape, generator=self.rng, device=self.device) * (high - low) + low
+        return draw(torch.rand, self.shape, self.rng, device=self.device) * (high - low) + low
 
     def integer(self, most: int) -> Tensor:
         """Integers from -`most` to `most`, all equally likely."""
         return (self.uniform(0, 1) * (2 * most + 1)).floor() - most
 
     def normal(self) -> Tensor:
-        return torch.randn(self.shape, generator=self.rng, device=self.device)
+        return draw(torch.randn, self.shape, self.rng, device=self.device)
 
     def sign(self) -> Tensor:
         return torch.where(self.uniform(-1, 1) < 0, -1.0, 1.0)

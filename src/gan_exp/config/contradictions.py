@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.config.catalog import option_of
+from gan_exp.config.parts import batch_norm_of, refuse_uneven_parts
 from gan_exp.config.schema import Config
 from gan_exp.config.targets import resolve_target
 from gan_exp.errors import UserError
@@ -33,6 +34,7 @@ def refuse_contradictions(config: Config) -> None:
         )
     if config.batch_size % config.pac:
         raise UserError(f"batch_size={config.batch_size}: must be a multiple of pac={config.pac}")
+    refuse_uneven_parts(config)
     if config.pac > 1 and config.conditional:
         raise UserError(
             f"pac={config.pac}: D can't be given one label for several images; set conditional=false or pac=1"
@@ -130,7 +132,7 @@ def _refuse_blind_augmentation(config: Config) -> None:
 
 
 def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
-    name = _batch_norm_of(discriminator)
+    name = batch_norm_of(discriminator)
     if name is None or not _says(config, "penalty", "per_sample"):
         return
     remedy = "model.discriminator.batch_norm=false, " if "batch_norm" in config.model.discriminator else ""
@@ -142,18 +144,13 @@ def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
 
 def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") -> None:
     """BatchNorm subtracts the batch's mean: of a single sample only the bias is left."""
-    for network, rows in (("generator", config.batch_size), ("discriminator", config.batch_size // config.pac)):
-        name = _batch_norm_of(networks[network])
+    size = min(config.batch_size, config.micro_batch_size or config.batch_size)
+    key = "batch_size" if size == config.batch_size else "micro_batch_size"
+    for network, rows in (("generator", size), ("discriminator", size // config.pac)):
+        name = batch_norm_of(networks[network])
         if name is not None and rows == 1:
             packed = f" and pac={config.pac}" if network == "discriminator" and config.pac > 1 else ""
             raise UserError(
-                f"batch_size={config.batch_size}{packed}: the {network}'s BatchNorm ({name}) needs more than one "
-                f"sample in a batch; set batch_size={2 * config.batch_size} or more"
+                f"{key}={size}{packed}: the {network}'s BatchNorm ({name}) needs more than one sample in a batch; "
+                f"set {key}={2 * size} or more"
             )
-
-
-def _batch_norm_of(network: "nn.Module") -> str | None:
-    """The name of its first BatchNorm, where it has one."""
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    return next((name for name, layer in network.named_modules() if isinstance(layer, _BatchNorm)), None)

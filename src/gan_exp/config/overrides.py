@@ -25,6 +25,7 @@ MAY_CHANGE = (
     "best_metric",
     "display",
     "fast_path",
+    "micro_batch_size",  # refused later where BatchNorm would make a difference of it
     "dataset.license",
 )
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value

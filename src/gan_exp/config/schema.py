@@ -77,6 +77,7 @@ class Config(Checked):
     name: str = Field(pattern=r"^[^\W_][\w .,=+()'~-]*$", max_length=100)
     steps: PositiveInt
     batch_size: Annotated[int, Ge(1), Le(1_000_000)]  # a larger one is a typing mistake
+    micro_batch_size: PositiveInt | None = None
     lr: PositiveFloat
     seed: NonNegativeInt
     n_critic: PositiveInt

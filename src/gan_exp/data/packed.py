@@ -164,8 +164,9 @@ class Batches:
         self._indices = self._shuffled if sampling == "shuffled" else self._with_replacement
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
-    def draw(self, number: int) -> Batch:
-        indices = self._indices(number)
+    def draw(self, number: int, rows: slice = slice(None)) -> Batch:
+        """These rows of the batch."""
+        indices = self._indices(number)[rows]
         labels = self.data.labels
         return Batch(self.data.images[indices], None if labels is None else labels[indices])
 

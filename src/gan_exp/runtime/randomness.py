@@ -1,14 +1,72 @@
 """Random numbers as functions of (seed, step, stream), so that a resumed run equals one that was never stopped.
 
+A part of a batch (a micro-batch, or the part of one of several processes) takes its rows of what the whole batch draws.
+
 As in EDM2 (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models"), no random state
 needs to be saved, because the state at any step can be computed again.
 """
 
 import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
 from gan_exp.runtime.transfer import send
+
+
+class Rows(NamedTuple):
+    """Rows [start, stop) of a batch that has `whole`."""
+
+    start: int
+    stop: int
+    whole: int
+
+    @property
+    def share(self) -> float:
+        return (self.stop - self.start) / self.whole
+
+    def inner(self, start: int, stop: int) -> "Rows":
+        """Rows [start, stop) of these rows, as rows of the same whole batch."""
+        return Rows(self.start + start, self.start + stop, self.whole)
+
+    def of(self, count: int) -> tuple[slice, int]:
+        """Where `count` things that belong to these rows, such as a number for each pack, lie among how many."""
+        own = self.stop - self.start
+        (start, left), (whole, left_of_whole) = divmod(self.start * count, own), divmod(self.whole * count, own)
+        if left or left_of_whole:
+            raise ValueError(f"{count} random numbers can't be shared evenly by {own} images")
+        return slice(start, start + count), whole
+
+
+class PartRng(torch.Generator):
+    """The random numbers of a part of a batch: `draw` takes its rows of what `whole` draws for the whole batch.
+
+    What torch's own functions draw with it also differs from part to part, but isn't what the whole batch would draw.
+    """
+
+    whole: torch.Generator
+    rows: Rows
+
+    @classmethod
+    def of(cls, whole: torch.Generator, rows: Rows) -> "PartRng":
+        rng = cls(whole.device)
+        rng.whole, rng.rows = whole, rows
+        rng.manual_seed(_hash(f"{whole.initial_seed()}/{rows.start}"))
+        return rng
+
+
+def draw(
+    sample: Callable[..., torch.Tensor], shape: Sequence[int], rng: torch.Generator, **options: Any
+) -> torch.Tensor:
+    """`sample(shape, generator=rng, **options)`, such as torch.rand; its rows if `rng` is that of a part of a batch.
+
+    The first dimension of `shape` counts the images or packs of the part.
+    """
+    if not isinstance(rng, PartRng):
+        return sample(shape, generator=rng, **options)
+    rows, whole = rng.rows.of(shape[0])
+    return sample((whole, *shape[1:]), generator=rng.whole, **options)[rows]
 
 
 class Streams:
@@ -23,11 +81,15 @@ class Streams:
         """A new generator on the device; its numbers depend on (seed, step, stream) and nothing else."""
         return torch.Generator(self.device).manual_seed(self._seed(step, stream))
 
-    def latents(self, step: int, stream: str, count: int, latent_dim: int) -> torch.Tensor:
-        """Standard normal latents [count, latent_dim] on the device, drawn on the CPU so that all devices agree."""
+    def latents(self, step: int, stream: str, count: int, latent_dim: int, rows: slice = slice(None)) -> torch.Tensor:
+        """These rows of standard normal latents [count, latent_dim], drawn on the CPU so that all devices agree."""
         rng = self._latents_rng.manual_seed(self._seed(step, stream))
-        return send(torch.randn(count, latent_dim, generator=rng), self.device)
+        return send(torch.randn(count, latent_dim, generator=rng)[rows], self.device)
 
     def _seed(self, step: int, stream: str) -> int:
-        digest = hashlib.blake2b(f"{self.seed}/{step}/{stream}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "little") >> 1
+        return _hash(f"{self.seed}/{step}/{stream}")
+
+
+def _hash(text: str) -> int:
+    """A seed of 63 bits."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

@@ -142,6 +142,7 @@ def _build_optimizer(config: Config, path: str, network: nn.Module, device: torc
 
 
 def build_step_config(config: Config) -> StepConfig:
+    size = config.micro_batch_size
     return StepConfig(
         loss=build(config, "loss"),
         penalty=build(config, "penalty"),
@@ -151,4 +152,5 @@ def build_step_config(config: Config) -> StepConfig:
         split_updates=config.split_updates,
         inference_fakes=config.inference_fakes,
         reuse_fakes=config.reuse_fakes,
+        micro_batch_size=None if size is None or size >= config.batch_size else size,
     )

@@ -22,8 +22,8 @@ def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
     go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
     if _out_of_memory(error):
         return TrainingFault(
-            f"{run.path}: out of memory; train anew with a smaller batch_size (now {batch_size}) or a narrower model, "
-            f"or free memory and continue with: {go_on}"
+            f"{run.path}: out of memory; train anew with a smaller batch_size (now {batch_size}), a micro_batch_size "
+            f"(computes a batch in parts) or a narrower model, or free memory and continue with: {go_on}"
         )
     if isinstance(error, OSError):
         return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then continue with: {go_on}")

@@ -133,7 +133,8 @@ def _finite(block: dict[str, Any]) -> Tensor:
         if values is not None:
             of_steps = torch.tensor([k // count for k, there in enumerate(block[flags]) if there], device=values.device)
             broken = ~(values.view(len(values), -1) <= LARGEST).all(1)
-            finite &= torch.zeros(steps, device=values.device).index_add(0, of_steps, broken.float()) == 0
+            none = torch.zeros(steps, dtype=torch.float32, device=values.device)
+            finite &= none.index_add(0, of_steps, broken.float()) == 0
     return finite
 
 

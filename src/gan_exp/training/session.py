@@ -15,6 +15,7 @@ import torch
 
 from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
 from gan_exp.config.overrides import differing_keys, leaves
+from gan_exp.config.parts import refuse_other_statistics, statistics_of_parts
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages
@@ -60,7 +61,11 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
         with run.locked(), _open_display(config, run, data.image_shape, device) as display:
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
-            for line in [*choices(config), *([why_threads] if why_threads else [])]:
+            for line in [
+                *choices(config),
+                *statistics_of_parts(config, state.networks),
+                *([why_threads] if why_threads else []),
+            ]:
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
             _finish(config, run, partial(make_trainer, config, run, state, data, device, display), display, in_sweep)
@@ -119,6 +124,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
     config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
+        refuse_other_statistics(checkpoint.get("config") or run.read_config(), config, state.networks)
         _restore(state, data, checkpoint, run)
     stop_if_asked()
     with deferring(), _open_display(config, run, data.image_shape, device) as display:

@@ -4,7 +4,8 @@ V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]    (Goodfellow et al. 2014, equation
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,19 @@ from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.models.sampling import generate
 from gan_exp.penalties import PenaltyInputs, RngFor
+from gan_exp.runtime.randomness import draw
+from gan_exp.training.parts import add_up, one_by_one, total
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
+
+
+class Shown(NamedTuple):
+    """What D is shown in an update, or in a part of one; `score` gives its logits for a kind of images."""
+
+    inputs: UpdateInputs
+    real_images: Tensor
+    fake_images: Tensor
+    score: Callable[[str, Tensor], Tensor]
 
 
 def train_step(
@@ -29,9 +41,10 @@ def train_step(
     fake_images = None
     if config.reuse_fakes:
         assert last.batch is not None
-        state.generator.train()
-        fake_images = generate(state.generator, last.latents, _labels(config, last.batch))
-        generator_inputs = generator_inputs._replace(batch=last.batch)
+        generator_inputs = generator_inputs._replace(latents=last.latents, batch=last.batch)
+        if len(last.split(config.micro_batch_size)) == 1:  # parts are made twice: a graph of all would fill the memory
+            state.generator.train()
+            fake_images = generate(state.generator, last.latents, _labels(config, last.batch))
     reports.append(update_discriminator(state, config, last, None if fake_images is None else fake_images.detach()))
     loss, norm = update_generator(state, config, generator_inputs, fake_images)
     state.step += 1
@@ -42,48 +55,45 @@ def update_discriminator(
     state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None = None
 ) -> DiscriminatorReport:
     """Train D to distinguish real images [N, C, H, W] from `fake_images`, or from those that G makes of the latents."""
-    assert inputs.batch is not None
-    labels = _labels(config, inputs.batch)
-    real_images = normalise(inputs.batch.images)
-    if fake_images is None:
-        with torch.no_grad():
-            state.generator.train(not config.inference_fakes)
-            fake_images = generate(state.generator, inputs.latents, labels)
-    score = partial(_score, state, config, labels, inputs.rng_for)
     if config.split_updates:
-        report = _split_update(state, config, inputs, real_images, fake_images, score)
+        report = _split_update(state, config, inputs, fake_images)
     else:
         state.discriminator_optimizer.zero_grad(set_to_none=True)
-        report = discriminator_gradients(config, inputs, real_images, fake_images, score)
+        parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
+        whole_std = cache(partial(_std_of_reals, inputs))
+        report = add_up(
+            [discriminator_gradients(config, _show(state, config, part, fake_images), whole_std) for part in parts]
+        )
         norm = _apply_discriminator_gradients(state, config, inputs.measured)
         report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
-    update = state.images_seen // len(real_images)  # how many came before this one
-    state.images_seen += len(real_images)
+    update = state.images_seen // inputs.batch_size  # how many came before this one
+    state.images_seen += inputs.batch_size
     if isinstance(state.augment, Adaptive):
         # without a boundary 0, as runs of before were begun: new ones are refused
-        state.augment.observe(report.real_logits - (config.boundary or 0.0), len(real_images), update)
+        state.augment.observe(report.real_logits - (config.boundary or 0.0), inputs.batch_size, update)
     return report
 
 
 def discriminator_gradients(
-    config: StepConfig,
-    inputs: UpdateInputs,
-    real_images: Tensor,
-    fake_images: Tensor,
-    score: Callable[[str, Tensor], Tensor],
+    config: StepConfig, shown: Shown, whole_std: Callable[[], Tensor] | None = None
 ) -> DiscriminatorReport:
-    """Add the gradients of D's loss and penalty on one batch to D's parameters."""
+    """Add the gradients of D's loss and penalty to D's parameters; reports what the rows add to the whole batch's.
+
+    `whole_std` computes the standard deviation of the whole batch's reals, if the rows aren't all of it.
+    """
+    inputs, real_images, fake_images, score = shown
     weight = inputs.penalty_weight
     penalty = config.penalty if isinstance(weight, Tensor) or weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
     real_logits, fake_logits = score("real", real_images), score("fake", fake_images)
-    loss = total = config.loss.discriminator(real_logits, fake_logits).mean()
+    loss = total = inputs.mean(config.loss.discriminator(real_logits, fake_logits))
     value = None
     if penalty is not None:
-        given = PenaltyInputs(partial(score, "penalty"), real_images, fake_images, real_logits, fake_logits)
-        value = penalty(given, inputs.rng_for).mean()
+        std = None if inputs.rows is None else whole_std
+        given = PenaltyInputs(partial(score, "penalty"), real_images, fake_images, real_logits, fake_logits, std)
+        value = inputs.mean(penalty(given, inputs.part_rng_for))
         total = loss + weight * value
         value = value.detach()
     total.backward()
@@ -101,7 +111,8 @@ def update_generator(
     state.generator.train()
     state.freeze_discriminator(True)
     state.generator_optimizer.zero_grad(set_to_none=True)
-    loss = generator_gradients(state, config, inputs, fake_images)
+    parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
+    loss = total([generator_gradients(state, config, part, fake_images) for part in parts])
     norm = apply_gradients(state.generator_optimizer, state.generator_parameters, inputs.measured)
     state.freeze_discriminator(False)
     return loss, norm
@@ -110,17 +121,17 @@ def update_generator(
 def generator_gradients(
     state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None
 ) -> Tensor:
-    """Add the gradients of G's loss on one batch to G's parameters; returns the loss [] detached."""
+    """Add the gradients of G's loss to G's parameters; returns what the rows add to the whole batch's [], detached."""
     labels = None if inputs.batch is None else _labels(config, inputs.batch)
     if fake_images is None:
         fake_images = generate(state.generator, inputs.latents, labels)
-    score = partial(_score, state, config, labels, inputs.rng_for)
+    score = partial(_score, state, config, labels, inputs.part_rng_for)
     fake_logits = score("fake", fake_images)
     real_logits = None
     if config.loss.needs_reals:
         assert inputs.batch is not None
         real_logits = score("real", normalise(inputs.batch.images))
-    loss = config.loss.generator(real_logits, fake_logits).mean()
+    loss = inputs.mean(config.loss.generator(real_logits, fake_logits))
     loss.backward()
     return loss.detach()
 
@@ -140,28 +151,53 @@ def _apply_discriminator_gradients(state: TrainingState, config: StepConfig, mea
     return norm
 
 
+def _parts(config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None) -> list[UpdateInputs]:
+    """The micro-batches; fakes that are there already stay together."""
+    return inputs.split(config.micro_batch_size) if fake_images is None else [inputs]
+
+
 def _split_update(
-    state: TrainingState,
-    config: StepConfig,
-    inputs: UpdateInputs,
-    real_images: Tensor,
-    fake_images: Tensor,
-    score: Callable[[str, Tensor], Tensor],
+    state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None
 ) -> DiscriminatorReport:
     """The article's two updates: `train_on_batch` on reals, then on fakes."""
+    parts = one_by_one(_parts(config, inputs, fake_images), state.generator)
+    shown = [_show(state, config, part, fake_images) for part in parts]
     losses, logits, norms = [], [], []
-    for kind, images in (("real", real_images), ("fake", fake_images)):
-        scored = score(kind, images)
-        loss = getattr(config.loss, kind)(scored).mean()
+    for kind in ("real", "fake"):
         state.discriminator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        found = [_split_gradients(config, part, kind) for part in one_by_one(shown, state.discriminator)]
         norms.append(_apply_discriminator_gradients(state, config, inputs.measured))
-        losses.append(loss.detach())
-        logits.append(scored.detach())
+        losses.append(total([loss for loss, _ in found]))
+        logits.append(torch.cat([scored for _, scored in found]))
     measured = [norm for norm in norms if norm is not None]
     real_logits, fake_logits = logits
     loss = (losses[0] + losses[1]) / 2
     return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(measured) if measured else None)
+
+
+def _split_gradients(config: StepConfig, shown: Shown, kind: str) -> tuple[Tensor, Tensor]:
+    """Add the gradients of one of the two terms to D's parameters; returns the loss [] and the logits, detached."""
+    logits = shown.score(kind, shown.real_images if kind == "real" else shown.fake_images)
+    loss = shown.inputs.mean(getattr(config.loss, kind)(logits))
+    loss.backward()
+    return loss.detach(), logits.detach()
+
+
+def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None) -> Shown:
+    """The reals, and `fake_images` or those that G makes of the latents."""
+    assert inputs.batch is not None
+    labels = _labels(config, inputs.batch)
+    real_images = normalise(inputs.batch.images)
+    if fake_images is None:
+        with torch.no_grad():
+            state.generator.train(not config.inference_fakes)
+            fake_images = generate(state.generator, inputs.latents, labels)
+    return Shown(inputs, real_images, fake_images, partial(_score, state, config, labels, inputs.part_rng_for))
+
+
+def _std_of_reals(inputs: UpdateInputs) -> Tensor:
+    assert inputs.batch is not None
+    return normalise(inputs.batch.images).std()
 
 
 def _labels(config: StepConfig, batch: Batch) -> Tensor | None:
@@ -175,7 +211,7 @@ def _score(
     if state.augment is not None:
         images = state.augment(images, rng_for(f"augment/{kind}"))
     if config.instance_noise > 0:
-        noise = torch.randn(images.shape, generator=rng_for(f"noise/{kind}"), device=images.device)
+        noise = draw(torch.randn, images.shape, rng_for(f"noise/{kind}"), device=images.device)
         images = images + config.instance_noise * noise
     if config.pac > 1:
         images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])

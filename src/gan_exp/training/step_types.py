@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gan_exp.data.packed import Batch
 from gan_exp.losses import Balance
 from gan_exp.penalties import PenaltyInputs, RngFor
+from gan_exp.runtime.randomness import PartRng, Rows
 
 
 def no_rng(purpose: str) -> torch.Generator:
@@ -47,6 +48,12 @@ class StepConfig:
     split_updates: bool = False  # D takes one update on reals and one on fakes, instead of one on their sum
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
     reuse_fakes: bool = False  # G is updated on the fakes of D's last update: one forward pass of G less
+    micro_batch_size: int | None = None  # the most images that go through the networks at once; None: no limit
+
+    @property
+    def parts(self) -> str | None:
+        """The reason, as half a sentence, why a step that knows whole batches only can't be used; None if it can."""
+        return None if self.micro_batch_size is None else "a batch goes through the networks in parts"
 
     @property
     def balance(self) -> Balance:
@@ -75,13 +82,45 @@ class StepConfig:
 
 
 class UpdateInputs(NamedTuple):
-    """The data and the random numbers of one update."""
+    """The data and the random numbers of one update, or of a part of its batch.
+
+    The latents and the batch are those of `rows`. `rng_for` gives the generators of the whole batch, `part_rng_for`
+    those of the rows.
+    """
 
     latents: Tensor  # [N, latent_dim]
     batch: Batch | None = None  # always for D; for G where `generator_needs_batch`
     rng_for: RngFor = no_rng
     penalty_weight: float | Tensor = 1.0  # 0: this update has no penalty; on the device ([]) it is above 0
     measured: bool = False  # report the gradients' norm: at every step it would take 5 % of the article's time
+    rows: Rows | None = None  # None: the whole batch
+
+    @property
+    def batch_size(self) -> int:
+        """Of the whole batch."""
+        return len(self.latents) if self.rows is None else self.rows.whole
+
+    def mean(self, values: Tensor) -> Tensor:
+        """What these rows' `values` add to the mean [] over the whole batch."""
+        return values.mean() if self.rows is None else values.mean() * self.rows.share
+
+    def part_rng_for(self, purpose: str) -> torch.Generator:
+        rng = self.rng_for(purpose)
+        return rng if self.rows is None else PartRng.of(rng, self.rows)
+
+    def split(self, size: int | None) -> "list[UpdateInputs]":
+        """In parts of at most `size` rows."""
+        count = len(self.latents)
+        if size is None or size >= count:
+            return [self]
+        return [self._part(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def _part(self, start: int, stop: int) -> "UpdateInputs":
+        batch, rows = self.batch, self.rows or Rows(0, len(self.latents), len(self.latents))
+        if batch is not None:
+            labels = None if batch.labels is None else batch.labels[start:stop]
+            batch = Batch(batch.images[start:stop], labels)
+        return self._replace(latents=self.latents[start:stop], batch=batch, rows=rows.inner(start, stop))
 
 
 class DiscriminatorReport(NamedTuple):

@@ -61,10 +61,12 @@ _KEYS = {
     "fp16 bf16 amp half mixed_precision precision dtype": (
         "training is in float32; device.tf32=true lets a CUDA GPU multiply faster"
     ),
-    "accumulate accumulation grad_accum grad_accumulation gradient_accumulation accumulation_steps micro_batch "
-    "micro_batch_size batch_split": (
-        "an update takes its whole batch at once; batch_size=... sets how many images that is"
+    "accumulate accumulation grad_accum grad_accumulation gradient_accumulation accumulation_steps accum_iter "
+    "gradient_accumulation_steps batch_split": (
+        "micro_batch_size=... sets how many images of a batch go through the networks at once; batch_size=... counts "
+        "those of an update"
     ),
+    "micro_batch microbatch microbatch_size micro_bs batch_gpu": "micro_batch_size={}",
     "resume checkpoint ckpt pretrained load load_from resume_from": (
         "`gan-exp resume RUN` continues a run, `gan-exp train --again RUN` trains it anew"
     ),

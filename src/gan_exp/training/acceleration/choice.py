@@ -25,6 +25,8 @@ def choose_step(
     The choice depends on the configuration and the kind of device alone, so that a resumed run gets the same one.
     """
     plain = partial(train_step, state, step_config)
+    if fast_path != "plain" and (reason_of_parts := step_config.parts):
+        return plain, f"steps: plain ({reason_of_parts})"
     try:
         match (fast_path, device.type):
             case ("graph", _):  # only where it is asked for
