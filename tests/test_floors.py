@@ -36,6 +36,7 @@ BUILDERS = (
     "training/start_or_continue.py",
     "training/assembly.py",
     "training/build.py",
+    "training/together.py",
 )  # what is given the configuration
 
 # Packing a folder of many images shows a bar: the one place below the shell that takes minutes.

@@ -288,7 +288,7 @@ def test_a_killed_job_takes_no_other_with_it(
     train_step = Trainer._train_step
 
     def dying(trainer: Trainer) -> Any:
-        if trainer.run.path.name == "1-seed=2" and not Path("died").exists():
+        if trainer.log.run.path.name == "1-seed=2" and not Path("died").exists():
             Path("died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return train_step(trainer)

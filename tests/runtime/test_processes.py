@@ -7,7 +7,7 @@ import pytest
 
 from gan_exp.cli import main
 from gan_exp.errors import UserError
-from gan_exp.runtime.processes import file_lock, refuse_multiple_processes
+from gan_exp.runtime.processes import file_lock, refuse_multiple_processes, refuse_other_launchers
 from gan_exp.runtime.signals import Interrupted, recording_signals
 
 BATCH_SCRIPT = {
@@ -34,32 +34,48 @@ STEP = {**BATCH_SCRIPT, "SLURM_STEP_ID": "0"}
     ],
 )
 def test_one_process(environ: dict[str, str]) -> None:
-    refuse_multiple_processes(environ)
+    refuse_multiple_processes("-m", environ)
+    refuse_other_launchers(environ)
 
 
-@pytest.mark.parametrize(
-    ("environ", "sentence"),
-    [
-        ({"WORLD_SIZE": "2", "RANK": "1"}, "WORLD_SIZE=2: "),  # torchrun
-        ({**STEP, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}, "SLURM_STEP_NUM_TASKS=4: "),
-        ({"SUBMITIT_LOCAL_NTASKS": "2"}, "SUBMITIT_LOCAL_NTASKS=2: "),
-        ({"OMPI_COMM_WORLD_SIZE": "8"}, "OMPI_COMM_WORLD_SIZE=8: "),
-        ({"PMI_SIZE": "8"}, "PMI_SIZE=8: "),
-    ],
-)
-def test_one_of_several(environ: dict[str, str], sentence: str) -> None:
-    with pytest.raises(UserError, match=f"^{sentence}this is one of several processes"):
-        refuse_multiple_processes(environ)
+OTHERS = [
+    ({"SUBMITIT_LOCAL_NTASKS": "2"}, "SUBMITIT_LOCAL_NTASKS=2"),
+    ({"OMPI_COMM_WORLD_SIZE": "8"}, "OMPI_COMM_WORLD_SIZE=8"),
+    ({"PMI_SIZE": "8"}, "PMI_SIZE=8"),
+]
+OURS = [
+    ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE=2"),  # torchrun
+    ({**STEP, "SLURM_STEP_NUM_TASKS": "4"}, "SLURM_STEP_NUM_TASKS=4"),
+]
 
 
-@pytest.mark.parametrize("words", [["train"], ["train", "-m", "seed=1,2"], ["resume", "run"]])
+@pytest.mark.parametrize(("environ", "found"), [*OTHERS, *OURS])
+def test_one_of_several(environ: dict[str, str], found: str) -> None:
+    with pytest.raises(UserError, match=f"^sample: needs one process, and {found} says that this is one of several"):
+        refuse_multiple_processes("sample", environ)
+
+
+@pytest.mark.parametrize(("environ", "found"), OTHERS)
+def test_launchers_whose_processes_don_t_find_each_other(environ: dict[str, str], found: str) -> None:
+    with pytest.raises(UserError, match=f"^{found}: this is one of several processes, and each would train the same"):
+        refuse_other_launchers(environ)
+    for ours, _ in OURS:
+        refuse_other_launchers({**environ, **ours})  # mpirun's variables may be there too
+
+
+def test_only_the_first_process_says_so() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        refuse_multiple_processes("sample", {"WORLD_SIZE": "2", "RANK": "1"})
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "-m", "seed=1,2"], ["resume", "run"], ["sample", "run"]])
 def test_nothing_is_written(
     words: list[str], in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     assert main(words) == 2
     output = capsys.readouterr().err
-    assert output.startswith("gan-exp: WORLD_SIZE=2: ") and output.count("\n") == 1
+    assert "OMPI_COMM_WORLD_SIZE=2" in output and output.count("\n") == 1
     assert list(in_tmp.iterdir()) == []
     assert main([words[0], "--help"]) == 0 if words[0] == "train" else True
 

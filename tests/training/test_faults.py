@@ -16,7 +16,6 @@ from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.files import write_atomically
 from gan_exp.training import run_log as run_log_module
-from gan_exp.training import trainer as trainer_module
 from gan_exp.training.session import continue_run, start_run
 from gan_exp.training.state import TrainingState
 from gan_exp.training.trainer import Trainer
@@ -143,7 +142,7 @@ def test_a_full_disk_is_named(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer_module, "save_checkpoint", fail)
+    monkeypatch.setattr(run_log_module, "save_checkpoint", fail)
     with pytest.raises(TrainingFault, match=r"the disk is full.*No space left on device; make room.*gan-exp resume"):
         start_run(small_config("mlp", *RHYTHM), "run")
 

@@ -13,8 +13,8 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs import tensorboard as tensorboard_module
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.training import run_log
 from gan_exp.training import session as session_module
-from gan_exp.training import trainer as trainer_module
 from gan_exp.training.build import build_data
 from gan_exp.training.session import continue_run, start_run
 from gan_exp.training.state import TrainingState
@@ -148,7 +148,7 @@ def test_a_run_that_never_began_begins(in_tmp: Path, monkeypatch: pytest.MonkeyP
 
     for how, ending in ((crash, SystemExit), (full, TrainingFault)):
         with monkeypatch.context() as patched, pytest.raises(ending):
-            patched.setattr(trainer_module, "save_checkpoint", how)
+            patched.setattr(run_log, "save_checkpoint", how)
             start_run(config, how.__name__)
     assert RunDir.open("full").read_status()["state"] == "failed"
     run = RunDir.open("crash")

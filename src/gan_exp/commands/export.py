@@ -4,6 +4,7 @@ from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.terminal import say
 
 
@@ -16,6 +17,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_trust()
     options = parser.parse_args(arguments)
+    refuse_multiple_processes("export")
     run_dir = RunDir.open(options.run)
     output = expand_user(options.output, "--output")
     if output.suffix != ".safetensors":

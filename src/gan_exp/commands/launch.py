@@ -16,6 +16,7 @@ from gan_exp.config.targets import trusted_modules
 from gan_exp.errors import UserError
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.processes import refuse_multiple_processes
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Interrupted, asked_to_stop, stop_if_asked
 from gan_exp.sweeps.closing import show_closing
 from gan_exp.sweeps.compose import checked_config
@@ -25,7 +26,7 @@ from gan_exp.sweeps.sweep import Sweep, compose_sweep, train_sweep
 from gan_exp.sweeps.words import Choices
 
 
-def launch(words: list[str], choices: Choices, cluster: Cluster | None = None) -> int:
+def launch(words: list[str], choices: Choices, cluster: Cluster | None = None, ranks: Ranks = ALONE) -> int:
     """Train what `words` ask for: Hydra's options and overrides. Returns 0, or the worst exit code of the runs.
 
     With `cluster` it is trained there, and this returns at once unless it waits.
@@ -44,6 +45,7 @@ def launch(words: list[str], choices: Choices, cluster: Cluster | None = None) -
     faults: list[Exception] = []  # at most one
 
     def sweep(loader: Any, config: Any, task_words: list[str]) -> None:
+        refuse_multiple_processes("-m")
         if cluster is None:
             prepare()  # it imports torch while this process reads the configurations
         sweeps.append(_composed(loader, config, task_words, choices, constants, words))
@@ -55,7 +57,7 @@ def launch(words: list[str], choices: Choices, cluster: Cluster | None = None) -
 
     def task(config: Any) -> None:
         try:
-            codes.append(_train(config, words, choices.may_continue, cluster))
+            codes.append(_train(config, words, choices.may_continue, cluster, ranks))
         except Exception as error:  # Hydra would print lines of its own
             faults.append(error)
 
@@ -99,12 +101,11 @@ def _explained(error: Exception, words: list[str]) -> Exception:
     return error
 
 
-def _train(composed: Any, words: list[str], may_continue: bool, cluster: Cluster | None) -> int:
+def _train(composed: Any, words: list[str], may_continue: bool, cluster: Cluster | None, ranks: Ranks) -> int:
     """One run, here or on the cluster."""
     from hydra.core.hydra_config import HydraConfig
 
     stop_if_asked()
-    refuse_multiple_processes()
     config = checked_config(composed)
     directory = HydraConfig.get().runtime.output_dir
     stop_if_asked()
@@ -115,7 +116,7 @@ def _train(composed: Any, words: list[str], may_continue: bool, cluster: Cluster
     from gan_exp.training.session import start_run
     from gan_exp.training.start_or_continue import start_or_continue
 
-    (start_or_continue if may_continue else start_run)(config, directory, command=words)
+    (start_or_continue if may_continue else start_run)(config, directory, command=words, ranks=ranks)
     return 0
 
 

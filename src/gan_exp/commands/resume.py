@@ -1,21 +1,30 @@
 """`gan-exp resume RUN [key=value ...]`: go on in the same directory, as if the run had never stopped."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.commands.cluster import Cluster, refuse_if_on_cluster, submit_run, take_cluster, with_choices
+from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import find, is_run_or_sweep, is_sweep
 from gan_exp.runs.submissions import has_submissions, read_submissions
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
+    if "--help" in arguments or "-h" in arguments:  # without other processes
+        return _run(arguments, ALONE)
+    return over_ranks(partial(_run, arguments))
+
+
+def _run(arguments: list[str], ranks: Ranks) -> int:
     arguments, cluster = take_cluster(arguments)
     parser = Parser("resume", "Continue a run from its newest checkpoint, or the unfinished runs of a sweep.")
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's directory")
@@ -41,8 +50,9 @@ def run(arguments: list[str]) -> int:
     if "=" in options.run and not is_run_or_sweep(expand_user(options.run, "RUN")):
         words = shlex.join(["resume", "latest", options.run, *options.overrides])
         raise UserError(f"{options.run}: the run comes first: gan-exp {words}")
-    refuse_multiple_processes()
     path = expand_user(options.run, "RUN")
+    if cluster is not None:
+        refuse_multiple_processes("--slurm")
     if cluster is not None and has_submissions(path) and not is_run_or_sweep(path):
         return _submit_again(path, options.overrides, cluster)
     place = find(options.run)
@@ -52,6 +62,7 @@ def run(arguments: list[str]) -> int:
         from gan_exp.commands import sweep
         from gan_exp.sweeps.words import choices
 
+        refuse_multiple_processes("a sweep")
         own = options.config_dir and str(expand_user(options.config_dir, "--config-dir"))
         chosen = choices(options.jobs, options.on_failure)
         cluster = cluster and with_choices(cluster, chosen)
@@ -63,7 +74,7 @@ def run(arguments: list[str]) -> int:
     ):
         if value is not None:
             raise UserError(f"--{option} {value}: a run needs none, only a sweep does")
-    return _resume_run(options.run, options.overrides, cluster)
+    return _resume_run(options.run, options.overrides, cluster, ranks)
 
 
 def _submit_again(place: Path, overrides: list[str], cluster: Cluster) -> int:
@@ -77,7 +88,7 @@ def _submit_again(place: Path, overrides: list[str], cluster: Cluster) -> int:
     return submit_run(Job(config.model_dump(mode="json"), str(place), trusted=trusted_modules()), cluster)
 
 
-def _resume_run(name: str, overrides: list[str], cluster: Cluster | None) -> int:
+def _resume_run(name: str, overrides: list[str], cluster: Cluster | None, ranks: Ranks) -> int:
     run_dir = RunDir.open(name)
 
     from gan_exp.config.check import check
@@ -103,5 +114,5 @@ def _resume_run(name: str, overrides: list[str], cluster: Cluster | None) -> int
 
         from gan_exp.training.session import continue_run
 
-        continue_run(config, run_dir)
+        continue_run(config, run_dir, ranks=ranks)
     return 0

@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> int:
     from gan_exp.config.targets import trust
 
     trust(options.trust)
-    refuse_multiple_processes()
+    refuse_multiple_processes("search")
     _require_optuna()
     return _search(options)
 

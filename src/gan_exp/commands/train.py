@@ -1,8 +1,11 @@
 """`gan-exp train [key=value ...]`: a new run, or with -m one for each combination."""
 
+from functools import partial
+
 from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_choices
 from gan_exp.commands.directories import NewDirectories
 from gan_exp.commands.launch import launch
+from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.commands.train_help import help_text
 from gan_exp.commands.train_words import help_topics, parse
 from gan_exp.config.catalog import config_dirs
@@ -15,6 +18,7 @@ from gan_exp.runs.run_names import OUTPUTS
 from gan_exp.runtime.files import make_unique_directory
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
+from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.signals import stop_if_asked
 
 
@@ -22,17 +26,22 @@ def run(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text(help_topics(arguments), config_dirs(arguments)))
         return 0
+    return over_ranks(partial(_run, arguments))
+
+
+def _run(arguments: list[str], ranks: Ranks) -> int:
     arguments, cluster = take_cluster(arguments)
     words = parse(arguments)
     trust(words.trust)
-    refuse_multiple_processes()
+    if cluster is not None:
+        refuse_multiple_processes("--slurm")
     cluster = cluster and with_choices(cluster, words.choices)
     if words.again is not None:
-        return _run_again(words.again, words.for_hydra, words.choices.may_continue, cluster)
-    return launch(words.for_hydra, words.choices, cluster)
+        return _run_again(words.again, words.for_hydra, words.choices.may_continue, cluster, ranks)
+    return launch(words.for_hydra, words.choices, cluster, ranks)
 
 
-def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Cluster | None) -> int:
+def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Cluster | None, ranks: Ranks) -> int:
     """A new run with the configuration of an old one."""
     from datetime import datetime
 
@@ -51,5 +60,5 @@ def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Clu
         if cluster is not None:
             job = Job(config.model_dump(mode="json"), directory, words=tuple(overrides), trusted=trusted_modules())
             return submit_run(job, cluster)
-        (start_or_continue if may_continue else start_run)(config, directory)
+        (start_or_continue if may_continue else start_run)(config, directory, ranks=ranks)
     return 0

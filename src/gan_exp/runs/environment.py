@@ -15,7 +15,9 @@ from gan_exp.runtime.device import describe_device
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf", "tensorboard", "scikit-learn", "pillow")
 
 
-def describe_environment(device: torch.device, command: Sequence[str] | None = None) -> dict[str, Any]:
+def describe_environment(
+    device: torch.device, command: Sequence[str] | None = None, processes: int = 1
+) -> dict[str, Any]:
     """Versions, device, git state and `command` (None: this process's), as plain values."""
     return {
         "gan_exp": gan_exp.__version__,
@@ -23,9 +25,10 @@ def describe_environment(device: torch.device, command: Sequence[str] | None = N
         "platform": platform.platform(),
         "command": sys.argv[1:] if command is None else list(command),
         "packages": {name: _version(name) for name in PACKAGES},
-        "device": describe_device(device),
+        "device": describe_device(device, processes),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "git": _git_state(),
     }
 

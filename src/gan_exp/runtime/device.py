@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from gan_exp.errors import UserError
+from gan_exp.runtime.ranks import ALONE, Ranks
 
 
 class DeviceSettings(Protocol):
@@ -25,12 +26,14 @@ class DeviceSettings(Protocol):
     def tf32(self) -> bool: ...
 
 
-def prepare_device(config: DeviceSettings, threads: int | None = None) -> torch.device:
+def prepare_device(config: DeviceSettings, threads: int | None = None, ranks: Ranks = ALONE) -> torch.device:
     """The device that `config` names; sets torch's threads, determinism and precision. Raises UserError if absent.
+
+    Of several `ranks` on a machine each takes a GPU of its own.
 
     `threads` is the number that a resumed run has used so far: with another one sums are rounded differently.
     """
-    device = _find(config)
+    device = _find(config, ranks)
     _keep_freed_memory()
     # The moments of weights that no longer learn decay into denormal numbers, with which a CPU computes a hundred times
     # slower. New threads inherit the setting from this one, so it must be made before torch starts any.
@@ -54,18 +57,24 @@ def _set_arithmetic(config: DeviceSettings) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def _find(config: DeviceSettings) -> torch.device:
+def _find(config: DeviceSettings, ranks: Ranks) -> torch.device:
     name = config.name
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda":
         if not torch.cuda.is_available():
             raise UserError("device=cuda: no CUDA GPU can be used here; use device=cpu or device=auto")
-        if config.index >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        if config.index >= count:
+            raise UserError(f"device.index={config.index}: there are {count} CUDA GPUs here, numbered from 0")
+        if count == 1:  # Slurm can show each process one GPU, its own
+            return torch.device("cuda", 0)
+        if config.index + ranks.local_rank >= count:
             raise UserError(
-                f"device.index={config.index}: there are {torch.cuda.device_count()} CUDA GPUs here, numbered from 0"
+                f"device.index={config.index}: there are {count} CUDA GPUs here for {ranks.local_count} processes, and "
+                f"each needs one, from this index on; start fewer processes, or set device=cpu"
             )
-        return torch.device("cuda", config.index)
+        return torch.device("cuda", config.index + ranks.local_rank)
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("device=mps: no Apple GPU can be used here; use device=cpu or device=auto")
     return torch.device(name)
@@ -84,11 +93,15 @@ def _keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, gibibyte)
 
 
-def describe_device(device: torch.device) -> str:
-    """A name for people: the GPU's model, or the CPU with its number of threads."""
+def describe_device(device: torch.device, processes: int = 1) -> str:
+    """A name for people: the GPU's model, or the CPU with its number of threads; with several processes, of each."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        name = torch.cuda.get_device_name(device)
+        return name if processes == 1 else f"{processes} processes, each on {name}"
     if device.type == "cpu":
         threads = torch.get_num_threads()
-        return f"CPU, {threads} thread{'s' * (threads != 1)}"
+        threads_text = f"{threads} thread{'s' * (threads != 1)}"
+        return (
+            f"CPU, {threads_text}" if processes == 1 else f"{processes} processes on the CPU, each with {threads_text}"
+        )
     return device.type.upper()

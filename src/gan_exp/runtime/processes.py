@@ -6,31 +6,40 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gan_exp.errors import UserError
+from gan_exp.runtime.launchers import number, started_by_srun
 from gan_exp.runtime.signals import stop_if_asked
 
-# The number of processes, as set by torchrun, submitit's local executor, Open MPI and MPICH.
-COUNTS = ("WORLD_SIZE", "SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+# The number of processes, as set by submitit's local executor, Open MPI and MPICH.
+OTHER_COUNTS = ("SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def refuse_multiple_processes(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UserError if a launcher has started this process as one of several: each would train the same run.
+def refuse_multiple_processes(what: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises UserError if a launcher has started this process as one of several: each would do the same.
 
-    In Slurm, srun starts several processes, and sbatch starts one, even with --ntasks=4 or --array: only srun sets
-    SLURM_STEP_NUM_TASKS. SLURM_NTASKS is checked too, since a job that is submitted from within a step inherits the
-    step's variable.
+    `what` is asked for, such as a command, and makes sense in one process alone. Only the first says so.
     """
-    several = [name for name in COUNTS if _number(environ.get(name)) > 1]
-    if _number(environ.get("SLURM_STEP_NUM_TASKS")) > 1 and _number(environ.get("SLURM_NTASKS")) > 1:
+    several = [name for name in ("WORLD_SIZE", *OTHER_COUNTS) if number(environ.get(name)) > 1]
+    if started_by_srun(environ):
         several.append("SLURM_STEP_NUM_TASKS")
+    if several and number(environ.get("RANK", environ.get("SLURM_PROCID"))) > 0:
+        raise SystemExit(2)  # the first says it
     for name in several:
         raise UserError(
-            f"{name}={environ[name]}: this is one of several processes, and each would train the same run; start one "
+            f"{what}: needs one process, and {name}={environ[name]} says that this is one of several; start one "
             f"(without torchrun or mpirun; srun --ntasks=1), or unset {name} if it is a leftover"
         )
 
 
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0
+def refuse_other_launchers(environ: Mapping[str, str] = os.environ) -> None:
+    """Raises UserError if this is one of several processes that don't know how to find each other."""
+    if number(environ.get("WORLD_SIZE")) > 1 or started_by_srun(environ):
+        return
+    for name in OTHER_COUNTS:
+        if number(environ.get(name)) > 1:
+            raise UserError(
+                f"{name}={environ[name]}: this is one of several processes, and each would train the same run; start "
+                f"them with torchrun or srun, or unset {name} if it is a leftover"
+            )
 
 
 @contextmanager

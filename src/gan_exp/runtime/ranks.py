@@ -27,6 +27,7 @@ class Ranks:
     def __init__(self, rank: int = 0, count: int = 1, local_rank: int = 0, local_count: int = 1) -> None:
         """`local_rank` of `local_count` are those of this machine."""
         self.rank, self.count, self.local_rank, self.local_count = rank, count, local_rank, local_count
+        self._assigned = False
         self._agreed: tuple[Any, torch.Tensor] | None = None  # under way: what `agree` returns next
 
     def __deepcopy__(self, memo: object) -> "Ranks":
@@ -87,6 +88,10 @@ class Ranks:
     def any(self, flag: bool) -> bool:
         return self.largest(int(flag)) > 0
 
+    def same(self, number: int) -> bool:
+        """Whether all ranks give the same number."""
+        return self.largest(number) == -self.largest(-number)
+
     def agree(self, number: int) -> int:
         """The greatest of the numbers that the ranks gave in the call before, 0 in the first: nobody waits for it.
 
@@ -113,6 +118,30 @@ class Ranks:
         held = [content if self.first else None]
         torch.distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
         return held[0]
+
+    def assign(self, work: Any) -> None:
+        """Rank 0 gives the others something to do, plain data or tensors, but no number."""
+        self._assigned = True
+        self.broadcast(work)
+
+    def wait_for_work(self) -> Any:
+        """What rank 0 assigns, or the exit code with which it lets the others go."""
+        return self.broadcast()
+
+    def release(self, code: int) -> None:
+        """Rank 0 ends; if it has assigned nothing, the others end with this exit code."""
+        if not self._assigned:
+            self.broadcast(code)
+
+    def collect(self, content: Any) -> list[Any]:
+        """What each rank gives, plain data, by rank."""
+        if self.count == 1:
+            return [content]
+        import torch
+
+        found: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(found, content)
+        return found
 
     def broadcast_(self, tensors: "Sequence[torch.Tensor]") -> None:
         """Replace each tensor by that of rank 0."""

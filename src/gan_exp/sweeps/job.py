@@ -126,7 +126,7 @@ def _start_or_go_on(job: Job) -> None:
     from gan_exp.training.start_or_continue import start_or_continue
 
     stop_if_asked()
-    refuse_multiple_processes()
+    refuse_multiple_processes("a job")
     config = check(job.config)
     if job.go_on:
         _wait_until_free(job.run)

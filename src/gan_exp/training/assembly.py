@@ -21,11 +21,13 @@ from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
 from gan_exp.training.grid import SampleGrid
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
+from gan_exp.training.silent_log import SilentLog
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, StepFn
@@ -42,27 +44,64 @@ def make_trainer(
     device: torch.device,
     display: Display,
     checkpoint: Mapping[str, Any] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """The trainer of a run with all its parts; `checkpoint` is the content that `state` was loaded from."""
     step_config = build_step_config(config)
-    step_fn, which = _choose_step(config, state, step_config, device, display.say)
+    step_fn, which = _choose_step(config, state, step_config, device, display.say, ranks)
     display.say(which)
     display.show_balance(step_config.balance)
-    penalty = step_config.penalty
-    penalty_name = None if penalty is None else type(penalty).__name__.lower()
-    running_means = RunningMeans(device, penalty_name, step_config.boundary)
-    grid = _build_grid(config, data.spec, device)
     resumed_at = None if checkpoint is None else state.step
-    if checkpoint is not None:
-        running_means.load_state_dict(checkpoint["window"])
     metrics_log = MetricsLog(run.metrics, resumed_at)  # first: it drops the records of later steps
     saved, records = (checkpoint or {}).get("doctor"), read_metrics(run.metrics)
     load_held_out = cache(partial(build_held_out, config))  # the diagnostics and the evaluations may both need it
     diagnostics = build_diagnostics(config, data, load_held_out, device, saved, records)
-    log = RunLog(run, metrics_log, display, diagnostics, step_config.balance, resumed_at)
+    grid = _build_grid(config, data.spec, device)
+    log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count)
     if checkpoint is None:
         log.introduce(config.model_dump(), partial(grid.of_data, data))
-    description = {"config": config.model_dump(mode="json"), "threads": torch.get_num_threads(), **data_content(data)}
+    best = (checkpoint or {}).get("best")
+    evaluation = _build_evaluation(config, data, load_held_out, device, display.say, best)
+    return _put_together(config, state, data, device, step_config, step_fn, log, evaluation, checkpoint, ranks)
+
+
+def make_silent_trainer(
+    config: Config,
+    state: TrainingState,
+    data: PackedImages,
+    device: torch.device,
+    checkpoint: Mapping[str, Any] | None,
+    ranks: Ranks,
+) -> Trainer:
+    """The trainer of a rank other than the first, which writes, shows and evaluates nothing."""
+    step_config = build_step_config(config)
+    step_fn, _ = _choose_step(config, state, step_config, device, ranks=ranks)
+    return _put_together(config, state, data, device, step_config, step_fn, SilentLog(), None, checkpoint, ranks)
+
+
+def _put_together(
+    config: Config,
+    state: TrainingState,
+    data: PackedImages,
+    device: torch.device,
+    step_config: StepConfig,
+    step_fn: StepFn,
+    log: RunLog | SilentLog,
+    evaluation: TrainingEvaluation | None,
+    checkpoint: Mapping[str, Any] | None,
+    ranks: Ranks,
+) -> Trainer:
+    penalty = step_config.penalty
+    penalty_name = None if penalty is None else type(penalty).__name__.lower()
+    running_means = RunningMeans(device, penalty_name, step_config.boundary)
+    if checkpoint is not None:
+        running_means.load_state_dict(checkpoint["window"])
+    description = {
+        "config": config.model_dump(mode="json"),
+        "threads": torch.get_num_threads(),
+        "processes": ranks.count,
+        **data_content(data),
+    }
     return Trainer(
         _plan(config),
         state,
@@ -70,12 +109,12 @@ def make_trainer(
         build_inputs(config, data, step_config, device),
         _build_schedules(config),
         running_means,
-        grid,
         log,
-        _build_evaluation(config, data, load_held_out, device, display.say, (checkpoint or {}).get("best")),
+        evaluation,
         run_settings(config, data),
         description,
         checkpoint,
+        ranks,
     )
 
 
@@ -94,8 +133,11 @@ def _choose_step(
     step_config: StepConfig,
     device: torch.device,
     warn: Callable[[str], None] = lambda line: None,
+    ranks: Ranks = ALONE,
 ) -> tuple[StepFn, str]:
     """The StepFn, and a line that says which it is. The plain one needs nothing of `acceleration`."""
+    if ranks.count > 1:  # they exchange sums within a step
+        return partial(train_step, state, step_config), "steps: plain (several processes)"
     if config.fast_path == "plain":
         return partial(train_step, state, step_config), "steps: plain"
     from gan_exp.training.acceleration.choice import choose_step

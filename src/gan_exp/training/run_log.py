@@ -18,11 +18,14 @@ from gan_exp.display.images import encode_png, save_animation
 from gan_exp.display.live import Display
 from gan_exp.display.verdicts import as_markdown
 from gan_exp.losses import Balance
+from gan_exp.runs.checkpoint import save_checkpoint, write_checkpoint
 from gan_exp.runs.metrics_log import MetricsLog
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.tensorboard import TensorBoardLog
 from gan_exp.runtime.files import write_atomically
-from gan_exp.training.grid import Grid
+from gan_exp.training.grid import Grid, SampleGrid
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step_types import DiscriminatorReport
 
 
 class RunLog:
@@ -34,10 +37,13 @@ class RunLog:
         metrics_log: MetricsLog,
         display: Display,
         diagnostics: Diagnostics,
+        grid: SampleGrid,
         balance: Balance,
         resumed_at: int | None,
+        processes: int = 1,
     ) -> None:
-        self.run, self.display, self.diagnostics = run, display, diagnostics
+        self.run, self.display, self.diagnostics, self._grid = run, display, diagnostics, grid
+        self._processes = processes
         self.metrics: dict[str, float] = {}  # those of the latest log
         self._failing: set[str] = set()  # what could not be written, and was warned of
         self._metrics_log = metrics_log
@@ -63,11 +69,24 @@ class RunLog:
     @property
     def status(self) -> dict[str, Any]:
         """What status.json says beside the step."""
-        return {"metrics": self.metrics, "doctor": [verdict.plain() for verdict in self.verdicts]}
+        verdicts = [verdict.plain() for verdict in self.verdicts]
+        return {"processes": self._processes, "metrics": self.metrics, "doctor": verdicts}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         return self.diagnostics.verdicts
+
+    def start(self, step: int) -> None:
+        """The loop begins."""
+        self.display.start(step)
+
+    def at(self, step: int) -> None:
+        """After each step."""
+        self.display.step = step
+
+    def exclude_time(self, seconds: float) -> None:
+        """They were no training."""
+        self.display.exclude_time(seconds)
 
     def write_status(self, step: int) -> None:
         self.run.write_status("running", step, **self.status)
@@ -92,18 +111,29 @@ class RunLog:
             self._to_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
             self.write_status(step)
 
-    def grid(self, step: int, grid: Grid) -> None:
+    def sample(self, step: int, state: TrainingState, report: DiscriminatorReport | None) -> None:
+        """The grid of the fixed latents, the doctor's evidence, and D's logits on the last batch."""
+        grid = self._grid.of_generator(state.generator_ema)
+        self._write_grid(step, grid)
+        evidence: dict[str, float] = {}
+        with self.best_effort("the doctor's evidence"):
+            evidence = self.diagnostics.gather(state.generator_ema, state.discriminator)
+        if evidence:
+            self.scalars(step, evidence)
+        if report is not None:
+            self._histogram(step, "logits/real", report.real_logits)
+            self._histogram(step, "logits/fake", report.fake_logits)
+        with self.best_effort("the preview"):
+            self.display.set_preview(grid.preview)
+
+    def _write_grid(self, step: int, grid: Grid) -> None:
         png = encode_png(grid.picture)
         with self.best_effort("the grid of samples"):
             write_atomically(self.run.sample_grid(step), png)
         self._to_tensorboard("grids", lambda log: log.add_png("samples", png, grid.picture.shape, step))
 
-    def histogram(self, step: int, tag: str, values: Tensor) -> None:
+    def _histogram(self, step: int, tag: str, values: Tensor) -> None:
         self._to_tensorboard(tag, partial(TensorBoardLog.add_histogram, tag=tag, values=values, step=step))
-
-    def preview(self, grid: Grid) -> None:
-        with self.best_effort("the preview"):
-            self.display.set_preview(grid.preview)
 
     def animate(self) -> None:
         """Write all grids of the run, one after the other, as a GIF."""
@@ -112,10 +142,23 @@ class RunLog:
             with self.best_effort("the animation"):
                 save_animation(grids, self.run.animation)
 
-    def sync(self) -> None:
-        """Let what was written outlive a power cut."""
+    def save(self, step: int, content: Callable[[], dict[str, Any]], keep: int) -> None:
+        """Write the checkpoint of this step; what was logged until then is on the disk before it."""
         self._metrics_log.sync()
         self._to_tensorboard("sync", TensorBoardLog.sync)
+        save_checkpoint(self.run, step, self._with_evidence(content()), keep)
+
+    def save_best(self, content: Callable[[], dict[str, Any]]) -> None:
+        write_checkpoint(self.run.best, self._with_evidence(content()))
+
+    def _with_evidence(self, content: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "doctor": self.diagnostics.state_dict()}
+
+    @property
+    def saved_step(self) -> int | None:
+        """That of the newest checkpoint."""
+        kept = self.run.list_checkpoints()
+        return kept[-1][0] if kept else None
 
     def close(self) -> None:
         self._metrics_log.close()

@@ -28,37 +28,49 @@ from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, recording_signals, stop_if_asked
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.faults import explain, write_failure
+from gan_exp.training.run_log import RunLog
 from gan_exp.training.state import TrainingState
+from gan_exp.training.together import bring_in, refuse_uneven, threads_for
 from gan_exp.training.trainer import Trainer
 
 
 @recording_signals()
-def start_run(config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None) -> None:
+def start_run(
+    config: Config,
+    directory: str,
+    in_sweep: bool = False,
+    command: Sequence[str] | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
     """Train a new run in `directory`. Raises UserError before anything is written if the input is bad.
 
     A run `in_sweep` neither describes its networks nor suggests the next commands: the sweep does so for all of its
-    runs. `command` holds the words that started it, if they aren't those of this process.
+    runs. `command` holds the words that started it, if they aren't those of this process. Of several `ranks` this is
+    the first, and the others `take_part`.
 
     Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
     refuse_new(config)
-    device = prepare_device(config.device)
+    refuse_uneven(config, ranks.count)
+    device = prepare_device(config.device, threads_for(config, ranks), ranks)
     data = build_data(config, device)
     stop_if_asked()
     config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
-    config, why_threads = _with_threads(config, data, device)
-    environment = _environment(config, data, device, command)
+    config, why_threads = (config, None) if ranks.count > 1 else _with_threads(config, data, device)
+    environment = _environment(config, data, device, ranks, command)
     stop_if_asked()
+    bring_in(ranks, config, state, data, device)
     with deferring():
         run = RunDir.create(directory, config.model_dump(mode="json"), environment)
-        with run.locked(), _open_display(config, run, data.image_shape, device) as display:
+        with run.locked(), _open_display(config, run, data.image_shape, device, ranks) as display:
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
             for line in [
@@ -68,13 +80,15 @@ def start_run(config: Config, directory: str, in_sweep: bool = False, command: S
             ]:
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
-            _finish(config, run, partial(make_trainer, config, run, state, data, device, display), display, in_sweep)
+            make = partial(make_trainer, config, run, state, data, device, display, ranks=ranks)
+            _finish(config, run, make, display, in_sweep)
 
 
 def _environment(
-    config: Config, data: PackedImages, device: torch.device, command: Sequence[str] | None = None
+    config: Config, data: PackedImages, device: torch.device, ranks: Ranks, command: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    return {**describe_environment(device, command), "traits": run_traits(config, data)}
+    described = describe_environment(device, command, ranks.count)
+    return {**described, "traits": run_traits(config, data)}
 
 
 def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
@@ -109,16 +123,17 @@ def _describe_networks(
 
 
 @recording_signals()
-def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
+def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ranks = ALONE) -> None:
     """Continue from the newest whole checkpoint of `run`, which the caller has locked.
 
-    A run that crashed before its first checkpoint, that of step 0, begins anew. Raises UserError if `config` would
-    make another experiment of it, or the data has changed.
+    A run that crashed before its first checkpoint, that of step 0, begins anew. It may go on with another number of
+    `ranks`. Raises UserError if `config` would make another experiment of it, or the data has changed.
     """
     never_began = not run.list_checkpoints() and run.read_status().get("step", 0) == 0
     checkpoint, passed_over = (None, []) if never_began else load_newest(run)
     _refuse_another_experiment(config, run, checkpoint or {})
-    device = prepare_device(config.device, None if checkpoint is None else checkpoint.get("threads"))
+    refuse_uneven(config, ranks.count)
+    device = prepare_device(config.device, threads_for(config, ranks, checkpoint), ranks)
     data = build_data(config, device)
     stop_if_asked()
     config = _with_best_metric(config, data)
@@ -127,12 +142,13 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
         refuse_other_statistics(checkpoint.get("config") or run.read_config(), config, state.networks)
         _restore(state, data, checkpoint, run)
     stop_if_asked()
-    with deferring(), _open_display(config, run, data.image_shape, device) as display:
+    bring_in(ranks, config, state, data, device, checkpoint)
+    with deferring(), _open_display(config, run, data.image_shape, device, ranks) as display:
         run.make_folders()
         run.remove_leftovers()
         if checkpoint is None:
             run.discard_records()
-            run.write_environment(_environment(config, data, device))
+            run.write_environment(_environment(config, data, device, ranks))
         plain = config.model_dump(mode="json")
         if plain != run.read_config():
             write_atomically(run.config, yaml_text(plain))
@@ -140,7 +156,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False) -> None:
             display.say(f"skipped: {sentence}")
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
-        make = partial(make_trainer, config, run, state, data, device, display, checkpoint)
+        make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)
         _finish(config, run, make, display, in_sweep)
 
 
@@ -185,11 +201,13 @@ def _describe(spec: DataSpec) -> str:
     return f"{kind} in {spec.num_classes} classes" if spec.num_classes else f"{kind} without labels"
 
 
-def _open_display(config: Config, run: RunDir, shape: tuple[int, int, int], device: torch.device) -> Display:
+def _open_display(
+    config: Config, run: RunDir, shape: tuple[int, int, int], device: torch.device, ranks: Ranks
+) -> Display:
     channels, height, width = shape
     title = (
         f"{config.name}: {config.model.name} on {config.dataset['name']} ({height}x{width}x{channels}), "
-        f"{describe_device(device)}"
+        f"{describe_device(device, ranks.count)}"
     )
     display = Display(config.display, run.log, title, config.steps)
     display.show_title()
@@ -205,6 +223,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         with before_forced_exit(lambda found: _leave_at_once(run, found, display)):
             stopped_by = trainer.train()
         step, log = trainer.state.step, trainer.log
+        assert isinstance(log, RunLog)
         if stopped_by is not None:
             run.write_status("interrupted", step, stopped_by.name, **log.status)
             display.say(f"interrupted at step {step}; continue with: gan-exp resume {shlex.quote(str(run.path))}")

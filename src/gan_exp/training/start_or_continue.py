@@ -8,12 +8,17 @@ from gan_exp.config.metrics import AUTO
 from gan_exp.config.overrides import refuse_another_experiment
 from gan_exp.config.schema import Config
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.terminal import say
 from gan_exp.training.session import continue_run, start_run
 
 
 def start_or_continue(
-    config: Config, directory: str, in_sweep: bool = False, command: Sequence[str] | None = None
+    config: Config,
+    directory: str,
+    in_sweep: bool = False,
+    command: Sequence[str] | None = None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train what `config` says in `directory`, as if it had never been stopped; a finished run stays as it is.
 
@@ -21,7 +26,7 @@ def start_or_continue(
     """
     run = RunDir(directory)
     if not run.config.exists():
-        start_run(config, directory, in_sweep, command)
+        start_run(config, directory, in_sweep, command, ranks)
         return
     before = check(run.read_config())
     refuse_another_experiment(before.model_dump(mode="json"), config.model_dump(mode="json"), run.path)
@@ -35,4 +40,4 @@ def start_or_continue(
         if status.get("state") == "finished" and status.get("step", 0) >= config.steps:
             say(f"{shlex.quote(str(run.path))} is finished ({status['step']} steps)")
         else:
-            continue_run(config, run, in_sweep)
+            continue_run(config, run, in_sweep, ranks)

@@ -1,5 +1,6 @@
 """Everything that training changes: both networks, the averaged generator, the optimizers and the step counts."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,12 @@ class TrainingState:
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """The networks' weights and buffers, those of the average included."""
+        networks = [self.generator, self.discriminator, *([self.generator_ema] if self.averages else [])]
+        return [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
+
+    @property
     def averages(self) -> bool:
         return self.generator_ema is not self.generator
 
@@ -81,6 +88,14 @@ class TrainingState:
                 if "betas" in group:
                     beta1, initial = group.setdefault("initial_betas", group["betas"])
                     group["betas"] = (beta1, min(initial * beta2, max(initial, LARGEST_BETA)))
+
+    def digest(self) -> int:
+        """63 bits that differ where any weight of the two networks does."""
+        found = hashlib.blake2b(digest_size=8)
+        for network in self.networks.values():
+            for parameter in network.parameters():
+                found.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        return int.from_bytes(found.digest(), "little") >> 1
 
     def state_dict(self) -> dict[str, Any]:
         """Plain containers and tensors only, so that a checkpoint loads without unpickling code."""

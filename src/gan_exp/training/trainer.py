@@ -13,14 +13,15 @@ from gan_exp.augment import Adaptive
 from gan_exp.diagnosis.divergence import Divergence, describe_divergence
 from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
 from gan_exp.diagnosis.settings import RunSettings
+from gan_exp.errors import TrainingFault
 from gan_exp.evaluation.in_training import TrainingEvaluation
-from gan_exp.runs.checkpoint import save_checkpoint, write_checkpoint
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Abandoned, abandoning, asked_to_stop
 from gan_exp.training.gradient_norms import norms_wanted
-from gan_exp.training.grid import SampleGrid
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
+from gan_exp.training.silent_log import SilentLog
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import DiscriminatorReport, StepFn
 
@@ -51,6 +52,8 @@ class Trainer:
     `evaluation` is None if the run has none. `settings` are for the sentence about a divergence. `description` goes
     into every checkpoint: the configuration, the data and the threads. `checkpoint` is the content that `state` was
     loaded from, None for a new run.
+
+    Each of several `ranks` has one and takes the same steps; the first alone has a log that writes, and evaluations.
     """
 
     def __init__(
@@ -61,17 +64,17 @@ class Trainer:
         inputs: InputSource,
         schedules: Mapping[str, Schedule | None],
         running_means: RunningMeans,
-        grid: SampleGrid,
-        log: RunLog,
+        log: RunLog | SilentLog,
         evaluation: TrainingEvaluation | None,
         settings: RunSettings,
         description: Mapping[str, Any],
         checkpoint: Mapping[str, Any] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.plan, self.state, self.step_fn, self.inputs = plan, state, step_fn, inputs
-        self.schedules, self.running_means, self.grid, self.log = schedules, running_means, grid, log
+        self.schedules, self.running_means, self.log, self.ranks = schedules, running_means, log, ranks
         self.evaluation, self._run_settings, self._description = evaluation, settings, description
-        self.run = log.run
+        self._signal = 0  # the number of the one that stops all ranks at this step
         self._evaluation_due = bool(checkpoint and checkpoint.get("evaluation_due"))
         self.seconds = 0.0  # in the loop, logging and saving in this process included, but no evaluation
         self._rate_mark = (time.perf_counter(), state.step)
@@ -85,14 +88,14 @@ class Trainer:
         began = time.perf_counter()
         self._rate_mark = (began, self.state.step)
         try:
-            self.log.display.start(self.state.step)
+            self.log.start(self.state.step)
             if self._saved_step is None:
                 # In this order: a run with a checkpoint also has the grid of step 0.
                 self.sample()
                 self.save()
             self.log.write_status(self.state.step)
-            if self.evaluation is not None and self._evaluation_due:
-                self.evaluate(self.evaluation)
+            if self._evaluation_due and self.plan.evaluate_every_steps:
+                self.evaluate()
                 self.save()
             self.train_until(self.plan.steps)
             if self._saved_step != self.state.step:
@@ -100,21 +103,28 @@ class Trainer:
         finally:
             self.seconds = time.perf_counter() - began - (self.evaluation.seconds if self.evaluation else 0.0)
             self.log.close()
-        return asked_to_stop()
+        self._signal = self.ranks.largest(self._signal or asked_to_stop() or 0)
+        return signal.Signals(self._signal) if self._signal else None
+
+    def _asked_to_stop(self) -> bool:
+        """Whether a signal has reached any of the ranks; they learn of it at the same step."""
+        self._signal = self.ranks.agree(asked_to_stop() or 0)
+        return self._signal != 0
 
     def train_until(self, last_step: int) -> None:
         """The loop, up to and with step `last_step`, or until a signal."""
         plan, state = self.plan, self.state
-        while state.step < last_step and asked_to_stop() is None:
+        while state.step < last_step and not self._asked_to_stop():
             report = self._train_step()
-            step = self.log.display.step = state.step
+            step = state.step
+            self.log.at(step)
             last = step == plan.steps
             if step % plan.log_every_steps == 0 or last:
                 self.log_progress()
             if step % plan.sample_every_steps == 0 or last:
                 self.sample(report)
-            if self.evaluation is not None and (step % plan.evaluate_every_steps == 0 or last):
-                self.evaluate(self.evaluation)
+            if plan.evaluate_every_steps and (step % plan.evaluate_every_steps == 0 or last):
+                self.evaluate()
             if step % plan.checkpoint_every_steps == 0 or last:
                 self.save()
 
@@ -169,25 +179,17 @@ class Trainer:
     def sample(self, report: DiscriminatorReport | None = None) -> None:
         """Draw the grid of the fixed latents, its diagnostics, and D's logits on the last batch."""
         self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
-        step = self.state.step
-        grid = self.grid.of_generator(self.state.generator_ema)
-        self.log.grid(step, grid)
-        evidence: dict[str, float] = {}
-        with self.log.best_effort("the doctor's evidence"):
-            evidence = self.log.diagnostics.gather(self.state.generator_ema, self.state.discriminator)
-        if evidence:
-            self.log.scalars(step, evidence)
-        if report is not None:
-            self.log.histogram(step, "logits/real", report.real_logits)
-            self.log.histogram(step, "logits/fake", report.fake_logits)
-        self.log.preview(grid)
+        self.log.sample(self.state.step, self.state, report)
 
-    def evaluate(self, evaluation: TrainingEvaluation) -> None:
+    def evaluate(self) -> None:
         """Score the averaged generator, and save the checkpoint of the best scores; none of it is training time.
 
         A signal cuts it short: a resumed run begins with it.
         """
         self._refuse_divergence()
+        evaluation = self.evaluation
+        if evaluation is None:  # the first rank's
+            return
         step, before = self.state.step, evaluation.seconds
         self._evaluation_due = True
         try:
@@ -200,24 +202,31 @@ class Trainer:
         scores, is_best = evaluation.record(measured, step, spent)
         self.log.scalars(step, scores)
         if is_best:
-            write_checkpoint(self.run.best, self._content())
+            self.log.save_best(self._content)
         mark, marked_step = self._rate_mark
         self._rate_mark = (mark + spent, marked_step)
-        self.log.display.exclude_time(spent)
+        self.log.exclude_time(spent)
 
     def save(self) -> None:
-        """Write the checkpoint of this step; what was logged until then is on the disk before it."""
+        """Write the checkpoint of this step. Raises TrainingFault if the ranks' networks are no longer the same."""
         self._refuse_divergence()
-        self.log.sync()
-        save_checkpoint(self.run, self.state.step, self._content(), self.plan.keep_checkpoints)
+        self._refuse_difference()
+        self.log.save(self.state.step, self._content, self.plan.keep_checkpoints)
         self._saved_step = self.state.step
+
+    def _refuse_difference(self) -> None:
+        """All ranks apply the same sums to the same weights, so they must agree in every bit."""
+        if self.ranks.count > 1 and not self.ranks.same(self.state.digest()):
+            raise TrainingFault(
+                f"step {self.state.step}: the networks of the {self.ranks.count} processes are no longer the same; "
+                f"either a class of your own draws random numbers without the given generator, or a machine is at fault"
+            )
 
     def _content(self) -> dict[str, Any]:
         """All that a resumed run needs. The keys are the format: older checkpoints have them too."""
         return {
             **self.state.state_dict(),
             "window": self.running_means.state_dict(),
-            "doctor": self.log.diagnostics.state_dict(),
             "best": None if self.evaluation is None else self.evaluation.best,
             "evaluation_due": self._evaluation_due,
             **self._description,
@@ -232,12 +241,11 @@ class Trainer:
             raise self._divergence(f"a loss or a gradient is beyond {LARGEST:.2g}", broken_steps)
 
     def _divergence(self, sign: str, broken_steps: int) -> Divergence:
-        kept = self.run.list_checkpoints()
         return describe_divergence(
             step=self.state.step - max(broken_steps - 1, 0),
             sign=sign,
             broken=broken_parts(self.state.networks),
-            last_good=kept[-1][0] if kept else None,
+            last_good=self.log.saved_step,
             settings=self._run_settings,
             metrics=self.log.metrics,
         )
