@@ -188,7 +188,8 @@ def test_options(place: Path, capsys: pytest.CaptureFixture[str], options: list[
     lives(place, ["train", "display=quiet", *SMALL["mlp"], *(word for words in options for word in words)], capsys)
 
 
-RUN_COMMANDS = st.sampled_from([["resume", "run"], ["train", "--again", "run"], ["sample", "run", "--count", "1"]])
+SAMPLE = ["sample", "run", "--force", "--count", "1"]
+RUN_COMMANDS = st.sampled_from([["resume", "run"], ["train", "--again", "run"], SAMPLE])
 
 
 @examples(450)
@@ -306,7 +307,7 @@ def spoilt(draw: DrawFn, text: bytes) -> bytes:
 
 @examples(400)
 @given(
-    st.sampled_from([["resume", "run", "steps=6"], ["resume", "run"], ["train", "--again", "run"], ["sample", "run"]]),
+    st.sampled_from([["resume", "run", "steps=6"], ["resume", "run"], ["train", "--again", "run"], SAMPLE]),
     st.data(),
 )
 def test_a_runs_configuration(

@@ -179,7 +179,7 @@ def test_the_samples_are_those_of_gan_exp_sample(run: Path) -> None:
     report = evaluated("--features", "pixels", "--metrics", "fid", space="pixels")
     values = []
     for seed in ("0", "1"):
-        assert main(["sample", "run", "--count", "40", "--seed", seed, "--output", "some.npy"]) == 0
+        assert main(["sample", "run", "--count", "40", "--seed", seed, "--output", "some.npy", "--force"]) == 0
         samples, reals = torch.from_numpy(np.load("some.npy")).flatten(1), digits().images.flatten(1)
         values.append(frechet_distance(reals / 127.5 - 1, samples / 127.5 - 1))
     assert report["metrics"]["fid_pixels"]["values"] == pytest.approx(values, rel=1e-4)

@@ -1,6 +1,7 @@
 """Command lines other than `train`'s: argparse, with one sentence for each mistake."""
 
 import argparse
+import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,6 +27,12 @@ class Parser(argparse.ArgumentParser):
             metavar="MODULE",
             help="allow the run to name classes of your own MODULE",
         )
+
+    def add_device(self) -> None:
+        """For commands that call a trained network."""
+        self.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help=(
+            "where the network computes (default auto: the GPU if there is one); random numbers are the same"
+        ))  # fmt: skip
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.given: list[str] = list(args or ())
@@ -92,5 +99,20 @@ def count_of(minimum: int) -> type[int]:
         if value < minimum or value != value // 1:
             raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {minimum}")
         return int(value)
+
+    return parse  # type: ignore[return-value]
+
+
+def number_above(minimum: float) -> type[float]:
+    """An argparse type: a finite number above `minimum`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not minimum < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: must be a number above {minimum:g}")
+        return value
 
     return parse  # type: ignore[return-value]

@@ -33,7 +33,7 @@ def prepare_device(config: DeviceSettings, threads: int | None = None, ranks: Ra
 
     `threads` is the number that a resumed run has used so far: with another one sums are rounded differently.
     """
-    device = _find(config, ranks)
+    device = _find(config.name, config.index, ranks)
     _keep_freed_memory()
     # The moments of weights that no longer learn decay into denormal numbers, with which a CPU computes a hundred times
     # slower. New threads inherit the setting from this one, so it must be made before torch starts any.
@@ -57,26 +57,38 @@ def _set_arithmetic(config: DeviceSettings) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def _find(config: DeviceSettings, ranks: Ranks) -> torch.device:
-    name = config.name
+def inference_device(name: str = "auto") -> torch.device:
+    """The device for a trained network: auto, cpu, cuda or mps. A GPU multiplies in full float32, as a CPU does.
+
+    Torch's other settings stay as they are. Raises UserError if there is no such device.
+    """
+    device = _find(name, key="--device ")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+    return device
+
+
+def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=") -> torch.device:
+    """`key` is how the user names a device, for messages."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda":
         if not torch.cuda.is_available():
-            raise UserError("device=cuda: no CUDA GPU can be used here; use device=cpu or device=auto")
+            raise UserError(f"{key}cuda: no CUDA GPU can be used here; use {key}cpu or {key}auto")
         count = torch.cuda.device_count()
-        if config.index >= count:
-            raise UserError(f"device.index={config.index}: there are {count} CUDA GPUs here, numbered from 0")
+        if index >= count:
+            raise UserError(f"device.index={index}: there are {count} CUDA GPUs here, numbered from 0")
         if count == 1:  # Slurm can show each process one GPU, its own
             return torch.device("cuda", 0)
-        if config.index + ranks.local_rank >= count:
+        if index + ranks.local_rank >= count:
             raise UserError(
-                f"device.index={config.index}: there are {count} CUDA GPUs here for {ranks.local_count} processes, and "
+                f"device.index={index}: there are {count} CUDA GPUs here for {ranks.local_count} processes, and "
                 f"each needs one, from this index on; start fewer processes, or set device=cpu"
             )
-        return torch.device("cuda", config.index + ranks.local_rank)
+        return torch.device("cuda", index + ranks.local_rank)
     if name == "mps" and not torch.backends.mps.is_available():
-        raise UserError("device=mps: no Apple GPU can be used here; use device=cpu or device=auto")
+        raise UserError(f"{key}mps: no Apple GPU can be used here; use {key}cpu or {key}auto")
     return torch.device(name)
 
 
