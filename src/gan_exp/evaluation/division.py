@@ -35,8 +35,8 @@ class _Order(NamedTuple):
 class Division:
     """Divides the work among `ranks`; `device` is that of this one. With one rank it does all at once."""
 
-    def __init__(self, ranks: Ranks = ALONE, device: torch.device | str = "cpu") -> None:
-        self.ranks, self._device = ranks, device
+    def __init__(self, ranks: Ranks = ALONE, device: torch.device | None = None) -> None:
+        self.ranks, self.device = ranks, device or torch.device("cpu")
         self._extractors: dict[tuple[str, str], FeatureExtractor] = {}  # that the others have; in them, that they got
 
     @contextmanager
@@ -63,7 +63,7 @@ class Division:
         """Work for rank 0 until it leaves `leading`; `sampler` is that of the same generator."""
         while (order := self.ranks.broadcast()) is not None:
             if order.extractor is not None:
-                self._extractors[order.key] = order.extractor.moved(self._device if order.on_gpu else "cpu")
+                self._extractors[order.key] = order.extractor.moved(self.device if order.on_gpu else "cpu")
             self._help(order, _sampling(sampler) if order.key is None else _embedding(self._extractors[order.key]))
 
     def _divide(self, work: Work, rows: Rows, extractor: FeatureExtractor | None) -> Rows:

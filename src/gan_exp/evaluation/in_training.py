@@ -8,12 +8,14 @@ from typing import Any
 from torch import nn
 
 from gan_exp.config.metrics import AUTO, resolve_best
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.availability import available_needs, missing_for
+from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.trained import cache_folder
+from gan_exp.evaluation.sampling import Sampler
 from gan_exp.metrics.entries import FID, METRICS, PANEL
 from gan_exp.metrics.metric import Metric
 
@@ -51,12 +53,29 @@ def training_metrics(data: PackedImages, best_metric: str) -> list[Metric]:
     ]
 
 
+class EvaluationHelp:
+    """What the ranks other than the first do in an evaluation."""
+
+    best: dict[str, Any] | None = None  # the first knows it
+
+    def __init__(self, division: Division, spec: DataSpec) -> None:
+        self._division, self._spec = division, spec
+        self.seconds = 0.0
+
+    def measure(self, generator: nn.Module) -> dict[str, float]:
+        """Until the first rank has measured the same generator; returns no scores."""
+        began = time.perf_counter()
+        self._division.serve(Sampler(generator, self._spec))
+        self.seconds += time.perf_counter() - began
+        return {}
+
+
 class TrainingEvaluation:
     """Scores the generator of a run while it trains.
 
     `make_evaluator` is called at the first evaluation, since the features of the data take long. It measures `metrics`
     in the feature space `space`. `best` is {"metric", "score", "step"} of the best evaluation so far, `previous_best`
-    that of an earlier process.
+    that of an earlier process. The evaluator divides its work by `division`, which is led here.
     """
 
     def __init__(
@@ -68,8 +87,10 @@ class TrainingEvaluation:
         count: int,
         say: Callable[[str], None],
         previous_best: Mapping[str, Any] | None = None,
+        division: Division | None = None,
     ) -> None:
         self._make_evaluator, self._count, self._say = make_evaluator, count, say
+        self._division = division or Division()
         self._tags = {score.name: score.tag(space) for metric in metrics for score in metric.scores}
         self._best_metric, self._best_score = best_metric, resolve_best(best_metric)[1]
         self._details = {score.name for metric in metrics for score in metric.scores if score.detail}
@@ -84,9 +105,10 @@ class TrainingEvaluation:
         """Scores by name. Raises Interrupted when a signal asks the run to stop."""
         began = time.perf_counter()
         try:
-            if self._evaluator is None:
-                self._evaluator = self._make_evaluator()
-            return self._evaluator.measure(generator, self._count, SEED).scores
+            with self._division.leading():
+                if self._evaluator is None:
+                    self._evaluator = self._make_evaluator()
+                return self._evaluator.measure(generator, self._count, SEED).scores
         finally:
             self.seconds += time.perf_counter() - began
 

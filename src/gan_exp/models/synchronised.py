@@ -70,7 +70,7 @@ class SynchronisedBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, weight)
 
 
-class _SynchronisedKerasBatchNorm(SynchronisedBatchNorm):
+class SynchronisedKerasBatchNorm(SynchronisedBatchNorm):
     averages_biased = True
 
 
@@ -79,7 +79,7 @@ SYNCHRONISED: dict[type[_BatchNorm], type[SynchronisedBatchNorm]] = {
     nn.BatchNorm2d: SynchronisedBatchNorm,
     nn.BatchNorm3d: SynchronisedBatchNorm,
     nn.SyncBatchNorm: SynchronisedBatchNorm,
-    KerasBatchNorm1d: _SynchronisedKerasBatchNorm,
+    KerasBatchNorm1d: SynchronisedKerasBatchNorm,
 }
 
 

@@ -14,9 +14,10 @@ from gan_exp.diagnosis.history import Record
 from gan_exp.diagnosis.settings import RunSettings, Traits, settings_of, traits_of
 from gan_exp.display.live import Display
 from gan_exp.errors import UserError
+from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
-from gan_exp.evaluation.in_training import TrainingEvaluation, training_metrics
+from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation, training_metrics
 from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
@@ -61,7 +62,7 @@ def make_trainer(
     if checkpoint is None:
         log.introduce(config.model_dump(), partial(grid.of_data, data))
     best = (checkpoint or {}).get("best")
-    evaluation = _build_evaluation(config, data, load_held_out, device, display.say, best)
+    evaluation = _build_evaluation(config, data, load_held_out, Division(ranks, device), display.say, best)
     return _put_together(config, state, data, device, step_config, step_fn, log, evaluation, checkpoint, ranks)
 
 
@@ -73,10 +74,11 @@ def make_silent_trainer(
     checkpoint: Mapping[str, Any] | None,
     ranks: Ranks,
 ) -> Trainer:
-    """The trainer of a rank other than the first, which writes, shows and evaluates nothing."""
+    """The trainer of a rank other than the first, which writes and shows nothing."""
     step_config = build_step_config(config)
     step_fn, _ = _choose_step(config, state, step_config, device, ranks=ranks)
-    return _put_together(config, state, data, device, step_config, step_fn, SilentLog(), None, checkpoint, ranks)
+    help_ = EvaluationHelp(Division(ranks, device), data.spec) if config.evaluate_every_steps else None
+    return _put_together(config, state, data, device, step_config, step_fn, SilentLog(), help_, checkpoint, ranks)
 
 
 def _put_together(
@@ -87,7 +89,7 @@ def _put_together(
     step_config: StepConfig,
     step_fn: StepFn,
     log: RunLog | SilentLog,
-    evaluation: TrainingEvaluation | None,
+    evaluation: TrainingEvaluation | EvaluationHelp | None,
     checkpoint: Mapping[str, Any] | None,
     ranks: Ranks,
 ) -> Trainer:
@@ -219,7 +221,7 @@ def _build_evaluation(
     config: Config,
     data: PackedImages,
     load_held_out: LoadHeldOut,
-    device: torch.device,
+    division: Division,
     say: Callable[[str], None],
     previous_best: Mapping[str, Any] | None,
 ) -> TrainingEvaluation | None:
@@ -229,12 +231,13 @@ def _build_evaluation(
     metrics = training_metrics(data, config.best_metric)
 
     def make_evaluator() -> Evaluator:
-        held_out = load_held_out()
+        held_out, device = load_held_out(), division.device
         extractor = build_features(usual_features(data), data, held_out, device, say)
         panel = build_panel(metrics, data, held_out, device, say)
-        return Evaluator(config.latent_dim, config.conditional, data, held_out, data, extractor, metrics, panel)
+        of_run = config.latent_dim, config.conditional
+        return Evaluator(*of_run, data, held_out, data, extractor, metrics, panel, division)
 
     space = "points" if data.extent is not None else usual_features(data)
     return TrainingEvaluation(
-        make_evaluator, space, metrics, config.best_metric, config.evaluate_count, say, previous_best
+        make_evaluator, space, metrics, config.best_metric, config.evaluate_count, say, previous_best, division
     )

@@ -22,7 +22,7 @@ from gan_exp.data.packed import DataSpec, PackedImages
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.errors import UserError
-from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
+from gan_exp.evaluation.in_training import TrainingEvaluation, choose_best_metric, refuse_unmeasurable
 from gan_exp.runs.checkpoint import data_spec, load_newest
 from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
@@ -237,7 +237,7 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         raise fault from error
     display.show(closing_table(run, log.metrics, trainer.seconds, step - first_step, log.verdicts))
     display.show_preview()
-    if trainer.evaluation is not None:
+    if isinstance(trainer.evaluation, TrainingEvaluation):
         display.say(trainer.evaluation.closing_line())
     if not in_sweep:
         display.say(next_commands(run, 2 * step))

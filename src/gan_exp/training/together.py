@@ -12,6 +12,7 @@ from gan_exp.config.schema import Config
 from gan_exp.config.targets import TRUST_VARIABLE, trusted_modules
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.models.synchronised import synchronise_batch_norm
 from gan_exp.runtime.device import prepare_device
 from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.resources import usable_cores
@@ -61,6 +62,8 @@ def take_part(ranks: Ranks) -> int:
 
 
 def _meet(ranks: Ranks, state: TrainingState, data: PackedImages, device: torch.device) -> None:
+    for network in state.networks.values():
+        synchronise_batch_norm(network, ranks)
     gpu = f"GPU {torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
     found = ranks.collect((socket.gethostname(), gpu, data.digest))
     for rank, (host, own_gpu, digest) in enumerate(found):

@@ -14,7 +14,7 @@ from gan_exp.diagnosis.divergence import Divergence, describe_divergence
 from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
 from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.errors import TrainingFault
-from gan_exp.evaluation.in_training import TrainingEvaluation
+from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Abandoned, abandoning, asked_to_stop
 from gan_exp.training.gradient_norms import norms_wanted
@@ -53,7 +53,8 @@ class Trainer:
     into every checkpoint: the configuration, the data and the threads. `checkpoint` is the content that `state` was
     loaded from, None for a new run.
 
-    Each of several `ranks` has one and takes the same steps; the first alone has a log that writes, and evaluations.
+    Each of several `ranks` has one and takes the same steps; the first alone has a log that writes, and
+    leads the evaluations.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Trainer:
         schedules: Mapping[str, Schedule | None],
         running_means: RunningMeans,
         log: RunLog | SilentLog,
-        evaluation: TrainingEvaluation | None,
+        evaluation: TrainingEvaluation | EvaluationHelp | None,
         settings: RunSettings,
         description: Mapping[str, Any],
         checkpoint: Mapping[str, Any] | None = None,
@@ -188,8 +189,7 @@ class Trainer:
         """
         self._refuse_divergence()
         evaluation = self.evaluation
-        if evaluation is None:  # the first rank's
-            return
+        assert evaluation is not None
         step, before = self.state.step, evaluation.seconds
         self._evaluation_due = True
         try:
@@ -199,10 +199,11 @@ class Trainer:
             return
         self._evaluation_due = False
         spent = evaluation.seconds - before
-        scores, is_best = evaluation.record(measured, step, spent)
-        self.log.scalars(step, scores)
-        if is_best:
-            self.log.save_best(self._content)
+        if isinstance(evaluation, TrainingEvaluation):
+            scores, is_best = evaluation.record(measured, step, spent)
+            self.log.scalars(step, scores)
+            if is_best:
+                self.log.save_best(self._content)
         mark, marked_step = self._rate_mark
         self._rate_mark = (mark + spent, marked_step)
         self.log.exclude_time(spent)
