@@ -23,7 +23,7 @@ Serve = Callable[[Iterations], NoReturn]
 
 def main() -> None:
     task = json.loads(sys.argv[1])
-    _end_with_parent()
+    end_with_parent()
     with suppress(AttributeError):  # Linux only
         os.sched_setaffinity(0, task["cores"])
     channel = socket.socket(fileno=task["channel"]).makefile("rw", buffering=1)
@@ -49,7 +49,7 @@ def _tell(channel: IO[str], content: dict[str, float | bool]) -> None:
     channel.flush()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A stopped process would outlive a measurement that was killed."""
     parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl.h
     with suppress(OSError, AttributeError):
