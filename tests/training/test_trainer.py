@@ -116,9 +116,9 @@ def test_no_batch_is_passed_over(words: tuple[str, ...], in_tmp: Path, monkeypat
     drawn: list[int] = []
     original = Batches.draw
 
-    def noting(self: Batches, number: int) -> Batch:
+    def noting(self: Batches, number: int, *rest: Any) -> Batch:
         drawn.append(number)
-        return original(self, number)
+        return original(self, number, *rest)
 
     monkeypatch.setattr(Batches, "draw", noting)
     start_run(small_config("mlp", "steps=4", "n_critic=3", *words), "run")
