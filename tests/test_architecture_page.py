@@ -52,7 +52,9 @@ def exists(name: str) -> bool:
 def test_the_rooms_are_those_of_the_package() -> None:
     lines = [line for line in ROOMS.splitlines() if re.match("  [a-z]", line)]
     names = {name.strip("/") for name in re.findall(r"(?<= )\w+(?:/|\.py)(?= |$)", "\n".join(lines))}
-    assert names | {"__init__.py", "__main__.py"} == {path.name for path in PACKAGE.iterdir() if path in FILES}
+    assert names | {"__init__.py", "__main__.py", "py.typed"} == {
+        path.name for path in PACKAGE.iterdir() if path in FILES
+    }
 
 
 def test_every_name_in_the_text_exists() -> None:

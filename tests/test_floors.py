@@ -24,6 +24,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"generators"},
     {"sweeps"},
     {"search"},
+    {"api"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -130,5 +131,7 @@ def test_only_the_assembly_uses_the_accelerations_and_only_when_asked() -> None:
 
 
 def test_the_rooms_can_be_counted_at_a_glance() -> None:
-    rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name not in ("__pycache__", "conf")}
+    rooms = {
+        path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name not in ("__pycache__", "conf", "py.typed")
+    }
     assert rooms - {"__init__"} == set().union(*FLOORS)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_exp.config.schema import DeviceConfig
-from gan_exp.runtime.device import prepare_device
+from gan_exp.runtime.device import prepare_device, settings_restored
 
 
 @pytest.fixture
@@ -43,3 +43,21 @@ def test_a_deterministic_gpu_does_not_choose_algorithms(a_gpu_in_name: None, mon
     prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True))
     assert torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.benchmark
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_settings_are_restored(a_gpu_in_name: None) -> None:
+    def settings() -> list[object]:
+        denormal = torch.full((2,), 1e-30).mul(1e-9).count_nonzero().item()
+        cudnn = torch.backends.cudnn
+        precision = torch.get_float32_matmul_precision()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        return [torch.get_num_threads(), denormal, deterministic, precision, cudnn.benchmark, cudnn.allow_tf32]
+
+    for flushing in (False, True):
+        torch.set_flush_denormal(flushing)
+        before = settings()
+        with settings_restored():
+            torch.set_num_threads(3)
+            prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True, tf32=True))
+            assert settings() != before
+        assert settings() == before

@@ -1,13 +1,15 @@
 """Random numbers are functions of (seed, step, stream), independent of earlier draws."""
 
+import random
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_exp.runtime.randomness import PartRng, Rows, Streams, draw
+from gan_exp.runtime.randomness import PartRng, Rows, Streams, draw, random_state_kept
 
 NAMES = st.tuples(st.integers(0, 10**6), st.sampled_from(["batch", "epoch", "generator", "discriminator/0"]))
 
@@ -104,3 +106,15 @@ def test_what_knows_of_no_parts_still_gets_numbers_of_its_own_in_each() -> None:
 def test_rows_of_rows() -> None:
     assert Rows(8, 16, 32).inner(2, 4) == Rows(10, 12, 32)
     assert Rows(8, 16, 32).share == 0.25
+
+
+def test_the_random_states_of_the_program_are_kept() -> None:
+    def drawn() -> list[float]:
+        return [random.random(), float(np.random.rand()), torch.rand(1).item()]
+
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    with random_state_kept():
+        first = drawn()
+    assert drawn() == first

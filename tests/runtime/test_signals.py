@@ -201,3 +201,13 @@ def test_a_signal_ends_the_wait_for_a_thread_without_another_word(number: int, m
     serving.set()
     server.join()
     assert caught.value.exit_code == 128 + number and caught.value.reported
+
+
+def test_within_another_program_a_second_ctrl_c_does_not_end_it(left: list[int]) -> None:
+    with recording_signals(embedded=True), deferring():
+        signal.raise_signal(signal.SIGINT)
+        with recording_signals(), pytest.raises(KeyboardInterrupt):  # as a run does
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Left):
+            signal.raise_signal(signal.SIGTERM)
+    assert left == [128 + signal.SIGTERM]

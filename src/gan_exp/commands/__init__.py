@@ -1,8 +1,7 @@
 """One module per command, with `run(arguments) -> exit code`.
 
 The other modules: `arguments` is the parser of all commands but train, `train_words` and `train_help` are train's;
-`launch` trains through Hydra; `cluster` is --slurm; `directories` removes what a refused run left empty; `sweep`
-resumes a sweep; `places` finds the runs for commands that take several.
+`launch` trains through Hydra; `cluster` is --slurm; `sweep` resumes a sweep.
 """
 
 COMMANDS = {

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import Parser
-from gan_exp.commands.places import PLACES_HELP, read_places
+from gan_exp.comparison.places import PLACES_HELP, read_places
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import RUN_HELP, Parser
-from gan_exp.commands.places import find_place, read_places
+from gan_exp.comparison.places import find_place, read_places
 from gan_exp.config.overrides import as_written
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
-from gan_exp.commands.places import find_place, read_places
+from gan_exp.comparison.places import find_place, read_places
 from gan_exp.errors import UserError
 from gan_exp.metrics.entries import METRICS
 from gan_exp.runs.run_dir import RunDir
@@ -15,7 +15,7 @@ from gan_exp.runtime.terminal import report as report_fault
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
-    from gan_exp.commands.run_evaluator import RunEvaluator
+    from gan_exp.generators.run_evaluator import RunEvaluator
     from gan_exp.metrics.metric import Metric
 
 MOST_SHOWN = 4  # scores of each of many runs
@@ -32,19 +32,29 @@ def run(arguments: list[str]) -> int:
     asked = options.metrics
     metrics = None if asked is None else resolve_metrics("--metrics", filter(None, asked.split(",")))
 
-    from gan_exp.commands.run_evaluator import RunEvaluator
+    from gan_exp.generators.run_evaluator import Choices, RunEvaluator
 
-    evaluator = RunEvaluator(options, metrics)
+    evaluator = RunEvaluator(Choices(options.features, options.count, options.seeds, options.split), metrics)
     if several:
-        return _evaluate_many(evaluator, list(dict.fromkeys([*single, *several])))
+        return _evaluate_many(evaluator, list(dict.fromkeys([*single, *several])), options.checkpoint)
     names = [short_name(path) for path in single]
     say(f"evaluating {', '.join(names)}: loading the networks and the data")
-    reports = {name: evaluator.show(RunDir(path)) for name, path in zip(names, single, strict=True)}
+    reports = {
+        name: _show(evaluator, RunDir(path), options.checkpoint) for name, path in zip(names, single, strict=True)
+    }
     if len(reports) > 1:
         from gan_exp.display.evaluation_report import show_comparison
 
         show_comparison(reports)
     return 0
+
+
+def _show(evaluator: "RunEvaluator", run_dir: RunDir, checkpoint: str | None) -> dict[str, Any]:
+    from gan_exp.display.evaluation_report import show_report
+
+    report, metrics = evaluator.evaluate(run_dir, checkpoint, say)
+    show_report(report, run_dir, metrics)
+    return report
 
 
 def _find_runs(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
@@ -65,14 +75,15 @@ def _find_runs(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
     return list(dict.fromkeys(single)), several
 
 
-def _evaluate_many(evaluator: "RunEvaluator", paths: Sequence[Path]) -> int:
+def _evaluate_many(evaluator: "RunEvaluator", paths: Sequence[Path], checkpoint: str | None) -> int:
     """A line for each run, then their comparison; 1 if some can't be measured. Raises UserError if none can."""
     say(f"evaluating {len(paths)} runs: loading the networks and the data")
     refused: list[str] = []
     began = time.perf_counter()
     for number, (path, name) in enumerate(zip(paths, short_names(list(paths)), strict=True), start=1):
         try:
-            report, metrics = evaluator.evaluate(RunDir(path), say if number == 1 else lambda line: None)
+            tell = say if number == 1 else lambda line: None
+            report, metrics = evaluator.evaluate(RunDir(path), checkpoint, tell)
             found = f"at step {report['step']:,}: {_main_scores(report, metrics)}"
         except UserError as error:
             refused.append(str(error))

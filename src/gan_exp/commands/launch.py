@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gan_exp.commands.cluster import Cluster, submit_run, submit_sweep
-from gan_exp.commands.directories import NewDirectories, given_places
 from gan_exp.config.catalog import conf_dir, config_dirs
 from gan_exp.config.hydra_support import guard_python_3_14, register_resolvers
 from gan_exp.config.mistakes.hydra_errors import explain
 from gan_exp.config.targets import trusted_modules
 from gan_exp.errors import UserError
+from gan_exp.runs.new_directories import NewDirectories, given_places
 from gan_exp.runtime.files import cannot_write
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.ranks import ALONE, Ranks

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import Parser
-from gan_exp.commands.places import PLACES_HELP, find_place, read_places
+from gan_exp.comparison.places import PLACES_HELP, find_place, read_places
 from gan_exp.errors import UserError
 from gan_exp.runs.run_names import is_sweep
 from gan_exp.runtime.paths import expand_user, is_directory, path_from_here

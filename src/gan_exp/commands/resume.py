@@ -90,29 +90,27 @@ def _submit_again(place: Path, overrides: list[str], cluster: Cluster) -> int:
 
 def _resume_run(name: str, overrides: list[str], cluster: Cluster | None, ranks: Ranks) -> int:
     run_dir = RunDir.open(name)
+    if cluster is not None:
+        return _submit_run(run_dir, overrides, cluster)
 
+    from gan_exp.training.resuming import resume_run
+
+    if not resume_run(run_dir, overrides, ranks=ranks):
+        steps = run_dir.read_status()["step"]
+        again = f"gan-exp resume {shlex.quote(name)} steps={2 * steps}"
+        say(f"{shlex.quote(str(run_dir.path))} is finished ({steps} steps); to continue: {again}")
+    return 0
+
+
+def _submit_run(run_dir: RunDir, overrides: list[str], cluster: Cluster) -> int:
     from gan_exp.config.check import check
-    from gan_exp.config.overrides import apply_overrides, differing_keys, refuse_another_experiment
+    from gan_exp.config.overrides import apply_overrides, refuse_another_experiment
     from gan_exp.config.targets import trusted_modules
     from gan_exp.sweeps.job import Job
 
     saved = run_dir.read_config()
     check(saved)
-    config = check(apply_overrides(saved, overrides))
+    plain = check(apply_overrides(saved, overrides)).model_dump(mode="json")
     stop_if_asked()
-    if cluster is not None:
-        plain = config.model_dump(mode="json")
-        refuse_another_experiment(saved, plain, run_dir.path)
-        return submit_run(Job(plain, str(run_dir.path), trusted=trusted_modules()), cluster)
-    with run_dir.locked():
-        status = run_dir.read_status()
-        finished = status.get("state") == "finished" and config.steps == status.get("step")
-        if finished and not differing_keys(saved, config.model_dump(mode="json")):
-            again = f"gan-exp resume {shlex.quote(name)} steps={2 * config.steps}"
-            say(f"{shlex.quote(str(run_dir.path))} is finished ({config.steps} steps); to continue: {again}")
-            return 0
-
-        from gan_exp.training.session import continue_run
-
-        continue_run(config, run_dir, ranks=ranks)
-    return 0
+    refuse_another_experiment(saved, plain, run_dir.path)
+    return submit_run(Job(plain, str(run_dir.path), trusted=trusted_modules()), cluster)

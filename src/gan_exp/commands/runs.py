@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gan_exp.commands.arguments import Parser
-from gan_exp.commands.places import PLACES_HELP, read_places
+from gan_exp.comparison.places import PLACES_HELP, read_places
 from gan_exp.errors import UserError
 from gan_exp.runs.run_names import OUTPUTS
 from gan_exp.runtime.paths import expand_user, is_directory

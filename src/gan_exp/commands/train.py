@@ -3,7 +3,6 @@
 from functools import partial
 
 from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_choices
-from gan_exp.commands.directories import NewDirectories
 from gan_exp.commands.launch import launch
 from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.commands.train_help import help_text
@@ -13,8 +12,9 @@ from gan_exp.config.check import check
 from gan_exp.config.hydra_support import label
 from gan_exp.config.overrides import apply_overrides
 from gan_exp.config.targets import trust, trusted_modules
+from gan_exp.runs.new_directories import NewDirectories
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runs.run_names import OUTPUTS
+from gan_exp.runs.run_names import usual_directory
 from gan_exp.runtime.files import make_unique_directory
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
@@ -43,8 +43,6 @@ def _run(arguments: list[str], ranks: Ranks) -> int:
 
 def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Cluster | None, ranks: Ranks) -> int:
     """A new run with the configuration of an old one."""
-    from datetime import datetime
-
     from gan_exp.sweeps.job import Job
     from gan_exp.training.session import start_run
     from gan_exp.training.start_or_continue import start_or_continue
@@ -54,7 +52,7 @@ def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Clu
     config = check(apply_overrides(RunDir.open(path).read_config(), overrides))
     stop_if_asked()
     new = NewDirectories([str(expand_user(place, "hydra.run.dir")) for place in places])
-    usual = f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label(config.name)}"
+    usual = usual_directory(label(config.name))
     directory = str(expand_user(places[-1], "hydra.run.dir")) if places else make_unique_directory(usual)
     with new.removed_if_unused(directory, made=not places):
         if cluster is not None:

@@ -1,15 +1,12 @@
 """The words of `gan-exp train`: Hydra's options, our own, and overrides as key=value."""
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from gan_exp.commands.arguments import value_behind
-from gan_exp.config.catalog import defaults, groups
-from gan_exp.config.mistakes.command_line import no_override, unknown_flag
-from gan_exp.config.mistakes.unknown import unknown_option
+from gan_exp.config.mistakes.command_line import refuse_malformed, unknown_flag
 from gan_exp.config.overrides import as_written, for_hydra, quoted
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user, is_directory
@@ -27,7 +24,6 @@ OF_CLUSTER = ("--slurm", "--wait")  # taken before by `cluster.take_cluster`
 OF_A_SWEEP = ("--jobs", "--on-failure", "--zip")
 OURS = ("--trust", "--again", "--continue", *OF_A_SWEEP)
 WITH_VALUE = (*OURS, *VALUED, *CHOICES)
-NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
 SEE_HELP = "(see gan-exp train --help)"
 
 
@@ -49,7 +45,7 @@ def parse(arguments: Sequence[str]) -> Words:
         if option == "on_failure" and separator:
             ours["--on-failure"].append(value)
         elif not word.startswith("-"):
-            _check_override(word, overrides[-1] if overrides else "")
+            refuse_malformed(word, overrides[-1] if overrides else "")
             overrides.append(word)
         elif option in FLAGS and not separator:
             options.append(word)
@@ -126,26 +122,3 @@ def _check_modes(options: Sequence[str]) -> None:
         raise UserError(f"{' '.join(modes)}: only one of them at a time")
     if "--resolve" in options and not {"--cfg", "-c"} & set(modes):
         raise UserError("--resolve: changes how --cfg prints, and needs it (gan-exp train --cfg job --resolve)")
-
-
-def _check_override(word: str, before: str) -> None:
-    """Refuse what Hydra would report without a clear sentence."""
-    key, separator, value = word.partition("=")
-    name = key.lstrip("+")
-    if not separator and not word.startswith("~"):
-        raise UserError(no_override(word, before))
-    if separator and key.lstrip("+~")[:1] in ("", "@"):
-        raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
-    if re.fullmatch(NO_OPTION, value) and defaults().get(name) is not None:
-        raise UserError(unknown_option(name, value, groups()[name]))
-    plugin = re.fullmatch(r"hydra[/.](launcher|sweeper)(\W.*)?", key.lstrip("+~"))
-    if plugin is not None:
-        raise UserError(_no_plugin(word, plugin[1]))
-    if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
-        raise UserError(f"{word}: is empty; name a directory, or leave it out")
-
-
-def _no_plugin(word: str, kind: str) -> str:
-    if kind == "launcher":
-        return f"{word}: gan-exp starts the runs of a sweep itself, in their own processes; --jobs N trains N at once"
-    return f"{word}: gan-exp combines the values of a sweep itself; to let Optuna choose them, use `gan-exp search`"

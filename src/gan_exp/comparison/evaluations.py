@@ -14,11 +14,15 @@ FEATURES = tuple(f"{score.name}_" for metric in METRICS for score in metric.scor
 
 
 class Value(NamedTuple):
-    """A score of one generator: `sd` is over `n` seeds of samples, None of a single one. `mean` is None if infinite."""
+    """A score of one generator: `sd` is over `n` seeds of samples, None of a single one. `mean` is None if infinite.
+
+    `data` is the same score of real images, where it was measured.
+    """
 
     mean: float | None
     sd: float | None = None
     n: int = 1
+    data: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,9 @@ def read_evaluation(path: Path) -> Evaluation | None:
         protocol = report.get("protocol", {})
         features = protocol.get("features", {})
         scores = {
-            str(tag): Value(number(value["mean"]), number(value.get("sd")), len(value.get("values", [0])))
+            str(tag): Value(
+                number(value["mean"]), number(value.get("sd")), len(value.get("values", [0])), number(value.get("data"))
+            )
             for tag, value in report["metrics"].items()
         }
         return Evaluation(

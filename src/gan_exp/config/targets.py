@@ -7,7 +7,8 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -57,6 +58,21 @@ def trust(modules: Sequence[str]) -> None:
     """Let `_target_` name the user's own modules, here and in the processes of a parallel sweep."""
     if modules:
         os.environ[TRUST_VARIABLE] = ",".join([*filter(None, [os.environ.get(TRUST_VARIABLE)]), *modules])
+
+
+@contextmanager
+def trusting(modules: Sequence[str]) -> Iterator[None]:
+    """Within this block `_target_` may name the user's own `modules`, and those trusted already."""
+    before = os.environ.get(TRUST_VARIABLE)
+    if modules:
+        os.environ[TRUST_VARIABLE] = ",".join(dict.fromkeys([*filter(None, (before or "").split(",")), *modules]))
+    try:
+        yield
+    finally:
+        if modules and before is None:
+            del os.environ[TRUST_VARIABLE]
+        elif modules and before is not None:
+            os.environ[TRUST_VARIABLE] = before
 
 
 def check_node(path: str, node: Node) -> None:

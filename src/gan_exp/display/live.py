@@ -1,4 +1,4 @@
-"""The output of a run in the terminal (a live display, plain lines, or nothing) and in log.txt."""
+"""The output of a run in the terminal (a live display, plain lines, or nothing) or a notebook, and in log.txt."""
 
 import multiprocessing
 import time
@@ -16,27 +16,31 @@ from torch import Tensor
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.console import make_console
 from gan_exp.display.loss_table import LossTable
+from gan_exp.display.notebook import NotebookView, in_notebook
 from gan_exp.display.plain import open_log, plain_line, time_left
 from gan_exp.display.preview import Preview
 from gan_exp.display.verdicts import verdict_line
 from gan_exp.losses import Balance
 from gan_exp.runtime.terminal import shorten, wrap
 
+STOP, STOP_NOTEBOOK = "Ctrl-C saves and stops", "interrupting the kernel saves and stops"
 REDRAWS_PER_SECOND = 1  # each waits until the terminal has read most of it
 
 
 class Display:
-    """The output of one run in the terminal and in `log`.
+    """The output of one run in the terminal or a notebook, and in `log`.
 
-    `mode` is auto, live, plain or quiet; auto is live in a terminal that can redraw, outside of parallel sweeps.
+    `mode` is auto, live, plain or quiet; auto is live in a notebook, and in a terminal that can redraw, outside of
+    parallel sweeps.
     `step` may be set after every step: the display is redrawn once a second at most.
     """
 
     def __init__(self, mode: str, log: Path, title: str, total_steps: int) -> None:
-        self.console = make_console(quiet=mode == "quiet")
+        self._notebook = NotebookView(self._draw) if mode in ("auto", "live") and in_notebook() else None
+        self.console = self._notebook.console if self._notebook else make_console(quiet=mode == "quiet")
         redraws = self.console.is_terminal and not self.console.is_dumb_terminal
         alone = multiprocessing.current_process().name == "MainProcess"
-        self.live = mode == "live" or (mode == "auto" and redraws and alone)
+        self.live = mode == "live" or self._notebook is not None or (mode == "auto" and redraws and alone)
         self._step = 0
         self._drawn_at = 0.0
         self._title = title
@@ -51,7 +55,7 @@ class Display:
             TextColumn("{task.fields[rate]}"),
             expand=True,
         )
-        self._live: Live | None = None
+        self._live: Live | NotebookView | None = None
         self._log = open_log(log)
 
     @property
@@ -72,7 +76,7 @@ class Display:
         if self.live:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")
             self._running = True
-            self._live = Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
+            self._live = self._notebook or Live(get_renderable=self._draw, console=self.console, auto_refresh=False)
             self._try_to_show(self._live.start)
 
     def __enter__(self) -> "Display":
@@ -141,7 +145,10 @@ class Display:
 
     def set_preview(self, images: Tensor) -> None:
         """Set the samples to show, uint8 [N, C, H, W]."""
-        self._preview = Preview(images)
+        if self._notebook is not None:
+            self._notebook.set_samples(images)
+        else:
+            self._preview = Preview(images)
 
     def show_preview(self) -> None:
         """Print the samples where no live display has shown them."""
@@ -153,6 +160,8 @@ class Display:
 
     def _print(self, renderable: RenderableType, **options: bool) -> None:
         self._try_to_show(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
+        if self._notebook is not None:
+            self._notebook.refresh()
 
     def _try_to_show(self, show: Callable[[], None]) -> None:
         """Call `show`; after an OSError, such as from a closed terminal, the run goes on and shows nothing more."""
@@ -182,5 +191,5 @@ class Display:
         if self._running:
             # A short line at the end, because the terminal echoes ^C behind it: behind a full line it would begin
             # another one, and the next redraw would miss the first line.
-            parts.append(Text("Ctrl-C saves and stops", style="dim"))
+            parts.append(Text(STOP_NOTEBOOK if self._notebook else STOP, style="dim"))
         return Group(*parts)

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from gan_exp.errors import LISTABLE, UserError, did_you_mean
@@ -15,6 +16,11 @@ LATEST = OUTPUTS / "latest"
 RUN_FILE = "config.yaml"  # every run has one
 SWEEP_FILE = "multirun.yaml"  # Hydra's record, in a sweep's directory
 DEPTH = 4  # how deep below outputs runs are looked for: outputs/<date>/<time>-sweep/<run>
+
+
+def usual_directory(label: str) -> str:
+    """Where a run goes that begins now, if nobody chose a place."""
+    return f"{OUTPUTS}/{datetime.now():%Y-%m-%d/%H-%M-%S}-{label}"
 
 
 def find(name: str) -> Path:

@@ -2,7 +2,8 @@
 
 import ctypes
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import torch
@@ -67,6 +68,31 @@ def inference_device(name: str = "auto") -> torch.device:
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+@contextmanager
+def settings_restored() -> Iterator[None]:
+    """After this block torch's settings are those of before, whatever `prepare_device` and a run have set."""
+    threads, flushing = torch.get_num_threads(), _flushes_denormal()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warning_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    precision, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    benchmark, tf32 = cudnn.benchmark, cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushing)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warning_only)
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)
+        cudnn.benchmark, cudnn.allow_tf32 = benchmark, tf32
+
+
+def _flushes_denormal() -> bool:
+    """Whether a denormal result becomes zero; torch has no function that says so."""
+    return bool(torch.tensor([2.0**-1022], dtype=torch.float64).mul(0.5).item() == 0)
 
 
 def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=") -> torch.device:

@@ -13,15 +13,16 @@ from gan_exp.runtime.signals import stop_if_asked
 OTHER_COUNTS = ("SUBMITIT_LOCAL_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def refuse_multiple_processes(what: str, environ: Mapping[str, str] = os.environ) -> None:
+def refuse_multiple_processes(what: str, environ: Mapping[str, str] = os.environ, each_says: bool = False) -> None:
     """Raises UserError if a launcher has started this process as one of several: each would do the same.
 
-    `what` is asked for, such as a command, and makes sense in one process alone. Only the first says so.
+    `what` is asked for, such as a command, and makes sense in one process alone. Unless `each_says` so, only the first
+    does, and the others exit.
     """
     several = [name for name in ("WORLD_SIZE", *OTHER_COUNTS) if number(environ.get(name)) > 1]
     if started_by_srun(environ):
         several.append("SLURM_STEP_NUM_TASKS")
-    if several and number(environ.get("RANK", environ.get("SLURM_PROCID"))) > 0:
+    if several and not each_says and number(environ.get("RANK", environ.get("SLURM_PROCID"))) > 0:
         raise SystemExit(2)  # the first says it
     for name in several:
         raise UserError(

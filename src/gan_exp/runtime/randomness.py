@@ -7,9 +7,12 @@ needs to be saved, because the state at any step can be computed again.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from gan_exp.runtime.transfer import send
@@ -93,3 +96,19 @@ class Streams:
 def _hash(text: str) -> int:
     """A seed of 63 bits."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """What is drawn within this block, such as by a user's own classes, changes none of the global random states.
+
+    Those of GPUs are kept where the program has used them before.
+    """
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(gpus):
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)

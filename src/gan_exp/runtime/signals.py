@@ -52,6 +52,7 @@ class _Stop:
     """The state of this process; the booleans say how the code that runs now wants to be stopped."""
 
     recording: bool = False
+    embedded: bool = False  # within a program of somebody else's, which a second Ctrl-C must not end
     received: signal.Signals | None = None
     abandons: bool = False  # by Abandoned instead of Interrupted
     deferred: bool = False  # not at all: it calls `asked_to_stop` itself
@@ -64,17 +65,18 @@ _stop = _Stop()
 
 
 @contextmanager
-def recording_signals(for_good: bool = False) -> Iterator[None]:
+def recording_signals(for_good: bool = False, embedded: bool = False) -> Iterator[None]:
     """Record the first signal for `stop_if_asked` and `asked_to_stop`; a second SIGINT or SIGTERM ends the process.
 
-    An inner block changes nothing. With `for_good` the handlers stay until the process ends. Outside of the main
-    thread, where Python allows no handlers, signals keep their effects.
+    An inner block changes nothing. With `for_good` the handlers stay until the process ends. `embedded` in a program
+    that goes on, such as a notebook: a second SIGINT raises KeyboardInterrupt. Outside of the main thread, where Python
+    allows no handlers, signals keep their effects.
     """
     global _stop
     if _stop.recording or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _stop = _Stop(recording=True)
+    _stop = _Stop(recording=True, embedded=embedded)
     before = {}
     for number in STOPPING:
         # A run that was started with nohup must survive its terminal.
@@ -175,6 +177,8 @@ def _handle(number: int, _: FrameType | None) -> None:
         _signal_children(number)
         if _stop.waiting:
             stop_if_asked()
+    elif _stop.embedded and received == signal.SIGINT:
+        raise KeyboardInterrupt
     elif received in FORCING and _is_main_process():  # the main process decides for the jobs of a parallel sweep
         _exit_at_once(received)
 

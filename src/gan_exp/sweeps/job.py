@@ -6,13 +6,11 @@ A job is plain data, so it can be pickled to another process, or written down an
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gan_exp.config.check import check
-from gan_exp.config.targets import TRUST_VARIABLE
+from gan_exp.config.targets import trusting
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.processes import refuse_multiple_processes
@@ -101,7 +99,7 @@ def train(job: Job) -> Outcome:
     from gan_exp.diagnosis.divergence import Divergence
 
     try:
-        with _trusting(job.trusted):
+        with trusting(job.trusted):
             _start_or_go_on(job)
     except (UserError, TrainingFault) as error:
         code = 1 if isinstance(error, TrainingFault) else 2
@@ -139,18 +137,3 @@ def _wait_until_free(run: RunDir) -> None:
     while run.config.exists() and run.is_locked() and time.monotonic() < until:
         stop_if_asked()
         time.sleep(0.1)
-
-
-@contextmanager
-def _trusting(modules: Sequence[str]) -> Iterator[None]:
-    """Within this block a configuration may name the user's own `modules`, and those trusted already."""
-    before = os.environ.get(TRUST_VARIABLE)
-    if modules:
-        os.environ[TRUST_VARIABLE] = ",".join(dict.fromkeys([*filter(None, (before or "").split(",")), *modules]))
-    try:
-        yield
-    finally:
-        if modules and before is None:
-            del os.environ[TRUST_VARIABLE]
-        elif modules and before is not None:
-            os.environ[TRUST_VARIABLE] = before

@@ -1,5 +1,6 @@
 """Sentences for words of a command line that are neither settings nor options."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,12 +8,37 @@ from pathlib import Path
 from gan_exp.config import catalog
 from gan_exp.config.catalog import is_text
 from gan_exp.config.mistakes.synonyms import FLAGS, KEYS, plain_word
-from gan_exp.config.mistakes.unknown import alike
-from gan_exp.errors import NEAR, similarity
+from gan_exp.config.mistakes.unknown import alike, unknown_option
+from gan_exp.errors import NEAR, UserError, similarity
 from gan_exp.runtime.paths import is_directory
 
+NO_OPTION = r"(?i)true|false|null|[-+.\d]+"  # values that are no strings to Hydra, which a group's option must be
 
-def no_override(word: str, before: str = "") -> str:
+
+def refuse_malformed(word: str, before: str = "") -> None:
+    """Refuse an override that Hydra reports without a clear sentence; `before` is the one that stands before it."""
+    key, separator, value = word.partition("=")
+    name = key.lstrip("+")
+    if not separator and not word.startswith("~"):
+        raise UserError(_no_override(word, before))
+    if separator and key.lstrip("+~")[:1] in ("", "@"):
+        raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
+    if re.fullmatch(NO_OPTION, value) and catalog.defaults().get(name) is not None:
+        raise UserError(unknown_option(name, value, catalog.groups()[name]))
+    plugin = re.fullmatch(r"hydra[/.](launcher|sweeper)(\W.*)?", key.lstrip("+~"))
+    if plugin is not None:
+        raise UserError(_no_plugin(word, plugin[1]))
+    if re.fullmatch(r"hydra\.(run|sweep)\.dir=\s*(''|\"\")?", word):
+        raise UserError(f"{word}: is empty; name a directory, or leave it out")
+
+
+def _no_plugin(word: str, kind: str) -> str:
+    if kind == "launcher":
+        return f"{word}: gan-exp starts the runs of a sweep itself, in their own processes; --jobs N trains N at once"
+    return f"{word}: gan-exp combines the values of a sweep itself; to let Optuna choose them, use `gan-exp search`"
+
+
+def _no_override(word: str, before: str) -> str:
     """The sentence for a word that isn't written key=value; `before` is the one that stands before it."""
     if is_text(before.partition("=")[0]) and "=" in before:
         return f"{word}: a value with spaces needs quotes around the whole word: '{before} {word}'"

@@ -8,7 +8,7 @@ import pytest
 
 from builders import refused
 from gan_exp.cli import main
-from gan_exp.commands.directories import NewDirectories, given_places
+from gan_exp.runs.new_directories import NewDirectories, given_places
 from gan_exp.runs.run_dir import RunDir
 
 BAD = ["lr=-1", "display=quiet"]

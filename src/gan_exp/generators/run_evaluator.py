@@ -1,15 +1,14 @@
-"""Measures one generator after another for `gan-exp evaluate`; what their runs share is computed once."""
+"""Measures the generators of runs, one after another; what the runs share is computed once."""
 
-import argparse
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import short_name
-from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +18,16 @@ if TYPE_CHECKING:
     from gan_exp.data.packed import PackedImages
     from gan_exp.evaluation.evaluator import Evaluator, Measurement
     from gan_exp.metrics.metric import Metric
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How generators are measured: each as `gan-exp evaluate --help` tells; None stands for what is usual."""
+
+    features: str | None = None
+    count: int | None = None
+    seeds: int = 5
+    split: str = "train"
 
 
 class Loaded(NamedTuple):
@@ -38,36 +47,33 @@ class RunEvaluator:
     `metrics` are those asked for; None stands for all that the data allows.
     """
 
-    def __init__(self, options: argparse.Namespace, metrics: "tuple[Metric, ...] | None") -> None:
-        self._options, self._metrics = options, metrics
+    def __init__(self, choices: Choices, metrics: "tuple[Metric, ...] | None") -> None:
+        self._choices, self._metrics = choices, metrics
         self._evaluators: dict[tuple[Any, ...], Evaluator] = {}
         self._data: dict[str, tuple[PackedImages, PackedImages | None]] = {}  # with what is held out
 
-    def show(self, run_dir: RunDir) -> dict[str, Any]:
-        """`evaluate`, and all that can be said of it."""
-        from gan_exp.display.evaluation_report import show_report
+    def evaluate(
+        self, run_dir: RunDir, checkpoint: str | None, say: Callable[[str], None]
+    ) -> "tuple[dict[str, Any], tuple[Metric, ...]]":
+        """The report of a run's newest checkpoint, or of the one named, and the metrics in it.
 
-        report, metrics = self.evaluate(run_dir, say)
-        show_report(report, run_dir, metrics)
-        return report
-
-    def evaluate(self, run_dir: RunDir, say: Callable[[str], None]) -> "tuple[dict[str, Any], tuple[Metric, ...]]":
-        """The report and the metrics in it; writes evaluation.json, the picture and TensorBoard's scalars."""
+        Writes evaluation.json, the picture and TensorBoard's scalars.
+        """
         from gan_exp.evaluation.evaluator import default_count
         from gan_exp.evaluation.report import make_report
         from gan_exp.evaluation.seeds import measure_seeds
 
-        options, loaded = self._options, self._load(run_dir)
-        count = options.count or default_count(loaded.data)
+        choices, loaded = self._choices, self._load(run_dir, checkpoint)
+        count = choices.count or default_count(loaded.data)
         say(
             f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
-            f"{options.seeds} seed{'s' * (options.seeds > 1)} against images of {loaded.config.dataset['name']}"
+            f"{choices.seeds} seed{'s' * (choices.seeds > 1)} against images of {loaded.config.dataset['name']}"
         )
         evaluator = self._evaluator(loaded, say)
-        logits = partial(_discriminator_logits, run_dir, loaded, options.checkpoint)
-        measurements = measure_seeds(evaluator, loaded.generator, count, options.seeds, logits, say)
+        logits = partial(_discriminator_logits, run_dir, loaded, checkpoint)
+        measurements = measure_seeds(evaluator, loaded.generator, count, choices.seeds, logits, say)
         about = _about(loaded)
-        report = make_report(about, loaded.data, loaded.held_out, options.split, evaluator, count, measurements)
+        report = make_report(about, loaded.data, loaded.held_out, choices.split, evaluator, count, measurements)
         _keep(run_dir, report, measurements[0], loaded.data)
         return report, evaluator.metrics
 
@@ -76,11 +82,11 @@ class RunEvaluator:
         from gan_exp.evaluation.evaluator import Evaluator
         from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
 
-        options, data, held_out = self._options, loaded.data, loaded.held_out
-        reals = data if options.split == "train" else held_out
+        choices, data, held_out = self._choices, loaded.data, loaded.held_out
+        reals = data if choices.split == "train" else held_out
         if reals is None:
             raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
-        features = options.features or usual_features(data)
+        features = choices.features or usual_features(data)
         metrics = self._metrics or measurable_metrics(data, held_out, features, reals, say)
         key = (data.digest, None if held_out is None else held_out.digest, features, str(loaded.device))
         if key not in self._evaluators:
@@ -91,14 +97,13 @@ class RunEvaluator:
             )
         return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
 
-    def _load(self, run_dir: RunDir) -> Loaded:
+    def _load(self, run_dir: RunDir, checkpoint: str | None) -> Loaded:
         """The generator is the averaged one, where there is one."""
         from gan_exp.generators.loading import load_content, load_weights
         from gan_exp.runs.checkpoint import data_spec
         from gan_exp.runtime.device import prepare_device
         from gan_exp.training.build import build_data, build_generator, build_held_out
 
-        checkpoint = self._options.checkpoint
         config, content = load_content(run_dir, checkpoint)
         device = prepare_device(config.device)
         generator = build_generator(config, data_spec(content))

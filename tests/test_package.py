@@ -1,0 +1,49 @@
+"""`import gan_exp` is light, complete for a type checker, and tells what it offers."""
+
+import inspect
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import gan_exp
+
+HEAVY = ("torch", "hydra", "omegaconf", "numpy", "pydantic", "rich", "yaml", "PIL")
+SCRIPT = f"""
+import sys
+import gan_exp
+loaded = set({HEAVY!r}) & set(sys.modules)
+assert not loaded, loaded
+gan_exp.load, gan_exp.train, gan_exp.compare  # found, and still without these
+loaded = {{"torch", "hydra"}} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_importing_it_and_naming_its_functions_loads_neither_torch_nor_hydra() -> None:
+    subprocess.run([sys.executable, "-c", SCRIPT], check=True)
+
+
+@pytest.mark.parametrize("name", gan_exp.__all__)
+def test_everything_is_described_and_annotated(name: str) -> None:
+    found = getattr(gan_exp, name)
+    assert name in dir(gan_exp) and inspect.getdoc(found)
+    methods = [] if not inspect.isclass(found) else [one for key, one in vars(found).items() if key[0] != "_"]
+    functions = [one for one in (found, *methods) if inspect.isfunction(one)]
+    for function in functions:
+        assert inspect.getdoc(function), function
+        parameters = inspect.signature(function).parameters.values()
+        assert all(one.annotation is not one.empty for one in parameters if one.name != "self"), function
+        assert inspect.signature(function).return_annotation not in (inspect.Signature.empty, typing.Any), function
+
+
+def test_another_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="module 'gan_exp' has no attribute 'trian'"):
+        gan_exp.trian  # noqa: B018
+
+
+def test_the_annotations_are_offered_to_type_checkers() -> None:
+    """The wheel takes all files of the package; this one is the mark of PEP 561."""
+    assert (Path(gan_exp.__file__).parent / "py.typed").is_file()
