@@ -9,7 +9,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_exp.data.packed import DataSpec
 from gan_exp.evaluation.features.pixels import pixel_features
-from gan_exp.metrics.neighbours import compare_manifolds, compare_with_held_out, find_nearest
+from gan_exp.metrics.neighbours import compare_manifolds, compare_with_held_out, find_nearest, find_several
 
 
 def normal(count: int, mean: float = 0.0, sd: float = 1.0, seed: int = 0) -> torch.Tensor:
@@ -152,3 +152,22 @@ def test_refusals() -> None:
         compare_manifolds(normal(20), normal(20) * math.nan)
     with pytest.raises(ValueError, match="real features: contains values"):
         find_nearest(normal(20), normal(20) * math.inf)
+
+
+def test_several_nearest_the_first_of_which_is_the_nearest() -> None:
+    real, fake = normal(40, seed=1), normal(9, mean=0.5, seed=2)
+    found, nearest = find_several(fake, real, 3, chunk=4), find_nearest(fake, real)
+    assert torch.equal(found.indices[:, 0], nearest.indices)
+    torch.testing.assert_close(found.distances[:, 0], nearest.distances)
+    wanted = torch.cdist(fake.double(), real.double()).sort(dim=1)
+    assert torch.equal(found.indices, wanted.indices[:, :3])
+    torch.testing.assert_close(found.distances, wanted.values[:, :3])
+
+
+def test_none_is_its_own_neighbour_but_a_copy_is() -> None:
+    features = normal(12)
+    features[5] = features[2]
+    own = torch.tensor([2, 7])
+    found = find_several(features[own], features, 1, own=own)
+    assert found.indices[0].item() == 5 and found.distances[0].item() == 0
+    assert found.indices[1].item() != 7 and found.distances[1].item() > 0

@@ -32,6 +32,7 @@ class TrainedGenerator:
     spec: DataSpec  # of the training data: image_shape, num_classes, extent
     class_names: tuple[str, ...]  # of the classes it can be asked for; empty if it is not conditional
     step: int  # of the checkpoint
+    data_digest: str | None = None  # of the training data, where it is known
 
     @classmethod
     def from_run(
@@ -57,7 +58,7 @@ class TrainedGenerator:
         weights = content.get("generator_ema", content["generator"]) if average else content["generator"]
         load_weights(network, weights, run_dir, checkpoint)
         names = class_names(content) if config.conditional else ()
-        return cls(network.to(device), config, spec, names, content["step"])
+        return cls(network.to(device), config, spec, names, content["step"], content.get("data_digest"))
 
     @property
     def conditional(self) -> bool:

@@ -75,6 +75,24 @@ def find_nearest(queries: Tensor, references: Tensor, chunk: int | None = None) 
     return Nearest(torch.cat([one.values for one in found]).sqrt(), torch.cat([one.indices for one in found]))
 
 
+def find_several(
+    queries: Tensor, references: Tensor, k: int, chunk: int | None = None, own: Tensor | None = None
+) -> Nearest:
+    """The `k` nearest, [N, k] each, the nearest first.
+
+    `own` int64 [N] says which of the references the queries are themselves: none is its own neighbour.
+    """
+    check_pair(references, queries, least=1)
+    check("references", references, least=k + (own is not None))
+    references, queries = centred(references, queries)
+    places = torch.arange(len(queries)).split(chunk or rows_at_a_time(references))
+    found = [
+        squared_distances(queries[some], references, None if own is None else own[some]).topk(k, largest=False)
+        for some in places
+    ]
+    return Nearest(torch.cat([one.values for one in found]).sqrt(), torch.cat([one.indices for one in found]))
+
+
 class Memorisation(NamedTuple):
     """`nearer`: the part of the samples nearer to a training image than all but 1 % of held-out images are."""
 

@@ -1,0 +1,67 @@
+"""The training images that are nearest to samples, and how near those of other images are: is anything memorised?"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gan_exp.data.packed import PackedImages
+from gan_exp.errors import UserError
+from gan_exp.evaluation.evaluator import choose
+from gan_exp.evaluation.features.choice import build_features, usual_features
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.kept import embed_real
+from gan_exp.generators.trained import TrainedGenerator
+from gan_exp.metrics.entries import MOST_NEIGHBOURS
+from gan_exp.metrics.neighbours import Nearest, find_several
+from gan_exp.training.build import build_data, build_held_out
+
+
+class Yardstick(NamedTuple):
+    distances: Tensor  # float64 [M], of real images to their nearest training images
+    of: str  # which they are
+
+
+class TrainingImages:
+    """The images that a generator was trained on, in the features of an extractor."""
+
+    def __init__(self, data: PackedImages, held_out: PackedImages | None, extractor: FeatureExtractor) -> None:
+        self.data, self.extractor = data, extractor
+        self._held_out = held_out
+        self._features = embed_real(extractor, data.images).features
+
+    @classmethod
+    def of(
+        cls, generator: TrainedGenerator, features: str | None = None, say: Callable[[str], None] = print
+    ) -> "TrainingImages":
+        """Loads the data of the generator's run. `features` are cnn, inception or pixels; None: the usual ones.
+
+        `say` is told of a feature extractor that is trained first. Raises UserError where the data is not there, or has
+        changed since.
+        """
+        data, held_out = build_data(generator.config, generator.device), build_held_out(generator.config)
+        if generator.data_digest not in (None, data.digest):
+            raise UserError(
+                f"{generator.config.dataset['name']}: the data has changed since the run began; restore the data that "
+                "it was trained on"
+            )
+        name = features or usual_features(data)
+        return cls(data, held_out, build_features(name, data, held_out, generator.device, say))
+
+    def nearest(self, images: Tensor, count: int = 1) -> Nearest:
+        """The `count` training images nearest to each of `images` uint8 [N, C, H, W], the nearest first: [N, count]."""
+        return find_several(self.extractor.embed(images).features, self._features, min(count, len(self._features)))
+
+    def yardstick(self) -> Yardstick:
+        """How near other real images are: held-out ones, or where nothing was held out the training images themselves.
+
+        A generator that learned the distribution makes images that are as near.
+        """
+        if self._held_out is not None:
+            images = self._held_out.images
+            some = images[choose(len(images), MOST_NEIGHBOURS).to(images.device)]
+            found = find_several(embed_real(self.extractor, some).features, self._features, 1)
+            return Yardstick(found.distances[:, 0], "held-out images")
+        own = choose(len(self._features), MOST_NEIGHBOURS)
+        found = find_several(self._features[own], self._features, 1, own=own)
+        return Yardstick(found.distances[:, 0], "training images to others")

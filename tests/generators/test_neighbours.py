@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_exp.data.packed import PackedImages
+from gan_exp.errors import UserError
+from gan_exp.evaluation.features.pixels import pixel_features
+from gan_exp.generators.neighbours import TrainingImages
+from gan_exp.generators.trained import TrainedGenerator
+from gan_exp.runs.run_dir import RunDir
+
+
+def packed(count: int, seed: int) -> PackedImages:
+    rng = torch.Generator().manual_seed(seed)
+    return PackedImages(torch.randint(256, (count, 1, 8, 8), generator=rng, dtype=torch.uint8))
+
+
+TRAIN = packed(30, 0)
+
+
+def test_the_nearest_come_first_and_an_image_is_nearest_to_itself() -> None:
+    training = TrainingImages(TRAIN, None, pixel_features(TRAIN.spec))
+    found = training.nearest(TRAIN.images[[7, 3]], 4)
+    assert found.indices.shape == found.distances.shape == (2, 4)
+    assert found.indices[:, 0].tolist() == [7, 3] and found.distances[:, 0].tolist() == [0, 0]
+    assert (found.distances.diff(dim=1) > 0).all()
+    wanted = (TRAIN.images[7].float() - TRAIN.images[found.indices[0]].float()).flatten(1).norm(dim=1) / 127.5
+    torch.testing.assert_close(found.distances[0].float(), wanted)
+    assert training.nearest(TRAIN.images[:1], 99).indices.shape == (1, 30)
+
+
+def test_the_yardstick_is_of_held_out_images_if_there_are_some() -> None:
+    others = packed(20, 1)
+    training = TrainingImages(TRAIN, others, pixel_features(TRAIN.spec))
+    yardstick = training.yardstick()
+    assert yardstick.of == "held-out images"
+    wanted = training.nearest(others.images, 1).distances[:, 0]
+    torch.testing.assert_close(yardstick.distances.sort().values, wanted.sort().values)
+
+
+def test_otherwise_it_is_of_each_training_image_to_the_others() -> None:
+    training = TrainingImages(TRAIN, None, pixel_features(TRAIN.spec))
+    yardstick = training.yardstick()
+    assert yardstick.of == "training images to others"
+    wanted = training.nearest(TRAIN.images, 2).distances[:, 1]
+    torch.testing.assert_close(yardstick.distances.sort().values, wanted.sort().values)
+
+
+def test_data_of_a_run_are_loaded_and_must_be_the_same(run: Path) -> None:
+    generator = TrainedGenerator.from_run(RunDir(run))
+    training = TrainingImages.of(generator, "pixels")
+    assert training.data.digest == generator.data_digest
+    assert training.yardstick().of == "training images to others"  # the digits have no test part
+    object.__setattr__(generator, "data_digest", "another")
+    with pytest.raises(UserError, match="digits: the data has changed since the run began"):
+        TrainingImages.of(generator, "pixels")
