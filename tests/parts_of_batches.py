@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from builders import small_config
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training import step as step_module
 from gan_exp.training.assembly import build_inputs
 from gan_exp.training.build import build_state, build_step_config
@@ -24,11 +26,11 @@ CLOSE = {"rtol": 0.0, "atol": 1e-10}
 # Together every loss, penalty and augmentation, and every setting of the step.
 CASES = [
     ("loss=non_saturating", "penalty=r1", "penalty.every=3", "augment=ada", "augment.start_p=0.5"),
-    ("loss=hinge", "penalty=wgan_gp", "augment=diffaugment", "n_critic=2"),
-    ("loss=lsgan", "penalty=dragan", "instance_noise=0.1", "conditional=true"),
+    ("loss=hinge", "penalty=wgan_gp", "augment=diffaugment"),
+    ("loss=lsgan", "penalty=dragan", "conditional=true"),
     ("loss=wgan", "optimizer=rmsprop", "loss.clip=0.05", "n_critic=2", "reuse_fakes=true"),
     ("loss=rpgan", "penalty=r1_r2", "pac=2", "augment=pipeline", "augment.cutout=0.5"),
-    ("loss=minimax", "split_updates=true", "inference_fakes=true", "augment=ada", "augment.start_p=0.5"),
+    ("loss=minimax", "split_updates=true", "inference_fakes=true", "instance_noise=0.1"),
     ("loss=non_saturating", "penalty=dragan", "penalty.every=2", "reuse_fakes=true", "conditional=true", "n_critic=2"),
     ("loss=rpgan", "penalty=r1", "spectral_norm=true", "reuse_fakes=true", "optimizer=sgd"),
 ]
@@ -51,14 +53,20 @@ def data() -> PackedImages:
     return PackedImages(images, torch.arange(50) % 10, tuple("0123456789"))
 
 
-def train(words: tuple[str, ...], micro_batch_size: int | None = None, steps: int = STEPS) -> dict[str, Tensor]:
+def configured(words: tuple[str, ...]) -> Config:
+    return small_config("mlp", "lr=1e-3", "latent_dim=8", "ema_halflife_kimg=0.1", *words)
+
+
+def train(
+    words: tuple[str, ...], micro_batch_size: int | None = None, ranks: Ranks = ALONE, steps: int = STEPS
+) -> dict[str, Tensor]:
     """All that a training of these words leaves behind, by name."""
     with float64():
-        config = small_config("mlp", "lr=1e-3", "latent_dim=8", "ema_halflife_kimg=0.1", *words)
+        config = configured(words)
         state = build_state(config, data().spec, CPU)
         for network in (state.generator, state.generator_ema):
             _without_batch_norm(network)
-        step_config = replace(build_step_config(config), micro_batch_size=micro_batch_size)
+        step_config = replace(build_step_config(config, ranks), micro_batch_size=micro_batch_size)
         inputs = build_inputs(config, data(), step_config, CPU)
         means, found = RunningMeans(CPU, "penalty", step_config.boundary), dict[str, Tensor]()
         for step in range(steps):

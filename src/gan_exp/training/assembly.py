@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation, t
 from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
-from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.randomness import Rows, Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
 from gan_exp.training.grid import SampleGrid
@@ -48,8 +49,8 @@ def make_trainer(
     ranks: Ranks = ALONE,
 ) -> Trainer:
     """The trainer of a run with all its parts; `checkpoint` is the content that `state` was loaded from."""
-    step_config = build_step_config(config)
-    step_fn, which = _choose_step(config, state, step_config, device, display.say, ranks)
+    step_config = build_step_config(config, ranks)
+    step_fn, which = _choose_step(config, state, step_config, device, display.say)
     display.say(which)
     display.show_balance(step_config.balance)
     resumed_at = None if checkpoint is None else state.step
@@ -75,8 +76,8 @@ def make_silent_trainer(
     ranks: Ranks,
 ) -> Trainer:
     """The trainer of a rank other than the first, which writes and shows nothing."""
-    step_config = build_step_config(config)
-    step_fn, _ = _choose_step(config, state, step_config, device, ranks=ranks)
+    step_config = build_step_config(config, ranks)
+    step_fn, _ = _choose_step(config, state, step_config, device)
     help_ = EvaluationHelp(Division(ranks, device), data.spec) if config.evaluate_every_steps else None
     return _put_together(config, state, data, device, step_config, step_fn, SilentLog(), help_, checkpoint, ranks)
 
@@ -120,11 +121,18 @@ def _put_together(
     )
 
 
-def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
-    """A training step of separate networks, always on the same batch; the networks of the run stay untouched."""
-    state, step_config = build_state(config, data.spec, device), build_step_config(config)
-    step_fn, _ = _choose_step(config, state, step_config, device)
+def trial_step(config: Config, data: PackedImages, device: torch.device, ranks: Ranks = ALONE) -> Callable[[], object]:
+    """A training step of separate networks, always on the same batch; the networks of the run stay untouched.
+
+    On this rank's part of the batch, without an exchange: each rank may take as many steps as it likes.
+    """
+    state, step_config = build_state(config, data.spec, device), build_step_config(config, ranks)
     inputs = build_inputs(config, data, step_config, device)
+    if ranks.count > 1:
+        return partial(
+            train_step, state, replace(step_config, ranks=ALONE), inputs.discriminator(0), inputs.generator(0)
+        )
+    step_fn, _ = _choose_step(config, state, step_config, device)
     discriminator_inputs, generator_inputs = inputs.discriminator(0), inputs.generator(0)
     return lambda: step_fn(discriminator_inputs, generator_inputs)
 
@@ -135,11 +143,8 @@ def _choose_step(
     step_config: StepConfig,
     device: torch.device,
     warn: Callable[[str], None] = lambda line: None,
-    ranks: Ranks = ALONE,
 ) -> tuple[StepFn, str]:
     """The StepFn, and a line that says which it is. The plain one needs nothing of `acceleration`."""
-    if ranks.count > 1:  # they exchange sums within a step
-        return partial(train_step, state, step_config), "steps: plain (several processes)"
     if config.fast_path == "plain":
         return partial(train_step, state, step_config), "steps: plain"
     from gan_exp.training.acceleration.choice import choose_step
@@ -164,6 +169,8 @@ def _plan(config: Config) -> Plan:
 
 
 def build_inputs(config: Config, data: PackedImages, step_config: StepConfig, device: torch.device) -> InputSource:
+    """Of the rows that this rank has of each batch."""
+    rows = step_config.ranks.rows(config.batch_size)
     return InputSource(
         Batches(data, config.batch_size, config.sampling, config.seed),
         Streams(config.seed, device),
@@ -171,6 +178,7 @@ def build_inputs(config: Config, data: PackedImages, step_config: StepConfig, de
         config.n_critic,
         config.penalty.get("every", 1),
         step_config.generator_needs_batch,
+        Rows(rows.start, rows.stop, config.batch_size) if step_config.ranks.count > 1 else None,
     )
 
 

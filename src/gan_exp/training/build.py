@@ -14,6 +14,7 @@ from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import StepConfig
 
@@ -141,7 +142,7 @@ def _build_optimizer(config: Config, path: str, network: nn.Module, device: torc
     return cast(torch.optim.Optimizer, build(config, path, params=trainable, **fused))
 
 
-def build_step_config(config: Config) -> StepConfig:
+def build_step_config(config: Config, ranks: Ranks = ALONE) -> StepConfig:
     size = config.micro_batch_size
     return StepConfig(
         loss=build(config, "loss"),
@@ -152,5 +153,6 @@ def build_step_config(config: Config) -> StepConfig:
         split_updates=config.split_updates,
         inference_fakes=config.inference_fakes,
         reuse_fakes=config.reuse_fakes,
-        micro_batch_size=None if size is None or size >= config.batch_size else size,
+        micro_batch_size=None if size is None or size >= config.batch_size // ranks.count else size,
+        ranks=ranks,
     )

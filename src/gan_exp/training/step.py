@@ -15,7 +15,7 @@ from gan_exp.data.packed import Batch, normalise
 from gan_exp.models.sampling import generate
 from gan_exp.penalties import PenaltyInputs, RngFor
 from gan_exp.runtime.randomness import draw
-from gan_exp.training.parts import add_up, one_by_one, total
+from gan_exp.training.parts import add_up, add_up_ranks, concatenate, one_by_one, std_over_ranks, total
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
@@ -60,10 +60,11 @@ def update_discriminator(
     else:
         state.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
-        whole_std = cache(partial(_std_of_reals, inputs))
-        report = add_up(
-            [discriminator_gradients(config, _show(state, config, part, fake_images), whole_std) for part in parts]
-        )
+        whole_std = cache(partial(_std_of_reals, config, inputs))
+        reports = [
+            discriminator_gradients(config, _show(state, config, part, fake_images), whole_std) for part in parts
+        ]
+        report = add_up(config.ranks, inputs, state.discriminator_parameters, reports)
         norm = _apply_discriminator_gradients(state, config, inputs.measured)
         report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
     update = state.images_seen // inputs.batch_size  # how many came before this one
@@ -113,6 +114,7 @@ def update_generator(
     state.generator_optimizer.zero_grad(set_to_none=True)
     parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
     loss = total([generator_gradients(state, config, part, fake_images) for part in parts])
+    add_up_ranks(config.ranks, inputs, state.generator_parameters, [loss])
     norm = apply_gradients(state.generator_optimizer, state.generator_parameters, inputs.measured)
     state.freeze_discriminator(False)
     return loss, norm
@@ -166,9 +168,10 @@ def _split_update(
     for kind in ("real", "fake"):
         state.discriminator_optimizer.zero_grad(set_to_none=True)
         found = [_split_gradients(config, part, kind) for part in one_by_one(shown, state.discriminator)]
-        norms.append(_apply_discriminator_gradients(state, config, inputs.measured))
         losses.append(total([loss for loss, _ in found]))
-        logits.append(torch.cat([scored for _, scored in found]))
+        scored = concatenate([scored for _, scored in found])
+        logits += add_up_ranks(config.ranks, inputs, state.discriminator_parameters, losses[-1:], [scored])
+        norms.append(_apply_discriminator_gradients(state, config, inputs.measured))
     measured = [norm for norm in norms if norm is not None]
     real_logits, fake_logits = logits
     loss = (losses[0] + losses[1]) / 2
@@ -195,9 +198,9 @@ def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_i
     return Shown(inputs, real_images, fake_images, partial(_score, state, config, labels, inputs.part_rng_for))
 
 
-def _std_of_reals(inputs: UpdateInputs) -> Tensor:
+def _std_of_reals(config: StepConfig, inputs: UpdateInputs) -> Tensor:
     assert inputs.batch is not None
-    return normalise(inputs.batch.images).std()
+    return std_over_ranks(config.ranks, normalise(inputs.batch.images))
 
 
 def _labels(config: StepConfig, batch: Batch) -> Tensor | None:

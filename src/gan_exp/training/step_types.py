@@ -11,6 +11,7 @@ from gan_exp.data.packed import Batch
 from gan_exp.losses import Balance
 from gan_exp.penalties import PenaltyInputs, RngFor
 from gan_exp.runtime.randomness import PartRng, Rows
+from gan_exp.runtime.ranks import ALONE, Ranks
 
 
 def no_rng(purpose: str) -> torch.Generator:
@@ -49,10 +50,13 @@ class StepConfig:
     inference_fakes: bool = False  # G makes D's fakes in inference mode (BatchNorm's moving averages)
     reuse_fakes: bool = False  # G is updated on the fakes of D's last update: one forward pass of G less
     micro_batch_size: int | None = None  # the most images that go through the networks at once; None: no limit
+    ranks: Ranks = ALONE  # the processes that share each batch
 
     @property
     def parts(self) -> str | None:
         """The reason, as half a sentence, why a step that knows whole batches only can't be used; None if it can."""
+        if self.ranks.count > 1:
+            return f"each batch is divided over {self.ranks.count} processes"
         return None if self.micro_batch_size is None else "a batch goes through the networks in parts"
 
     @property
