@@ -63,11 +63,23 @@ def test_single_samples_are_refused() -> None:
 
 def test_a_run_goes_on_with_other_micro_batches_where_they_change_nothing() -> None:
     normalised, plain = {"generator": NORMALISED, "discriminator": PLAIN}, {"generator": PLAIN}
-    config = small_config("mlp", "micro_batch_size=8")
+    config, of_eight = small_config("mlp", "micro_batch_size=8"), {"config": {"micro_batch_size": 8}}
     refuse_other_statistics({}, config, plain)
-    refuse_other_statistics({"micro_batch_size": 8}, config, normalised)
+    refuse_other_statistics(of_eight, config, normalised)
     refuse_other_statistics({}, small_config("mlp", "micro_batch_size=16"), normalised)
-    with pytest.raises(UserError, match=r"micro_batch_size=8: can't change .* BatchNorm in the generator .* 16 images"):
-        refuse_other_statistics({}, config, normalised)
-    with pytest.raises(UserError, match=r"micro_batch_size=16: can't change .* 4 images"):
-        refuse_other_statistics({"micro_batch_size": 4}, small_config("mlp"), normalised)
+    with pytest.raises(UserError, match=r"micro_batch_size=8: .* the generator .* 16 images .* from 8, .*size=16, or"):
+        refuse_other_statistics({"config": {}}, config, normalised)
+    with pytest.raises(UserError, match=r"micro_batch_size=null: .* 8 images .* from 16, "):
+        refuse_other_statistics(of_eight, small_config("mlp"), normalised)
+
+
+def test_on_another_number_of_processes_batch_norm_has_as_many_images() -> None:
+    """It is synchronised: of the micro-batches of all processes."""
+    networks, of_eight = {"generator": NORMALISED}, {"config": {"micro_batch_size": 8}, "processes": 1}
+    refuse_other_statistics(of_eight, small_config("mlp", "micro_batch_size=4"), networks, 2)
+    refuse_other_statistics({"config": {}, "processes": 4}, small_config("mlp"), networks, 2)
+    with pytest.raises(UserError, match=r"8 images .* from 16, .* set micro_batch_size=4,"):
+        refuse_other_statistics(of_eight, small_config("mlp", "micro_batch_size=8"), networks, 2)
+    (line,) = statistics_of_parts(small_config("mlp", "micro_batch_size=4"), networks, 2)
+    assert line.endswith("from 8 images at a time, not from all 16")
+    assert statistics_of_parts(small_config("mlp", "micro_batch_size=8"), networks, 2) == []

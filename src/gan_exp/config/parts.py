@@ -28,25 +28,36 @@ def refuse_uneven_parts(config: Config, processes: int = 1) -> None:
     )
 
 
-def refuse_other_statistics(before: Mapping[str, Any], config: Config, networks: "Mapping[str, nn.Module]") -> None:
-    """Raises UserError if a run that began as `before` has BatchNorm and would go on with other micro-batches."""
-    old, new = (size or config.batch_size for size in (before.get("micro_batch_size"), config.micro_batch_size))
-    normalising = _normalising(networks)
-    if normalising and min(old, config.batch_size) != min(new, config.batch_size):
-        raise UserError(
-            f"micro_batch_size={new}: can't change in the middle of this run, since BatchNorm in {normalising} takes "
-            f"its statistics from {old} images at a time; train a new run"
-        )
+def images_at_once(batch_size: int, micro_batch_size: int | None, processes: int) -> int:
+    """Those that BatchNorm takes its statistics from: what goes through the networks of all processes at once."""
+    return min(batch_size, (micro_batch_size or batch_size) * processes)
 
 
-def statistics_of_parts(config: Config, networks: "Mapping[str, nn.Module]") -> list[str]:
+def refuse_other_statistics(
+    before: Mapping[str, Any], config: Config, networks: "Mapping[str, nn.Module]", processes: int = 1
+) -> None:
+    """Raises UserError if BatchNorm would take its statistics from other parts than in the checkpoint `before`."""
+    normalising, size, micro_batch_size = _normalising(networks), config.batch_size, config.micro_batch_size
+    old = images_at_once(size, before.get("config", {}).get("micro_batch_size"), before.get("processes", 1))
+    new = images_at_once(size, micro_batch_size, processes)
+    if not normalising or old == new:
+        return
+    remedy = "start another number of processes" if old % processes else f"set micro_batch_size={old // processes}"
+    raise UserError(
+        f"micro_batch_size={'null' if micro_batch_size is None else micro_batch_size}: BatchNorm in {normalising} has "
+        f"taken its statistics from {old} images at a time, and would take them from {new}, which can't change in the "
+        f"middle of a run; {remedy}, or train a new run"
+    )
+
+
+def statistics_of_parts(config: Config, networks: "Mapping[str, nn.Module]", processes: int = 1) -> list[str]:
     """A line about the networks that micro-batches change."""
-    size, normalising = config.micro_batch_size, _normalising(networks)
-    if size is None or size >= config.batch_size or not normalising:
+    size, normalising = images_at_once(config.batch_size, config.micro_batch_size, processes), _normalising(networks)
+    if size == config.batch_size or not normalising:
         return []
     return [
-        f"micro_batch_size={size}: BatchNorm in {normalising} takes its statistics from {size} images at a time, "
-        f"not from all {config.batch_size}"
+        f"micro_batch_size={config.micro_batch_size}: BatchNorm in {normalising} takes its statistics from {size} "
+        f"images at a time, not from all {config.batch_size}"
     ]
 
 

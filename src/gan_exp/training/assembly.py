@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -121,18 +120,11 @@ def _put_together(
     )
 
 
-def trial_step(config: Config, data: PackedImages, device: torch.device, ranks: Ranks = ALONE) -> Callable[[], object]:
-    """A training step of separate networks, always on the same batch; the networks of the run stay untouched.
-
-    On this rank's part of the batch, without an exchange: each rank may take as many steps as it likes.
-    """
-    state, step_config = build_state(config, data.spec, device), build_step_config(config, ranks)
-    inputs = build_inputs(config, data, step_config, device)
-    if ranks.count > 1:
-        return partial(
-            train_step, state, replace(step_config, ranks=ALONE), inputs.discriminator(0), inputs.generator(0)
-        )
+def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
+    """A training step of separate networks, always on the same batch; the networks of the run stay untouched."""
+    state, step_config = build_state(config, data.spec, device), build_step_config(config)
     step_fn, _ = _choose_step(config, state, step_config, device)
+    inputs = build_inputs(config, data, step_config, device)
     discriminator_inputs, generator_inputs = inputs.discriminator(0), inputs.generator(0)
     return lambda: step_fn(discriminator_inputs, generator_inputs)
 

@@ -75,7 +75,7 @@ def start_run(
                 _describe_networks(display, config, state, data, device)
             for line in [
                 *choices(config),
-                *statistics_of_parts(config, state.networks),
+                *statistics_of_parts(config, state.networks, ranks.count),
                 *([why_threads] if why_threads else []),
             ]:
                 display.say(line)
@@ -139,7 +139,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
     config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
-        refuse_other_statistics(checkpoint.get("config") or run.read_config(), config, state.networks)
+        refuse_other_statistics({"config": run.read_config(), **checkpoint}, config, state.networks, ranks.count)
         _restore(state, data, checkpoint, run)
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)

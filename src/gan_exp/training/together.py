@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gan_exp.config.check import check
+from gan_exp.config.parts import refuse_uneven_parts
 from gan_exp.config.schema import Config
 from gan_exp.config.targets import TRUST_VARIABLE, trusted_modules
 from gan_exp.data.packed import PackedImages
@@ -81,7 +82,7 @@ def _meet(ranks: Ranks, state: TrainingState, data: PackedImages, device: torch.
 
 
 def refuse_uneven(config: Config, processes: int) -> None:
-    """Raises UserError if the batch can't be divided among so many processes."""
+    """Raises UserError if the batch, or its micro-batches, can't be divided among so many processes."""
     size, step = config.batch_size, processes * config.pac
     if size % step:
         lower, packs = size - size % step, f" in packs of pac={config.pac}" if config.pac > 1 else ""
@@ -90,6 +91,7 @@ def refuse_uneven(config: Config, processes: int) -> None:
             f"batch_size={size}: can't be divided evenly among {processes} processes{packs}; set "
             f"batch_size={choices}, or start another number of processes"
         )
+    refuse_uneven_parts(config, processes)
 
 
 def threads_for(config: Config, ranks: Ranks, checkpoint: Mapping[str, Any] | None = None) -> int | None:
