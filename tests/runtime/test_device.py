@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from gan_exp.config.schema import DeviceConfig
-from gan_exp.runtime.device import prepare_device, settings_restored
+from gan_exp.errors import UserError
+from gan_exp.runtime.device import inference_device, prepare_device, settings_restored
 
 
 @pytest.fixture
@@ -61,3 +62,15 @@ def test_settings_are_restored(a_gpu_in_name: None) -> None:
             prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True, tf32=True))
             assert settings() != before
         assert settings() == before
+
+
+def test_a_trained_network_computes_in_full_float32(a_gpu_in_name: None) -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    assert inference_device("cpu") == torch.device("cpu") and torch.backends.cudnn.allow_tf32
+    assert inference_device() == torch.device("cuda", 0) and not torch.backends.cudnn.allow_tf32
+
+
+def test_a_missing_gpu_is_named_as_the_option_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda: no CUDA GPU can be used here; use --device cpu or"):
+        inference_device("cuda")

@@ -137,6 +137,8 @@ FLAGS = {
     "--n": "--count", "-n": "--count", "--num": "--count", "--number": "--count", "--samples": "--count",
     "--num-samples": "--count", "--n-samples": "--count", "--num_samples": "--count", "--images": "--count",
     "-o": "--output", "--out": "--output", "--outdir": "--output", "--file": "--output", "--output-dir": "--output",
+    "--psi": "--truncation", "--truncate": "--truncation", "--truncation-psi": "--truncation",
+    "--overwrite": "--force", "-f": "--force", "--offset": "--start", "--no-ema": "--no-average",
     "--ckpt": "--checkpoint", "--step": "--checkpoint", "--epoch": "--checkpoint", "--label": "--class",
     "--dry-run": "--cfg job", "--print-config": "--cfg job",
     "--metric": "--metrics", "--best": "--checkpoint best", "-s": "--seed", "--num-seeds": "--seeds",
