@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
+from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.comparison.places import find_place, read_places
 from gan_exp.errors import UserError
+from gan_exp.generators.evaluation_help import help_evaluate
 from gan_exp.metrics.entries import METRICS
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import RUN_FILE, short_name, short_names
+from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.terminal import report as report_fault
 from gan_exp.runtime.terminal import say
 
@@ -22,6 +26,10 @@ MOST_SHOWN = 4  # scores of each of many runs
 
 
 def run(arguments: list[str]) -> int:
+    return over_ranks(partial(_lead, arguments), help_evaluate)
+
+
+def _lead(arguments: list[str], ranks: Ranks) -> int:
     options = _parser().parse_args(arguments)
     single, several = _find_runs(options.runs)
 
@@ -34,7 +42,8 @@ def run(arguments: list[str]) -> int:
 
     from gan_exp.generators.run_evaluator import Choices, RunEvaluator
 
-    evaluator = RunEvaluator(Choices(options.features, options.count, options.seeds, options.split), metrics)
+    choices = Choices(options.features, options.count, options.seeds, options.split)
+    evaluator = RunEvaluator(choices, metrics, ranks)
     if several:
         return _evaluate_many(evaluator, list(dict.fromkeys([*single, *several])), options.checkpoint)
     names = [short_name(path) for path in single]

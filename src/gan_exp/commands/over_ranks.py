@@ -8,11 +8,16 @@ from gan_exp.runtime.ranks import Ranks, join
 from gan_exp.runtime.signals import Interrupted
 
 
-def over_ranks(lead: Callable[[Ranks], int]) -> int:
-    """What `lead` returns in the first process, and in one alone; the others train what it gives them to train."""
+def over_ranks(lead: Callable[[Ranks], int], others: Callable[[Ranks], int] | None = None) -> int:
+    """What `lead` returns in the first process, and in one alone; the others do `others`, or train what they are given.
+
+    Both end with the same exit code.
+    """
     refuse_other_launchers()
     with join() as ranks:
         if not ranks.first:
+            if others is not None:
+                return others(ranks)
             from gan_exp.training.together import take_part
 
             return take_part(ranks)

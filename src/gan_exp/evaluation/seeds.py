@@ -23,7 +23,8 @@ def measure_seeds(
 
     The discriminator is measured with the samples of the first seed alone: its other images are always the same.
     """
-    seconds = seeds * (evaluator.seconds_a_sample(generator) * count + SECONDS_A_SEED)
+    samples = count / evaluator.division.ranks.count
+    seconds = seeds * (evaluator.seconds_a_sample(generator) * samples + SECONDS_A_SEED)
     say(f"this takes about {_span(seconds)}")
     measured: list[Measurement] = []
     began = time.perf_counter()

@@ -7,15 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.errors import UserError
+from gan_exp.generators.evaluation_help import offer, shared
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import short_name
+from gan_exp.runtime.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from gan_exp.config.schema import Config
-    from gan_exp.data.packed import PackedImages
+    from gan_exp.data.packed import DataSpec, PackedImages
     from gan_exp.evaluation.evaluator import Evaluator, Measurement
     from gan_exp.metrics.metric import Metric
 
@@ -35,6 +37,7 @@ class Loaded(NamedTuple):
 
     config: "Config"
     content: dict[str, Any]  # of the checkpoint
+    spec: "DataSpec"
     device: "torch.device"
     generator: "nn.Module"
     data: "PackedImages"
@@ -44,10 +47,14 @@ class Loaded(NamedTuple):
 class RunEvaluator:
     """Measures one run after another; what runs on the same data share is computed once.
 
-    `metrics` are those asked for; None stands for all that the data allows.
+    `metrics` are those asked for; None stands for all that the data allows. This is the first of `ranks`, which the
+    others help.
     """
 
-    def __init__(self, choices: Choices, metrics: "tuple[Metric, ...] | None") -> None:
+    def __init__(self, choices: Choices, metrics: "tuple[Metric, ...] | None", ranks: Ranks = ALONE) -> None:
+        from gan_exp.evaluation.division import Division
+
+        self._division = Division(ranks)
         self._choices, self._metrics = choices, metrics
         self._evaluators: dict[tuple[Any, ...], Evaluator] = {}
         self._data: dict[str, tuple[PackedImages, PackedImages | None]] = {}  # with what is held out
@@ -59,11 +66,19 @@ class RunEvaluator:
 
         Writes evaluation.json, the picture and TensorBoard's scalars.
         """
+        loaded = self._load(run_dir, checkpoint)
+        offer(self._division.ranks, loaded.config, loaded.spec, loaded.generator.state_dict())
+        with self._division.leading():
+            return self._measure(run_dir, checkpoint, loaded, say)
+
+    def _measure(
+        self, run_dir: RunDir, checkpoint: str | None, loaded: Loaded, say: Callable[[str], None]
+    ) -> "tuple[dict[str, Any], tuple[Metric, ...]]":
         from gan_exp.evaluation.evaluator import default_count
         from gan_exp.evaluation.report import make_report
         from gan_exp.evaluation.seeds import measure_seeds
 
-        choices, loaded = self._choices, self._load(run_dir, checkpoint)
+        choices = self._choices
         count = choices.count or default_count(loaded.data)
         say(
             f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
@@ -92,9 +107,8 @@ class RunEvaluator:
         if key not in self._evaluators:
             extractor = build_features(features, data, held_out, loaded.device, say)
             panel = build_panel(metrics, data, held_out, loaded.device, say)
-            self._evaluators[key] = Evaluator(
-                loaded.config.latent_dim, loaded.config.conditional, data, held_out, reals, extractor, metrics, panel
-            )
+            of_run = loaded.config.latent_dim, loaded.config.conditional
+            self._evaluators[key] = Evaluator(*of_run, data, held_out, reals, extractor, metrics, panel, self._division)
         return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
 
     def _load(self, run_dir: RunDir, checkpoint: str | None) -> Loaded:
@@ -105,8 +119,9 @@ class RunEvaluator:
         from gan_exp.training.build import build_data, build_generator, build_held_out
 
         config, content = load_content(run_dir, checkpoint)
-        device = prepare_device(config.device)
-        generator = build_generator(config, data_spec(content))
+        ranks = self._division.ranks
+        device, spec = prepare_device(shared(config.device, ranks), ranks=ranks), data_spec(content)
+        generator = build_generator(config, spec)
         load_weights(generator, content.get("generator_ema", content["generator"]), run_dir, checkpoint)
         key = json.dumps([config.dataset, str(device)])
         if key not in self._data:
@@ -116,7 +131,7 @@ class RunEvaluator:
             raise UserError(
                 f"{run_dir.path}: the data has changed since the run began; restore the data that it was trained on"
             )
-        return Loaded(config, content, device, generator.to(device), data, held_out)
+        return Loaded(config, content, spec, device, generator.to(device), data, held_out)
 
 
 def _about(loaded: Loaded) -> dict[str, Any]:
