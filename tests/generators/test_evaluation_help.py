@@ -54,7 +54,7 @@ def test_the_same_report(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_are_shared_and_never_more_than_the_run_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gan_exp.commands.evaluation_help.usable_cores", lambda: 8)
     threads = partial(shared, ranks=Ranks(0, 4, 0, 2))
-    assert threads(DeviceConfig(name="cpu", threads=None)).threads == 4
-    assert threads(DeviceConfig(name="cpu", threads=16)).threads == 4
-    assert threads(DeviceConfig(name="cpu", threads=1)).threads == 1
-    assert shared(DeviceConfig(name="cpu", threads=16), Ranks()).threads == 16
+    assert threads(DeviceConfig(name="cpu", index=0, threads=None, deterministic=False)).threads == 4
+    assert threads(DeviceConfig(name="cpu", index=0, threads=16, deterministic=False)).threads == 4
+    assert threads(DeviceConfig(name="cpu", index=0, threads=1, deterministic=False)).threads == 1
+    assert shared(DeviceConfig(name="cpu", index=0, threads=16, deterministic=False), Ranks()).threads == 16
