@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gan_exp.commands import evaluate
-from gan_exp.commands.evaluation_help import help_evaluate, shared
 from gan_exp.config.schema import DeviceConfig
 from gan_exp.evaluation.division import Division
+from gan_exp.generators.evaluation_help import help_evaluate, shared
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.ranks import Ranks
 from threaded_ranks import in_threads
@@ -52,7 +52,7 @@ def test_the_same_report(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_are_shared_and_never_more_than_the_run_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan_exp.commands.evaluation_help.usable_cores", lambda: 8)
+    monkeypatch.setattr("gan_exp.generators.evaluation_help.usable_cores", lambda: 8)
     threads = partial(shared, ranks=Ranks(0, 4, 0, 2))
     assert threads(DeviceConfig(name="cpu", index=0, threads=None, deterministic=False)).threads == 4
     assert threads(DeviceConfig(name="cpu", index=0, threads=16, deterministic=False)).threads == 4
