@@ -1,4 +1,4 @@
-"""Short trainings in float64 and without BatchNorm, in which parts of a batch must add up to the whole."""
+"""Short trainings in float64 in which parts of a batch add up to the whole, without BatchNorm or with that of ranks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from builders import small_config
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.models.synchronised import synchronise_batch_norm
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training import step as step_module
 from gan_exp.training.assembly import build_inputs
@@ -20,7 +21,7 @@ from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 
 CPU = torch.device("cpu")
-STEPS = 50
+STEPS, STEPS_WITH_BATCH_NORM = 50, 20
 CLOSE = {"rtol": 0.0, "atol": 1e-10}
 
 # Together every loss, penalty and augmentation, and every setting of the step.
@@ -34,6 +35,14 @@ CASES = [
     ("loss=non_saturating", "penalty=dragan", "penalty.every=2", "reuse_fakes=true", "conditional=true", "n_critic=2"),
     ("loss=rpgan", "penalty=r1", "spectral_norm=true", "reuse_fakes=true", "optimizer=sgd"),
 ]
+# Of ranks alone, since micro-batches change its statistics: in G; in both networks, also under a penalty on D.
+WITH_BATCH_NORM = [
+    ("loss=hinge", "penalty=r1", "conditional=true"),
+    ("model=dcgan", "n_critic=2", "augment=diffaugment"),
+    ("model=dcgan", "penalty=r1", "penalty.every=2"),
+    ("model=dcgan", "penalty=dragan", "inference_fakes=true"),
+]
+ALL_CASES = [*CASES, *WITH_BATCH_NORM]
 
 
 @contextmanager
@@ -54,18 +63,23 @@ def data() -> PackedImages:
 
 
 def configured(words: tuple[str, ...]) -> Config:
-    return small_config("mlp", "lr=1e-3", "latent_dim=8", "ema_halflife_kimg=0.1", *words)
+    model = "dcgan" if "model=dcgan" in words else "mlp"
+    return small_config(model, "lr=1e-3", "latent_dim=8", "ema_halflife_kimg=0.1", *words)
 
 
 def train(
-    words: tuple[str, ...], micro_batch_size: int | None = None, ranks: Ranks = ALONE, steps: int = STEPS
+    words: tuple[str, ...], micro_batch_size: int | None = None, ranks: Ranks = ALONE, steps: int | None = None
 ) -> dict[str, Tensor]:
     """All that a training of these words leaves behind, by name."""
+    steps = steps or (STEPS if words in CASES else STEPS_WITH_BATCH_NORM)
     with float64():
         config = configured(words)
         state = build_state(config, data().spec, CPU)
         for network in (state.generator, state.generator_ema):
-            _without_batch_norm(network)
+            if words in CASES:
+                _without_batch_norm(network)
+        for network in state.networks.values():
+            synchronise_batch_norm(network, ranks)
         step_config = replace(build_step_config(config, ranks), micro_batch_size=micro_batch_size)
         inputs = build_inputs(config, data(), step_config, CPU)
         means, found = RunningMeans(CPU, "penalty", step_config.boundary), dict[str, Tensor]()

@@ -13,7 +13,7 @@ import torch
 from torch import distributed
 
 from gan_exp.runtime.ranks import Ranks
-from parts_of_batches import CASES, configured, train
+from parts_of_batches import ALL_CASES, configured, train
 
 Tasks = dict[int, list[tuple[int, int | None]]]  # number of ranks -> cases, each with the size of micro-batches
 
@@ -23,7 +23,7 @@ def run_rank(rank: int, folder: Path, tasks: Tasks) -> None:
     for count in (count for count in tasks if rank < count):
         distributed.init_process_group("gloo", init_method=f"file://{folder}/meet{count}", rank=rank, world_size=count)
         for number, size in tasks[count]:
-            found = train(CASES[number], size, Ranks(rank, count))
+            found = train(ALL_CASES[number], size, Ranks(rank, count))
             if rank == 0:
                 torch.save(found, folder / f"{count}-{number}-{size}.pt")
             first = [found]
@@ -33,7 +33,7 @@ def run_rank(rank: int, folder: Path, tasks: Tasks) -> None:
 
 
 def main(folder: Path, tasks: Tasks) -> int:
-    for words in CASES:
+    for words in ALL_CASES:
         configured(words)  # once for all
     forking = get_context("fork")
     ranks = [forking.Process(target=run_rank, args=(rank, folder, tasks), daemon=True) for rank in range(max(tasks))]
