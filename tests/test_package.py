@@ -1,6 +1,7 @@
 """`import gan_exp` is light, complete for a type checker, and tells what it offers."""
 
 import inspect
+import re
 import subprocess
 import sys
 import typing
@@ -47,3 +48,21 @@ def test_another_name_is_no_attribute() -> None:
 def test_the_annotations_are_offered_to_type_checkers() -> None:
     """The wheel takes all files of the package; this one is the mark of PEP 561."""
     assert (Path(gan_exp.__file__).parent / "py.typed").is_file()
+
+
+PAGE = (Path(__file__).parents[1] / "docs/python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["load", "train", "resume", "evaluate", "compare"])
+def test_the_page_has_the_arguments_and_defaults(name: str) -> None:
+    (told,) = re.findall(rf"^`gan_exp\.{name}\((.*?)\)`|the run\. `gan_exp\.{name}\((.*?)\)`", PAGE, re.MULTILINE)
+    parameters = inspect.signature(getattr(gan_exp, name)).parameters.values()
+    known = [
+        one.name if one.default is one.empty else f"{one.name}={one.default!r}".replace("'", '"') for one in parameters
+    ]
+    assert "".join(told) == ", ".join(known)
+
+
+def test_the_page_names_everything_that_a_run_has() -> None:
+    public = {name for name in vars(gan_exp.Run) if not name.startswith("_")} - {"checkpoint", "average", "trusted"}
+    assert public == set(re.findall(r"`run\.(\w+)", PAGE))

@@ -67,6 +67,7 @@ def test_samples_are_functions_of_the_seed_and_the_index(trained: Path) -> None:
     run = gan_exp.load(trained)
     drawn = run.sample(5, seed=1)
     assert drawn.shape == (5, 1, 8, 8) and drawn.dtype == torch.float32 and drawn.abs().max() <= 1
+    assert torch.equal(run.sample(2, seed=1, start=3), drawn[3:])
     assert torch.equal(run.sample(2, seed=1), drawn[:2]) and not torch.equal(run.sample(2), drawn[:2])
     assert run.sample(2, seed=1, truncation=0.1).std(0).mean() < drawn.std(0).mean()
     assert gan_exp.load(trained, average=False).sample(1, seed=1).ne(drawn[:1]).any()
@@ -89,6 +90,7 @@ def test_classes_by_name_and_number(in_tmp: Path, tiny: list[str]) -> None:
     run = gan_exp.train([*tiny, "conditional=true", "display=quiet"])
     assert torch.equal(run.sample(3, label="7"), run.sample(3, label=7))
     assert not torch.equal(run.sample(3, label=7), run.sample(3))
+    assert run.grid().height > run.grid().width > run.grid(20, columns=20).height  # a named row to each of ten classes
     with pytest.raises(gan_exp.UserError, match=r"^label=ten: "):
         run.sample(1, label="ten")
 
@@ -98,6 +100,7 @@ def test_classes_by_name_and_number(in_tmp: Path, tiny: list[str]) -> None:
     [
         ({"count": 0}, "count=0: must be at least 1"),
         ({"seed": -1}, "seed=-1: must be at least 0"),
+        ({"start": -1}, "start=-1: must be at least 0"),
         ({"truncation": 0.0}, "truncation=0: must be above 0"),
         ({"label": 3}, "label=3: the run is not conditional; train one with conditional=true"),
     ],
@@ -119,3 +122,8 @@ def test_a_run_or_checkpoint_that_is_not_there(trained: Path, in_tmp: Path) -> N
         gan_exp.load(trained, checkpoint=3)
     with pytest.raises(gan_exp.UserError, match=r"^trust='mine': must be a list of strings, such as trust="):
         gan_exp.load(trained, trust="mine")
+    with pytest.raises(gan_exp.UserError, match=r"^device='tpu': must be 'auto', 'cpu', 'cuda' or 'mps'"):
+        gan_exp.load(trained, device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(gan_exp.UserError, match=r"^device=cuda: no CUDA GPU can be used here"):
+            gan_exp.load(trained, device="cuda").sample(1)

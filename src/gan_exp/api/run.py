@@ -5,12 +5,11 @@ import html
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from math import ceil, sqrt
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gan_exp.api.guest import plainly, words_of
+from gan_exp.api.guest import one_of, plainly, words_of
 from gan_exp.config.targets import trusting
 from gan_exp.errors import UserError, did_you_mean
 from gan_exp.runs.metrics_log import read_metrics
@@ -26,18 +25,25 @@ if TYPE_CHECKING:
     from gan_exp.diagnosis.verdicts import Verdict
     from gan_exp.generators.trained import TrainedGenerator
 
+POINTS = 2500  # in a plot
+
 Place = str | os.PathLike[str]  # `latest`, a run's directory, or its short name
 
 
 @plainly
 def load(
-    run: Place = "latest", checkpoint: str | int | None = None, average: bool = True, trust: Sequence[str] = ()
+    run: Place = "latest",
+    checkpoint: str | int | None = None,
+    average: bool = True,
+    trust: Sequence[str] = (),
+    device: str = "cpu",
 ) -> "Run":
     """The run in a directory, or the one with that short name; `latest` is the newest under outputs/ here.
 
     `checkpoint` is `best`, a step, or a file (None: the newest). `average=False` takes the generator in training in the
     place of the averaged one. `trust` names the modules of your own whose classes the run may name; the module of a
-    notebook is `__main__`. Reads nothing but the run's directory, and imports PyTorch only when images are made.
+    notebook is `__main__`. `device` is where images are made: auto, cpu, cuda or mps. Reads nothing but the run's
+    directory, and imports PyTorch only when images are made.
 
     Raises UserError if there is no such run or checkpoint.
     """
@@ -47,7 +53,8 @@ def load(
 
         checkpoint = str(checkpoint)
         find_checkpoint(run_dir, checkpoint)
-    return Run(run_dir, checkpoint, average, words_of(trust, "trust", "mypackage"))
+    one_of("device", device, ("auto", "cpu", "cuda", "mps"))
+    return Run(run_dir, checkpoint, average, words_of(trust, "trust", "mypackage"), device)
 
 
 class Run:
@@ -57,9 +64,15 @@ class Run:
     """
 
     def __init__(
-        self, run_dir: RunDir, checkpoint: str | None = None, average: bool = True, trust: Sequence[str] = ()
+        self,
+        run_dir: RunDir,
+        checkpoint: str | None = None,
+        average: bool = True,
+        trust: Sequence[str] = (),
+        device: str = "cpu",
     ) -> None:
-        self._dir, self._checkpoint, self._average, self._trust = run_dir, checkpoint, average, tuple(trust)
+        self._dir, self._checkpoint, self._average = run_dir, checkpoint, average
+        self._trust, self._device = tuple(trust), device
 
     @property
     def path(self) -> Path:
@@ -137,60 +150,81 @@ class Run:
     @cached_property
     @plainly
     def generator(self) -> "TrainedGenerator":
-        """The generator itself; `generator.network` is the `torch.nn.Module`, on the CPU."""
+        """The generator itself; `generator.network` is the `torch.nn.Module`."""
         from gan_exp.generators.trained import TrainedGenerator
+        from gan_exp.runtime.device import inference_device, settings_restored
         from gan_exp.runtime.randomness import random_state_kept
 
-        with trusting(self._trust), random_state_kept():
-            return TrainedGenerator.from_run(self._dir, self._checkpoint, self._average)
+        with trusting(self._trust), random_state_kept(), settings_restored():
+            device = inference_device(self._device)
+            return TrainedGenerator.from_run(self._dir, self._checkpoint, self._average, device)
 
     @plainly
     def sample(
-        self, count: int = 16, *, seed: int = 0, label: str | int | None = None, truncation: float | None = None
+        self,
+        count: int = 16,
+        *,
+        seed: int = 0,
+        label: str | int | None = None,
+        truncation: float | None = None,
+        start: int = 0,
     ) -> "Tensor":
         """Images as floats [count, C, H, W] in [-1, 1]; of a run on points [count, 2, 1, 1] in the data's own units.
 
-        Image i is a function of (checkpoint, seed, i), whatever the count. `label` is the name or number of a class; by
-        default the classes of a conditional run alternate. `truncation` keeps latents within [-t, t]: the images are
-        less odd and less varied.
+        Image i is a function of (checkpoint, seed, i), whatever the count; the first is `start`. `label` is the name or
+        number of a class; by default the classes of a conditional run alternate. `truncation` t keeps latents within
+        [-t, t]: images are less odd and less varied.
         """
-        for name, value, least in (("count", count, 1), ("seed", seed, 0)):
-            if value < least:
-                raise UserError(f"{name}={value}: must be at least {least}")
-        if truncation is not None and not truncation > 0:
-            raise UserError(f"truncation={truncation:g}: must be above 0")
-        generator, indices = self.generator, range(count)
-        latents = generator.latents(seed, indices)
-        if truncation is not None:
-            latents = generator.truncate(latents, truncation)
-        return generator.images(latents, generator.labels(indices, label))
+        return self._draw(count, seed, label, truncation, start)[0]
 
     @plainly
     def grid(
         self,
-        count: int = 16,
+        count: int | None = None,
         *,
         columns: int | None = None,
         seed: int = 0,
         label: str | int | None = None,
         truncation: float | None = None,
+        start: int = 0,
     ) -> "Image":
-        """The samples in rows as a PIL image; of points a plot. `columns`: by default the grid is about square."""
-        import torch
+        """The same samples in rows as a PIL image; of points a plot.
 
+        `count` is 16 by default, of a conditional run 8 for each class, and of points 2,500. Without `columns` each
+        class has a row with its name, and other samples make a square.
+        """
         from gan_exp.data.packed import to_uint8
-        from gan_exp.display.images import image_grid, scatter_plot, to_pil
+        from gan_exp.generators.sample_files import as_picture, usual_count
 
         if columns is not None and columns < 1:
             raise UserError(f"columns={columns}: must be at least 1")
-        samples = self.sample(count, seed=seed, label=label, truncation=truncation)
-        if (extent := self.generator.spec.extent) is not None:
-            return to_pil(scatter_plot(samples, extent))
-        images = to_uint8(samples)
-        columns = min(columns or ceil(sqrt(count)), count)
-        rows = ceil(count / columns)
-        blank = images.new_zeros(rows * columns - count, *images.shape[1:])
-        return to_pil(image_grid(torch.cat([images, blank]), rows, columns))
+        spec, names = self.generator.spec, self.generator.class_names
+        if count is None:
+            count = POINTS if spec.extent is not None else usual_count(len(names) if label is None else 0, otherwise=16)
+        samples, labels = self._draw(count, seed, label, truncation, start)
+        images = samples if spec.extent is not None else to_uint8(samples)
+        return as_picture(images, labels, spec, names, columns)
+
+    def _draw(
+        self, count: int, seed: int, label: str | int | None, truncation: float | None, start: int
+    ) -> "tuple[Tensor, Tensor | None]":
+        """The images and their labels."""
+        for name, value, least in (("count", count, 1), ("seed", seed, 0), ("start", start, 0)):
+            if value < least:
+                raise UserError(f"{name}={value}: must be at least {least}")
+        if truncation is not None and not truncation > 0:
+            raise UserError(f"truncation={truncation:g}: must be above 0")
+        generator, indices = self.generator, range(start, start + count)
+        labels = generator.labels(indices, label)
+        latents = generator.latents(seed, indices)
+        if truncation is not None:
+            latents = generator.truncate(latents, truncation)
+
+        from gan_exp.runtime.device import inference_device, settings_restored
+
+        with settings_restored():
+            inference_device(self._device)  # with its precision
+            return generator.images(latents, labels), labels
 
     def _record(self) -> "RunRecord":
         from gan_exp.comparison.records import read_runs

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Block = tuple[range, Tensor, Tensor | None]  # indices, images, labels
 
-OF_EACH_CLASS = 8  # in a grid
-
 
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
@@ -59,7 +57,7 @@ def _parser() -> Parser:
     parser = Parser("sample", "Make images with a run's generator (the averaged one if the run keeps an average).")
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--count", type=count_of(1), metavar="N", help=(
-        f"number of images, as large as you like (default 64; in a grid of classes {OF_EACH_CLASS} of each)"
+        "number of images, as large as you like (default 64; in a grid of classes 8 of each)"
     ))  # fmt: skip
     parser.add_argument(
         "--seed", type=count_of(0), default=0, metavar="S", help="seed of the random latents (default 0)"
@@ -86,12 +84,12 @@ def _parser() -> Parser:
 
 
 def _count(options: Namespace, generator: "TrainedGenerator", output: Path) -> int:
-    from gan_exp.generators.sample_files import MOST_ROWS
+    from gan_exp.generators.sample_files import usual_count
 
     if options.count is not None:
         return int(options.count)
-    rows = generator.spec.num_classes if generator.conditional and options.label is None else 0
-    return OF_EACH_CLASS * rows if output.suffix == ".png" and 1 < rows <= MOST_ROWS else 64
+    classes = len(generator.class_names) if options.label is None and output.suffix == ".png" else 0
+    return usual_count(classes, otherwise=64)
 
 
 def _open(output: Path, generator: "TrainedGenerator", indices: range, options: Namespace) -> "SampleFiles":

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gan_exp.data.packed import DataSpec, to_uint8
@@ -21,7 +22,13 @@ from gan_exp.runtime.files import PARTIAL, write_atomically
 
 MOST_PIXELS, MOST_IMAGES, MOST_POINTS = 1 << 26, 4096, 1_000_000  # of a picture
 MOST_ROWS = 64  # of a picture with a class to each row
+OF_EACH_CLASS = 8  # in such a picture
 LONGEST_NAME = 40  # letters of a class in a file's name
+
+
+def usual_count(classes: int, otherwise: int) -> int:
+    """How many samples a picture shows, if nobody says: 8 of each class, if there are some and not too many."""
+    return OF_EACH_CLASS * classes if 1 < classes <= MOST_ROWS else otherwise
 
 
 class SampleFiles(Protocol):
@@ -56,31 +63,37 @@ class Picture:
             self._labels.append(labels)
 
     def finish(self) -> None:
-        images = torch.cat(self._images)
         labels = torch.cat(self._labels) if self._labels else None
-        if self._spec.extent is not None:
-            content = encode_png(scatter_plot(images, self._spec.extent))
-        elif labels is not None and 1 < len(labels.unique()) <= MOST_ROWS:
-            content = _png_of_classes(images, labels, self._names)
-        else:
-            columns = int(np.ceil(np.sqrt(len(images))))
-            rows = -(-len(images) // columns)
-            content = encode_png(image_grid(_filled(images, rows * columns), rows, columns))
+        picture = as_picture(torch.cat(self._images), labels, self._spec, self._names)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=3)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, content, durable=False)
+        write_atomically(self._path, buffer.getvalue(), durable=False)
 
     def discard(self) -> None: ...
 
 
-def _png_of_classes(images: Tensor, labels: Tensor, names: tuple[str, ...]) -> bytes:
+def as_picture(
+    images: Tensor, labels: Tensor | None, spec: DataSpec, names: tuple[str, ...], columns: int | None = None
+) -> Image:
+    """A plot of points, or a grid of uint8 [N, C, H, W]: with `columns`, else with a named row for each of few classes,
+    else about square.
+    """
+    if spec.extent is not None:
+        return to_pil(scatter_plot(images, spec.extent))
+    if columns is None and labels is not None and 1 < len(labels.unique()) <= MOST_ROWS:
+        return _picture_of_classes(images, labels, names)
+    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
+    rows = -(-len(images) // columns)
+    return to_pil(image_grid(_filled(images, rows * columns), rows, columns))
+
+
+def _picture_of_classes(images: Tensor, labels: Tensor, names: tuple[str, ...]) -> Image:
     present = labels.unique().tolist()
     columns = max(int((labels == label).sum()) for label in present)
     rows = torch.cat([_filled(images[labels == label], columns) for label in present])
     grid = to_pil(image_grid(rows, len(present), columns))
-    picture = with_row_names(grid, [names[label] for label in present], present)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+    return with_row_names(grid, [names[label] for label in present], present)
 
 
 def _filled(images: Tensor, count: int) -> Tensor:
