@@ -22,6 +22,7 @@ FLOORS = (  # as docs/architecture.md draws them, from the ground up
     {"report"},
     {"training"},
     {"generators"},
+    {"play"},
     {"sweeps"},
     {"search"},
     {"api"},
