@@ -138,7 +138,7 @@ def test_yaml_of_ones_own(option: str, in_tmp: Path) -> None:
     assert candidates(f"gan-exp train {option} model=own model.generator.") == ["model.generator.depth="]
 
 
-@pytest.mark.parametrize("command", ["resume", "sample", "evaluate", "doctor", "export", "dashboard"])
+@pytest.mark.parametrize("command", ["resume", "sample", "evaluate", "doctor", "export", "play", "dashboard"])
 def test_runs(command: str, in_tmp: Path) -> None:
     Path("outputs/2026-01-02/one").mkdir(parents=True)
     Path("outputs/.hidden").mkdir()
@@ -163,8 +163,8 @@ def test_names_of_runs(in_tmp: Path) -> None:
     Path("outputs/2026-01-02/it's").mkdir()
     Path("outputs/2026-01-02/it's/config.yaml").touch()
     of_sweeps = ["11-00-00-sweep/0-lr=1", "12-00-00-sweep/0-lr=1"]
-    for command in ("sample", "export", "resume", "evaluate", "doctor", "runs", "compare"):
+    for command in ("sample", "export", "play", "resume", "evaluate", "doctor", "runs", "compare"):
         assert candidates(f"gan-exp {command} 10") == ["10-10-39-mlp-digits"]
-        sweep = ["11-00-00-sweep"] * (command not in ("sample", "export"))
+        sweep = ["11-00-00-sweep"] * (command not in ("sample", "export", "play"))
         assert candidates(f"gan-exp {command} 1") == ["10-10-39-mlp-digits", *sweep, *of_sweeps]
         assert all(find(name) for name in candidates(f"gan-exp {command} 1"))

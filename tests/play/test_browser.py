@@ -123,10 +123,10 @@ def test_seeds_sliders_and_truncation_change_the_image(plain: Page) -> None:
 
 
 def test_classes_by_their_names(classes: Page) -> None:
-    zero = classes.wait_for("seed 0 · zero")
+    zero = classes.wait_for("seed 0 · class zero")
     assert classes.page.locator("#label option").all_inner_texts() == list(CLASSES)
     classes.page.locator("#label").select_option(label=CLASSES[2])
-    assert classes.wait_for(f"seed 0 · {CLASSES[2]}") != zero
+    assert classes.wait_for(f"seed 0 · class {CLASSES[2]}") != zero
 
 
 def test_a_slider_leaves_no_backlog(plain: Page) -> None:
@@ -151,7 +151,7 @@ def test_between_kept_images(classes: Page) -> None:
     assert classes.count("#between") == 0 and classes.count("#none-kept") == 1
     classes.set("#seed", "7")
     classes.page.locator("#label").select_option("1")
-    second = classes.wait_for("seed 7 · one")
+    second = classes.wait_for("seed 7 · class one")
     classes.click("#keep")
     slider = classes.page.locator("#position")
     assert slider.get_attribute("max") == "2"
@@ -162,15 +162,16 @@ def test_between_kept_images(classes: Page) -> None:
     assert classes.wait_for("0 % from kept 2 to 1") == second
 
     classes.click("#play-pause")
-    playwright.expect(classes.page.locator("#tray [aria-current=true]")).to_have_attribute("title", "seed 0 · zero")
+    marked = classes.page.locator("#tray [aria-current=true]")
+    playwright.expect(marked).to_have_attribute("title", "seed 0 · class zero")
     classes.click("#play-pause")
     assert classes.texts("#play-pause") == ["Play"]
     classes.page.locator("#tray button:not(.drop)").first.click()
-    assert classes.wait_for("seed 0 · zero") == first
+    assert classes.wait_for("seed 0 · class zero") == first
     assert classes.page.locator("#label").input_value() == "0"
 
     classes.page.reload()  # what was kept is there again
-    assert classes.wait_for("seed 0 · zero") == first and classes.count("#tray li") == 2
+    assert classes.wait_for("seed 0 · class zero") == first and classes.count("#tray li") == 2
     classes.page.get_by_role("button", name="remove seed 7").click()
     assert classes.count("#tray li") == 1 and classes.count("#between") == 0
 
@@ -189,11 +190,11 @@ def test_variations_lie_near_and_can_be_taken(plain: Page) -> None:
 def test_image_and_latent_are_saved_and_opened(classes: Page, tmp_path: Path) -> None:
     classes.page.locator("#label").select_option("1")
     classes.set("#direction-0", "1")
-    shown = classes.wait_for("one · direction 1: +1")
+    shown = classes.wait_for("class one · direction 1: +1")
     for button, name in (("#save-image", "image.png"), ("#save-latent", "latent.json")):
         with classes.page.expect_download() as caught:
             classes.click(button)
-        assert caught.value.suggested_filename.startswith("tiny-seed_0-one-direction_1_+1.")
+        assert caught.value.suggested_filename.startswith("tiny-seed_0-class_one-direction_1_+1.")
         caught.value.save_as(tmp_path / name)
     with Image.open(tmp_path / "image.png") as image:
         assert list(image.tobytes()) == shown
@@ -202,7 +203,7 @@ def test_image_and_latent_are_saved_and_opened(classes: Page, tmp_path: Path) ->
     assert torch.tensor(content["latent"]).shape == (8,)
     classes.page.locator("#label").select_option("0")
     classes.page.locator("#file").set_input_files(tmp_path / "latent.json")
-    assert classes.wait_for("a latent of its own · one") == shown
+    assert classes.wait_for("a latent of its own · class one") == shown
     (tmp_path / "latent.json").write_text('{"latent": [1, 2]}')
     classes.page.locator("#file").set_input_files(tmp_path / "latent.json")
     playwright.expect(classes.page.locator("#message")).to_have_text("latent.json holds no latent of 8 numbers.")

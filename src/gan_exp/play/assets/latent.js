@@ -26,7 +26,7 @@ function caption() {
   const moved = state.shifts.flatMap((shift, k) => (shift === 0 ? [] : [`${k + 1}: ${signed(shift)}`]));
   return [
     state.latent ? "a latent of its own" : `seed ${state.seed}`,
-    ...(state.label === null ? [] : [data.classes[state.label]]),
+    ...(state.label === null ? [] : [`class ${data.classes[state.label]}`]),
     ...(state.truncation === null ? [] : [`truncation ${state.truncation}`]),
     ...(moved.length ? [`direction ${moved.join(", ")}`] : []),
   ].join(" · ");
