@@ -8,6 +8,7 @@ from gan_exp.errors import UserError
 from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.generators.neighbours import TrainingImages
 from gan_exp.generators.trained import TrainedGenerator
+from gan_exp.metrics.neighbours import Nearest
 from gan_exp.runs.run_dir import RunDir
 
 
@@ -42,16 +43,34 @@ def test_the_yardstick_is_of_held_out_images_if_there_are_some() -> None:
 def test_otherwise_it_is_of_each_training_image_to_the_others() -> None:
     training = TrainingImages(TRAIN, None, pixel_features(TRAIN.spec))
     yardstick = training.yardstick()
-    assert yardstick.of == "training images to others"
+    assert yardstick.of == "training images, each to the others"
     wanted = training.nearest(TRAIN.images, 2).distances[:, 1]
     torch.testing.assert_close(yardstick.distances.sort().values, wanted.sort().values)
+
+
+def test_a_copy_is_relatively_near_whatever_it_shows() -> None:
+    training = TrainingImages(TRAIN, None, pixel_features(TRAIN.spec))
+    copies = TRAIN.images[:2].clone()
+    copies[1, 0, 0, 0] ^= 8
+    relative = training.relative(training.nearest(torch.cat([copies, packed(5, 1).images])))
+    assert relative[0] == 0 and 0 < relative[1] < 0.05 and relative[2:].min() > 0.5
+
+
+def test_a_training_image_in_the_place_of_a_held_out_one_does_not_count_as_its_neighbours_neighbour() -> None:
+    """Three points on a line: 0 and 1 are nearest to each other, and without 0 it is 9 from 1 to 10."""
+    images = torch.tensor([0, 1, 10], dtype=torch.uint8)[:, None, None, None].expand(3, 1, 8, 8)
+    training = TrainingImages(PackedImages(images.contiguous()), None, pixel_features(TRAIN.spec))
+    own = torch.tensor([0])
+    nearest = Nearest(torch.tensor([[8 / 127.5]]).double(), torch.tensor([[1]]))
+    assert training.relative(nearest, own).item() == pytest.approx(1 / 9)
+    assert training.relative(nearest).item() == pytest.approx(1)
 
 
 def test_data_of_a_run_are_loaded_and_must_be_the_same(run: Path) -> None:
     generator = TrainedGenerator.from_run(RunDir(run))
     training = TrainingImages.of(generator, "pixels")
     assert training.data.digest == generator.data_digest
-    assert training.yardstick().of == "training images to others"  # the digits have no test part
+    assert training.yardstick().of == "training images, each to the others"  # the digits have no test part
     object.__setattr__(generator, "data_digest", "another")
     with pytest.raises(UserError, match="digits: the data has changed since the run began"):
         TrainingImages.of(generator, "pixels")

@@ -48,6 +48,8 @@ class Parser(argparse.ArgumentParser):
             message = self._unrecognised(unknown[1])
         elif message.startswith("the following arguments are required: RUN"):
             message = "which run? `latest`, its directory, or its short name"
+        elif message.startswith("the following arguments are required: IMAGE"):
+            message = "which image? a file such as photo.png"
         elif message.startswith("the following arguments are required: shell"):
             message = "which shell? bash, zsh or fish"
         else:

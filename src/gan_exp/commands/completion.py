@@ -14,7 +14,7 @@ from gan_exp.config.overrides import MAY_CHANGE
 from gan_exp.runs.run_names import RUN_FILE, list_directories, short_names
 
 PLAIN = re.compile(r"[\w.,=@%+:/-]+")  # names that a shell takes without quotes; others are not offered
-OF_RUNS = ("resume", "sample", "export", "play")
+OF_RUNS = ("resume", "sample", "interpolate", "evolution", "directions", "nearest", "invert", "export", "play")
 OF_SEVERAL = ("evaluate", "doctor", "dashboard", "runs", "compare", "report")  # also of sweeps
 # Values of the options of search; Optuna's names are written here, since importing it takes too long for a TAB.
 SEARCH_VALUES = {

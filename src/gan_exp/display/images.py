@@ -1,6 +1,7 @@
 """Grids of samples as PNG, and their animation."""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,10 @@ LARGEST_ANIMATION = 120  # frames
 FRAME_MS = 120
 
 
-def image_grid(images: Tensor, rows: int, columns: int, smallest: int = SMALLEST_GRID) -> Tensor:
+def image_grid(images: Tensor, rows: int, columns: int, tile: int | None = None) -> Tensor:
     """uint8 [C, height, width]: the images uint8 [rows * columns, C, H, W] row by row with lines of a pixel between.
 
-    It is enlarged by the whole factor that brings its longer side nearest to `smallest`, if it is smaller.
+    Small ones are enlarged by a whole factor: each image to about `tile` pixels, by default the whole to about 256.
     The pictures are those of torchvision's make_grid, which takes two seconds to import.
     """
     count, channels, height, width = images.shape
@@ -28,8 +29,17 @@ def image_grid(images: Tensor, rows: int, columns: int, smallest: int = SMALLEST
     bordered[:, :, :height, :width] = images
     grid = bordered.view(rows, columns, channels, height + 1, width + 1).permute(2, 0, 3, 1, 4)
     grid = grid.reshape(channels, rows * (height + 1), columns * (width + 1))[:, :-1, :-1]
-    factor = max(1, round(smallest / max(grid.shape[1:])))
+    ratio = SMALLEST_GRID / max(grid.shape[1:]) if tile is None else tile / max(height, width)
+    factor = max(1, round(ratio))
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
+
+
+def filled_grid(images: Tensor, columns: int | None = None, tile: int | None = None) -> Tensor:
+    """`image_grid` of any number of images in so many `columns`, by default as many as rows; the rest is black."""
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    blank = images.new_zeros(rows * columns - len(images), *images.shape[1:])
+    return image_grid(torch.cat([images, blank]), rows, columns, tile)
 
 
 def scatter_plot(points: Tensor, extent: float, side: int = 320) -> Tensor:

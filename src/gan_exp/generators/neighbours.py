@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from gan_exp.data.packed import PackedImages
@@ -18,8 +19,11 @@ from gan_exp.training.build import build_data, build_held_out
 
 
 class Yardstick(NamedTuple):
-    distances: Tensor  # float64 [M], of real images to their nearest training images
-    of: str  # which they are
+    """Real images that the generator has not copied, if it has copied any."""
+
+    distances: Tensor  # float64 [M], to their nearest training images
+    relative: Tensor  # the same in the unit of `TrainingImages.relative`
+    of: str  # which images they are
 
 
 class TrainingImages:
@@ -52,16 +56,30 @@ class TrainingImages:
         """The `count` training images nearest to each of `images` uint8 [N, C, H, W], the nearest first: [N, count]."""
         return find_several(self.extractor.embed(images).features, self._features, min(count, len(self._features)))
 
+    def relative(self, nearest: Nearest, own: Tensor | None = None) -> Tensor:
+        """[N]: distances to the first neighbours, in the unit of how far those are from the other training images.
+
+        Simple images, such as strokes, lie near each other whether they are copied or not; a copy lies nearer to its
+        original than that to anything else (Alaa et al. 2022, "How Faithful is your Synthetic Data?"). `own` as in
+        `find_several`.
+        """
+        first, distances = nearest.indices[:, 0], nearest.distances[:, 0]
+        others = find_several(self._features[first], self._features, 2, own=first)
+        to_others = others.distances[:, 0]
+        if own is not None:
+            to_others = torch.where(others.indices[:, 0] == own, others.distances[:, 1], to_others)
+        return torch.where(distances == 0, distances, distances / to_others)
+
     def yardstick(self) -> Yardstick:
         """How near other real images are: held-out ones, or where nothing was held out the training images themselves.
 
-        A generator that learned the distribution makes images that are as near.
+        Images of a generator that learned the distribution are as near.
         """
         if self._held_out is not None:
             images = self._held_out.images
             some = images[choose(len(images), MOST_NEIGHBOURS).to(images.device)]
-            found = find_several(embed_real(self.extractor, some).features, self._features, 1)
-            return Yardstick(found.distances[:, 0], "held-out images")
+            nearest = find_several(embed_real(self.extractor, some).features, self._features, 1)
+            return Yardstick(nearest.distances[:, 0], self.relative(nearest), "held-out images")
         own = choose(len(self._features), MOST_NEIGHBOURS)
-        found = find_several(self._features[own], self._features, 1, own=own)
-        return Yardstick(found.distances[:, 0], "training images to others")
+        nearest = find_several(self._features[own], self._features, 1, own=own)
+        return Yardstick(nearest.distances[:, 0], self.relative(nearest, own), "training images, each to the others")
