@@ -14,7 +14,7 @@ from builders import SMALL, small_config
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
-from gan_exp.runs.export import load_generator, read_metadata, save_generator
+from gan_exp.runs.export import FORMAT, load_generator, read_metadata, safetensors_bytes
 from gan_exp.training.build import build_state
 
 CPU = torch.device("cpu")
@@ -28,7 +28,18 @@ def export(path: Path, config: Config, spec: DataSpec) -> nn.Module:
     for value in generator.state_dict().values():
         if value.is_floating_point():
             value.add_(torch.rand(value.shape, generator=random), alpha=0.05)
-    save_generator(path, generator, config.model.generator, config.latent_dim, spec, 7, config.name, config.conditional)
+    metadata = {
+        "format": FORMAT,
+        "model": config.model.generator,
+        "latent_dim": config.latent_dim,
+        "image_shape": spec.image_shape,
+        "num_classes": spec.num_classes if config.conditional else 0,
+        "extent": spec.extent,
+        "step": 7,
+        "name": config.name,
+        "version": "0.1.0",
+    }
+    path.write_bytes(safetensors_bytes(generator, metadata))  # the keys of the first files
     return generator.eval()
 
 
@@ -39,11 +50,12 @@ def test_it_comes_back_to_the_last_bit(model: str, conditional: bool, tmp_path: 
     words = ["dataset=ring"] if points else []
     config = small_config(model, *words, f"conditional={str(conditional).lower()}")
     spec = DataSpec((2, 1, 1), 4, 1.5) if points else IMAGES
-    path = tmp_path / "deep" / "generator.safetensors"
+    path = tmp_path / "generator.safetensors"
     original = export(path, config, spec)
     loaded = load_generator(path)
     metadata = read_metadata(path)
     assert (metadata.latent_dim, metadata.step, metadata.extent) == (8, 7, 1.5 if points else None)
+    assert metadata.class_names == [] and metadata.dataset == "" and metadata.dataset_license is None
     assert metadata.image_shape == list(spec.image_shape) and metadata.num_classes == (4 if conditional else 0)
     labels = [torch.tensor([0, 3, 1, 2, 3])] * conditional
     latents = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))

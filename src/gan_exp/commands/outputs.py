@@ -1,7 +1,7 @@
 """The option --output of the commands that make files: nothing is overwritten without --force, or left half written."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gan_exp.commands.arguments import Parser
@@ -37,11 +37,11 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise UserError(f"--output {path}: exists; name another file, or overwrite it with --force")
 
 
-def write_output(path: Path, content: bytes, force: bool) -> None:
-    """Write the whole of `path`, with the folders that it lies in, or nothing."""
+def write_output(path: Path, content: bytes, force: bool, check: Callable[[Path], object] | None = None) -> None:
+    """Write the whole of `path`, with the folders that it lies in, or nothing; also nothing if `check` raises."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content, durable=False, exclusive=not force)
+        write_atomically(path, content, durable=False, exclusive=not force, check=check)
     except OSError as error:
         if isinstance(error, FileExistsError):  # it came into being meanwhile, or a file is in the place of a folder
             refuse_existing(path, force)

@@ -1,5 +1,6 @@
-"""Writing and loading a trained generator as one safetensors file, which needs neither its run nor its data."""
+"""A trained generator as one safetensors file, which needs neither its run nor its data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,13 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from gan_exp import __version__
 from gan_exp.config.targets import build_node, check_node
-from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.ranges import NonNegativeInt, PositiveFloat, PositiveInt
-from gan_exp.runtime.files import json_text, write_atomically
+from gan_exp.runtime.files import json_text
 
 FORMAT = "gan-exp generator 1"
 
@@ -35,40 +34,21 @@ class Metadata(BaseModel):
     step: Json[NonNegativeInt]
     name: Json[str]
     version: Json[str]
+    # What follows is not in older files.
+    class_names: Json[list[str]] = []
+    averaged: Json[bool] | None = None
+    dataset: Json[str] = ""
+    dataset_license: Json[str | None] = None  # None: not stated
 
 
-def save_generator(
-    path: Path,
-    generator: nn.Module,
-    node: dict[str, Any],
-    latent_dim: int,
-    spec: DataSpec,
-    step: int,
-    name: str,
-    conditional: bool = False,
-) -> None:
-    """Write the file atomically. Raises OSError if it can't be written.
-
-    `node` is `model.generator` of the configuration, from which `load_generator` builds the network.
-    """
-    metadata = {
-        "format": FORMAT,
-        "model": node,
-        "latent_dim": latent_dim,
-        "image_shape": list(spec.image_shape),
-        "num_classes": spec.num_classes if conditional else 0,
-        "extent": spec.extent,
-        "step": step,
-        "name": name,
-        "version": __version__,
-    }
+def safetensors_bytes(generator: nn.Module, metadata: Mapping[str, Any]) -> bytes:
+    """The content of a file that `load_generator` reads: the weights, and `metadata`, which `Metadata` describes."""
     # Clones, because the format can express neither channels last nor shared memory.
     tensors = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in generator.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(tensors, {key: json_text(value) for key, value in metadata.items()}))
+    return save(tensors, {key: json_text(value) for key, value in metadata.items()})
 
 
 def read_metadata(path: Path | str) -> Metadata:

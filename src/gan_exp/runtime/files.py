@@ -4,6 +4,7 @@ import json
 import math
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,17 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     )
 
 
-def write_atomically(path: Path, content: str | bytes, durable: bool = True, exclusive: bool = False) -> None:
+def write_atomically(
+    path: Path,
+    content: str | bytes,
+    durable: bool = True,
+    exclusive: bool = False,
+    check: Callable[[Path], object] | None = None,
+) -> None:
     """Write `path` so that it holds the old or the new content, never a part; `durable`: also after a power cut.
 
-    With `exclusive`, raises FileExistsError where it exists.
+    With `exclusive`, raises FileExistsError where it exists. `check` is given the written file before it gets its name:
+    if it raises, nothing has changed.
     """
     data = content.encode() if isinstance(content, str) else content
     # In the same directory, since a rename can't cross file systems; random, so that no other writer uses the name.
@@ -51,6 +59,8 @@ def write_atomically(path: Path, content: str | bytes, durable: bool = True, exc
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+        if check is not None:
+            check(spare)
         if exclusive:
             _name_exclusively(spare, path)
         else:
