@@ -24,8 +24,8 @@ def test_array(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (images.shape, images.dtype) == ((5, 8, 8, 1), np.uint8)
     assert images.std() > 0
     assert capsys.readouterr().out == "5 samples of 8x8x1 in some.npy\n"
-    assert main(["sample", "run", "--count", "5", "--output", "some.npz"]) == 0
-    with np.load("some.npz") as archive:
+    assert main(["sample", "run", "--count", "5", "--output", "some.NPZ"]) == 0
+    with np.load("some.NPZ") as archive:
         assert archive.files == ["images"]
         np.testing.assert_array_equal(archive["images"], images)
 

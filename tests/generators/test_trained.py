@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal
@@ -127,4 +128,6 @@ def test_a_checkpoint_names_the_classes() -> None:
     assert names("cat", "dog", "3 - bird") == ("cat", "dog", "3 - bird")
     assert names("0 - zero", "1 - one", "2 - two") == names() == ("0", "1", "2")  # as torchvision names MNIST's
     assert class_names(data_content(PackedImages(images))) == ()
+    of_numpy = data_content(PackedImages(images, labels, tuple(np.array(["a", "b", "c"]))))["classes"]
+    assert of_numpy == ["a", "b", "c"] and {type(name) for name in of_numpy} == {str}
     assert class_names({"num_classes": 2}) == class_names({"num_classes": 2, "classes": ["a"]}) == ("0", "1")

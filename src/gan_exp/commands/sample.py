@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     refuse_multiple_processes("sample")
     run_dir = RunDir.open(options.run)
     output = expand_user(options.output, "--output")
-    if output.suffix not in ("", ".png", ".npy", ".npz"):
+    if output.suffix.lower() not in ("", ".png", ".npy", ".npz"):
         raise UserError(f"--output {output}: must end in .png, .npy or .npz, or be a folder's name without an ending")
     if output.suffix:
         refuse_existing(output, options.force)
@@ -88,7 +88,7 @@ def _count(options: Namespace, generator: "TrainedGenerator", output: Path) -> i
 
     if options.count is not None:
         return int(options.count)
-    classes = len(generator.class_names) if options.label is None and output.suffix == ".png" else 0
+    classes = len(generator.class_names) if options.label is None and output.suffix.lower() == ".png" else 0
     return usual_count(classes, otherwise=64)
 
 
@@ -96,9 +96,9 @@ def _open(output: Path, generator: "TrainedGenerator", indices: range, options: 
     from gan_exp.generators.sample_files import Array, Folder, Picture, samples_in
 
     spec, names = generator.spec, generator.class_names
-    if output.suffix in (".npy", ".npz"):
+    if output.suffix.lower() in (".npy", ".npz"):
         return Array(output, spec, len(indices))
-    if output.suffix == ".png":
+    if output.suffix.lower() == ".png":
         return Picture(output, spec, names, len(indices))
     if spec.extent is not None:
         raise UserError(f"--output {output}: points are written as a .png plot, a .npy or a .npz")

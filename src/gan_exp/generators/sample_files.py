@@ -174,7 +174,7 @@ class Array:
         self._file.seek(0)
         self._write_header()
         self._file.close()
-        if self._path.suffix == ".npz":
+        if self._path.suffix.lower() == ".npz":
             self._compress()
         os.replace(self._partial, self._path)
 

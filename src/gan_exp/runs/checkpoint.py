@@ -65,8 +65,9 @@ def data_content(data: PackedImages) -> dict[str, Any]:
 
 def _plain_names(classes: Sequence[str]) -> list[str]:
     """The names of the classes; `7 - seven`, as torchvision names MNIST's digits, as `7`."""
-    numbered = all(name.startswith(f"{number} - ") for number, name in enumerate(classes))
-    return [str(number) for number in range(len(classes))] if numbered else list(classes)
+    names = list(map(str, classes))  # a data set of one's own may have NumPy's strings, which no checkpoint can hold
+    numbered = all(name.startswith(f"{number} - ") for number, name in enumerate(names))
+    return [str(number) for number in range(len(names))] if numbered else names
 
 
 def class_names(content: dict[str, Any]) -> tuple[str, ...]:
