@@ -77,7 +77,10 @@ def _environment_kept() -> Iterator[None]:
 
 
 def plainly(function: Callable[P, R]) -> Callable[P, R]:
-    """Bad input is told in one sentence without a traceback of the package; it names arguments, not options."""
+    """Bad input and interruptions are told in a sentence without a traceback of the package.
+
+    Sentences about bad input name arguments, not the options of a command.
+    """
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -86,9 +89,14 @@ def plainly(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except UserError as error:
             sentence = str(error)
-        for option, argument in ARGUMENTS:
-            sentence = re.sub(option, argument, sentence)
-        raise UserError(sentence)
+            for option, argument in ARGUMENTS:
+                sentence = re.sub(option, argument, sentence)
+            told: BaseException = UserError(sentence)
+        except KeyboardInterrupt as interruption:
+            if not interruption.args:  # not by `guest`
+                raise
+            told = KeyboardInterrupt(*interruption.args)
+        raise told
 
     return wrapped
 
