@@ -26,6 +26,7 @@ SMALL = {
     "mlp": ("model=mlp", "model.generator.widths=[16,24]", "model.discriminator.widths=[24,16]"),
     "dcgan": ("model=dcgan", "model.generator.width=4", "model.discriminator.width=4"),
     "resnet": ("model=resnet", "model.generator.width=4", "model.discriminator.width=4"),
+    "fastgan": ("model=fastgan", "model.generator.width=4", "model.discriminator.width=4"),
     "r3gan": (
         "model=r3gan",
         *(

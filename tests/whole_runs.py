@@ -72,6 +72,7 @@ RECIPES = [
     ("mlp", "loss=lsgan", "conditional=true", "ema_halflife_kimg=0.05"),
     ("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "instance_noise=0.1", "n_critic=2"),
     ("r3gan", "loss=rpgan", "penalty=r1_r2", "schedule=r3gan", "conditional=true", "augment=diffaugment"),
+    ("fastgan", "loss=hinge", "augment=diffaugment", "conditional=true"),
     ("dcgan", "augment=pipeline", "schedule=augment_ramp", "augment.p=0.9", "loss=rpgan"),
     ("mlp", "pac=2", "loss=wgan", "loss.clip=0.05", "n_critic=3", "optimizer=rmsprop"),
     ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),

@@ -39,7 +39,7 @@ def test_yaml_of_ones_own_joins(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text("# mine\n")
     groups = catalog.groups([tmp_path])
-    assert list(groups["model"]) == ["dcgan", "mlp", "points", "r3gan", "resnet", "own"]
+    assert list(groups["model"]) == ["dcgan", "fastgan", "mlp", "points", "r3gan", "resnet", "own"]
     assert groups["model"]["mlp"] == tmp_path / "model/mlp.yaml"  # Hydra looks there first too
     assert list(groups["gloss"]) == ["flip"]
 

@@ -72,6 +72,7 @@ NARROW = {  # each model at its narrowest, or nearly
     "points": [f"{GENERATOR}widths=[8]", f"{DISCRIMINATOR}widths=[8]"],
     "dcgan": [f"{GENERATOR}width=4", f"{DISCRIMINATOR}width=4"],
     "resnet": [f"{GENERATOR}width=4", f"{DISCRIMINATOR}width=4"],
+    "fastgan": [f"{GENERATOR}width=4", f"{DISCRIMINATOR}width=4"],
     "r3gan": [
         f"{network}{key}"
         for network in (GENERATOR, DISCRIMINATOR)
@@ -242,7 +243,7 @@ UNKNOWN = [
     ("model=dcgn", "model=dcgn: no such option; did you mean dcgan?"),
     ("experiment=articel", "experiment=articel: no such option; did you mean article?"),
     ("penalty=", "penalty=: no such option; known are "),
-    ("model=null", "model=null: no such option; known are dcgan, mlp, points, r3gan, resnet"),
+    ("model=null", "model=null: no such option; known are dcgan, fastgan, mlp, points, r3gan, resnet"),
     ("--multi-run", "--multi-run: unknown option; did you mean --multirun?"),
     ("--cfgg job", "--cfgg: unknown option; did you mean --cfg?"),
     ("--cfg", "--cfg: needs a value"),

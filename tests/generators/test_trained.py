@@ -63,7 +63,7 @@ def test_a_latent_depends_on_seed_and_index_alone() -> None:
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-@pytest.mark.parametrize("model", ["mlp", "dcgan", "resnet", "r3gan", "points"])
+@pytest.mark.parametrize("model", ["mlp", "dcgan", "resnet", "r3gan", "fastgan", "points"])
 def test_an_image_depends_on_its_latent_alone(model: str, conditional: bool) -> None:
     """To the last bit, however many are asked for and wherever it stands among them."""
     if model == "points" and conditional:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_exp.models.fastgan import FastGANDiscriminator, FastGANGenerator
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
-from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
+from gan_exp.models.parts import HasAuxiliaryLoss, LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.models.points import PointDiscriminator, PointGenerator
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from gan_exp.models.resnet import ResNetDiscriminator, ResNetGenerator
@@ -19,11 +20,12 @@ MODELS: dict[str, tuple[Any, dict[str, Any], Any, dict[str, Any]]] = {
     "mlp": (MLPGenerator, {"widths": (8,)}, MLPDiscriminator, {"widths": (8,)}),
     "dcgan": (DCGANGenerator, {"width": 4}, DCGANDiscriminator, {"width": 4}),
     "resnet": (ResNetGenerator, {"width": 4}, ResNetDiscriminator, {"width": 4}),
+    "fastgan": (FastGANGenerator, {"width": 4}, FastGANDiscriminator, {"width": 4}),
     "r3gan": (R3GANGenerator, SMALL_R3GAN, R3GANDiscriminator, SMALL_R3GAN),
     "points": (PointGenerator, {"widths": (8,)}, PointDiscriminator, {"widths": (8,)}),
 }
 SIZES = [(8, 8), (28, 28), (48, 80), (45, 37)]
-BOUNDED = {"mlp", "dcgan", "resnet"}  # by tanh
+BOUNDED = {"mlp", "dcgan", "resnet", "fastgan"}  # by tanh
 
 
 def networks(model: str, shape: tuple[int, int, int], num_classes: int = 0) -> tuple[nn.Module, nn.Module]:
@@ -38,6 +40,14 @@ def start_zero_weights(network: nn.Module) -> None:
     for parameter in network.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, 0.0, 0.1)
+
+
+def score_all(discriminator: nn.Module, images: Tensor, labels: list[Tensor]) -> Tensor:
+    """The logits, with the terms that D's loss has beside them."""
+    if not isinstance(discriminator, HasAuxiliaryLoss):
+        return discriminator(images, *labels)  # type: ignore[no-any-return]
+    logits, extra = discriminator.score_with_auxiliary(images, labels[0] if labels else None, torch.Generator())
+    return logits + extra
 
 
 @pytest.mark.parametrize("num_classes", [0, 5])
@@ -55,7 +65,7 @@ def test_any_image_shape(model: str, size: tuple[int, int], channels: int, num_c
     assert model not in BOUNDED or images.abs().max() <= 1
     logits = discriminator(images, *labels)
     assert logits.shape == (3,)
-    logits.sum().backward()
+    score_all(discriminator, images, labels).sum().backward()
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None and parameter.grad.isfinite().all(), name
@@ -92,7 +102,7 @@ def test_memory_formats_do_not_change_the_outcome(model: str) -> None:
     torch.testing.assert_close(discriminator(generator(latents)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["dcgan", "resnet", "r3gan"])
+@pytest.mark.parametrize("model", ["dcgan", "resnet", "r3gan", "fastgan"])
 @pytest.mark.parametrize("size", [(7, 28), (28, 7)])
 def test_too_small_an_image_is_refused(model: str, size: tuple[int, int]) -> None:
     sentence = f"^{model} can't make {size[0]}x{size[1]} images: each side must have at least 8 pixels"

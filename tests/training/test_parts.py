@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from builders import small_config
+from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.errors import UserError
 from gan_exp.runtime.randomness import Rows
 from gan_exp.runtime.ranks import Ranks
@@ -19,7 +20,7 @@ from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.assembly import build_inputs
 from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.parts import add_up, one_by_one, std_over_ranks
-from gan_exp.training.step import train_step
+from gan_exp.training.step import train_step, update_discriminator
 from gan_exp.training.step_types import DiscriminatorReport, UpdateInputs
 from parts_of_batches import ALL_CASES, CASES, CLOSE, data, train
 from ranks_of_batches import Tasks
@@ -48,6 +49,21 @@ def test_no_more_images_than_asked_for_go_through_a_network_at_once(words: str) 
     report = train_step(state, config, [inputs, inputs], inputs)
     assert counts == {4}
     assert state.images_seen == 32 and report.discriminator[0].real_logits.shape == (16,)
+
+
+@pytest.mark.parametrize("split", ["false", "true"])
+def test_the_loss_of_ds_own_adds_up(split: str) -> None:
+    """The quarters to reconstruct are the whole batch's."""
+    found = []
+    images = torch.randint(256, (16, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for size in ("null", "4"):
+        words = (f"micro_batch_size={size}", f"split_updates={split}", "augment=diffaugment", "inference_fakes=true")
+        config = small_config("fastgan", "model.discriminator.batch_norm=false", *words)
+        state, step_config = build_state(config, DataSpec((1, 16, 16)), CPU), build_step_config(config)
+        report = update_discriminator(state, step_config, UpdateInputs(latents(), Batch(images, None), rng_for))
+        assert report.auxiliary is not None and report.auxiliary > 0.1
+        found.append([report.loss, report.auxiliary, *(parameter.grad for parameter in state.discriminator_parameters)])
+    torch.testing.assert_close(found[1], found[0])
 
 
 def test_one_update_moves_buffers_once_except_batch_norms() -> None:

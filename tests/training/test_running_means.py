@@ -25,7 +25,7 @@ def update(
         None if penalty is None else torch.tensor(penalty),
         torch.tensor(real),
         torch.tensor(fake),
-        None if norms is None else torch.tensor(norms),
+        gradient_norms=None if norms is None else torch.tensor(norms),
     )
 
 
@@ -72,10 +72,10 @@ def random_step(random: torch.Generator, number: int) -> StepReport:
     updates = []
     measured = number % 4 == 0
     for k in range(2):
-        loss, penalty = (torch.rand((), generator=random) for _ in range(2))
+        loss, penalty, auxiliary = (torch.rand((), generator=random) for _ in range(3))
         logits, norms = torch.randn(2, 5, generator=random), torch.rand(1, generator=random)
         lazy = penalty if (2 * number + k) % 3 == 0 else None
-        updates.append(DiscriminatorReport(loss, lazy, *logits, norms if measured else None))
+        updates.append(DiscriminatorReport(loss, lazy, *logits, auxiliary, norms if measured else None))
     loss, norm = (torch.rand((), generator=random) for _ in range(2))
     return StepReport(updates, loss, norm if measured else None)
 
@@ -84,7 +84,7 @@ def random_step(random: torch.Generator, number: int) -> StepReport:
 def test_means_go_on_from_their_state_to_the_last_bit(saved_at: int) -> None:
     random = torch.Generator().manual_seed(0)
     reports = [random_step(random, number) for number in range(2 * BLOCK + 20)]
-    whole, first, second = (RunningMeans(CPU, "r1") for _ in range(3))
+    whole, first, second = (RunningMeans(CPU, "r1", auxiliary_name="reconstruction") for _ in range(3))
     for report in reports[:saved_at]:
         first.add(report)
     saved = copy.deepcopy(first.state_dict())
@@ -174,3 +174,15 @@ def test_accuracy_is_counted_at_the_losss_boundary() -> None:
     metrics = relative.read()
     # The middles are 9.875 and 0.7.
     assert (metrics["accuracy/real"], metrics["accuracy/fake"]) == ((0.75 + 0.75) / 2, (0.75 + 1) / 2)
+
+
+def test_the_loss_of_ds_own() -> None:
+    running_means = RunningMeans(CPU, None, auxiliary_name="reconstruction")
+    for number in range(3):
+        one = update(1.0, [1.0], [1.0])._replace(auxiliary=torch.tensor(float(number)))
+        running_means.add(step(1.0, one, one._replace(auxiliary=torch.tensor(2.0))))
+    assert running_means.broken_steps == 0
+    assert running_means.read()["loss/reconstruction"] == 1.5
+    broken = update(1.0, [1.0], [1.0])._replace(auxiliary=torch.tensor(float("nan")))
+    running_means.add(step(1.0, broken))
+    assert running_means.broken_steps == 1

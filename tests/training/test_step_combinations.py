@@ -15,7 +15,7 @@ from gan_exp.training.build import build_state, build_step_config
 from setups import discriminator_step, generator_step
 from single_steps import CPU, SPEC, changed, latents, parameters, real_batch, rng_for
 
-MODELS = ("mlp", "dcgan", "resnet", "r3gan", "points")
+MODELS = ("mlp", "dcgan", "resnet", "r3gan", "fastgan", "points")
 LOSSES = ("non_saturating", "minimax", "hinge", "lsgan", "wgan", "rpgan")
 PENALTIES = ("none", "r1", "r1_r2", "wgan_gp", "dragan")
 CHOICES = [

@@ -1,7 +1,22 @@
 """Parts that several architectures share: the sizes of their stages and the embedding of labels."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
+
+
+@runtime_checkable
+class HasAuxiliaryLoss(Protocol):
+    """A discriminator with a loss of its own on reals beside the logits, such as a reconstruction's."""
+
+    auxiliary_name: str  # as the loss is reported: loss/NAME
+
+    def score_with_auxiliary(
+        self, images: Tensor, labels: Tensor | None, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The logits [N] of the images [N, C, H, W], and the loss [N] of each. Random numbers come from `draw`."""
+
 
 EMBEDDING_DIM = 32  # of a label that is concatenated with the inputs
 SMALLEST_SIDE = 8

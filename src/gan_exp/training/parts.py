@@ -49,11 +49,14 @@ def add_up(
 ) -> DiscriminatorReport:
     """The report on an update from those on its parts, on all ranks; the gradients of all are added up too."""
     penalties = [report.penalty for report in reports if report.penalty is not None]
-    means = [total([report.loss for report in reports]), *([total(penalties)] if penalties else [])]
+    auxiliaries = [report.auxiliary for report in reports if report.auxiliary is not None]
+    means = [total(values) for values in ([report.loss for report in reports], penalties, auxiliaries) if values]
     real_logits = concatenate([report.real_logits for report in reports])
     fake_logits = concatenate([report.fake_logits for report in reports])
     real_logits, fake_logits = add_up_ranks(ranks, inputs, parameters, means, [real_logits, fake_logits])
-    return DiscriminatorReport(means[0], means[1] if penalties else None, real_logits, fake_logits)
+    loss, *others = means
+    penalty = others.pop(0) if penalties else None
+    return DiscriminatorReport(loss, penalty, real_logits, fake_logits, others.pop() if auxiliaries else None)
 
 
 def add_up_ranks(

@@ -15,13 +15,21 @@ BLOCK = 50  # steps are summed together: one by one, the small operations would 
 class RunningMeans:
     """Means over all updates since the last `read`."""
 
-    def __init__(self, device: torch.device, penalty_name: str | None, boundary: float | None = 0.0) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        penalty_name: str | None,
+        boundary: float | None = 0.0,
+        auxiliary_name: str | None = None,
+    ) -> None:
         self.tags = ["loss/discriminator", "accuracy/real", "accuracy/fake"]
         self._boundary = boundary
         self._penalty_tag = None if penalty_name is None else f"penalty/{penalty_name}"
         self._waiting: list[StepReport] = []  # not summed yet
         self._discriminator = torch.zeros(len(self.tags), device=device)
         self._generator = torch.zeros((), device=device)
+        self._auxiliary_tag = None if auxiliary_name is None else f"loss/{auxiliary_name}"
+        self._auxiliary = torch.zeros((), device=device)
         self._penalty = torch.zeros((), device=device)
         self._discriminator_updates = 0
         self._generator_updates = 0
@@ -54,6 +62,8 @@ class RunningMeans:
         if block["penalties"] is not None:
             self._penalty += block["penalties"].sum()
             self._penalties += len(block["penalties"])
+        if block["auxiliaries"] is not None:
+            self._auxiliary += block["auxiliaries"].sum()
         self._discriminator += torch.stack([block["losses"].sum(), *correct])
         self._generator += block["generator_losses"].sum()
         self._discriminator_updates += len(real_logits)
@@ -86,9 +96,11 @@ class RunningMeans:
         metrics["accuracy/discriminator"] = (metrics["accuracy/real"] + metrics["accuracy/fake"]) / 2
         if self._penalty_tag is not None and self._penalties:
             metrics[self._penalty_tag] = (self._penalty / self._penalties).item()
+        if self._auxiliary_tag is not None:
+            metrics[self._auxiliary_tag] = (self._auxiliary / max(1, self._discriminator_updates)).item()
         for name, norms in self._norms.items():
             metrics |= norms.read(name)
-        for total in (self._discriminator, self._generator, self._penalty, self._finite_steps):
+        for total in (self._discriminator, self._generator, self._penalty, self._auxiliary, self._finite_steps):
             total.zero_()
         self._discriminator_updates = self._generator_updates = self._penalties = 0
         return metrics
@@ -99,6 +111,7 @@ class RunningMeans:
             "discriminator": self._discriminator.clone(),
             "generator": self._generator.clone(),
             "penalty": self._penalty.clone(),
+            "auxiliary": self._auxiliary.clone(),
             "discriminator_updates": self._discriminator_updates,
             "generator_updates": self._generator_updates,
             "penalties": self._penalties,
@@ -110,6 +123,7 @@ class RunningMeans:
         self._discriminator.copy_(state["discriminator"])
         self._generator.copy_(state["generator"])
         self._penalty.copy_(state["penalty"])
+        self._auxiliary.copy_(state.get("auxiliary", torch.zeros(())))  # older checkpoints have none
         self._discriminator_updates = state["discriminator_updates"]
         self._generator_updates = state["generator_updates"]
         self._penalties = state["penalties"]
@@ -123,6 +137,8 @@ def _finite(block: dict[str, Any]) -> Tensor:
     """For each of the steps [S], whether its losses, penalties and norms are finite and at most `LARGEST`."""
     steps, each = block["losses"].shape
     losses = torch.cat([block["losses"], block["generator_losses"].unsqueeze(1)], dim=1)
+    if block["auxiliaries"] is not None:  # of all updates, or of none
+        losses = torch.cat([losses, block["auxiliaries"].view(steps, each)], dim=1)
     finite: Tensor = (losses.abs() <= LARGEST).all(1)  # False for NaN
     for flags, name, count in (
         ("penalised", "penalties", each),
@@ -142,8 +158,8 @@ def _pack(steps: list[StepReport]) -> dict[str, Any]:
     """S steps with K updates of D each in a few tensors, since each tensor takes space in the checkpoint's archive.
 
     `losses` [S, K], `generator_losses` [S], `real_logits` and `fake_logits` [S K, N], which updates are
-    `penalised`, and their `penalties`, None if there are none. The norms of the M updates whose gradients were
-    `measured` are [M, 1 or 2] for D and [M] for G, None if there are none.
+    `penalised`, and their `penalties`, None if there are none; likewise the `auxiliaries`, D's own losses. The norms of
+    the M updates whose gradients were `measured` are [M, 1 or 2] for D and [M] for G, None if there are none.
     """
     updates = [update for step in steps for update in step.discriminator]
     return {
@@ -153,6 +169,7 @@ def _pack(steps: list[StepReport]) -> dict[str, Any]:
         "fake_logits": torch.stack([update.fake_logits for update in updates]),
         "penalised": [update.penalty is not None for update in updates],
         "penalties": _stack_some([update.penalty for update in updates]),
+        "auxiliaries": _stack_some([update.auxiliary for update in updates]),
         "discriminator_measured": [update.gradient_norms is not None for update in updates],
         "discriminator_norms": _stack_some([update.gradient_norms for update in updates]),
         "generator_measured": [step.generator_gradient_norm is not None for step in steps],
@@ -183,6 +200,7 @@ def _unpack(packed: dict[str, Any] | None, device: torch.device) -> list[StepRep
         unstack("penalties", "penalised", steps * each),
         tensors["real_logits"],
         tensors["fake_logits"],
+        tensors.get("auxiliaries", [None] * (steps * each)),
         unstack("discriminator_norms", "discriminator_measured", steps * each),
     )
     norms = unstack("generator_norms", "generator_measured", steps)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
+from gan_exp.models.parts import HasAuxiliaryLoss
 from gan_exp.models.sampling import generate
 from gan_exp.penalties import PenaltyInputs, RngFor
 from gan_exp.runtime.randomness import draw
@@ -21,12 +22,16 @@ from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepRep
 
 
 class Shown(NamedTuple):
-    """What D is shown in an update, or in a part of one; `score` gives its logits for a kind of images."""
+    """What D is shown in an update, or in a part of one.
+
+    `score` gives its logits for a kind of images, `score_reals` also its own loss on reals [N], None if it has none.
+    """
 
     inputs: UpdateInputs
     real_images: Tensor
     fake_images: Tensor
     score: Callable[[str, Tensor], Tensor]
+    score_reals: Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
 def train_step(
@@ -82,23 +87,27 @@ def discriminator_gradients(
 
     `whole_std` computes the standard deviation of the whole batch's reals, if the rows aren't all of it.
     """
-    inputs, real_images, fake_images, score = shown
+    inputs, real_images, fake_images, score, score_reals = shown
     weight = inputs.penalty_weight
     penalty = config.penalty if isinstance(weight, Tensor) or weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
-    real_logits, fake_logits = score("real", real_images), score("fake", fake_images)
+    (real_logits, extra), fake_logits = score_reals(real_images), score("fake", fake_images)
     loss = total = inputs.mean(config.loss.discriminator(real_logits, fake_logits))
-    value = None
+    auxiliary = value = None
+    if extra is not None:
+        auxiliary = inputs.mean(extra)
+        total = total + auxiliary
+        auxiliary = auxiliary.detach()
     if penalty is not None:
         std = None if inputs.rows is None else whole_std
         given = PenaltyInputs(partial(score, "penalty"), real_images, fake_images, real_logits, fake_logits, std)
         value = inputs.mean(penalty(given, inputs.part_rng_for))
-        total = loss + weight * value
+        total = total + weight * value
         value = value.detach()
     total.backward()
-    return DiscriminatorReport(loss.detach(), value, real_logits.detach(), fake_logits.detach())
+    return DiscriminatorReport(loss.detach(), value, real_logits.detach(), fake_logits.detach(), auxiliary)
 
 
 def update_generator(
@@ -165,25 +174,38 @@ def _split_update(
     parts = one_by_one(_parts(config, inputs, fake_images), state.generator)
     shown = [_show(state, config, part, fake_images) for part in parts]
     losses, logits, norms = [], [], []
+    auxiliary = None
     for kind in ("real", "fake"):
         state.discriminator_optimizer.zero_grad(set_to_none=True)
         found = [_split_gradients(config, part, kind) for part in one_by_one(shown, state.discriminator)]
-        losses.append(total([loss for loss, _ in found]))
-        scored = concatenate([scored for _, scored in found])
-        logits += add_up_ranks(config.ranks, inputs, state.discriminator_parameters, losses[-1:], [scored])
+        means = [total([loss for loss, _, _ in found])]
+        if extra := [value for _, _, value in found if value is not None]:
+            means.append(auxiliary := total(extra))
+        scored = concatenate([scored for _, scored, _ in found])
+        logits += add_up_ranks(config.ranks, inputs, state.discriminator_parameters, means, [scored])
+        losses.append(means[0])
         norms.append(_apply_discriminator_gradients(state, config, inputs.measured))
     measured = [norm for norm in norms if norm is not None]
     real_logits, fake_logits = logits
     loss = (losses[0] + losses[1]) / 2
-    return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(measured) if measured else None)
+    return DiscriminatorReport(
+        loss, None, real_logits, fake_logits, auxiliary, torch.stack(measured) if measured else None
+    )
 
 
-def _split_gradients(config: StepConfig, shown: Shown, kind: str) -> tuple[Tensor, Tensor]:
-    """Add the gradients of one of the two terms to D's parameters; returns the loss [] and the logits, detached."""
-    logits = shown.score(kind, shown.real_images if kind == "real" else shown.fake_images)
+def _split_gradients(config: StepConfig, shown: Shown, kind: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Add the gradients of one of the two terms to D's parameters.
+
+    Returns the loss [], the logits, and D's own loss [] on reals, if it has one; all detached.
+    """
+    if kind == "real":
+        logits, extra = shown.score_reals(shown.real_images)
+    else:
+        logits, extra = shown.score(kind, shown.fake_images), None
     loss = shown.inputs.mean(getattr(config.loss, kind)(logits))
-    loss.backward()
-    return loss.detach(), logits.detach()
+    auxiliary = None if extra is None else shown.inputs.mean(extra)
+    (loss if auxiliary is None else loss + auxiliary).backward()
+    return loss.detach(), logits.detach(), None if auxiliary is None else auxiliary.detach()
 
 
 def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_images: Tensor | None) -> Shown:
@@ -195,7 +217,8 @@ def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_i
         with torch.no_grad():
             state.generator.train(not config.inference_fakes)
             fake_images = generate(state.generator, inputs.latents, labels)
-    return Shown(inputs, real_images, fake_images, partial(_score, state, config, labels, inputs.part_rng_for))
+    given = state, config, labels, inputs.part_rng_for
+    return Shown(inputs, real_images, fake_images, partial(_score, *given), partial(_score_reals, *given))
 
 
 def _std_of_reals(config: StepConfig, inputs: UpdateInputs) -> Tensor:
@@ -210,7 +233,25 @@ def _labels(config: StepConfig, batch: Batch) -> Tensor | None:
 def _score(
     state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, kind: str, images: Tensor
 ) -> Tensor:
-    """D's logits [N / pac], through augmentation, noise and packing."""
+    """D's logits [N / pac]."""
+    images = _as_seen(state, config, rng_for, kind, images)
+    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
+    return logits
+
+
+def _score_reals(
+    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, images: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """D's logits [N / pac], and its own loss [N / pac] if it has one."""
+    discriminator = state.discriminator
+    if not isinstance(discriminator, HasAuxiliaryLoss):
+        return _score(state, config, labels, rng_for, "real", images), None
+    images = _as_seen(state, config, rng_for, "real", images)
+    return discriminator.score_with_auxiliary(images, labels, rng_for("auxiliary"))
+
+
+def _as_seen(state: TrainingState, config: StepConfig, rng_for: RngFor, kind: str, images: Tensor) -> Tensor:
+    """What D sees of the images, through augmentation, noise and packing [N / pac, pac * C, H, W]."""
     if state.augment is not None:
         images = state.augment(images, rng_for(f"augment/{kind}"))
     if config.instance_noise > 0:
@@ -218,5 +259,4 @@ def _score(
         images = images + config.instance_noise * noise
     if config.pac > 1:
         images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])
-    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
-    return logits
+    return images

@@ -128,10 +128,11 @@ class UpdateInputs(NamedTuple):
 
 
 class DiscriminatorReport(NamedTuple):
-    loss: Tensor  # the mean over D's updates, without the penalty
+    loss: Tensor  # the mean over D's updates, without the penalty and the auxiliary loss
     penalty: Tensor | None
     real_logits: Tensor  # [N / pac]
     fake_logits: Tensor  # [N / pac]
+    auxiliary: Tensor | None = None  # the mean of D's own loss on reals, if D has one
     gradient_norms: Tensor | None = None  # [1], of split updates [2]; None if they were not measured
 
 

@@ -85,7 +85,9 @@ class ManualStep:
             loss, logits, norm = self._update_discriminator(self._terms["both"], both, inputs.measured)
             real_logits, fake_logits = logits.chunk(2)
             norms = [] if norm is None else [norm]
-        return DiscriminatorReport(loss, None, real_logits, fake_logits, torch.stack(norms) if norms else None)
+        return DiscriminatorReport(
+            loss, None, real_logits, fake_logits, gradient_norms=torch.stack(norms) if norms else None
+        )
 
     def _update_discriminator(self, term: Term, images: Tensor, measured: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """One update. Returns the mean loss, the logits, and the gradients' norm where it is `measured`."""
