@@ -11,4 +11,5 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 PositiveShare = Annotated[float, Gt(0), Le(1)]
 Probability = Annotated[float, Ge(0), Le(1)]
+Byte = Annotated[int, Ge(0), Le(255)]
 ImageShape = tuple[int, int, int]  # channels, height, width

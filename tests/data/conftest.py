@@ -22,7 +22,7 @@ def images(tmp_path: Path) -> Path:
 @pytest.fixture
 def load(images: Path, tmp_path: Path) -> Callable[..., PackedImages]:
     def load(**options: Any) -> PackedImages:
-        return folder(str(images), str(tmp_path / "cache"), **{"size": None, **options})
+        return folder(str(images), str(tmp_path / "cache"), **{"size": None, **options})  # type: ignore[return-value]
 
     return load
 

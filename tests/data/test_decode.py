@@ -1,5 +1,6 @@
 """Every format and mode of an image file, and the shapes that images are brought to."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +9,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 import gan_exp.data.decode as decoding
 from gan_exp.data.brightness import BYTES
 from image_folders import BLUE, GREEN, QUARTERS, RED, Load, draw, pixels, refused
 
+LOSSLESS = [".png", ".bmp", ".tif", ".TIFF", ".webp", ".gif", ".ppm", ".tga"]
 
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".JPEG", ".webp", ".bmp", ".tif", ".TIFF"])
+
+@pytest.mark.parametrize("ending", [*LOSSLESS, ".jpg", ".JPEG", ".jfif", ".avif"])
 def test_formats(ending: str, images: Path, load: Load) -> None:
-    options = (
-        {"lossless": True} if ending == ".webp" else {"quality": 100, "subsampling": 0} if "j" in ending.lower() else {}
-    )
+    options: dict[str, Any] = {"lossless": True} if ending == ".webp" else {}
+    if "j" in ending.lower() or ending == ".avif":
+        options = {"quality": 100, "subsampling": "4:4:4" if ending == ".avif" else 0}
     Image.fromarray(QUARTERS).save(images / f"a{ending}", **options)
     data = load()
     assert data.images.dtype == torch.uint8 and data.image_shape == (3, 16, 16)
-    tolerance = 3 if ending.lower() in (".jpg", ".jpeg") else 0
+    tolerance = 0 if ending in LOSSLESS else 3
     np.testing.assert_allclose(data.images[0].permute(1, 2, 0).int(), QUARTERS.astype(int), atol=tolerance)
 
 
@@ -61,7 +64,7 @@ def palette_image(**options: Any) -> Image.Image:
     ("transparency", "expected"),
     [
         (None, [[10, 20, 30], [40, 50, 60]]),
-        (1, [[10, 20, 30, 255], [40, 50, 60, 0]]),
+        (1, [[10, 20, 30, 255], [0, 0, 0, 0]]),  # what nobody sees is cleared
         (b"\x80\xff", [[10, 20, 30, 128], [40, 50, 60, 255]]),
     ],
 )
@@ -196,7 +199,7 @@ def test_channels(images: Path, load: Load) -> None:
     draw(images / "b.png", (10, 200, 100), mode="RGB")
     assert pixels(load()) == [[100] * 3, [10, 200, 100]]
     draw(images / "c.png", (10, 200, 100, 0), mode="RGBA")
-    assert pixels(load()) == [[100, 100, 100, 255], [10, 200, 100, 255], [10, 200, 100, 0]]
+    assert pixels(load()) == [[100, 100, 100, 255], [10, 200, 100, 255], [0, 0, 0, 0]]
     assert pixels(load(channels=4)) == pixels(load())
     # The colours of transparent pixels stay hidden.
     assert pixels(load(channels=3))[2] == [0, 0, 0]
@@ -215,3 +218,86 @@ def test_size_null(images: Path, load: Load) -> None:
         "choose one, such as dataset.size=64 or dataset.size=[48,80]"
     )
     assert load(size=[6, 9]).images.shape == (3, 1, 6, 9)
+
+
+def test_the_first_frame_of_an_animation(images: Path, load: Load) -> None:
+    first, second = (Image.new("RGB", (8, 8), color) for color in (RED, BLUE))
+    first.save(images / "a.gif", save_all=True, append_images=[second])
+    assert pixels(load()) == [list(RED)]
+
+
+@pytest.mark.parametrize(
+    ("paths", "channels"),
+    [
+        ({"a.png": ("RGBA", (9, 8, 7, 255))}, 3),  # opaque, whatever its mode
+        ({"a.png": ("RGB", (7, 7, 7))}, 1),
+        ({"a.png": ("RGBA", (7, 7, 7, 255)), "b.png": ("L", 9)}, 1),
+        ({"a.png": ("RGB", (7, 7, 7)), "b.png": ("RGB", (7, 7, 8))}, 3),
+        ({"a.png": ("RGB", (7, 7, 8)), "b.png": ("LA", (7, 254))}, 4),
+    ],
+)
+def test_channels_follow_from_the_pixels(
+    paths: dict[str, tuple[str, Any]], channels: int, images: Path, load: Load
+) -> None:
+    for name, (mode, value) in paths.items():
+        draw(images / name, value, mode=mode)
+    assert load().image_shape[0] == channels
+
+
+def test_what_is_behind_transparency_and_beside_the_image(images: Path, load: Load) -> None:
+    draw(images / "a.png", (10, 200, 100, 0), mode="RGBA", size=(8, 4))
+    data = load(size=8, fit="pad", channels=3, background=[255, 0, 9])
+    assert (data.images == torch.tensor([255, 0, 9]).view(1, 3, 1, 1)).all()
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def gray_profile(gamma: float) -> bytes:
+    """An ICC profile of version 2 for gray with this gamma (ICC.1:2001-04, sections 6.1 to 6.5)."""
+
+    def padded(content: bytes) -> bytes:
+        return content + bytes(-len(content) % 4)
+
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1.0, 0.8249)))
+    name = b"linear gray\0"
+    described = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(4 + 4 + 2 + 1 + 67)
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+    tags = {b"desc": described, b"wtpt": white, b"kTRC": curve, b"cprt": b"text\0\0\0\0none\0"}
+    place, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", place + len(body), len(content))
+        body += padded(content)
+    size = place + len(body)
+    head = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"GRAY", b"XYZ ") + bytes(12) + b"acsp"
+    head += bytes(128 - len(head) - 60) + struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    return head + struct.pack(">I", len(tags)) + table + body
+
+
+def test_a_colour_profile_is_applied(images: Path, load: Load) -> None:
+    """A profile with another curve than that of sRGB changes the values as its curve says; sRGB's own changes none."""
+    gray = gray_profile(gamma=1.0)
+    draw(images / "a.png", 64, icc_profile=gray)
+    (value,) = pixels(load())
+    linear = 64 / 255
+    assert abs(value[0] - 255 * (1.055 * linear ** (1 / 2.4) - 0.055)) < 2
+    draw(images / "a.png", (10, 200, 100), mode="RGB", icc_profile=SRGB)
+    assert pixels(load()) == [[10, 200, 100]]
+    draw(images / "a.png", (10, 200, 100), mode="RGB", icc_profile=b"no profile at all")
+    assert pixels(load()) == [[10, 200, 100]]
+
+
+@pytest.mark.parametrize("key", ["XML:com.adobe.xmp", "Raw profile type exif"])
+def test_orientation_in_the_text_of_a_png(key: str, images: Path, load: Load) -> None:
+    """XMP's, and Exif as ImageMagick writes it, as hexadecimal text."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = exif.tobytes()
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    text = PngImagePlugin.PngInfo()
+    if key.startswith("XML"):
+        text.add_itxt(key, xmp)
+    else:
+        text.add_text(key, f"\nexif\n{len(content):8}\n{content.hex()}\n")
+    Image.new("L", (8, 4)).save(images / "a.png", pnginfo=text)
+    assert load().image_shape == (1, 8, 4)

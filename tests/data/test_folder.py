@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from gan_exp.data.folder import folder
+from gan_exp.data.reading import reading_lines
 from gan_exp.errors import UserError
 from image_folders import Load, draw, noise, pixels, refused
 
@@ -182,3 +183,42 @@ def test_a_folder_that_cannot_be_read_is_named(images: Path, load: Load, monkeyp
 
     monkeypatch.setattr(os, "scandir", refusing)
     assert refused(load) == f"dataset.root={images}: {images}/locked can't be read (Permission denied)"
+
+
+def test_a_stray_image_beside_the_classes_is_named_and_left_out(images: Path, load: Load) -> None:
+    for path in ("cat/a.png", "cat/b.png", "dog/a.png", "dog/b.png", "cover.png"):
+        draw(images / path)
+    data = load()
+    assert data.classes == ("cat", "dog") and len(data.images) == 4
+    assert data.reading is not None and data.reading["strays"] == ["cover.png"]
+    assert "left out: cover.png, beside the folders that are the classes" in reading_lines(data.reading)
+
+
+@pytest.mark.parametrize(("train", "held_out"), [("train", "test"), ("Training", "val"), ("train", "validation")])
+def test_folders_of_a_split(train: str, held_out: str, images: Path, load: Load) -> None:
+    """The classes are those of the part to train on; images of other ones are left out of the held-out part."""
+    for number, path in enumerate(["cat/a.png", "dog/a.png", "dog/b.png"]):
+        draw(images / train / path, number)
+    for number, path in enumerate(["dog/c.png", "cow/a.png"], start=3):
+        draw(images / held_out / path, number)
+    data, other = load(), load(part="held_out")
+    assert data.classes == other.classes == ("cat", "dog")
+    assert (pixels(data), data.labels.tolist()) == ([[0], [1], [2]], [0, 1, 1])
+    assert (pixels(other), other.labels.tolist()) == ([[3]], [1])
+    assert other.reading["strays"] == [f"{held_out}/cow/a.png"]
+    assert any(line.startswith("parts: ") for line in reading_lines(data.reading))
+
+
+def test_a_split_without_classes(images: Path, load: Load) -> None:
+    draw(images / "train/a.png", 1)
+    draw(images / "test/b.png", 2)
+    assert (pixels(load()), pixels(load(part="held_out"))) == ([[1]], [[2]])
+    assert load().labels is None
+    draw(images / "more/c.png", 3)  # so train and test are classes like any other
+    assert load().classes == ("more", "test", "train") and load(part="held_out") is None
+
+
+def test_both_parts_have_the_same_channels(images: Path, load: Load) -> None:
+    draw(images / "train/a.png", 1)
+    draw(images / "test/b.png", (1, 2, 3), mode="RGB")
+    assert load().image_shape == load(part="held_out").image_shape == (3, 8, 8)

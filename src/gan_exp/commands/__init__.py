@@ -8,6 +8,7 @@ make files, and `exploring` what those have in common that explore a generator.
 COMMANDS = {
     "train": "train a GAN: gan-exp train model=mlp lr=2e-4",
     "resume": "continue a run that was stopped, or train it for longer: gan-exp resume latest",
+    "data": "look at a folder of images before training on it: gan-exp data DIR",
     "sample": "make images with a trained generator: gan-exp sample latest --count 64",
     "interpolate": "animate the way from sample to sample: gan-exp interpolate latest --loop",
     "evolution": "show the same latents in the course of training: gan-exp evolution latest --grids",

@@ -1,4 +1,4 @@
-"""One image file decoded to uint8 [channels, height, width], from five formats and all kinds of pixels."""
+"""One image file decoded to uint8 [channels, height, width], from many formats and all kinds of pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, rescale
+from gan_exp.data.colours import is_srgb, to_srgb
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow reads more, but starts other programs for some of them
+# Pillow reads more, but starts other programs for some of them. HEIF is only known with pillow-heif.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "HEIF")
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 ORIENTATION = 0x0112  # Exif's tag for how the camera was held
+# Where a PNG may have it: Exif's own chunk, ImageMagick's text, XMP.
+WITH_ORIENTATION = ("exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp")
 # That bring an image of each orientation upright. ImageOps.exif_transpose does the same and writes all tags anew, which
 # fails where another one is malformed.
 TRANSPOSITIONS = {
@@ -32,8 +37,10 @@ class ImageHeader(NamedTuple):
 
     height: int
     width: int
-    channels: int
+    channels: int  # by its mode; `count_channels` looks at the pixels
     kind: Kind
+    format: str
+    has_profile: bool  # of colours, which is not sRGB itself
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class TargetFormat:
     fit: Fit
     channels: int
     scales: Mapping[Kind, Scale]
+    background: tuple[int, int, int] = (0, 0, 0)  # red, green, blue behind what is transparent, and of bars
 
 
 class BrokenImage(Exception):
@@ -82,14 +90,16 @@ def read_header(path: Path, max_megapixels: float) -> ImageHeader:
                 width, height = tags.tag_v2[256], tags.tag_v2[257]
             if _orientation(image) >= 5:  # rotated by 90 degrees
                 width, height = height, width
-            return ImageHeader(height, width, _channels_of(image), kind_of(image))
+            profile = image.info.get("icc_profile")
+            has_profile = profile is not None and not is_srgb(profile)
+            return ImageHeader(height, width, _channels_of(image), kind_of(image), image.format or "?", has_profile)
         except Exception as error:
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all pixels to look behind them
-        return 1
+    if image.format == "PNG" and not any(name in image.info for name in WITH_ORIENTATION):
+        return 1  # Pillow would decode all pixels to look behind them
     tags: Any = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
     value = tags.get(ORIENTATION, 1)
     return value if isinstance(value, int) else 1
@@ -98,22 +108,46 @@ def _orientation(image: Image.Image) -> int:
 def _channels_of(image: Image.Image) -> int:
     if kind_of(image) != "bytes":
         return 1
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in TRANSPARENT or "transparency" in image.info:
         return 4
     return 1 if image.mode in ("1", "L") else 3
 
 
+def count_channels(path: Path, max_megapixels: float) -> int:
+    """By the pixels, whatever the mode: 4 if any is not opaque, else 1 if all are gray, else 3."""
+    image = _upright(path, max_megapixels)
+    if kind_of(image) != "bytes":
+        return 1
+    if _channels_of(image) == 4:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            return 4
+    if image.mode in ("1", "L"):
+        return 1
+    red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).T
+    return 1 if np.array_equal(red, green) and np.array_equal(green, blue) else 3
+
+
 def decode(path: Path, target: TargetFormat, max_megapixels: float) -> np.ndarray:
     """uint8 [channels, height, width]."""
+    image = _upright(path, max_megapixels)
+    try:
+        return _shaped(_eight_bits(image, target.scales[kind_of(image)]), target)
+    except BrokenImage:
+        raise
+    except Exception as error:
+        raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
+
+
+def _upright(path: Path, max_megapixels: float) -> Image.Image:
+    """The first frame, decoded, turned as the camera was held, in the colours of sRGB."""
     with _opened(path, max_megapixels) as image:
         try:
             transposition = TRANSPOSITIONS.get(_orientation(image))
             image.load()
             if transposition is not None and image.format != "TIFF":  # Pillow transposes those itself
-                image = image.transpose(transposition)
-            return _shaped(_eight_bits(image, target.scales[kind_of(image)]), target)
-        except BrokenImage:
-            raise
+                return to_srgb(image.transpose(transposition))
+            return to_srgb(image)
         except Exception as error:  # Pillow's decoders raise anything for broken bytes
             raise BrokenImage(f"can't be decoded ({one_line(error)})") from error
 
@@ -147,9 +181,11 @@ def _eight_bits(image: Image.Image, scale: Scale) -> Image.Image:
 def _shaped(image: Image.Image, target: TargetFormat) -> np.ndarray:
     if _channels_of(image) == 4:
         image = image.convert("RGBA")
-        if target.channels < 4:  # hides the colours of transparent pixels behind black
-            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+        if target.channels < 4:  # hides the colours of transparent pixels behind the background
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (*target.background, 255)), image)
     image = image.convert(MODES[target.channels])
+    if target.channels == 4:
+        image = _cleared(image)
     size = (target.width, target.height)
     method = Image.Resampling.LANCZOS
     if image.size == size:
@@ -161,8 +197,19 @@ def _shaped(image: Image.Image, target: TargetFormat) -> np.ndarray:
     else:
         scale = min(target.width / image.width, target.height / image.height)
         width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        padded = Image.new(image.mode, size, 0)
+        bars = Image.new("RGB", size, target.background).convert(image.mode)  # of transparent images: transparent
+        padded = Image.new("RGBA", size, 0) if target.channels == 4 else bars
         padded.paste(image.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))
         image = padded
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _cleared(image: Image.Image) -> Image.Image:
+    """RGBA whose wholly transparent pixels are black: what editors leave in them nobody sees, and G would learn it."""
+    transparent = image.getchannel("A").point([255, *[0] * 255])
+    if transparent.getbbox() is None:
+        return image
+    image = image.copy()
+    image.paste((0, 0, 0, 0), mask=transparent)
+    return image

@@ -1,7 +1,10 @@
 """A folder of the user's images, decoded once into a packed file that later runs map into memory."""
 
+import hashlib
 import os
 import warnings
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -10,17 +13,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gan_exp.data.brightness import BYTES, DARK, Kind, Scale, choose_scale, describe, scale_from_limits
-from gan_exp.data.decode import Fit, TargetFormat, decode, read_extrema, read_header
+from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, decode, read_extrema, read_header
 from gan_exp.data.image_tree import ImageTree, find_images
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import IMAGES, open_if_whole, open_packed, staging_directory, write_labels_and_meta
+from gan_exp.data.reading import describe_reading
 from gan_exp.errors import UserError
-from gan_exp.ranges import PositiveFloat, PositiveInt
+from gan_exp.ranges import Byte, PositiveFloat, PositiveInt
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.terminal import say
 
-FORMAT = 3  # of the packed file; another number makes every folder be packed anew
+FORMAT = 4  # of the packed file; another number makes every folder be packed anew
 
 
 class _Wanted(NamedTuple):
@@ -30,6 +34,7 @@ class _Wanted(NamedTuple):
     fit: Fit
     channels: Literal["auto", 1, 3, 4]
     scale: Scale | None
+    background: tuple[int, int, int]
 
 
 def folder(
@@ -41,26 +46,35 @@ def folder(
     skip_broken: bool = False,
     max_megapixels: PositiveFloat = 64.0,
     range: tuple[float, float] | None = None,
-) -> PackedImages:
-    """All PNG, JPEG, WebP, BMP and TIFF images below `root`, as [N, channels, height, width].
+    background: tuple[Byte, Byte, Byte] = (0, 0, 0),
+    part: Part = "train",
+) -> PackedImages | None:
+    """All images below `root`, as [N, channels, height, width]; of animated ones the first frame.
 
     - `size` is a side or [height, width]. None keeps the images' own size, which must be the same for all.
-    - `fit` handles other aspect ratios: crop cuts out the middle, pad adds black bars (transparent ones where there is
+    - `fit` handles other aspect ratios: crop cuts out the middle, pad adds bars (transparent ones where there is
       transparency), stretch distorts.
-    - `channels` auto is 4 where any image has transparency, 1 where all are gray, else 3. Transparency that is removed
-      is replaced by black.
+    - `channels` auto is 4 where any pixel is transparent, 1 where all are gray, else 3, whatever the files' modes.
+    - `background` (red, green, blue) is behind transparency that is removed, and the colour of the bars.
     - `max_megapixels`: larger images are refused before they are decoded.
     - `range` gives the values that become black and white. None is 0 and 255 for images of up to 8 bits; for deeper
       ones it is one range that suits all of them (`brightness.choose_scale`).
 
-    Folders directly below `root` that hold images are classes, if there are several and no image lies beside them.
-    Hidden files and folders are ignored. Raises UserError if there are no images, or broken ones and `skip_broken`
-    is false.
+    Folders directly below `root` that hold images are classes, if there are several. Folders called train and test, val
+    or validation part the data: then their folders are the classes, and `part` chooses which images are given. The
+    held-out part is None where there are no such folders. Hidden files and folders are ignored. Raises UserError if
+    there are no images, or broken ones and `skip_broken` is false.
     """
     place = expand_user(root, "dataset.root")
-    wanted = _Wanted(size, fit, channels, None if range is None else scale_from_limits(range))
-    tree = ImageTree(place, find_images(place), skip_broken)
-    key = tree.digest(FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted)
+    red, green, blue = background  # a list, from YAML
+    scale = None if range is None else scale_from_limits(range)
+    wanted = _Wanted(size, fit, channels, scale, (red, green, blue))
+    files, others = find_images(place)
+    whole = ImageTree(place, files, skip_broken)
+    tree = whole.part(part)
+    if tree is None:
+        return None
+    key = whole.digest(FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted, part)
     packed = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE") / f"folder-{key}"
     try:
         data = open_if_whole(packed)
@@ -69,7 +83,7 @@ def folder(
             with file_lock(f"{packed}.lock"):
                 data = open_if_whole(packed)  # another process may have packed it meanwhile
                 if data is None:
-                    _pack(tree, wanted, max_megapixels, packed)
+                    _pack(whole, tree, others, wanted, max_megapixels, packed)
         return data or open_packed(packed)
     except OSError as error:
         raise UserError(
@@ -77,51 +91,103 @@ def folder(
         ) from error
 
 
-def _pack(tree: ImageTree, wanted: _Wanted, max_megapixels: float, packed: Path) -> None:
-    """Decode on all cores, holding a few hundred images at a time."""
+def _pack(
+    whole: ImageTree, tree: ImageTree, others: Counter[str], wanted: _Wanted, max_megapixels: float, packed: Path
+) -> None:
+    """Decode the images of `tree` on all cores, holding a few hundred at a time."""
+    classes = (whole.part("train") or whole).classes()
+    strays = [path for path in tree.files if classes and tree.class_of(path) not in classes]
+    left = set(strays)
     kept: list[Path] = []
+    copies: dict[bytes, int] = {}
     largest = 0
     with staging_directory(packed) as staging:
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")  # about odd metadata; a broken image raises
-            target = _choose_format(tree, pool, wanted, max_megapixels)
+            headers, target, why = _choose_format(whole, pool, wanted, max_megapixels)
+            chosen = [path for path in tree.files if path in headers and path not in left]
             with (staging / IMAGES).open("wb") as out:
-                for path, image in tree.map(pool, lambda path: decode(path, target, max_megapixels), "packing"):
-                    out.write(np.ascontiguousarray(image).tobytes())
+                for path, image in tree.map(pool, lambda path: decode(path, target, max_megapixels), "packing", chosen):
+                    content = np.ascontiguousarray(image).tobytes()
+                    out.write(content)
                     kept.append(path)
+                    digest = hashlib.blake2b(content, digest_size=16).digest()
+                    copies[digest] = copies.get(digest, 0) + 1
                     largest = max(largest, int(image[:3].max()))  # of the colours, without transparency
                 out.flush()
                 os.fsync(out.fileno())
         tree.refuse_if_none(len(kept))
         _warn_if_dark(target, largest)
-        labels, classes = tree.labels(kept)
-        write_labels_and_meta(staging, labels, {"count": len(kept), **asdict(target), "classes": classes})
+        if tree is whole:  # a class whose images are all broken is none; the parts must have the same ones
+            present = {tree.class_of(path) for path in kept}
+            classes = [name for name in classes if name in present]
+        labels = [classes.index(str(tree.class_of(path))) for path in kept] if len(classes) > 1 else []
+        reading = describe_reading(
+            headers=[headers[path] for path in kept],
+            target=target,
+            why_channels=why,
+            class_counts={name: labels.count(number) for number, name in enumerate(classes)} if labels else {},
+            others=others,
+            strays=[tree.name(path) for path in strays],
+            broken=tree.broken,
+            copies=len(kept) - len(copies),
+            parted=tree is not whole,
+        )
+        meta = {"count": len(kept), **asdict(target), "classes": classes if labels else [], "reading": reading}
+        meta["root"] = str(tree.root.resolve())
+        write_labels_and_meta(staging, np.array(labels, dtype=np.int64), meta)
 
 
-def _choose_format(tree: ImageTree, pool: ThreadPoolExecutor, wanted: _Wanted, max_megapixels: float) -> TargetFormat:
-    """The common shape and brightness, from the images' headers; only images of more than 8 bits are decoded."""
-    size, fit, channels, scale = wanted
-    sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and channels != "auto" and scale is not None:
-        return TargetFormat(*sides, fit, channels, _for_all_kinds(scale))
-    sizes: dict[tuple[int, int], Path] = {}
-    most_channels = 0
+def _choose_format(
+    tree: ImageTree, pool: ThreadPoolExecutor, wanted: _Wanted, max_megapixels: float
+) -> tuple[dict[Path, ImageHeader], TargetFormat, str]:
+    """The headers of the images that have one, the common shape and brightness, and why there are so many channels.
+
+    Only images of more than 8 bits are decoded, and those whose modes have more channels than any image before.
+    """
+    size, fit, channels, scale, background = wanted
+    most, deciding = 0, ""
+
+    def look(path: Path) -> ImageHeader:
+        header = read_header(path, max_megapixels)
+        if channels != "auto" or header.channels <= max(most, 1):
+            return header
+        return header._replace(channels=count_channels(path, max_megapixels))
+
+    headers: dict[Path, ImageHeader] = {}
     deep: dict[Kind, list[Path]] = {}
-    for path, header in tree.map(pool, lambda path: read_header(path, max_megapixels), "looking at"):
-        sizes.setdefault((header.height, header.width), path)
-        most_channels = max(most_channels, header.channels)
+    for path, header in tree.map(pool, look, "looking at"):
+        headers[path] = header
+        if header.channels > most:
+            most, deciding = header.channels, tree.name(path)
         if header.kind != "bytes":
             deep.setdefault(header.kind, []).append(path)
-    tree.refuse_if_none(len(sizes))
-    if sides is None and len(sizes) > 1:
+    tree.refuse_if_none(len(headers))
+    height, width = _common_size(tree, headers, size)
+    scales = _for_all_kinds(scale) if scale is not None else _measure_scales(tree, pool, deep, max_megapixels)
+    if channels != "auto":
+        why = f"dataset.channels={channels}"
+    else:
+        why = {1: "all images are gray", 3: f"{deciding} has colours", 4: f"{deciding} is transparent somewhere"}[most]
+    target = TargetFormat(height, width, fit, most if channels == "auto" else channels, scales, background)
+    return headers, target, why
+
+
+def _common_size(
+    tree: ImageTree, headers: Mapping[Path, ImageHeader], size: int | tuple[int, int] | None
+) -> tuple[int, int]:
+    if size is not None:
+        return (size, size) if isinstance(size, int) else size
+    sizes: dict[tuple[int, int], Path] = {}
+    for path, header in headers.items():
+        sizes.setdefault((header.height, header.width), path)
+    if len(sizes) > 1:
         (first, one), (second, other) = list(sizes.items())[:2]
         raise UserError(
             f"dataset.size=null: the images differ in size ({tree.name(one)} is {first[0]}x{first[1]}, "
             f"{tree.name(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
         )
-    height, width = sides or next(iter(sizes))
-    scales = _for_all_kinds(scale) if scale is not None else _measure_scales(tree, pool, deep, max_megapixels)
-    return TargetFormat(height, width, fit, most_channels if channels == "auto" else channels, scales)
+    return next(iter(sizes))
 
 
 def _for_all_kinds(scale: Scale) -> dict[Kind, Scale]:

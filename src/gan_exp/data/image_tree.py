@@ -2,29 +2,35 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from gan_exp.data.decode import BrokenImage
+from gan_exp.data.packed import Part
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif", ".heic", ".heif"),
+)
+TRAIN = ("train", "training")  # folders that part a data set
+HELD_OUT = ("test", "testing", "val", "valid", "validation")
 FILES_AT_ONCE = 256
 
 Result = TypeVar("Result")
 
 
-def find_images(root: Path) -> list[Path]:
-    """All image files at every depth, sorted. Links are followed, but no folder is visited twice.
+def find_images(root: Path) -> tuple[list[Path], Counter[str]]:
+    """All image files at every depth, sorted, and how many other files there are of each ending.
 
-    Hidden files and folders are left out. Raises UserError if there are no images or a folder can't be read.
+    Links are followed, but no folder is visited twice. Hidden files and folders are left out. Raises UserError if there
+    are no images or a folder can't be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -32,7 +38,7 @@ def find_images(root: Path) -> list[Path]:
 
     if not root.is_dir():
         raise UserError(f"dataset.root={root}: no such folder; name the one that holds your images")
-    files, seen = [], set()
+    files, others, seen = [], Counter[str](), set()
     for parent, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(parent)
@@ -40,20 +46,31 @@ def find_images(root: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        files += [Path(parent, name) for name in names if name.lower().endswith(ENDINGS) and name[0] != "."]
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(ENDINGS):
+                files.append(Path(parent, name))
+            else:
+                others[Path(name).suffix.lower() or "without an ending"] += 1
     files = sorted(path for path in files if path.is_file())
     if not files:
         raise UserError(f"dataset.root={root}: no images there (looked for {', '.join(ENDINGS)} at every depth)")
-    return files
+    return files, others
 
 
 @dataclass(frozen=True)
 class ImageTree:
-    """The image `files` below `root`; broken ones raise UserError unless `skip_broken`."""
+    """The image `files` below `root`; broken ones raise UserError unless `skip_broken`.
+
+    Classes are the folders at `depth` below the root. `broken` fills with what was skipped, and why.
+    """
 
     root: Path
     files: list[Path]
     skip_broken: bool
+    depth: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
 
     def digest(self, *options: object) -> str:
         """Changes with the name, size or modification time of any file, and with `options`."""
@@ -99,7 +116,8 @@ class ImageTree:
                     yield path, result
                 elif not self.skip_broken:
                     raise self._refusal(path, result)
-                elif doing == "packing":  # the last pass: each is named once
+                elif self.name(path) not in self.broken:
+                    self.broken[self.name(path)] = str(result)
                     say(f"skipped: {self.name(path)} {result}")
 
     def refuse_if_none(self, count: int) -> None:
@@ -107,17 +125,34 @@ class ImageTree:
         if count == 0:
             raise UserError(f"dataset.root={self.root}: none of the {len(self.files)} images can be read")
 
-    def labels(self, files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
-        """int64 labels of `files` and the names of the classes: the folders directly below the root.
+    def class_of(self, path: Path) -> str | None:
+        """The name of the folder at `depth` that holds it; None if it lies beside those folders."""
+        parts = path.relative_to(self.root).parts[self.depth :]
+        return parts[0] if len(parts) > 1 else None
 
-        Both are empty where an image lies beside those folders, or where there is only one.
+    def classes(self) -> list[str]:
+        """The names of the classes, sorted; none where one folder holds all images.
+
+        Images beside the folders are strays if they are fewer than the images of the smallest class. Otherwise the
+        folders are no classes.
         """
-        tops = [path.relative_to(self.root).parts[0] for path in files]
-        if any(path.parent == self.root for path in files) or len(set(tops)) < 2:
-            return np.zeros(0, dtype=np.int64), []
-        classes = sorted(set(tops))
-        number = {name: k for k, name in enumerate(classes)}
-        return np.array([number[top] for top in tops], dtype=np.int64), classes
+        counts = Counter(map(self.class_of, self.files))
+        beside = counts.pop(None, 0)
+        if len(counts) < 2 or beside >= min(counts.values()):
+            return []
+        return sorted(name for name in counts if name is not None)
+
+    def part(self, wanted: Part) -> "ImageTree | None":
+        """The images of one part, where the folders directly below the root are called train and test, val, ...
+
+        All images are to train on, and None is returned for the held-out part, where there are no such folders.
+        """
+        tops = {path.relative_to(self.root).parts[0].lower() for path in self.files if path.parent != self.root}
+        if not (tops <= {*TRAIN, *HELD_OUT} and tops & {*TRAIN} and tops & {*HELD_OUT}):
+            return self if wanted == "train" else None
+        names = TRAIN if wanted == "train" else HELD_OUT
+        files = [path for path in self.files if path.relative_to(self.root).parts[0].lower() in names]
+        return ImageTree(self.root, files, self.skip_broken, self.depth + 1, self.broken)
 
     def _refusal(self, path: Path, error: BrokenImage) -> UserError:
         return UserError(

@@ -1,9 +1,10 @@
 """A data set as one packed array, and batches drawn from it as functions of (seed, number)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,8 +45,8 @@ class PackedImages:
     """A whole data set: images uint8 [N, C, H, W], labels int64 [N] or None, the names of the classes.
 
     Points of the plane are float32 [N, 2, 1, 1] with the `extent` of their plot; they are not normalised. Evaluations
-    use `mixture`, the distribution of points, and `channel_data`, the data set whose images are the channels. Raises
-    ValueError for other dtypes and shapes.
+    use `mixture`, the distribution of points, and `channel_data`, the data set whose images are the channels. `reading`
+    tells what was read of the user's files (`reading.reading_lines`). Raises ValueError for other dtypes and shapes.
     """
 
     images: Tensor
@@ -55,6 +56,7 @@ class PackedImages:
     mixture: Mixture | None = field(default=None, compare=False)
     channel_data: "PackedImages | None" = field(default=None, compare=False)
     known_digest: str | None = field(default=None, compare=False)
+    reading: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.extent is None else torch.float32

@@ -75,4 +75,4 @@ def open_packed(directory: Path) -> PackedImages:
     labels = torch.from_numpy(np.load(directory / LABELS)) if meta["classes"] else None
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < len(meta["classes"]):
         raise ValueError("labels without a class")
-    return PackedImages(flat.view(shape), labels, tuple(meta["classes"]))
+    return PackedImages(flat.view(shape), labels, tuple(meta["classes"]), reading=meta.get("reading"))

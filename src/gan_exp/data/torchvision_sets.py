@@ -82,7 +82,9 @@ def celeba(root: str, cache: str, size: PositiveInt = 64, skip_broken: bool = Fa
     from gan_exp.data.folder import folder
 
     images = _ensure_files(CelebA, "celeba", "celeba/img_align_celeba", root, split="all")
-    return folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken, range=(0, 255))
+    data = folder(str(images), cache, size=size, fit="crop", channels=3, skip_broken=skip_broken, range=(0, 255))
+    assert data is not None  # the part to train on
+    return data
 
 
 def _packed(dataset: Any) -> PackedImages:

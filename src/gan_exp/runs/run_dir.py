@@ -21,6 +21,7 @@ class RunDir:
         self.lock = self.path / ".lock"
         self.config = self.path / RUN_FILE
         self.environment = self.path / "environment.json"
+        self.data = self.path / "data.json"  # what was read
         self.status = self.path / "status.json"
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
@@ -28,6 +29,7 @@ class RunDir:
         self.tensorboard = self.path / "tensorboard"
         self.samples = self.path / "samples"
         self.animation = self.samples / "animation.gif"
+        self.real_images = self.samples / "reals.png"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.pt"  # by the evaluations during training; not among the numbered ones
 

@@ -60,7 +60,7 @@ def make_trainer(
     grid = _build_grid(config, data.spec, device)
     log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count)
     if checkpoint is None:
-        log.introduce(config.model_dump(), partial(grid.of_data, data))
+        log.introduce(config.model_dump(), data)
     best = (checkpoint or {}).get("best")
     evaluation = _build_evaluation(config, data, load_held_out, Division(ranks, device), display.say, best)
     return _put_together(config, state, data, device, step_config, step_fn, log, evaluation, checkpoint, ranks)
@@ -95,7 +95,8 @@ def _put_together(
 ) -> Trainer:
     penalty = step_config.penalty
     penalty_name = None if penalty is None else type(penalty).__name__.lower()
-    running_means = RunningMeans(device, penalty_name, step_config.boundary)
+    auxiliary = getattr(state.discriminator, "auxiliary_name", None)
+    running_means = RunningMeans(device, penalty_name, step_config.boundary, auxiliary)
     if checkpoint is not None:
         running_means.load_state_dict(checkpoint["window"])
     description = {

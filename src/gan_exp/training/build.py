@@ -46,20 +46,25 @@ def build_held_out(config: Config) -> PackedImages | None:
 
 def _build_part(config: Config, part: Part) -> PackedImages | None:
     share = config.dataset.get("held_out", 0.0)
-    has_parts = "part" in inspect.signature(resolve_target("dataset", config.dataset["_target_"])).parameters
-    if has_parts and share > 0:
+    takes_part = "part" in inspect.signature(resolve_target("dataset", config.dataset["_target_"])).parameters
+
+    def read(part: Part) -> PackedImages | None:
+        return cast(PackedImages | None, build(config, "dataset", **({"part": part} if takes_part else {})))
+
+    if share == 0:
+        data = read(part) if part == "train" or takes_part else None
+        return None if data is None else _resize(config, data)
+    if takes_part and read("held_out") is not None:
         raise UserError(
             f"dataset.held_out={share:g}: {config.dataset['name']} has a separate test part already; "
             f"set dataset.held_out=0"
         )
-    if part == "held_out" and not has_parts and share == 0:
-        return None
-    data: PackedImages = build(config, "dataset", **({"part": part} if has_parts else {}))
-    if share > 0:
-        try:
-            data = data.split_by_hash(share)[0 if part == "train" else 1]
-        except ValueError as error:
-            raise UserError(f"dataset.held_out={share:g}: {error}; choose another share, such as 0.1") from error
+    data = read("train")
+    assert data is not None
+    try:
+        data = data.split_by_hash(share)[0 if part == "train" else 1]
+    except ValueError as error:
+        raise UserError(f"dataset.held_out={share:g}: {error}; choose another share, such as 0.1") from error
     return _resize(config, data)
 
 

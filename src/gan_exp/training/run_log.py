@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
+from gan_exp.data.packed import PackedImages
+from gan_exp.data.reading import data_lines, describe_data
 from gan_exp.diagnosis.diagnostics import Diagnostics
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.images import encode_png, save_animation
@@ -22,7 +24,7 @@ from gan_exp.runs.checkpoint import save_checkpoint, write_checkpoint
 from gan_exp.runs.metrics_log import MetricsLog
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.tensorboard import TensorBoardLog
-from gan_exp.runtime.files import write_atomically
+from gan_exp.runtime.files import json_text, write_atomically
 from gan_exp.training.grid import Grid, SampleGrid
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import DiscriminatorReport
@@ -52,19 +54,23 @@ class RunLog:
         with self.best_effort("TensorBoard's events"):
             self._tensorboard = TensorBoardLog(run.tensorboard, resumed_at, balance)
 
-    def introduce(self, config: dict[str, Any], draw_real_images: Callable[[], Tensor]) -> None:
-        """Write what TensorBoard shows of a new run before its first step."""
-        config_text = self.run.config.read_text(encoding="utf-8")
-        add_text = partial(TensorBoardLog.add_text, tag="config", markdown=textwrap.indent(config_text, "    "), step=0)
-
-        def add_real_images(log: TensorBoardLog) -> None:
-            picture = draw_real_images()
-            log.add_png("samples/real_images", encode_png(picture), picture.shape, 0)
-
+    def introduce(self, config: dict[str, Any], data: PackedImages) -> None:
+        """Write what is known of a new run before its first step: the data, in files and for TensorBoard."""
+        facts = describe_data(data)
+        picture = self._grid.of_data(data)
+        png = encode_png(picture)
+        with self.best_effort("what was read"):
+            write_atomically(self.run.data, json_text(facts, indent=2) + "\n", durable=False)
+            write_atomically(self.run.real_images, png, durable=False)
+        texts = {
+            "config": textwrap.indent(self.run.config.read_text(encoding="utf-8"), "    "),
+            "data": "\n".join(f"- {line}" for line in data_lines(facts)),
+        }
         self._to_tensorboard("layout", TensorBoardLog.add_layout)
-        self._to_tensorboard("configuration", add_text)
+        for tag, markdown in texts.items():
+            self._to_tensorboard(tag, partial(TensorBoardLog.add_text, tag=tag, markdown=markdown, step=0))
         self._to_tensorboard("hyperparameters", lambda log: log.add_hyperparameters(config))
-        self._to_tensorboard("real images", add_real_images)
+        self._to_tensorboard("real images", lambda log: log.add_png("samples/real_images", png, picture.shape, 0))
 
     @property
     def status(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gan_exp.config.parts import refuse_other_statistics, statistics_of_parts
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages
+from gan_exp.data.reading import reading_lines
 from gan_exp.display.live import Display
 from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.errors import UserError
@@ -74,6 +75,7 @@ def start_run(
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
             for line in [
+                *(reading_lines(data.reading) if data.reading else []),
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *([why_threads] if why_threads else []),

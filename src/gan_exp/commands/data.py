@@ -1,0 +1,110 @@
+"""`gan-exp data PATH`: what a folder of images holds, without training; `--cache`: the packed folders."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_exp.commands.arguments import Parser, count_of
+from gan_exp.commands.outputs import add_output, find_output, write_output
+from gan_exp.errors import UserError
+from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.terminal import say
+
+if TYPE_CHECKING:
+    from gan_exp.data.packed import PackedImages
+
+CACHE = "~/.cache/gan-exp/packed"  # as in conf/dataset/folder.yaml
+SHEET_ROWS, SHEET_COLUMNS = 8, 12
+PAIRS_SHOWN = 8
+
+
+def run(arguments: list[str]) -> int:
+    parser = Parser("data", "Look at a folder of images before training on it, or at the cache of packed folders.")
+    parser.add_argument("path", nargs="?", metavar="PATH", help="the folder")
+    parser.add_argument("--size", type=count_of(1), default=64, metavar="N", help="pixels of a side (default 64)")
+    add_output(parser, "data.png", "a .png for the contact sheet; near-duplicates are its last images")
+    parser.add_argument("--cache", action="store_true", help="list the packed folders instead")
+    parser.add_argument("--clean", nargs="+", metavar="NAME", help="with --cache: remove these, or `all`")
+    options = parser.parse_args(arguments)
+    cache = expand_user(os.environ.get("GAN_EXP_CACHE") or CACHE, "GAN_EXP_CACHE")
+    if options.clean and not options.cache:
+        raise UserError("--clean: needs --cache; it removes packed folders from the cache, and never images of yours")
+    if options.cache:
+        return _clean(cache, options.clean) if options.clean else _list(cache)
+    if options.path is None:
+        raise UserError("data: which folder? (see gan-exp data --help)")
+    sheet = find_output(options, (".png",))
+
+    from gan_exp.data.folder import folder
+
+    data = folder(options.path, str(cache), size=options.size, skip_broken=True)
+    assert data is not None
+    pairs = _describe(data)
+    write_output(sheet, _contact_sheet(data, pairs), options.force)
+    say(f"contact sheet: {sheet}")
+    return 0
+
+
+def _describe(data: "PackedImages") -> list[tuple[int, int]]:
+    """Print what there is to know; returns pairs of near-duplicates."""
+    from gan_exp.data.reading import data_lines, describe_data
+    from gan_exp.data.survey import survey
+
+    for line in data_lines(describe_data(data)):
+        say(line)
+    found = survey(data.images)
+    dark, middle, bright = found.brightness
+    say(f"brightness: {middle:.0f} of 255 in the middle, {dark:.0f} to {bright:.0f} for eight of ten images")
+    if found.one_colour:
+        say(f"plain: {found.one_colour:,} images have one colour only")
+    if found.near:
+        among = f" among the first {found.compared:,}" if found.compared < len(data.images) else ""
+        say(f"near-duplicates: {found.near:,} images{among} nearly equal an earlier one")
+    return found.pairs
+
+
+def _contact_sheet(data: "PackedImages", pairs: list[tuple[int, int]]) -> bytes:
+    """As PNG: images spread evenly over the folder, then pairs of near-duplicates."""
+    import torch
+
+    from gan_exp.display.images import encode_png, image_grid
+
+    shown = [index for pair in pairs[:PAIRS_SHOWN] for index in pair]
+    count = max(1, min(SHEET_ROWS * SHEET_COLUMNS, len(data.images)) - len(shown))
+    spread = torch.arange(count) * len(data.images) // count
+    images = data.images[torch.cat([spread, torch.tensor(shown, dtype=torch.long)])]
+    columns = min(SHEET_COLUMNS, len(images))
+    return encode_png(image_grid(images, -(-len(images) // columns), columns))
+
+
+def _list(cache: Path) -> int:
+    from gan_exp.data.cache import packed_sets
+
+    found = packed_sets(cache)
+    if not found:
+        say(f"{cache}: no packed folders")
+        return 0
+    for one in found:
+        channels, height, width = one.shape
+        what = f"{one.images:,} of {height}x{width}x{channels}" if one.images else "not whole"
+        say(f"{one.path.name}  {one.bytes / 1e6:>9,.1f} MB  {what}{f'  {one.root}' if one.root else ''}")
+    say(f"{len(found)} packed folders, {sum(one.bytes for one in found) / 1e6:,.1f} MB, in {cache}; remove some with")
+    say("  gan-exp data --cache --clean NAME ...")
+    return 0
+
+
+def _clean(cache: Path, names: list[str]) -> int:
+    from gan_exp.data.cache import packed_sets, remove
+
+    found = {one.path.name: one for one in packed_sets(cache)}
+    for name in names:
+        if name != "all" and name not in found:
+            raise UserError(f"--clean {name}: no such packed folder; there are {', '.join(found) or 'none'} (or all)")
+    chosen = list(found.values()) if "all" in names else [found[name] for name in dict.fromkeys(names)]
+    for one in chosen:
+        try:
+            remove(one)
+        except OSError as error:
+            raise UserError(f"--clean {one.path.name}: can't be removed ({error.strerror or error})") from error
+    say(f"removed: {len(chosen)} packed folders, {sum(one.bytes for one in chosen) / 1e6:,.1f} MB")
+    return 0

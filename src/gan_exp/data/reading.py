@@ -1,0 +1,131 @@
+"""What was read of a folder of images, in a few lines: kept with the packed images and with every run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan_exp.data.decode import ImageHeader, TargetFormat
+from gan_exp.data.packed import PackedImages
+
+Reading = dict[str, Any]  # plain data
+MOST_NAMED = 5
+
+
+def describe_reading(
+    headers: Sequence[ImageHeader],
+    target: TargetFormat,
+    why_channels: str,
+    class_counts: Mapping[str, int],
+    others: Mapping[str, int],
+    strays: Sequence[str],
+    broken: Mapping[str, str],
+    copies: int,
+    parted: bool,
+) -> Reading:
+    """`headers` are those of the images that are used; `others` are files that are no images, by their ending.
+
+    `copies` is the number of images that equal an earlier one, after they were brought to their common shape.
+    """
+    sizes = Counter((header.height, header.width) for header in headers)
+    smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
+    return {
+        "images": len(headers),
+        "formats": dict(Counter(header.format for header in headers).most_common()),
+        "smallest": list(smallest),
+        "largest": list(largest),
+        "sizes": len(sizes),
+        "height": target.height,
+        "width": target.width,
+        "fit": target.fit,
+        "other_aspect": sum(n for size, n in sizes.items() if not _same_aspect(size, target)),
+        "enlarged": sum(n for size, n in sizes.items() if _is_enlarged(size, target)),
+        "channels": target.channels,
+        "why_channels": why_channels,
+        "profiles": sum(header.has_profile for header in headers),
+        "scales": {kind: list(scale) for kind, scale in target.scales.items()},
+        "classes": dict(class_counts),
+        "parted": parted,
+        "ignored": dict(others),
+        "strays": list(strays),
+        "broken": dict(broken),
+        "copies": copies,
+    }
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def _same_aspect(size: tuple[int, int], target: TargetFormat) -> bool:
+    """Up to one pixel of the target."""
+    height, width = size
+    return abs(height * target.width / width - target.height) < 1
+
+
+def _is_enlarged(size: tuple[int, int], target: TargetFormat) -> bool:
+    factors = target.height / size[0], target.width / size[1]
+    return (min if target.fit == "pad" else max)(factors) > 1
+
+
+def describe_data(data: PackedImages) -> dict[str, Any]:
+    """The facts of any data set: its size, shape and classes, and what was read of the user's files."""
+    labels = None if data.labels is None else data.labels.bincount(minlength=data.spec.num_classes).tolist()
+    names = data.classes or tuple(map(str, range(data.spec.num_classes)))
+    return {
+        "images": len(data.images),
+        "shape": list(data.image_shape),
+        "bytes": data.images.nbytes,
+        "digest": data.digest,
+        "classes": {} if labels is None else dict(zip(names, labels, strict=True)),
+        "reading": data.reading,
+    }
+
+
+def data_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Sentences about what `describe_data` gave."""
+    channels, height, width = facts["shape"]
+    lines = reading_lines(facts["reading"]) if facts["reading"] else []
+    return [*lines, f"data: {facts['images']:,} of {height}x{width}x{channels}, {facts['bytes'] / 1e6:,.1f} MB packed"]
+
+
+def reading_lines(reading: Mapping[str, Any]) -> list[str]:
+    """Sentences for the log: the images, and each thing about them that not all folders have."""
+    count, height, width = reading["images"], reading["height"], reading["width"]
+    formats = ", ".join(f"{n:,} {name}" for name, n in reading["formats"].items())
+    smallest, largest = (f"{size[0]}x{size[1]}" for size in (reading["smallest"], reading["largest"]))
+    sizes = f"of {smallest}" if reading["sizes"] == 1 else f"from {smallest} to {largest}"
+    lines = [f"images: {count:,} ({formats}) {sizes}, brought to {height}x{width}{_changes(reading)}"]
+    lines.append(f"channels: {reading['channels']} ({reading['why_channels']})")
+    if reading["classes"]:
+        classes = [f"{name} {n:,}" for name, n in reading["classes"].items()]
+        lines.append(f"classes: {len(classes)} ({_some(classes)})")
+    if reading["parted"]:
+        lines.append("parts: the folders train and test or val are kept apart; only the first is trained on")
+    if reading["profiles"]:
+        lines.append(f"colours: {reading['profiles']:,} images had a profile, and were converted to sRGB")
+    if reading["strays"]:
+        lines.append(f"left out: {_some(reading['strays'])}, beside the folders that are the classes")
+    if reading["ignored"]:
+        ignored = [f"{n:,} {ending}" for ending, n in sorted(reading["ignored"].items(), key=lambda item: -item[1])]
+        lines.append(f"ignored: {_some(ignored)}")
+    if reading["broken"]:
+        broken = [f"{name} {why}" for name, why in reading["broken"].items()]
+        lines.append(f"broken: {len(broken):,} images were skipped ({_some(broken, 2)})")
+    if reading["copies"]:
+        lines.append(f"copies: {reading['copies']:,} images equal an earlier one")
+    return lines
+
+
+def _changes(reading: Mapping[str, Any]) -> str:
+    found = []
+    if reading["other_aspect"]:
+        verb = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[reading["fit"]]
+        found.append(f"{reading['other_aspect']:,} {verb}")
+    if reading["enlarged"]:
+        found.append(f"{reading['enlarged']:,} enlarged, so they will look soft")
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _some(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,72 @@
+"""`gan-exp data`: what a folder holds, and the cache of packed folders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from builders import refused
+from gan_exp.cli import main
+from image_folders import draw
+
+
+@pytest.fixture
+def place(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four images of noise, one of them nearly that of another, and one of a single colour."""
+    monkeypatch.setenv("GAN_EXP_CACHE", str(in_tmp / "cache"))
+    images = in_tmp / "images"
+    images.mkdir()
+    for number in range(3):
+        array = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(array).save(images / f"{number}.png")
+    array[0, 0] = 255 - array[0, 0]
+    Image.fromarray(array).save(images / "3.png")
+    draw(images / "4.png", 200, size=(16, 16))
+    return images
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    capsys.readouterr()
+    assert main(["data", *words]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "images", "--size", "16")
+    assert lines[0] == "images: 5 (5 PNG) of 16x16, brought to 16x16"
+    assert "plain: 1 images have one colour only" in lines
+    assert "near-duplicates: 1 images nearly equal an earlier one" in lines
+    assert lines[-1] == "contact sheet: data.png"
+    with Image.open("data.png") as sheet:
+        assert sheet.size[1] < sheet.size[0]  # one row of five images
+    assert "--output data.png: exists" in refused(["data", "images"], capsys)
+    assert printed(capsys, "images", "--size", "16", "--force") == lines  # from the cache
+
+
+def test_the_cache(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--cache") == [f"{place.parent / 'cache'}: no packed folders"]
+    printed(capsys, "images", "--size", "8", "--output", "a.png")
+    printed(capsys, "images", "--size", "16", "--output", "b.png")
+    first, second, total, _ = printed(capsys, "--cache")
+    assert "5 of 16x16x3" in first and "5 of 8x8x3" in second and str(place) in first
+    assert total.startswith("2 packed folders, 0.0 MB, in ")
+    name = second.split()[0]
+    assert "no such packed folder; there are folder-" in refused(["data", "--cache", "--clean", "nothing"], capsys)
+    assert printed(capsys, "--cache", "--clean", name)[0].startswith("removed: 1 packed folders")
+    assert len(printed(capsys, "--cache")) == 3
+    printed(capsys, "--cache", "--clean", "all")
+    assert not list((place.parent / "cache").iterdir()) and len(list(place.iterdir())) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "data: which folder?"),
+        (["nowhere"], "dataset.root=nowhere: no such folder"),
+        (["images", "--clean", "all"], "--clean: needs --cache"),
+        (["images", "--output", "sheet.jpg"], "--output sheet.jpg: must end in .png"),
+    ],
+)
+def test_refusals(words: list[str], sentence: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sentence in refused(["data", *words], capsys)
