@@ -4,13 +4,18 @@ A program of one process is `ALONE`, whose methods do nothing and don't import t
 exchanges something, in the same order.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.errors import UserError
 from gan_exp.runtime.launchers import Place, place
+from gan_exp.runtime.lifeline import Lifeline
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +31,7 @@ class Ranks:
 
     def __init__(self, rank: int = 0, count: int = 1, local_rank: int = 0, local_count: int = 1) -> None:
         """`local_rank` of `local_count` are those of this machine."""
+        self.lifeline: Lifeline | None = None
         self.rank, self.count, self.local_rank, self.local_count = rank, count, local_rank, local_count
         self._assigned = False
         self._agreed: tuple[Any, torch.Tensor] | None = None  # under way: what `agree` returns next
@@ -163,6 +169,19 @@ class Ranks:
 
         torch.distributed.recv(tensor, rank)
 
+    def cause_of(self, error: Exception) -> Exception:
+        """The failure of another rank, if an exchange broke by it; else `error`."""
+        return error if self.lifeline is None else self.lifeline.cause_of(error)
+
+    @contextmanager
+    def before_end(self, call: Callable[[Exception], None]) -> Iterator[None]:
+        """Rank 0: call `call` with the failure of another rank if that has left this process stuck and ends it."""
+        if self.lifeline is None:
+            yield
+            return
+        with self.lifeline.before_end(call):
+            yield
+
     def barrier(self) -> None:
         """Wait until all ranks are here."""
         self.largest(0)
@@ -175,23 +194,49 @@ ALONE = Ranks()
 def join() -> Iterator[Ranks]:
     """Join the processes that torchrun or srun has started, for as long as the block lasts; `ALONE` if it is one.
 
-    Tensors on the CPU travel with gloo, those on GPUs with NCCL. Raises UserError if some rank doesn't come.
+    Tensors on the CPU travel with gloo, those on GPUs with NCCL. When the block ends by an exception, the other ranks
+    learn of it and end too. Raises UserError if some rank doesn't come.
     """
     found = place()
     if found is None:
         yield ALONE
         return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings are about host names
     import torch
-    from torch import distributed
 
+    if found.agent_listens:
+        _stop_with_the_parent()
+    distributed: Any = torch.distributed
+    store = _store(found)
+    ranks = Ranks(found.rank, found.count, found.local_rank, found.local_count)
+    lifeline = ranks.lifeline = Lifeline(found.rank, found.count, found.address, store, JOIN_S)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
-    distributed.init_process_group(
-        backend, store=_store(found), rank=found.rank, world_size=found.count, timeout=NO_LIMIT
-    )
+    failure: BaseException | None = None
     try:
-        yield Ranks(found.rank, found.count, found.local_rank, found.local_count)
+        distributed.init_process_group(backend, store=store, rank=found.rank, world_size=found.count, timeout=NO_LIMIT)
+        yield ranks
+    except SystemExit:
+        raise
+    except BaseException as error:
+        failure = error
+        raise
     finally:
-        distributed.destroy_process_group()
+        lifeline.leave(failure)
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        lifeline.close()
+
+
+def _stop_with_the_parent() -> None:
+    """If torchrun's process dies, ask this one to stop, which saves a checkpoint: nothing is left over."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _store(found: Place) -> Any:

@@ -13,6 +13,7 @@ from gan_exp.diagnosis.divergence import Divergence
 from gan_exp.diagnosis.verdicts import diverged
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.lifeline import RankFailed
 
 
 def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
@@ -27,6 +28,8 @@ def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
         )
     if isinstance(error, OSError):
         return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then continue with: {go_on}")
+    if isinstance(error, RankFailed):
+        return TrainingFault(f"{run.path}: {error}; continue from the newest checkpoint with: {go_on}")
     return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
 
 

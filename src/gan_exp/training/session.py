@@ -31,6 +31,7 @@ from gan_exp.runtime.device import describe_device, prepare_device
 from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Interrupted, before_forced_exit, deferring, recording_signals, stop_if_asked
+from gan_exp.runtime.terminal import report
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
@@ -83,7 +84,7 @@ def start_run(
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
             make = partial(make_trainer, config, run, state, data, device, display, ranks=ranks)
-            _finish(config, run, make, display, in_sweep)
+            _finish(config, run, make, display, in_sweep, ranks)
 
 
 def _environment(
@@ -159,7 +160,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)
-        _finish(config, run, make, display, in_sweep)
+        _finish(config, run, make, display, in_sweep, ranks)
 
 
 def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
@@ -216,13 +217,18 @@ def _open_display(
     return display
 
 
-def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool) -> None:
+def _finish(
+    config: Config, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool, ranks: Ranks
+) -> None:
     """Run the loop, write how it ended, and suggest the next commands, unless a sweep does so for all of its runs."""
     trainer: Trainer | None = None
     try:
         trainer = make()
         first_step = trainer.state.step
-        with before_forced_exit(lambda found: _leave_at_once(run, found, display)):
+        with (
+            before_forced_exit(lambda found: _leave_at_once(run, found, display)),
+            ranks.before_end(lambda failure: _leave_without(run, failure, display, config.batch_size)),
+        ):
             stopped_by = trainer.train()
         step, log = trainer.state.step, trainer.log
         assert isinstance(log, RunLog)
@@ -233,16 +239,26 @@ def _finish(config: Config, run: RunDir, make: Callable[[], Trainer], display: D
         log.animate()
         run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
     except Exception as error:
-        fault = explain(error, run, config.batch_size)
-        write_failure(run, 0 if trainer is None else trainer.state.step, error, fault)
+        cause = ranks.cause_of(error)
+        fault = explain(cause, run, config.batch_size)
+        write_failure(run, 0 if trainer is None else trainer.state.step, cause, fault)
         display.stop()
-        raise fault from error
+        raise fault from cause
     display.show(closing_table(run, log.metrics, trainer.seconds, step - first_step, log.verdicts))
     display.show_preview()
     if isinstance(trainer.evaluation, TrainingEvaluation):
         display.say(trainer.evaluation.closing_line())
     if not in_sweep:
         display.say(next_commands(run, 2 * step))
+
+
+def _leave_without(run: RunDir, failure: Exception, display: Display, batch_size: int) -> None:
+    """After the failure of another rank, without which this one is stuck."""
+    kept = run.list_checkpoints()
+    fault = explain(failure, run, batch_size)
+    write_failure(run, kept[-1][0] if kept else 0, failure, fault)
+    display.stop()
+    report(str(fault))
 
 
 def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None:
