@@ -67,7 +67,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words[0] == "__complete":  # what the scripts of `gan-exp completion` call
         words[:1] = ["completion", "__complete"]
-    if words[0] not in COMMANDS:
+    if words[0] == "__rank":  # what device.processes starts
+        words[0] = "rank"
+    elif words[0] not in COMMANDS:
         raise UserError(_no_command(words))
     command = importlib.import_module(f"gan_exp.commands.{words[0]}")
     stop_if_asked()

@@ -72,7 +72,7 @@ MISTAKES = [
     ("workers=4", "there are no worker processes", "did you mean"),
     ("accumulation_steps=4", "micro_batch_size=... sets how many images of a batch go through", "did you mean"),
     ("micro_batch=4", "did you mean micro_batch_size=4?", "help"),
-    ("gpus=2", "a run trains on one device: device=cuda", "did you mean"),
+    ("gpus=2", "device.processes=... trains on so many GPUs", "did you mean"),
     ("out_dir=x", "did you mean hydra.run.dir=x?", "help"),
     ("resolution=32", "did you mean dataset.resize=32?", "help"),
     ("image_size=32 dataset=folder", "did you mean dataset.size=32?", "resize"),

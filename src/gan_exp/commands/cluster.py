@@ -11,7 +11,7 @@ from gan_exp.runs.submissions import FOLDER, Submission, read_submissions
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted
 from gan_exp.runtime.terminal import say
-from gan_exp.sweeps.job import Job, Outcome
+from gan_exp.sweeps.job import Job, Outcome, refuse_processes
 
 if TYPE_CHECKING:
     from gan_exp.sweeps.slurm.settings import SlurmSettings
@@ -94,6 +94,7 @@ def refuse_if_on_cluster(place: Path) -> None:
 
 def submit_run(job: Job, cluster: Cluster) -> int:
     """Submit a single run; the exit code, with --wait that of the run."""
+    refuse_processes(job.config)
     place = Path(job.directory)
     if _is_finished(job):
         say(f"{path_from_here(place)} is finished ({job.run.read_status()['step']} steps)")

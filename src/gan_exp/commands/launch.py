@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_exp.commands.cluster import Cluster, submit_run, submit_sweep
+from gan_exp.commands.train_run import train_run
 from gan_exp.config.catalog import conf_dir, config_dirs
 from gan_exp.config.hydra_support import guard_python_3_14, register_resolvers
 from gan_exp.config.mistakes.hydra_errors import explain
@@ -112,12 +113,7 @@ def _train(composed: Any, words: list[str], may_continue: bool, cluster: Cluster
     if cluster is not None:
         plain = config.model_dump(mode="json")
         return submit_run(Job(plain, directory, words=tuple(words), trusted=trusted_modules()), cluster)
-
-    from gan_exp.training.session import start_run
-    from gan_exp.training.start_or_continue import start_or_continue
-
-    (start_or_continue if may_continue else start_run)(config, directory, command=words, ranks=ranks)
-    return 0
+    return train_run(config, directory, "start or continue" if may_continue else "start", words, ranks)
 
 
 def _composed(

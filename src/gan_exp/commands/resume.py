@@ -7,6 +7,7 @@ from pathlib import Path
 from gan_exp.commands.arguments import RUN_HELP, Parser
 from gan_exp.commands.cluster import Cluster, refuse_if_on_cluster, submit_run, take_cluster, with_choices
 from gan_exp.commands.over_ranks import over_ranks
+from gan_exp.commands.train_run import train_run
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import find, is_run_or_sweep, is_sweep
@@ -15,7 +16,6 @@ from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import refuse_multiple_processes
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import stop_if_asked
-from gan_exp.runtime.terminal import say
 
 
 def run(arguments: list[str]) -> int:
@@ -93,13 +93,11 @@ def _resume_run(name: str, overrides: list[str], cluster: Cluster | None, ranks:
     if cluster is not None:
         return _submit_run(run_dir, overrides, cluster)
 
-    from gan_exp.training.resuming import resume_run
+    from gan_exp.config.check import check
+    from gan_exp.config.overrides import apply_overrides
 
-    if not resume_run(run_dir, overrides, ranks=ranks):
-        steps = run_dir.read_status()["step"]
-        again = f"gan-exp resume {shlex.quote(name)} steps={2 * steps}"
-        say(f"{shlex.quote(str(run_dir.path))} is finished ({steps} steps); to continue: {again}")
-    return 0
+    config = check(apply_overrides(run_dir.read_config(), overrides))
+    return train_run(config, str(run_dir.path), "resume", overrides, ranks, name)
 
 
 def _submit_run(run_dir: RunDir, overrides: list[str], cluster: Cluster) -> int:

@@ -6,6 +6,7 @@ from gan_exp.commands.cluster import Cluster, submit_run, take_cluster, with_cho
 from gan_exp.commands.launch import launch
 from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.commands.train_help import help_text
+from gan_exp.commands.train_run import train_run
 from gan_exp.commands.train_words import help_topics, parse
 from gan_exp.config.catalog import config_dirs
 from gan_exp.config.check import check
@@ -44,8 +45,6 @@ def _run(arguments: list[str], ranks: Ranks) -> int:
 def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Cluster | None, ranks: Ranks) -> int:
     """A new run with the configuration of an old one."""
     from gan_exp.sweeps.job import Job
-    from gan_exp.training.session import start_run
-    from gan_exp.training.start_or_continue import start_or_continue
 
     places = [word.partition("=")[2] for word in overrides if word.startswith("hydra.run.dir=")]
     overrides = [word for word in overrides if not word.startswith("hydra.run.dir=")]
@@ -58,5 +57,4 @@ def _run_again(path: str, overrides: list[str], may_continue: bool, cluster: Clu
         if cluster is not None:
             job = Job(config.model_dump(mode="json"), directory, words=tuple(overrides), trusted=trusted_modules())
             return submit_run(job, cluster)
-        (start_or_continue if may_continue else start_run)(config, directory, ranks=ranks)
-    return 0
+        return train_run(config, directory, "start or continue" if may_continue else "start", None, ranks)

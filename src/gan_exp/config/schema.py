@@ -67,6 +67,7 @@ class DeviceConfig(Checked):
     name: Literal["auto", "cpu", "cuda", "mps"]
     index: NonNegativeInt
     threads: PositiveInt | None
+    processes: Annotated[int, Ge(1), Le(1024)] | None = None
     deterministic: bool
     tf32: bool = False
 

@@ -16,11 +16,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gan_exp.errors import TrainingFault, UserError
-from gan_exp.runtime.signals import Interrupted
+from gan_exp.runtime.signals import Interrupted, stop_if_asked
 from gan_exp.runtime.terminal import report
 
 GRACE_S = 10.0  # for the main thread to end the run in its own way, before the listening thread ends the process
 NEWS_S = 3.0  # until the cause of a broken exchange is known
+TASK = "GAN_EXP_TASK"  # the environment variable with which processes started by device.processes learn what to train
+PATIENCE_S = 60.0  # for the last words of rank 0
+_until_the_end: list[socket.socket] = []
 LONG = 1 << 20  # bytes of a message
 
 
@@ -36,7 +39,7 @@ class Lifeline:
         self._news = threading.Event()
         self._failure: Exception | None = None  # of another rank
         self._before_end: Callable[[Exception], None] = lambda failure: report(str(failure))
-        self._left = threading.Event()
+        self._left, self._first_has_ended = threading.Event(), threading.Event()
         self._sockets = _meet(rank, count, address, store, limit_s)
         for other, connection in self._sockets.items():
             listen = self._listen_to_others if rank == 0 else self._listen_to_first
@@ -69,12 +72,18 @@ class Lifeline:
                 connection.sendall(json.dumps(message).encode() + b"\n")
 
     def close(self) -> None:
-        """The process has left the others, and its threads may go."""
+        """The last call: the exchange of tensors is over, and the threads may go.
+
+        The first process ends first, since a launcher that sees another end sends a signal to it, which might come
+        while it still writes. So it keeps its connections until the system closes them.
+        """
         self._left.set()
-        for connection in self._sockets.values():
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+        if self._rank == 0:
+            _until_the_end.extend(self._sockets.values())
+        else:
+            self._first_has_ended.wait(PATIENCE_S)
+            for connection in self._sockets.values():
+                connection.close()
 
     def _listen_to_others(self, other: int, connection: socket.socket) -> None:
         """In rank 0: it ends the run by itself where an exchange breaks, and is ended where it doesn't."""
@@ -93,11 +102,15 @@ class Lifeline:
     def _listen_to_first(self, _: int, connection: socket.socket) -> None:
         """In the others, which hold nothing that is not also in rank 0."""
         message = _receive(connection)
-        if self._left.is_set() or (message is not None and not message["failed"]):
-            return
-        if message is None and self._rank == 1:
+        died = message is None and not self._left.is_set()
+        connection.settimeout(PATIENCE_S)
+        with suppress(OSError):
+            connection.recv(1)  # nothing comes: it returns when rank 0 has ended
+        self._first_has_ended.set()
+        if died and self._rank == 1 and TASK not in os.environ:  # else the process that started these says so
             report(f"process 0 of {self._count}, which writes the run, has died; continue with: gan-exp resume latest")
-        os._exit(1 if message is None else message["code"])
+        if died or (message is not None and message["failed"]):
+            os._exit(1 if message is None else message["code"])
 
 
 def _exit_code(error: BaseException) -> int:
@@ -138,9 +151,15 @@ def _meet(rank: int, count: int, address: str, store: Any, limit_s: float) -> di
     until = time.monotonic() + limit_s
     with socket.create_server(("127.0.0.1" if address in ("127.0.0.1", "localhost") else "", 0)) as server:
         store.set("lifeline", f"{server.getsockname()[1]} {token}")
+        server.settimeout(0.5)
         while len(found) < count - 1:
-            server.settimeout(max(0.1, until - time.monotonic()))
-            connection, _ = server.accept()
+            stop_if_asked()
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise
+                continue
             connection.settimeout(10.0)
             words = _read_line(connection).decode(errors="replace").split()
             if len(words) == 2 and secrets.compare_digest(words[0].encode(), token.encode()) and words[1].isdecimal():

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from gan_exp.errors import UserError
 from gan_exp.runtime.launchers import Place, place
 from gan_exp.runtime.lifeline import Lifeline
+from gan_exp.runtime.signals import stop_if_asked
 
 if TYPE_CHECKING:
     import torch
 
 JOIN_S = 300.0  # until all ranks must have come
+TRY_S = 2.0  # of a single attempt
 NO_LIMIT = timedelta(
     days=3650
 )  # ranks wait for each other as long as it takes; a rank that dies closes its connections
@@ -244,21 +246,38 @@ def _store(found: Place) -> Any:
     import torch
 
     distributed: Any = torch.distributed  # its stores are not declared
-    limit = timedelta(seconds=JOIN_S)
     try:
-        store = distributed.TCPStore(
-            found.address,
-            found.port,
-            world_size=None if found.agent_listens else found.count,
-            is_master=found.rank == 0 and not found.agent_listens,
-            timeout=limit,
+        store = _patiently(
+            lambda limit: distributed.TCPStore(
+                found.address,
+                found.port,
+                is_master=found.rank == 0 and not found.agent_listens,
+                timeout=limit,
+                wait_for_workers=False,
+            )
         )
         prefixed = distributed.PrefixStore(f"gan-exp/{found.attempt}", store)
         prefixed.set(f"here/{found.rank}", "")
-        prefixed.wait([f"here/{rank}" for rank in range(found.count)], limit)
+        all_here = [f"here/{rank}" for rank in range(found.count)]
+        _patiently(lambda limit: prefixed.wait(all_here, limit))
     except distributed.DistError as error:
         raise UserError(
             f"{found.address}:{found.port}: the {found.count} processes have not met there "
             f"({str(error).splitlines()[0]}); set MASTER_ADDR and MASTER_PORT to a machine and port that all can reach"
         ) from error
+    prefixed.set_timeout(timedelta(seconds=JOIN_S))
     return prefixed
+
+
+def _patiently(attempt: Callable[[timedelta], Any]) -> Any:
+    """What the attempt returns, made again and again for `JOIN_S`; a signal ends the wait."""
+    from torch.distributed import DistError
+
+    until = time.monotonic() + JOIN_S
+    while True:
+        stop_if_asked()
+        try:
+            return attempt(timedelta(seconds=TRY_S))
+        except DistError:
+            if time.monotonic() > until:
+                raise

@@ -12,7 +12,7 @@ from gan_exp.config.mistakes.hydra_errors import explain
 from gan_exp.config.schema import Config
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
-from gan_exp.sweeps.job import Job, Outcome
+from gan_exp.sweeps.job import Job, Outcome, refuse_processes
 
 
 class Composed(NamedTuple):
@@ -49,6 +49,7 @@ def compose_jobs(
         plain: dict[str, Any] = {}
         try:
             plain = checked_config(composed).model_dump(mode="json")
+            refuse_processes(plain)
         except (UserError, OmegaConfBaseException) as error:
             refused[number] = Outcome(2, explain(error, own_words))
         content = json.dumps(plain or own_words, sort_keys=True)

@@ -6,6 +6,7 @@ A job is plain data, so it can be pickled to another process, or written down an
 import os
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,10 +126,21 @@ def _start_or_go_on(job: Job) -> None:
 
     stop_if_asked()
     refuse_multiple_processes("a job")
+    refuse_processes(job.config)
     config = check(job.config)
     if job.go_on:
         _wait_until_free(job.run)
     (start_or_continue if job.go_on else start_run)(config, job.directory, in_sweep=True, command=job.words)
+
+
+def refuse_processes(config: Mapping[str, Any]) -> None:
+    """Raises UserError for a configuration whose run would start processes: a job is one."""
+    processes = config["device"].get("processes") or 1
+    if processes > 1:
+        raise UserError(
+            f"device.processes={processes}: each run of a sweep, a search or --slurm trains in one process; set "
+            f"device.processes=1 (on a cluster, srun starts several: srun --ntasks={processes} gan-exp train ...)"
+        )
 
 
 def _wait_until_free(run: RunDir) -> None:

@@ -38,7 +38,7 @@ from gan_exp.training.build import build_data, build_state
 from gan_exp.training.faults import explain, write_failure
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.state import TrainingState
-from gan_exp.training.together import bring_in, refuse_uneven, threads_for
+from gan_exp.training.together import bring_in, refuse_processes, threads_for
 from gan_exp.training.trainer import Trainer
 
 
@@ -59,7 +59,7 @@ def start_run(
     Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
     refuse_new(config)
-    refuse_uneven(config, ranks.count)
+    refuse_processes(config, ranks)
     device = prepare_device(config.device, threads_for(config, ranks), ranks)
     data = build_data(config, device)
     stop_if_asked()
@@ -135,7 +135,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
     never_began = not run.list_checkpoints() and run.read_status().get("step", 0) == 0
     checkpoint, passed_over = (None, []) if never_began else load_newest(run)
     _refuse_another_experiment(config, run, checkpoint or {})
-    refuse_uneven(config, ranks.count)
+    refuse_processes(config, ranks)
     device = prepare_device(config.device, threads_for(config, ranks, checkpoint), ranks)
     data = build_data(config, device)
     stop_if_asked()

@@ -81,6 +81,16 @@ def _meet(ranks: Ranks, state: TrainingState, data: PackedImages, device: torch.
     ranks.broadcast_(state.tensors)
 
 
+def refuse_processes(config: Config, ranks: Ranks) -> None:
+    """Raises UserError if these can't train the run together."""
+    if ranks.count == 1 and (config.device.processes or 1) > 1:
+        raise UserError(
+            f"device.processes={config.device.processes}: only `gan-exp train` and `gan-exp resume` start processes, "
+            f"for a single run; set device.processes=1 here"
+        )
+    refuse_uneven(config, ranks.count)
+
+
 def refuse_uneven(config: Config, processes: int) -> None:
     """Raises UserError if the batch, or its micro-batches, can't be divided among so many processes."""
     size, step = config.batch_size, processes * config.pac

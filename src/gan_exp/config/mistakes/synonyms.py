@@ -25,9 +25,10 @@ _KEYS = {
     "workers num_workers n_workers nworkers n_cpu dataloader_workers": (
         "there are no worker processes, since the data lies packed in memory; device.threads=... sets the CPU's threads"
     ),
-    "gpus num_gpus n_gpus ngpu gpu_ids gpu_id gpu world_size nodes": (
-        "a run trains on one device: device=cuda, and device.index=... says which GPU"
+    "gpus num_gpus n_gpus ngpu world_size nproc nprocs num_processes n_processes processes nproc_per_node nodes": (
+        "device.processes=... trains on so many GPUs of this machine (docs/scaling.md has several machines)"
     ),
+    "gpu_ids gpu_id gpu": "device=cuda, and device.index=... says which GPU",
     "cuda use_cuda use_gpu": "set device=cuda",
     "cpu no_cuda use_cpu": "set device=cpu",
     "mps use_mps": "set device=mps",
@@ -91,6 +92,7 @@ _KEYS = {
     "optimizer.eps optimizer.momentum": "each network has its own, optimizer.generator.* and optimizer.discriminator.*",
     "penalty.lambda penalty.coef penalty.lambda_gp": "penalty=wgan_gp penalty.weight={}",
     "device.gpu device.id device.gpu_id device.ids": "device.index={}",
+    "device.gpus device.num_gpus device.nproc device.num_processes device.world_size": "device.processes={}",
     "device.num_threads device.n_threads": "device.threads={}",
     "dataset.path dataset.dir dataset.folder dataset.directory dataset.data_dir": "dataset=folder dataset.root={}",
 }
