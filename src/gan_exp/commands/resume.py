@@ -96,7 +96,9 @@ def _resume_run(name: str, overrides: list[str], cluster: Cluster | None, ranks:
     from gan_exp.config.check import check
     from gan_exp.config.overrides import apply_overrides
 
-    config = check(apply_overrides(run_dir.read_config(), overrides))
+    saved = run_dir.read_config()
+    check(saved)  # before the overrides hide what is wrong with it
+    config = check(apply_overrides(saved, overrides))
     return train_run(config, str(run_dir.path), "resume", overrides, ranks, name)
 
 
