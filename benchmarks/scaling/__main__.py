@@ -38,7 +38,7 @@ def main() -> int:
     texts = []
     if "steps" in options.only:
         chosen = RECIPES[:1] if options.quick else [recipe for recipe in RECIPES if recipe.here]
-        times = {recipe.name: _measure(_loops(recipe, counts, device), options) for recipe in chosen}
+        times = {recipe.name: _measure(_loops(recipe, counts, device, options.quick), options) for recipe in chosen}
         texts.append(_show("steps", _step_table(chosen, counts, device, times)))
         found["steps"] = times
     if "reduce" in options.only:
@@ -80,19 +80,20 @@ def _measure(loops: Sequence[Loop], options: argparse.Namespace) -> Milliseconds
     return {name: [chunk.ms for chunk in found] for name, found in chunks.items()}
 
 
-def _loops(recipe: Recipe, counts: Sequence[int], device: str) -> list[Loop]:
+def _loops(recipe: Recipe, counts: Sequence[int], device: str, quick: bool) -> list[Loop]:
     def loop(name: str, processes: int, threads: int, batch: int) -> Loop:
         words = [*recipe.words, f"batch_size={batch}", f"device={device}"]
         arguments = {"words": words, "processes": processes, "threads_each": threads}
-        return Loop(name, "benchmarks.scaling.loops:train", arguments)
+        return Loop(name, "benchmarks.scaling.loops:train", arguments, 2 if quick else None)
 
     batch, cores = recipe.batch, len(os.sched_getaffinity(0))
     found = [loop("1 process", 1, 1, batch)]
-    if device == "cpu":
+    if device == "cpu" and not quick:
         found.append(loop(f"1 process, {cores} threads", 1, cores, batch))
     for count in counts:
         found.append(loop(f"{count} processes, the batch divided", count, 1, batch))
-        found.append(loop(f"{count} processes, a batch each", count, 1, batch * count))
+        if not quick:
+            found.append(loop(f"{count} processes, a batch each", count, 1, batch * count))
     return found
 
 

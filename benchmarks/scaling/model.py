@@ -69,7 +69,7 @@ CLUSTERS = (
 class Message:
     """`halves` is 2 for an all-reduce, and 1 for an all-gather, which is half of one."""
 
-    size: int  # bytes, on each rank at the end
+    size: int  # bytes that each rank gives
     halves: int = 2
 
 
@@ -85,7 +85,7 @@ def _seconds(message: Message, cluster: Cluster) -> float:
     for protocol in PROTOCOLS:
         hop = protocol.nvlink if cluster.nvlink else protocol.pcie
         latency = CALL + protocol.base + message.halves * (inside * hop + across * protocol.network)
-        travels = message.halves * (cluster.size - 1) / cluster.size * message.size
+        travels = (cluster.size - 1) * message.size * (2 / cluster.size if message.halves == 2 else 1)
         found.append(latency * 1e-6 + travels / (protocol.share * cluster.bandwidth))
     return min(found)
 
