@@ -50,7 +50,7 @@ def main() -> int:
     if "model" in options.only:
         chosen = RECIPES[:1] if options.quick else [recipe for recipe in RECIPES if recipe.h100_ms]
         texts.append(_show("model", model_table(chosen)) + "\n\n" + assumptions())
-    if not options.quick:
+    if len(found) > 1 and not options.quick:
         print(save_results("processes", found))
     if options.docs:
         for name, text in zip([name for name in PARTS if name in options.only], texts, strict=True):
@@ -132,9 +132,9 @@ def model_table(recipes: Sequence[Recipe]) -> Table:
         step = recipe.h100_ms / 1000
         cells = []
         for cluster in CLUSTERS:
-            cells.append(f"{efficiency(step, sent, cluster):.0%} ({1000 * seconds(sent, cluster):.2g} ms)")
+            cells.append(f"{efficiency(step, sent, cluster):.0%} ({_ms(1000 * seconds(sent, cluster))})")
         size = size_text(sum(message.size for message in sent if message.halves == 2))
-        rows.append([f"{recipe.name}, batch {recipe.batch}", f"{recipe.h100_ms:g} ms", size, str(len(sent)), *cells])
+        rows.append([f"{recipe.name}, batch {recipe.batch}", _ms(recipe.h100_ms), size, str(len(sent)), *cells])
     return rows
 
 
@@ -150,6 +150,10 @@ def assumptions() -> str:
 
 def size_text(size: int) -> str:
     return f"{size} B" if size < 1000 else f"{size / 1000:.0f} KB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
 def _show(name: str, rows: Table) -> str:
