@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,27 @@ def test_the_process_is_as_it_was(in_tmp: Path, words: list[str], more: str) -> 
     before = process_state()
     gan_exp.train([*words, more])
     assert process_state() == before
+
+
+def test_defaults_of_the_program_do_not_reach_the_run(in_tmp: Path, words: list[str]) -> None:
+    usual = gan_exp.train(words, "usual").sample(2)
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        with torch.inference_mode():
+            run = gan_exp.train(words, "run")
+            sampled = run.sample(2)
+            assert torch.get_default_dtype() == torch.float64 and torch.get_default_device().type == "meta"
+            assert torch.is_inference_mode_enabled()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert torch.equal(sampled, usual)
+
+
+def test_in_another_thread_than_the_main_one(in_tmp: Path, words: list[str]) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(gan_exp.train, words).result().state == "finished"
 
 
 def test_ctrl_c_saves_and_raises(in_tmp: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from gan_exp.config.schema import DeviceConfig
 from gan_exp.errors import UserError
-from gan_exp.runtime.device import inference_device, prepare_device, settings_restored
+from gan_exp.runtime.device import inference_device, own_settings, prepare_device
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_settings_are_restored(a_gpu_in_name: None) -> None:
     for flushing in (False, True):
         torch.set_flush_denormal(flushing)
         before = settings()
-        with settings_restored():
+        with own_settings():
             torch.set_num_threads(3)
             prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True, tf32=True))
             assert settings() != before

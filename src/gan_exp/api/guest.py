@@ -40,7 +40,7 @@ def guest(trust: Sequence[str] = ()) -> Iterator[Visit]:
     program what it would have done at once: SIGINT raises KeyboardInterrupt. If the program handles it otherwise, the
     block ends as usual, once the run is saved.
     """
-    from gan_exp.runtime.device import settings_restored
+    from gan_exp.runtime.device import own_settings
     from gan_exp.runtime.randomness import random_state_kept
 
     visit = Visit()
@@ -49,7 +49,7 @@ def guest(trust: Sequence[str] = ()) -> Iterator[Visit]:
             _environment_kept(),
             trusting(trust),
             random_state_kept(),
-            settings_restored(),
+            own_settings(),
             recording_signals(embedded=True),
         ):
             yield visit

@@ -152,10 +152,10 @@ class Run:
     def generator(self) -> "TrainedGenerator":
         """The generator itself; `generator.network` is the `torch.nn.Module`."""
         from gan_exp.generators.trained import TrainedGenerator
-        from gan_exp.runtime.device import inference_device, settings_restored
+        from gan_exp.runtime.device import inference_device, own_settings
         from gan_exp.runtime.randomness import random_state_kept
 
-        with trusting(self._trust), random_state_kept(), settings_restored():
+        with trusting(self._trust), random_state_kept(), own_settings():
             device = inference_device(self._device)
             return TrainedGenerator.from_run(self._dir, self._checkpoint, self._average, device)
 
@@ -214,16 +214,14 @@ class Run:
                 raise UserError(f"{name}={value}: must be at least {least}")
         if truncation is not None and not truncation > 0:
             raise UserError(f"truncation={truncation:g}: must be above 0")
+        from gan_exp.runtime.device import inference_device, own_settings
+
         generator, indices = self.generator, range(start, start + count)
-        labels = generator.labels(indices, label)
-        latents = generator.latents(seed, indices)
-        if truncation is not None:
-            latents = generator.truncate(latents, truncation)
-
-        from gan_exp.runtime.device import inference_device, settings_restored
-
-        with settings_restored():
-            inference_device(self._device)  # with its precision
+        with own_settings():
+            inference_device(self._device)  # sets its precision
+            labels, latents = generator.labels(indices, label), generator.latents(seed, indices)
+            if truncation is not None:
+                latents = generator.truncate(latents, truncation)
             return generator.images(latents, labels), labels
 
     def _record(self) -> "RunRecord":

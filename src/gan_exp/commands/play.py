@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
 
     from gan_exp.config.targets import trust
     from gan_exp.generators.trained import TrainedGenerator
-    from gan_exp.runtime.device import inference_device, settings_restored
+    from gan_exp.runtime.device import inference_device, own_settings
 
     trust(options.trust)
     generator = TrainedGenerator.from_run(
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
     )
     if generator.spec.extent is not None:
         raise UserError(f"{run_dir.path}: makes points of the plane, not images; `gan-exp sample` plots them")
-    with settings_restored():
+    with own_settings():
         torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
         with make_server(run_dir, generator, options.port) as server:
             say(f"{short_name(run_dir.path)} at step {generator.step:,}: {server.address} (Ctrl-C ends it)")

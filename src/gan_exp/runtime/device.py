@@ -71,15 +71,19 @@ def inference_device(name: str = "auto") -> torch.device:
 
 
 @contextmanager
-def settings_restored() -> Iterator[None]:
-    """After this block torch's settings are those of before, whatever `prepare_device` and a run have set."""
+def own_settings() -> Iterator[None]:
+    """Within this block torch's defaults are those of a new process; afterwards all of its settings are as before.
+
+    A program may have set another default dtype or device, or be within `no_grad`.
+    """
     threads, flushing = torch.get_num_threads(), _flushes_denormal()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warning_only = torch.is_deterministic_algorithms_warn_only_enabled()
     precision, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
     benchmark, tf32 = cudnn.benchmark, cudnn.allow_tf32
     try:
-        yield
+        with _usual_defaults():
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushing)
@@ -90,9 +94,24 @@ def settings_restored() -> Iterator[None]:
         cudnn.benchmark, cudnn.allow_tf32 = benchmark, tf32
 
 
+@contextmanager
+def _usual_defaults() -> Iterator[None]:
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    if device.type != "cpu":
+        torch.set_default_device(None)  # a default of "cpu" would slow down each call
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        if device.type != "cpu":
+            torch.set_default_device(device)
+
+
 def _flushes_denormal() -> bool:
     """Whether a denormal result becomes zero; torch has no function that says so."""
-    return bool(torch.tensor([2.0**-1022], dtype=torch.float64).mul(0.5).item() == 0)
+    return bool(torch.tensor([2.0**-1022], dtype=torch.float64, device="cpu").mul(0.5).item() == 0)
 
 
 def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=") -> torch.device:

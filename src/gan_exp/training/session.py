@@ -53,8 +53,8 @@ def start_run(
     """Train a new run in `directory`. Raises UserError before anything is written if the input is bad.
 
     A run `in_sweep` neither describes its networks nor suggests the next commands: the sweep does so for all of its
-    runs. `command` holds the words that started it, if they aren't those of this process. Of several `ranks` this is
-    the first, and the others `take_part`.
+    runs, and a program that trains has no use for them. `command` holds the words that started it, if they aren't those
+    of this process. Of several `ranks` this is the first, and the others `take_part`.
 
     Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
