@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from waiting import LONGEST_WAIT_S
+
 NOTEBOOK = Path(__file__).parents[2] / "examples/first-run.ipynb"
 
 nbformat = pytest.importorskip("nbformat", reason="needs nbformat, nbclient and ipykernel, of the extra dev")
@@ -26,7 +28,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
             patch.setenv(name, str(place / name.lower()))  # nothing of the user's own settings
         client = nbclient.NotebookClient(
-            notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+            notebook, timeout=LONGEST_WAIT_S, kernel_name="python3", resources={"metadata": {"path": str(place)}}
         )
         client.execute()
     yield notebook
