@@ -15,9 +15,11 @@ from browsers import Opened, needs_browser, started_browser
 from gan_exp.commands.play import make_server
 from gan_exp.errors import UserError
 from gan_exp.play import neighbours
+from gan_exp.play.answers import Answers
 from gan_exp.play.server import PageServer
 from gan_exp.runs.run_dir import RunDir
 from tiny_generators import CLASSES, tiny_generator
+from waiting import LONGEST_WAIT_S
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -72,6 +74,11 @@ class Page(Opened):
         }""")
         assert len(found) == 64
         return found
+
+    def shows_all_of(self, selector: str) -> bool:
+        """Whether it is within the window."""
+        box, size = self.page.locator(selector).bounding_box(), self.page.viewport_size
+        return bool(box["y"] >= 0 and box["y"] + box["height"] <= size["height"])
 
     def set(self, selector: str, value: str) -> None:
         self.page.locator(selector).fill(value)
@@ -222,6 +229,37 @@ def test_the_nearest_training_image_follows(classes: Page, plain: Page) -> None:
     words = plain.page.locator("#nearest-words")
     playwright.expect(words).to_have_text("dataset.root=<b>here: there is nothing")
     assert plain.count("#nearest img") == 0 and plain.count("#find-nearest") == 0
+
+
+def test_directions_are_waited_for(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+    find_directions = Answers.find_directions
+
+    def late(self: Answers, count: int) -> None:
+        found.wait(LONGEST_WAIT_S)
+        find_directions(self, count)
+
+    monkeypatch.setattr(Answers, "find_directions", late)
+    with make_server(RunDir("here/tiny"), tiny_generator(), None) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        opened = Page(browser, server.address)
+        assert opened.page.locator("#direction-0").is_disabled() and opened.count("#finding") == 1
+        found.set()
+        opened.set("#direction-0", "1")
+        opened.wait_for("direction 1: +1")
+        assert opened.count("#finding") == 0
+        opened.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_the_image_stays_in_sight(classes: Page) -> None:
+    for width, height in ((1280, 800), (390, 800)):
+        classes.page.set_viewport_size({"width": width, "height": height})
+        for selector in ("#direction-5", "#find-nearest"):
+            classes.page.locator(selector).scroll_into_view_if_needed()
+            assert classes.shows_all_of("#picture") and classes.shows_all_of(selector)
 
 
 def test_on_a_phone_and_in_the_dark(browser: Any, servers: list[PageServer]) -> None:

@@ -69,23 +69,25 @@ def serve(server: "PageServer", show: bool) -> None:
 
 
 def make_server(run_dir: RunDir, generator: "TrainedGenerator", port: int | None) -> "PageServer":
-    from gan_exp.generators.directions import principal_directions
     from gan_exp.play.answers import Answers
     from gan_exp.play.neighbours import load_neighbours
     from gan_exp.play.page import render
     from gan_exp.play.questions import read_question
     from gan_exp.play.server import start
 
-    directions, _ = principal_directions(generator, DIRECTIONS)
-    answers = Answers(generator, directions, lambda: load_neighbours(generator))
+    answers = Answers(generator, lambda: load_neighbours(generator))
     config = generator.config
     about = f"{config.model.name} on {config.dataset['name']}, step {generator.step:,}"
-    page, policy = render(generator, str(run_dir.path), about, len(directions))
-    return start(port, page, policy, {
+    count = min(DIRECTIONS, generator.latent_dim)
+    page, policy = render(generator, str(run_dir.path), about, count)
+    server = start(port, page, policy, {
         "/image": lambda body: answers.image(read_question(body)),
         "/latent": lambda body: answers.latent(read_question(body)),
         "/nearest": lambda body: answers.nearest(read_question(body)),
+        "/directions": lambda body: answers.directions(),
     })  # fmt: skip
+    threading.Thread(target=answers.find_directions, args=[count], name="directions", daemon=True).start()
+    return server
 
 
 def _has_screen() -> bool:

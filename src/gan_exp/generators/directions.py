@@ -12,15 +12,21 @@ Images = Callable[[Tensor, Tensor | None], Tensor]  # of latents [N, latent_dim]
 
 
 def principal_directions(
-    generator: TrainedGenerator, count: int, seed: int = 0, label: str | int | None = None, latents: int = 32
+    generator: TrainedGenerator,
+    count: int,
+    seed: int = 0,
+    label: str | int | None = None,
+    latents: int = 32,
+    images: Images | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`leading_directions` of a trained generator, over so many random `latents`, with alternating classes or one.
 
-    A function of its arguments alone. Takes as long as `latents` * (latent_dim + 1) images.
+    A function of its arguments alone. Takes as long as `latents` * (latent_dim + 1) images, which `images` makes in the
+    place of the generator's own method if given.
     """
     places = range(latents)
     labels = generator.labels(places, label)
-    return leading_directions(generator.images, generator.latents(seed, places), labels, count)
+    return leading_directions(images or generator.images, generator.latents(seed, places), labels, count)
 
 
 def leading_directions(images: Images, latents: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:

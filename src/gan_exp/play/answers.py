@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import Future
 from threading import Lock
+from time import sleep
 from typing import Any
 
 import torch
@@ -12,33 +14,45 @@ from gan_exp.data.packed import to_uint8
 from gan_exp.display.images import encode_png
 from gan_exp.errors import UserError
 from gan_exp.generators.class_mixing import ClassMixer
+from gan_exp.generators.directions import principal_directions
 from gan_exp.generators.paths import slerp
 from gan_exp.generators.trained import TrainedGenerator
 from gan_exp.models.sampling import generate
 from gan_exp.play.neighbours import Neighbour
 from gan_exp.play.questions import LatentDescription, Question
+from gan_exp.runtime.signals import stop_if_asked
+
+FEW = 8  # images that the page's own may have to wait for
 
 
 class Answers:
-    """Needs no state between questions. One at a time goes through the network: more would only wait for the cores.
+    """Needs no state between questions. One thread at a time uses the network: more would wait for the cores anyway.
 
-    `directions` [K, latent_dim] are unit vectors. `load_neighbours` loads the data set, which takes a while, at the
-    first question for a neighbour; it gives the function from an image uint8 [C, H, W] to its neighbour, or raises
-    UserError if the data can't be loaded.
+    `load_neighbours` loads the data set, which takes a while, at the first question for a neighbour; it gives the
+    function from an image uint8 [C, H, W] to its neighbour, or raises UserError if the data can't be loaded.
     """
 
     def __init__(
-        self,
-        generator: TrainedGenerator,
-        directions: Tensor,
-        load_neighbours: Callable[[], Callable[[Tensor], Neighbour]],
+        self, generator: TrainedGenerator, load_neighbours: Callable[[], Callable[[Tensor], Neighbour]]
     ) -> None:
-        self._generator, self._directions = generator, directions
+        self._generator = generator
+        self._directions: Future[Tensor] = Future()  # [K, latent_dim], unit vectors
         self._load_neighbours = load_neighbours
         self._find_neighbour: Callable[[Tensor], Neighbour] | None = None
         self._lock, self._loading = Lock(), Lock()
         classes = len(generator.class_names)
         self._mixer = ClassMixer(generator.network, classes, generator.latent_dim) if generator.conditional else None
+
+    def find_directions(self, count: int) -> None:
+        """For a thread of its own: with a large network it takes minutes, in which images are made all the same."""
+        try:
+            self._directions.set_result(principal_directions(self._generator, count, images=self._in_turns)[0])
+        except BaseException as error:
+            self._directions.set_exception(error)
+
+    def directions(self) -> dict[str, Any]:
+        """Their number, once they are found."""
+        return {"count": len(self._directions.result())}
 
     def image(self, question: Question) -> bytes:
         """The bytes of a PNG file."""
@@ -68,6 +82,17 @@ class Answers:
             image = self._of_class(latents, question)[0]
         return to_uint8(image.cpu().clamp(-1, 1))
 
+    def _in_turns(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Images a few at a time, between which those that the page asks for are made."""
+        parts = []
+        for places in torch.arange(len(latents)).split(FEW):
+            stop_if_asked()
+            with self._lock, torch.no_grad():
+                some = None if labels is None else labels[places].to(self._generator.device)
+                parts.append(generate(self._generator.network, latents[places].to(self._generator.device), some).cpu())
+            sleep(0)  # a lock is not fair: without it this thread would have it again at once
+        return torch.cat(parts)
+
     def _of_class(self, latents: Tensor, question: Question) -> Tensor:
         """Floats [1, C, H, W]."""
         start = question.start.label
@@ -91,16 +116,18 @@ class Answers:
             latent = torch.tensor(description.latent)
         if description.truncation is not None:
             latent = self._generator.truncate(latent, description.truncation)
-        shifts = torch.tensor(description.shifts)
-        return latent + shifts @ self._directions[: len(shifts)]
+        if description.shifts:
+            shifts = torch.tensor(description.shifts)
+            latent = latent + shifts @ self._directions.result()[: len(shifts)]
+        return latent
 
     def _check(self, description: LatentDescription, name: str) -> None:
         """What only the generator knows. Raises UserError."""
         size, classes = self._generator.latent_dim, len(self._generator.class_names)
         if description.latent is not None and len(description.latent) != size:
             raise UserError(f"{name}.latent: has {len(description.latent)} numbers, and the generator takes {size}")
-        if len(description.shifts) > len(self._directions):
-            raise UserError(f"{name}.shifts: there are {len(self._directions)} directions")
+        if description.shifts and len(description.shifts) > (count := len(self._directions.result())):
+            raise UserError(f"{name}.shifts: there are {count} directions")
         if classes == 0 and description.label is not None:
             raise UserError(f"{name}.label: the generator is not conditional")
         if classes > 0 and not (description.label is not None and description.label < classes):

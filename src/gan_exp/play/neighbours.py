@@ -18,20 +18,21 @@ class Neighbour(NamedTuple):
 def load_neighbours(generator: TrainedGenerator) -> Callable[[Tensor], Neighbour]:
     """Loads the data set, and trains the features' network if this is its first use. Raises UserError without data."""
     training = TrainingImages.of(generator, say=say)
-    yardstick = training.yardstick()
-    median, features = yardstick.distances.median().item(), training.extractor.name
+    yardstick, features = training.yardstick(), training.extractor.name
     labels, names = training.data.labels, training.data.classes
 
     def find(image: Tensor) -> Neighbour:
         nearest = training.nearest(image[None])
-        index, distance = int(nearest.indices.flatten()[0]), float(nearest.distances.flatten()[0])
+        index, relative = int(nearest.indices[0, 0]), training.relative(nearest).item()
         label = None if labels is None else int(labels[index])
         of_class = "" if label is None else f" (class {names[label] if names else label})"
-        nearer = (yardstick.distances < distance).double().mean().item()
+        nearer = (yardstick.relative < relative).double().mean().item()
+        which, real = f"{index:,}{of_class}", yardstick.of.partition(",")[0]
         return Neighbour(
             training.data.images[index].cpu(),
-            f"Training image {index:,}{of_class}, at a distance of {distance:.3g} (features {features}). "
-            f"For comparison, {yardstick.of}: {nearer:.0%} are nearer, and the median is {median:.3g}.",
+            f"Training image {which}, at a distance of {nearest.distances.item():.3g} (features {features}): "
+            f"{relative:.2f} times that image's distance to the nearest other one. A copy has much less than 1; "
+            f"{nearer:.0%} of the {real} have less.",
         )
 
     return find

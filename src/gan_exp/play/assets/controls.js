@@ -63,6 +63,14 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+// Those of a large network take minutes to find.
+function waitForDirections() {
+  new Questions().ask("directions", "/directions", {}, async () => {
+    byId("directions").disabled = false;
+    byId("finding").hidden = true;
+  });
+}
+
 // A file of "Save latent", or any JSON with a list of numbers `latent`.
 async function openLatent(event) {
   const [file] = event.target.files;

@@ -1,6 +1,7 @@
 // Brings the page to life.
 setUpTheme();
 setUpControls();
+waitForDirections();
 setUpVariations();
 setUpTray();
 setUpNearest();
