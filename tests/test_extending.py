@@ -52,6 +52,9 @@ def test_the_pages_command_trains(example: Path) -> None:
     assert main(["resume", "run", "steps=4", "--trust", "my_gan"]) == 0
     assert main(["sample", "run", "--trust", "my_gan", "--output", "samples.png"]) == 0
     assert Path("samples.png").is_file()
+    for name in ("safetensors", "torch"):
+        assert main(["export", "run", "--trust", "my_gan", "--format", name]) == 0
+    assert "It was trained on `" in Path("generator.pt2.md").read_text()
 
 
 def test_without_trust_it_is_refused(example: Path, capsys: pytest.CaptureFixture[str]) -> None:

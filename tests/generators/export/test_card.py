@@ -80,7 +80,11 @@ def test_the_licence_of_each_data_set(dataset: str, run: RunDir) -> None:
     trained = dataclasses.replace(trained, config=config)
     data = section(card_of(trained, record), "Data")
     wanted = {"mnist": "`CC BY-SA 3.0` (as Keras states it", "cifar10": "not stated.", "folder": "not stated."}
-    assert f"`{dataset}`, " in data and f"Licence of the data set: {wanted.get(dataset, '')}" in data
+    assert (
+        f"`{dataset}` (" in data
+        and "your" not in data
+        and f"Licence of the data set: {wanted.get(dataset, '')}" in data
+    )
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -118,7 +118,9 @@ def _use(about: dict[str, Any], exported: Exported) -> list[str]:
 
 def _data(about: dict[str, Any]) -> list[str]:
     path, licence = groups()["dataset"].get(about["dataset"]), about["dataset_license"]
-    known = "" if path is None else f", {describe(path).partition(';')[0]}"
+    known = "" if path is None else f" ({describe(path).partition(';')[0]})"
+    if about["dataset"] == "folder":  # its description speaks to the one who trains
+        known = " (a folder of images)"
     stated = "not stated" if licence is None else code(licence)
     for setting in () if path is None else settings_of(path):
         if setting.key == "license" and setting.default == licence:
@@ -188,6 +190,8 @@ def _limits(record: RunRecord, about: dict[str, Any]) -> list[str]:
         f"`gan-exp doctor` said at step {record.step:,}: {one.title} ({one.evidence}). {one.meaning}"
         for one in record.verdicts
     ]
+    if any("spread" in one.evidence for one in record.verdicts):
+        lines.append("One spread is the mean distance between two images of the data.")
     return ["## Limits", bullets(lines)]
 
 
