@@ -16,16 +16,17 @@ from gan_exp.training.step_types import DiscriminatorReport, UpdateInputs
 Part = TypeVar("Part")
 
 
-def one_by_one(parts: Iterable[Part], *networks: nn.Module) -> Iterator[Part]:
+def one_by_one(parts: Sequence[Part], *networks: nn.Module) -> Iterator[Part]:
     """The parts, each of which finds the networks' buffers as the first did: one update moves them once.
 
     Such buffers are the vectors of spectral normalisation, which each forward pass turns. BatchNorm's are left alone:
     each part moves them by its own statistics.
     """
-    kept: list[tuple[Tensor, Tensor]] | None = None
+    if len(parts) == 1:
+        yield parts[0]
+        return
+    kept = _copies(networks)
     for part in parts:
-        if kept is None:
-            kept = [] if isinstance(parts, Sequence) and len(parts) == 1 else _copies(networks)
         for buffer, value in kept:
             buffer.copy_(value)
         yield part
@@ -48,6 +49,8 @@ def add_up(
     ranks: Ranks, inputs: UpdateInputs, parameters: Sequence[nn.Parameter], reports: Sequence[DiscriminatorReport]
 ) -> DiscriminatorReport:
     """The report on an update from those on its parts, on all ranks; the gradients of all are added up too."""
+    if len(reports) == ranks.count == 1:
+        return reports[0]
     penalties = [report.penalty for report in reports if report.penalty is not None]
     auxiliaries = [report.auxiliary for report in reports if report.auxiliary is not None]
     means = [total(values) for values in ([report.loss for report in reports], penalties, auxiliaries) if values]
