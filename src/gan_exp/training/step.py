@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
-from gan_exp.models.parts import HasAuxiliaryLoss
 from gan_exp.models.sampling import generate
-from gan_exp.penalties import PenaltyInputs, RngFor
-from gan_exp.runtime.randomness import draw
+from gan_exp.penalties import PenaltyInputs
 from gan_exp.training.parts import add_up, add_up_ranks, concatenate, one_by_one, std_over_ranks, total
+from gan_exp.training.scoring import score_images, score_reals
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
@@ -136,7 +135,7 @@ def generator_gradients(
     labels = None if inputs.batch is None else _labels(config, inputs.batch)
     if fake_images is None:
         fake_images = generate(state.generator, inputs.latents, labels)
-    score = partial(_score, state, config, labels, inputs.part_rng_for)
+    score = partial(score_images, state, config, labels, inputs.part_rng_for)
     fake_logits = score("fake", fake_images)
     real_logits = None
     if config.loss.needs_reals:
@@ -218,7 +217,7 @@ def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_i
             state.generator.train(not config.inference_fakes)
             fake_images = generate(state.generator, inputs.latents, labels)
     given = state, config, labels, inputs.part_rng_for
-    return Shown(inputs, real_images, fake_images, partial(_score, *given), partial(_score_reals, *given))
+    return Shown(inputs, real_images, fake_images, partial(score_images, *given), partial(score_reals, *given))
 
 
 def _std_of_reals(config: StepConfig, inputs: UpdateInputs) -> Tensor:
@@ -228,35 +227,3 @@ def _std_of_reals(config: StepConfig, inputs: UpdateInputs) -> Tensor:
 
 def _labels(config: StepConfig, batch: Batch) -> Tensor | None:
     return batch.labels if config.conditional else None
-
-
-def _score(
-    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, kind: str, images: Tensor
-) -> Tensor:
-    """D's logits [N / pac]."""
-    images = _as_seen(state, config, rng_for, kind, images)
-    logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
-    return logits
-
-
-def _score_reals(
-    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, images: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """D's logits [N / pac], and its own loss [N / pac] if it has one."""
-    discriminator = state.discriminator
-    if not isinstance(discriminator, HasAuxiliaryLoss):
-        return _score(state, config, labels, rng_for, "real", images), None
-    images = _as_seen(state, config, rng_for, "real", images)
-    return discriminator.score_with_auxiliary(images, labels, rng_for("auxiliary"))
-
-
-def _as_seen(state: TrainingState, config: StepConfig, rng_for: RngFor, kind: str, images: Tensor) -> Tensor:
-    """What D sees of the images, through augmentation, noise and packing [N / pac, pac * C, H, W]."""
-    if state.augment is not None:
-        images = state.augment(images, rng_for(f"augment/{kind}"))
-    if config.instance_noise > 0:
-        noise = draw(torch.randn, images.shape, rng_for(f"noise/{kind}"), device=images.device)
-        images = images + config.instance_noise * noise
-    if config.pac > 1:
-        images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])
-    return images
