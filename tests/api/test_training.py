@@ -149,6 +149,8 @@ def test_a_signal_that_the_program_handles(in_tmp: Path, words: list[str], monke
         (["steps"], "steps: must be written key=value in one word"),
         ("model=mlp", "overrides='model=mlp': must be a list of strings, such as overrides=['model=dcgan']"),
         ([3], "overrides=[3]: must be a list of strings"),
+        (None, "overrides=None: must be a list of strings"),
+        ((word for word in ["lr=-1"]), "lr=-1: must be greater than 0"),
         (
             ["loss._target_=mine.Loss"],
             "loss._target_=mine.Loss: only gan_exp.losses may be named there; if this is code of your own, allow it "

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gan_exp.display.live import Display
-from gan_exp.display.notebook import in_notebook
+from gan_exp.display.notebook import NotebookView, in_notebook
 
 METRICS = {
     "loss/discriminator": 0.5,
@@ -76,3 +76,15 @@ def test_a_terminal_of_ipython_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -
     assert not in_notebook()
     monkeypatch.delitem(sys.modules, "IPython")
     assert not in_notebook()
+
+
+def test_a_page_that_is_gone_does_not_end_the_run(
+    cell: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the connection is closed")
+
+    monkeypatch.setattr(NotebookView, "refresh", fail)
+    assert not show("auto", tmp_path / "log.txt").live
+    log = (tmp_path / "log.txt").read_text()
+    assert log.count("nothing more can be shown: the connection is closed") == 1 and log.endswith("finished\n")

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -101,11 +101,12 @@ def plainly(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def words_of(given: Sequence[str], argument: str, example: str) -> list[str]:
+def words_of(given: Iterable[str], argument: str, example: str) -> list[str]:
     """The words of an `argument` that is a list. Raises UserError for one string, which is a list of letters."""
-    if isinstance(given, str) or not all(isinstance(word, str) for word in given):
+    words = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if isinstance(given, str) or not all(isinstance(word, str) for word in words):
         raise UserError(f"{argument}={given!r}: must be a list of strings, such as {argument}=[{example!r}]")
-    return list(given)
+    return words
 
 
 def one_of(argument: str, value: object, known: Sequence[object]) -> None:

@@ -161,16 +161,21 @@ class Display:
     def _print(self, renderable: RenderableType, **options: bool) -> None:
         self._try_to_show(lambda: self.console.print(renderable, **options))  # type: ignore[arg-type]
         if self._notebook is not None:
-            self._notebook.refresh()
+            self._try_to_show(self._notebook.refresh)
 
     def _try_to_show(self, show: Callable[[], None]) -> None:
-        """Call `show`; after an OSError, such as from a closed terminal, the run goes on and shows nothing more."""
+        """Call `show`; after an OSError, such as from a closed terminal, the run goes on and shows nothing more.
+
+        In a notebook after any error: a kernel's connection has errors of its own.
+        """
         try:
             show()
-        except OSError as error:
+        except Exception as error:
+            if self._notebook is None and not isinstance(error, OSError):
+                raise
             self._log.info(f"nothing more can be shown: {error}")
             self.console.quiet = True
-            self._live = None
+            self._live = self._notebook = None
             self.live = False
 
     def _rate(self) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.terminal_theme import TerminalTheme
 from torch import Tensor
 
 from gan_exp.display.images import encode_png, image_grid
@@ -15,6 +16,21 @@ from gan_exp.display.images import encode_png, image_grid
 WIDTH = 100  # columns of text
 SIDE = 320  # pixels of a page that the longer side of the samples takes
 MOST_IMAGES = 25
+# Legible on a white page and on a black one; dim text is halfway between the first two.
+COLOURS = TerminalTheme(
+    background=(255, 255, 255),
+    foreground=(0, 0, 0),
+    normal=[
+        (0, 0, 0),
+        (205, 70, 70),
+        (40, 150, 80),
+        (170, 130, 0),
+        (70, 120, 210),
+        (180, 80, 190),
+        (0, 145, 165),
+        (128, 128, 128),
+    ],
+)
 TEXT = (
     "font-family: Menlo, 'DejaVu Sans Mono', Consolas, monospace; line-height: 1.3; white-space: pre; overflow-x: auto"
 )
@@ -72,7 +88,7 @@ def as_html(shown: RenderableType) -> str:
         file=io.StringIO(), width=WIDTH, record=True, force_terminal=True, color_system="standard", force_jupyter=False
     )
     console.print(shown)
-    return console.export_html(inline_styles=True, code_format=f'<pre style="{TEXT}">{{code}}</pre>')
+    return console.export_html(theme=COLOURS, inline_styles=True, code_format=f'<pre style="{TEXT}">{{code}}</pre>')
 
 
 def _as_picture(images: Tensor) -> str:
