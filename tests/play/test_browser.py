@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -211,6 +212,10 @@ def test_image_and_latent_are_saved_and_opened(classes: Page, tmp_path: Path) ->
     classes.page.locator("#label").select_option("0")
     classes.page.locator("#file").set_input_files(tmp_path / "latent.json")
     assert classes.wait_for("a latent of its own · class one") == shown
+    inverted = tmp_path / "inverted.npz"  # as gan-exp invert writes it
+    np.savez(inverted, latent=np.zeros(8, np.float32), label=np.asarray(2))
+    classes.page.locator("#file").set_input_files(inverted)
+    assert classes.wait_for(f"a latent of its own · class {CLASSES[2]}") != shown
     (tmp_path / "latent.json").write_text('{"latent": [1, 2]}')
     classes.page.locator("#file").set_input_files(tmp_path / "latent.json")
     playwright.expect(classes.page.locator("#message")).to_have_text("latent.json holds no latent of 8 numbers.")

@@ -1,15 +1,15 @@
 import pytest
 
 from gan_exp.errors import UserError
-from gan_exp.play.questions import Question, read_question
+from gan_exp.play.questions import File, Question, read
 
 
 def test_a_question_is_read() -> None:
     body = b'{"start": {"seed": 3, "truncation": 1, "shifts": [0, 1.5], "label": 2}, "end": {"latent": [1]}, "at": 0.5}'
-    found = read_question(body)
+    found = read(Question, body)
     assert (found.start.seed, found.start.truncation, found.start.shifts, found.start.label) == (3, 1.0, [0, 1.5], 2)
     assert found.end is not None and found.end.latent == [1.0] and found.at == 0.5
-    assert read_question(b'{"start": {"seed": 0}}') == Question.model_validate({"start": {"seed": 0}})
+    assert read(Question, b'{"start": {"seed": 0}}') == Question.model_validate({"start": {"seed": 0}})
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,11 @@ def test_a_question_is_read() -> None:
 )
 def test_a_fault_is_named(body: bytes, sentence: str) -> None:
     with pytest.raises(UserError) as found:
-        read_question(body)
+        read(Question, body)
     assert str(found.value).startswith(sentence) and "\n" not in str(found.value)
+
+
+def test_a_file_comes_as_base64() -> None:
+    assert read(File, b'{"content": "aGVsbG8="}').content == b"hello"
+    with pytest.raises(UserError, match="content: "):
+        read(File, b'{"content": "a"}')

@@ -72,7 +72,7 @@ def make_server(run_dir: RunDir, generator: "TrainedGenerator", port: int | None
     from gan_exp.play.answers import Answers
     from gan_exp.play.neighbours import load_neighbours
     from gan_exp.play.page import render
-    from gan_exp.play.questions import read_question
+    from gan_exp.play.questions import File, Question, read
     from gan_exp.play.server import start
 
     answers = Answers(generator, lambda: load_neighbours(generator))
@@ -81,9 +81,10 @@ def make_server(run_dir: RunDir, generator: "TrainedGenerator", port: int | None
     count = min(DIRECTIONS, generator.latent_dim)
     page, policy = render(generator, str(run_dir.path), about, count)
     server = start(port, page, policy, {
-        "/image": lambda body: answers.image(read_question(body)),
-        "/latent": lambda body: answers.latent(read_question(body)),
-        "/nearest": lambda body: answers.nearest(read_question(body)),
+        "/image": lambda body: answers.image(read(Question, body)),
+        "/latent": lambda body: answers.latent(read(Question, body)),
+        "/nearest": lambda body: answers.nearest(read(Question, body)),
+        "/open": lambda body: answers.open(read(File, body)),
         "/directions": lambda body: answers.directions(),
     })  # fmt: skip
     threading.Thread(target=answers.find_directions, args=[count], name="directions", daemon=True).start()

@@ -18,8 +18,9 @@ from gan_exp.generators.directions import principal_directions
 from gan_exp.generators.paths import slerp
 from gan_exp.generators.trained import TrainedGenerator
 from gan_exp.models.sampling import generate
+from gan_exp.play.files import read_latent
 from gan_exp.play.neighbours import Neighbour
-from gan_exp.play.questions import LatentDescription, Question
+from gan_exp.play.questions import File, LatentDescription, Question
 from gan_exp.runtime.signals import stop_if_asked
 
 FEW = 8  # images that the page's own may have to wait for
@@ -62,6 +63,12 @@ class Answers:
         """Its numbers and its class: between two classes the nearer one."""
         nearer = question.start if question.end is None or question.at < 0.5 else question.end
         return {"latent": self._resolve(question).tolist(), "label": nearer.label}
+
+    def open(self, file: File) -> dict[str, Any]:
+        """The latent in a file, and its class; None and the reason if there is none."""
+        size, classes = self._generator.latent_dim, len(self._generator.class_names)
+        found = read_latent(file.content, size, classes)
+        return found or {"latent": None, "sentence": f"holds no latent of {size} numbers"}
 
     def nearest(self, question: Question) -> dict[str, Any]:
         """The nearest training image as a data URL and a sentence on its distance, or None and the reason."""

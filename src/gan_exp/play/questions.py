@@ -1,8 +1,8 @@
 """What the page asks for: latents by their description, checked before anything is computed."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gan_exp.errors import UserError
 
@@ -43,10 +43,19 @@ class Question(Strict):
     at: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-def read_question(body: bytes) -> Question:
+class File(Strict):
+    """What the page has been given to open."""
+
+    content: Base64Bytes
+
+
+Asked = TypeVar("Asked", bound=Strict)
+
+
+def read(kind: type[Asked], body: bytes) -> Asked:
     """Raises UserError that names the first fault."""
     try:
-        return Question.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the question"

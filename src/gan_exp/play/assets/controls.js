@@ -1,4 +1,5 @@
 // Seed, class, truncation and directions.
+const LARGEST_FILE = 500_000; // bytes
 const sliders = all("[data-direction]");
 
 // Sets all controls to the state, without a question.
@@ -71,17 +72,20 @@ function waitForDirections() {
   });
 }
 
-// A file of "Save latent", or any JSON with a list of numbers `latent`.
-async function openLatent(event) {
+// A file of "Save latent" or of gan-exp invert.
+function openLatent(event) {
   const [file] = event.target.files;
   if (!file) return;
-  try {
-    const { latent, label } = JSON.parse(await file.text());
-    if (latent.length !== data.latent_dim || !latent.every(Number.isFinite)) throw new Error();
-    const known = Number.isInteger(label) && label >= 0 && label < data.classes.length;
-    change({ latent, label: known ? label : state.label, truncation: null, shifts: noShifts() });
-  } catch {
-    say(`${file.name} holds no latent of ${data.latent_dim} numbers.`);
-  }
   event.target.value = "";
+  if (file.size > LARGEST_FILE) return say(`${file.name} is larger than a latent.`);
+  const reader = new FileReader();
+  reader.addEventListener("load", () => {
+    const content = reader.result.slice(reader.result.indexOf(",") + 1);
+    images.ask("file", "/open", { content }, async (response) => {
+      const { latent, label, sentence } = await response.json();
+      if (latent === null) return say(`${file.name} ${sentence}.`);
+      change({ latent, label: label ?? state.label, truncation: null, shifts: noShifts() });
+    });
+  });
+  reader.readAsDataURL(file);
 }

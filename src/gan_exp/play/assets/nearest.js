@@ -3,8 +3,10 @@ const wantsNearest = () => byId("find-nearest").getAttribute("aria-pressed") ===
 
 function askNearest() {
   if (!wantsNearest()) return;
+  byId("neighbour").classList.add("stale");
   neighbours.ask("nearest", "/nearest", shown, async (response) => {
     const { image, sentence } = await response.json();
+    byId("neighbour").classList.remove("stale");
     byId("nearest-words").textContent = sentence;
     byId("nearest-image").hidden = image === null;
     if (image !== null) byId("nearest-image").src = image;
