@@ -201,10 +201,10 @@ def test_a_class_from_outside(conditional: bool, own: None, tmp_path: Path) -> N
     """With BatchNorm, dropout, spectral norm and weight norm, channels last."""
     trained = own_generator("Generator", conditional)
     before = {key: value.clone() for key, value in trained.network.state_dict().items()}
-    for name in FORMATS:
+    for name in FORMATS if conditional else ("safetensors", "torch"):  # the exporter of ONNX takes a second
         path = write(name, trained, tmp_path / f"x.{name}")
         assert check_file(name, path, trained).startswith("images that ")
-    assert "parametriz" not in str((tmp_path / "x.onnx").read_bytes())
+        assert name == "safetensors" or b"parametriz" not in path.read_bytes()
     assert all(torch.equal(value, before[key]) for key, value in trained.network.state_dict().items())
     assert "layers.4.parametrizations.weight.original" in before  # the run's own network keeps its norms
     assert load_generator(tmp_path / "x.safetensors") is not None

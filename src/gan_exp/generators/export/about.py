@@ -1,9 +1,8 @@
 """What an exported file says about itself: the same keys in all formats."""
 
 import shlex
+from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from gan_exp import __version__
 from gan_exp.comparison.records import RunRecord
@@ -70,6 +69,6 @@ def versions(record: RunRecord) -> dict[str, dict[str, str]]:
         "torch": packages.get("torch") if isinstance(packages, dict) else None,
     }
     return {
-        "trained": {name: str(version) for name, version in trained.items() if version is not None},
-        "exported": {"gan-exp": __version__, "torch": torch.__version__},
+        "trained": {name: str(found) for name, found in trained.items() if found is not None},
+        "exported": {"gan-exp": __version__, "torch": version("torch")},  # as in environment.json
     }
