@@ -6,6 +6,7 @@ hour. So each has a connection to rank 0, on which a thread listens: the system 
 
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -22,6 +23,7 @@ from gan_exp.runtime.terminal import report
 GRACE_S = 10.0  # for the main thread to end the run in its own way, before the listening thread ends the process
 NEWS_S = 3.0  # until the cause of a broken exchange is known
 TASK = "GAN_EXP_TASK"  # the environment variable with which processes started by device.processes learn what to train
+BROKEN = "exchange"  # the kind of a failure that another rank has caused
 PATIENCE_S = 60.0  # for the last words of rank 0
 _until_the_end: list[socket.socket] = []
 LONG = 1 << 20  # bytes of a message
@@ -91,9 +93,11 @@ class Lifeline:
         if self._left.is_set() or (message is not None and not message["failed"]):
             return
         who = f"process {other} of {self._count}"
-        if self._failure is None:
+        broken = message is not None and message["kind"] == BROKEN
+        if self._failure is None or not (broken or self._news.is_set()):
             self._failure = RankFailed(f"{who} has died") if message is None else _failure(message, who)
-        self._news.set()
+        if not broken:  # by a third one, whose end is the cause
+            self._news.set()
         if not self._left.wait(GRACE_S):
             with suppress(BaseException):
                 self._before_end(self._failure)
@@ -102,15 +106,14 @@ class Lifeline:
     def _listen_to_first(self, _: int, connection: socket.socket) -> None:
         """In the others, which hold nothing that is not also in rank 0."""
         message = _receive(connection)
-        died = message is None and not self._left.is_set()
         connection.settimeout(PATIENCE_S)
         with suppress(OSError):
             connection.recv(1)  # nothing comes: it returns when rank 0 has ended
-        self._first_has_ended.set()
-        if died and self._rank == 1 and TASK not in os.environ:  # else the process that started these says so
+        if message is None and self._rank == 1 and TASK not in os.environ:  # else the process that started it says so
             report(f"process 0 of {self._count}, which writes the run, has died; continue with: gan-exp resume latest")
-        if died or (message is not None and message["failed"]):
+        if message is None or message["failed"]:
             os._exit(1 if message is None else message["code"])
+        self._first_has_ended.set()
 
 
 def _exit_code(error: BaseException) -> int:
@@ -121,13 +124,13 @@ def _described(error: BaseException) -> dict[str, str]:
     import torch
 
     of_memory = (MemoryError, torch.OutOfMemoryError)
-    kind = "other"
+    kind = BROKEN if isinstance(error, RuntimeError) and re.search("gloo|nccl", str(error), re.IGNORECASE) else "other"
     for name, kinds in {"input": (UserError,), "training": (TrainingFault,), "memory": of_memory}.items():
         if isinstance(error, kinds):
             kind = name
     return {
         "kind": kind,
-        "text": str(error) if kind != "other" else f"{type(error).__name__}: {error}",
+        "text": str(error) if kind in ("input", "training") else f"{type(error).__name__}: {error}",
         "trace": "".join(traceback.format_exception(error))[-LONG // 4 :],
     }
 

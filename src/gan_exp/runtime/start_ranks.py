@@ -22,7 +22,6 @@ def start_ranks(count: int, words: Sequence[str], environ: Mapping[str, str]) ->
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL + 1)  # the processes say themselves what is wrong
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -39,6 +38,7 @@ def start_ranks(count: int, words: Sequence[str], environ: Mapping[str, str]) ->
     before = {number: signal.getsignal(number) for number in STOPPING}
     os.environ.update(environ)
     stop_if_asked()
+    logging.disable()  # the launcher's: the processes say themselves what is wrong
     try:
         with waiting():  # until the launcher has set its own handlers, which pass signals on
             elastic_launch(config, sys.executable)(*words)
@@ -48,6 +48,7 @@ def start_ranks(count: int, words: Sequence[str], environ: Mapping[str, str]) ->
     except ChildFailedError as failed:
         return failed.failures[0].exitcode if 0 in failed.failures else 0
     finally:
+        logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)
         for name in environ:
