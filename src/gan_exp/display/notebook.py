@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_exp.display.images import encode_png, image_grid
 
-WIDTH = 100  # columns of text
+WIDTH = 96  # columns of text
 SIDE = 320  # pixels of a page that the longer side of the samples takes
 MOST_IMAGES = 25
 # Legible on a white page and on a black one; dim text is halfway between the first two.
