@@ -109,7 +109,7 @@ def _invert(generator: "TrainedGenerator", target: "Tensor", options: Namespace)
         return invert(
             generator.network, normalise(target), generator.latent_dim, classes,
             steps=options.steps, starts=options.starts, seed=options.seed,
-            progress=lambda step, error: progress.advance(step > 0),
+            progress=lambda step, error: progress.advance(1) if step else None,
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from gan_exp.runtime.signals import stop_if_asked
 
 CANDIDATES = 512  # random latents of each class, the best of which are the starts
 LR = 0.1
-PRIOR = 1e-3  # of the squared latents, beside the mean squared error of pixels in [-1, 1]
+BEYOND = 2.0  # how far the latent's norm may exceed sqrt(latent_dim): that of one in 500 Gaussian latents does
 WARM_UP = 0.05  # of all steps
 
 
@@ -40,10 +40,12 @@ def invert(
 ) -> Inversion:
     """Minimise the mean squared error to `target` [C, H, W], floats in [-1, 1], over the latent and over `labels`.
 
-    The starts are the best of random latents, of as many different classes as there are; all descend at once by Adam,
-    with a learning rate that rises and falls. A small Gaussian prior keeps the latent where G was trained. `progress`
-    is called with the step and the least error so far. On the network's device; deterministic by `seed`. A generator
-    that is not differentiable keeps the best of the random latents.
+    The starts are the best of random latents, of as many different classes as there are. All descend at once by Adam,
+    with a learning rate that rises and falls, within the ball that holds nearly all latents of the training: outside of
+    it a generator reproduces more, from latents that it was never given (Bojanowski et al. 2018, "Optimizing the Latent
+    Space of Generative Networks", stay in a ball too). `progress` is called with the step and the least error so far.
+    On the network's device; deterministic by `seed`. Of a generator that is not differentiable, the best of the random
+    latents is returned.
     """
     device = next(network.parameters()).device
     target = target.to(device)
@@ -65,8 +67,10 @@ def invert(
             if step == steps or not errors.requires_grad:
                 break
             optimizer.param_groups[0]["lr"] = LR * _ramp((step + 1) / steps)
-            (latents.grad,) = torch.autograd.grad((errors + PRIOR * latents.square().mean(dim=1)).sum(), latents)
+            (latents.grad,) = torch.autograd.grad(errors.sum(), latents)
             optimizer.step()
+            with torch.no_grad():
+                latents.copy_(latents.renorm(2, 0, math.sqrt(latent_dim) + BEYOND))
     winner = int(error.argmin())
     label = None if classes is None else int(classes[winner])
     with torch.no_grad():

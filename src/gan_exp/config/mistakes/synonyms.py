@@ -153,6 +153,9 @@ COMMANDS = {
     "continue": "resume", "restart": "resume", "fit": "train", "run": "train", "start": "train",
     "tensorboard": "dashboard", "board": "dashboard", "check": "doctor", "diagnose": "doctor", "status": "doctor",
     "ls": "runs", "list": "runs", "show": "runs", "history": "runs", "diff": "compare", "rank": "compare",
+    "animate": "interpolate", "walk": "interpolate", "morph": "interpolate", "slerp": "interpolate",
+    "project": "invert", "encode": "invert", "reconstruct": "invert", "neighbours": "nearest", "neighbors": "nearest",
+    "pca": "directions", "sefa": "directions", "ganspace": "directions", "timelapse": "evolution",
     "save": "export", "sweep": "train -m", "multirun": "train -m",
 }  # fmt: skip
 
