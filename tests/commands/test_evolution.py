@@ -23,8 +23,7 @@ def test_some_of_many_are_evenly_chosen_and_the_last_one_always() -> None:
 
 def test_the_same_latents_at_every_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evolution", "run", "--count", "4", "--fps", "2", "--output", "film.webp"]) == 0
-    said = capsys.readouterr().out
-    assert said == (
+    assert capsys.readouterr().out.endswith(
         "2 checkpoints, steps 2 to 4, in film.webp; --grids shows the 3 grids that were written in training\n"
     )
     with Image.open("film.webp") as film:
@@ -51,7 +50,7 @@ def test_a_strip_has_a_column_for_each_checkpoint(run: Path) -> None:
 
 def test_the_grids_that_training_wrote(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evolution", "run", "--grids"]) == 0
-    assert capsys.readouterr().out == "3 grids, steps 0 to 4, in evolution.gif\n"
+    assert capsys.readouterr().out.endswith("3 grids, steps 0 to 4, in evolution.gif\n")
     with Image.open("evolution.gif") as film, Image.open(RunDir(run).sample_grid(0)) as grid:
         assert film.n_frames == 3
         np.testing.assert_array_equal(np.asarray(film.convert("L"))[: grid.height], np.asarray(grid))

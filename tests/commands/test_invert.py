@@ -27,13 +27,14 @@ def test_an_own_image_is_found_again(
     generator = untrained(channels=channels)
     use(generator, invert, monkeypatch)
     own_image(generator, 3)
-    assert main(["invert", "any", "own.png"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("mean squared error ") and "class" not in said[0]
-    assert said[1] == "image, reconstruction and difference in inverted.png, the latent in inverted.npz"
+    assert main(["invert", "any", "own.png", "--steps", "150", "--starts", "8"]) == 0
+    *_, error, files = capsys.readouterr().out.splitlines()  # on a busy machine behind lines of progress
+    assert error.startswith("mean squared error ") and "class" not in error
+    assert files == "image, reconstruction and difference in inverted.png, the latent in inverted.npz"
     with np.load("inverted.npz") as arrays:
         assert sorted(arrays) == ["error", "latent"] and arrays["latent"].shape == (8,)
-        assert 0 <= arrays["error"] < 0.02
+        # A file's colours behind full transparency are not read, and here every pixel's channels are independent.
+        assert 0 <= arrays["error"] < (1e-3 if channels < 4 else 0.3)
     with Image.open("inverted.png") as picture:
         assert picture.width == 3 * 160 + 2 * 4 and 160 < picture.height < 200
         assert picture.mode == ("L" if channels == 1 else "RGB")

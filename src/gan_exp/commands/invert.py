@@ -47,7 +47,7 @@ def _parser() -> Parser:
     parser = Parser("invert", "Find the latent from which a run's generator reproduces an image best.")
     add_generator(parser, truncation=False)
     parser.add_argument("image", metavar="IMAGE", help=(
-        "a PNG, JPEG, WebP, BMP or TIFF; it is cropped, resized and converted as the training data needs"
+        "an image file; it is cropped, resized and converted as the training data was"
     ))  # fmt: skip
     parser.add_argument("--class", dest="label", metavar="CLASS", help=(
         "the class of a conditional run (default: the one that fits best)"
@@ -65,7 +65,7 @@ def _parser() -> Parser:
 def read_image(path: Path, generator: "TrainedGenerator") -> "Tensor":
     """uint8 [C, H, W] of the generator's shape; says how the image was changed for that.
 
-    Its sides are treated as in the training data: `dataset.fit` and `dataset.range`, where these are settings.
+    As the training data was: by `dataset.fit`, `dataset.range` and `dataset.background`, where these are settings.
     """
     import torch
 
@@ -83,7 +83,9 @@ def read_image(path: Path, generator: "TrainedGenerator") -> "Tensor":
             scale = scale_from_limits(limits)
         elif header.kind != "bytes":
             scale = choose_scale(header.kind, *read_extrema(path, most))
-        pixels = decode(path, TargetFormat(height, width, fit, channels, {header.kind: scale}), most)
+        red, green, blue = dataset.get("background", (0, 0, 0))
+        target = TargetFormat(height, width, fit, channels, {header.kind: scale}, (red, green, blue))
+        pixels = decode(path, target, most)
     except BrokenImage as error:
         raise UserError(f"{path}: {error}") from error
     given = header.height, header.width, header.channels
