@@ -10,12 +10,12 @@ from gan_exp.training.build import build_generator
 CLASSES = ("zero", "one", "</script><b>two")
 
 
-def tiny_generator(conditional: bool = False, seed: int = 0) -> TrainedGenerator:
+def tiny_generator(conditional: bool = False, model: str = "mlp", channels: int = 1) -> TrainedGenerator:
     """Takes latents of 8 numbers; its weights are large enough that every image is another one."""
-    config = small_config("mlp", f"conditional={conditional}", "name=tiny")
-    spec = DataSpec((1, 8, 8), len(CLASSES))
+    config = small_config(model, f"conditional={conditional}", "name=tiny")
+    spec = DataSpec((channels, 8, 8), len(CLASSES))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = build_generator(config, spec).eval().requires_grad_(False)
         for parameter in network.parameters():
             parameter.copy_(torch.randn_like(parameter) / 2)
