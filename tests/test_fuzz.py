@@ -134,6 +134,7 @@ def place(in_tmp: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for of, step in ((Trainer, "train_until"), (Trainer, "save"), (Trainer, "sample"), (RunLog, "animate")):
         monkeypatch.setattr(of, step, lambda *_, **__: None)
+    monkeypatch.setattr("gan_exp.runtime.start_ranks.start_ranks", lambda *_, **__: 0)
     monkeypatch.setattr("socket.socket.connect", unreachable)
     for name in ("GAN_EXP_DATA", "GAN_EXP_CACHE"):
         monkeypatch.setenv(name, str(in_tmp.parent / "data"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from gan_exp.errors import UserError
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.ranks import Ranks
+from gan_exp.training import session
 from gan_exp.training.together import refuse_uneven, threads_for
 from started_ranks import ENDLESS, TINY, ends, srun, wait_until_they_train
 
@@ -118,6 +120,25 @@ def test_threads_are_divided_and_kept_for_the_same_number(monkeypatch: pytest.Mo
     assert threads_for(config, four) == 1
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "torchrun")  # which sets it to 1 for want of a better guess
     assert threads_for(config, four) == 2
+
+
+def test_the_others_read_data_that_is_ready(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first has downloaded and packed it, and nothing is written before all are ready."""
+    order: list[str] = []
+    prepare = session.build_data
+
+    def prepared(*given: Any) -> Any:
+        order.append("data")
+        return prepare(*given)
+
+    def bring_in(*_: Any) -> None:
+        assert not Path("run").exists()
+        order.append("others")
+
+    monkeypatch.setattr(session, "build_data", prepared)
+    monkeypatch.setattr(session, "bring_in", bring_in)
+    session.start_run(make_config("steps=1", *TINY, "display=quiet"), "run")
+    assert order == ["data", "others"]
 
 
 def test_an_even_division_is_not_refused() -> None:

@@ -152,7 +152,7 @@ def _meet(rank: int, count: int, address: str, store: Any, limit_s: float) -> di
         return {0: _kept_alive(connection)}
     token, found = secrets.token_hex(16), dict[int, socket.socket]()
     until = time.monotonic() + limit_s
-    with socket.create_server(("127.0.0.1" if address in ("127.0.0.1", "localhost") else "", 0)) as server:
+    with _server(address) as server:
         store.set("lifeline", f"{server.getsockname()[1]} {token}")
         server.settimeout(0.5)
         while len(found) < count - 1:
@@ -170,6 +170,15 @@ def _meet(rank: int, count: int, address: str, store: Any, limit_s: float) -> di
             else:
                 connection.close()
     return found
+
+
+def _server(address: str) -> socket.socket:
+    """On a free port; other machines reach it only if the address is one that they know."""
+    if address in ("127.0.0.1", "localhost"):
+        return socket.create_server(("127.0.0.1", 0))
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", 0))
 
 
 def _kept_alive(connection: socket.socket) -> socket.socket:
