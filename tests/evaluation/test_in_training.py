@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,16 @@ from gan_exp.cli import main
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages
 from gan_exp.data.toys import ring
+from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import Evaluator
-from gan_exp.evaluation.in_training import TrainingEvaluation, choose_best_metric
+from gan_exp.evaluation.features.pixels import pixel_features
+from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation, choose_best_metric
+from gan_exp.metrics.entries import FID
+from gan_exp.models.mlp import MLPGenerator
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.ranks import Ranks
+from threaded_ranks import in_threads
 
 pytestmark = pytest.mark.slow
 
@@ -175,6 +182,23 @@ def test_points_by_the_modes_they_cover(in_tmp: Path) -> None:
     run = trained("run", "steps=2", *words)
     (line,) = [line for line in read_lines(run.metrics) if "evaluation/modes" in line]
     assert {"evaluation/fid_points", "evaluation/high_quality", "evaluation/mode_kl"} <= line.keys()
+
+
+def test_the_other_ranks_help_and_the_first_has_the_scores() -> None:
+    """Those of one process, in each of two evaluations."""
+    data, generator = digits(), MLPGenerator(6, (1, 8, 8), widths=(8,)).eval()
+
+    def measure(ranks: Ranks) -> list[dict[str, float]]:
+        division = Division(ranks)
+        evaluation: TrainingEvaluation | EvaluationHelp = EvaluationHelp(division, data.spec)
+        if ranks.first:
+            make = partial(Evaluator, 6, False, data, None, data, pixel_features(data.spec), (FID,), (), division)
+            evaluation = TrainingEvaluation(make, "pixels", (FID,), "fid", 600, print, division=division)
+        return [evaluation.measure(generator) for _ in range(2)]
+
+    (alone,) = in_threads(1, measure)
+    assert alone[0] == alone[1] and "fid" in alone[0]
+    assert in_threads(2, measure) == [alone, [{}, {}]]
 
 
 @pytest.mark.parametrize(
