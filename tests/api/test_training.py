@@ -119,6 +119,20 @@ def test_a_second_ctrl_c_ends_the_training_and_not_the_program(
     assert gan_exp.resume("run").state == "finished"
 
 
+def test_a_run_that_fails(in_tmp: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = process_state()
+
+    def fail(state: TrainingState) -> None:
+        raise ZeroDivisionError("in the middle of a step")
+
+    in_each_step(monkeypatch, fail)
+    with pytest.raises(gan_exp.TrainingFault, match="in the middle of a step") as fault:
+        gan_exp.train(words, "run")
+    assert isinstance(fault.value.__cause__, ZeroDivisionError)  # whose traceback is shown
+    assert process_state() == before
+    assert gan_exp.load("run").state == "failed"
+
+
 def test_a_signal_that_the_program_handles(in_tmp: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It does what it would have done at once, when the run is saved."""
     received: list[int] = []
