@@ -58,6 +58,17 @@ def test_the_grids_that_training_wrote(run: Path, capsys: pytest.CaptureFixture[
     assert "2 of 3 grids, steps 0 to 4" in capsys.readouterr().out
 
 
+def test_a_damaged_checkpoint_is_passed_over(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunDir(run).checkpoint(2).write_bytes(b"broken")
+    assert main(["evolution", "run"]) == 0
+    said = capsys.readouterr().out
+    assert "skipped: " in said and "step-00000002.pt: the checkpoint is damaged" in said
+    assert "1 of 2 checkpoints, steps 4 to 4" in said
+    RunDir(run).checkpoint(4).write_bytes(b"broken")
+    assert main(["evolution", "run", "--force"]) == 2
+    assert "step-00000002.pt: the checkpoint is damaged" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("output", ["strip.png", "film.gif"])
 def test_points(output: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(untrained("points"), evolution, monkeypatch)

@@ -5,6 +5,7 @@ from torch.nn.functional import one_hot
 
 from gan_exp.generators.class_mixing import ClassMixer
 from gan_exp.models.dcgan import DCGANGenerator
+from gan_exp.models.fastgan import FastGANGenerator
 from gan_exp.models.mlp import MLPGenerator
 from gan_exp.models.points import PointGenerator
 from gan_exp.models.r3gan import R3GANGenerator
@@ -16,6 +17,7 @@ MODELS = {
     "dcgan": lambda: DCGANGenerator(4, (1, 8, 8), width=4, num_classes=CLASSES),
     "resnet": lambda: ResNetGenerator(4, (1, 8, 8), width=4, num_classes=CLASSES),
     "r3gan": lambda: R3GANGenerator(4, (1, 8, 8), 4, 8, blocks=1, group_size=4, num_classes=CLASSES),
+    "fastgan": lambda: FastGANGenerator(4, (1, 8, 8), width=4, num_classes=CLASSES),
     "points": lambda: PointGenerator(4, (2, 1, 1), widths=(8,), num_classes=CLASSES),
 }
 LATENTS = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))

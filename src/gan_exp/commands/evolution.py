@@ -47,7 +47,8 @@ def run(arguments: list[str]) -> int:
         what = "grids of samples" if options.grids else "checkpoints"
         raise UserError(f"{run_dir.path}: holds no {what} yet; train it first, or resume it with `gan-exp resume`")
     chosen = evenly(kept, most)
-    frames = _from_grids(chosen, output) if options.grids else _from_checkpoints(chosen, output, options)
+    shown = _from_grids(chosen, output) if options.grids else _from_checkpoints(chosen, output, options)
+    steps, frames = list(shown), list(shown.values())
     if is_strip(output):
         from gan_exp.display.animations import side_by_side
 
@@ -56,7 +57,7 @@ def run(arguments: list[str]) -> int:
         write_animation(frames, output, options, HOLD_MS)
     kind = "grids" if options.grids else "checkpoints"
     some = f"{len(frames)} of {len(kept)} {kind}" if len(frames) < len(kept) else f"{len(kept)} {kind}"
-    say(f"{some}, steps {chosen[0][0]:,} to {chosen[-1][0]:,}, in {output}{_hint(run_dir, options, len(kept))}")
+    say(f"{some}, steps {steps[0]:,} to {steps[-1]:,}, in {output}{_hint(run_dir, options, len(kept))}")
     return 0
 
 
@@ -88,31 +89,42 @@ def evenly(items: Sequence[T], most: int) -> list[T]:
     return [items[round(k * (len(items) - 1) / (count - 1))] for k in range(count)]
 
 
-def _from_checkpoints(kept: Sequence[tuple[int, Path]], output: Path, options: Namespace) -> "list[Image.Image]":
+def _from_checkpoints(kept: Sequence[tuple[int, Path]], output: Path, options: Namespace) -> "dict[int, Image.Image]":
+    """By step; damaged checkpoints are passed over. Raises UserError if all of them are."""
     from gan_exp.display.animations import captioned
 
-    strip, frames = is_strip(output), []
+    strip = is_strip(output)
+    frames: dict[int, Image.Image] = {}
+    refused: list[UserError] = []
     for step, _ in track(kept, "checkpoints"):
-        generator = load_generator(options, str(step))
+        try:
+            generator = load_generator(options, str(step))
+        except UserError as error:
+            refused.append(error)
+            continue
         count = options.count or (COUNT[strip] if generator.spec.extent is None else POINTS)
         indices = options.indices or range(count)
         labels = generator.labels(indices, options.label)
         images = plotted(generator, latents_of(generator, options, indices), labels)
         column = picture(images, 1, TILE) if strip else picture(images)
-        frames.append(captioned(column, f"{step:,}" if strip else f"step {step:,}"))
+        frames[step] = captioned(column, f"{step:,}" if strip else f"step {step:,}")
+    if not frames:
+        raise refused[0]
+    for damage in refused:
+        say(f"skipped: {damage}")
     return frames
 
 
-def _from_grids(kept: Sequence[tuple[int, Path]], output: Path) -> "list[Image.Image]":
+def _from_grids(kept: Sequence[tuple[int, Path]], output: Path) -> "dict[int, Image.Image]":
     from PIL import Image, UnidentifiedImageError
 
     from gan_exp.display.animations import captioned
 
-    frames = []
+    frames = {}
     for step, path in kept:
         try:
             with Image.open(path, formats=["PNG"]) as grid:
-                frames.append(captioned(grid, f"{step:,}" if is_strip(output) else f"step {step:,}"))
+                frames[step] = captioned(grid, f"{step:,}" if is_strip(output) else f"step {step:,}")
         except (OSError, UnidentifiedImageError) as error:
             raise UserError(f"{path}: can't be read as a picture ({error}); remove it") from error
     return frames
