@@ -43,7 +43,7 @@ def load(
     `checkpoint` is `best`, a step, or a file (None: the newest). `average=False` takes the generator in training in the
     place of the averaged one. `trust` names the modules of your own whose classes the run may name; the module of a
     notebook is `__main__`. `device` is where images are made: auto, cpu, cuda or mps. Reads nothing but the run's
-    directory, and imports PyTorch only when images are made.
+    directory; PyTorch is imported when images are made or a checkpoint is named.
 
     Raises UserError if there is no such run or checkpoint.
     """
