@@ -4,7 +4,6 @@ import base64
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
-from time import sleep
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from gan_exp.models.sampling import generate
 from gan_exp.play.files import read_latent
 from gan_exp.play.neighbours import Neighbour
 from gan_exp.play.questions import File, LatentDescription, Question
+from gan_exp.play.turns import Turns
 from gan_exp.runtime.signals import stop_if_asked
 
 FEW = 8  # images that the page's own may have to wait for
@@ -40,7 +40,7 @@ class Answers:
         self._directions: Future[Tensor] = Future()  # [K, latent_dim], unit vectors
         self._load_neighbours = load_neighbours
         self._find_neighbour: Callable[[Tensor], Neighbour] | None = None
-        self._lock, self._loading = Lock(), Lock()
+        self._turns, self._loading = Turns(), Lock()
         classes = len(generator.class_names)
         self._mixer = ClassMixer(generator.network, classes, generator.latent_dim) if generator.conditional else None
 
@@ -85,7 +85,7 @@ class Answers:
     def _image(self, question: Question) -> Tensor:
         """uint8 [C, H, W]. It goes through the network alone, which is sooner done than `images`, 32 at a time."""
         latents = self._resolve(question)[None].to(self._generator.device)
-        with self._lock, torch.no_grad():
+        with self._turns.take(hurry=True), torch.no_grad():
             image = self._of_class(latents, question)[0]
         return to_uint8(image.cpu().clamp(-1, 1))
 
@@ -94,10 +94,9 @@ class Answers:
         parts = []
         for places in torch.arange(len(latents)).split(FEW):
             stop_if_asked()
-            with self._lock, torch.no_grad():
+            with self._turns.take(hurry=False), torch.no_grad():
                 some = None if labels is None else labels[places].to(self._generator.device)
                 parts.append(generate(self._generator.network, latents[places].to(self._generator.device), some).cpu())
-            sleep(0)  # a lock is not fair: without it this thread would have it again at once
         return torch.cat(parts)
 
     def _of_class(self, latents: Tensor, question: Question) -> Tensor:
