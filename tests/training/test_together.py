@@ -104,6 +104,8 @@ def test_what_is_refused_before_processes_are_started(in_tmp: Path, capsys: pyte
         assert main(["train", *TINY, *words]) == 2
         assert sentence in capsys.readouterr().err, time.perf_counter() - began
     assert not list(in_tmp.glob("outputs/*/*/config.yaml"))
+    with pytest.raises(UserError, match=r"^device.processes=2: only `gan-exp train` and `gan-exp resume` start proc"):
+        session.start_run(make_config("device.processes=2"), "run")
 
 
 def test_threads_are_divided_and_kept_for_the_same_number(monkeypatch: pytest.MonkeyPatch) -> None:

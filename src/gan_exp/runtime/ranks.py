@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +139,8 @@ class Ranks:
     def release(self, code: int) -> None:
         """Rank 0 ends; if it has assigned nothing, the others end with this exit code."""
         if not self._assigned:
-            self.broadcast(code)
+            with suppress(RuntimeError):  # one has died: there is nobody to let go
+                self.broadcast(code)
 
     def collect(self, content: Any) -> list[Any]:
         """What each rank gives, plain data, by rank."""
