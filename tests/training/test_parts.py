@@ -100,7 +100,7 @@ def test_a_run_in_micro_batches_goes_on_as_it_was(in_tmp: Path, monkeypatch: pyt
 
 TASKS: Tasks = {
     4: [(number, None) for number in (0, 1, 2, 3, 4, 5, 8, 10)],
-    2: [(0, 4), (4, 4), (6, 4), (7, None), (9, None), (11, None)],
+    2: [(1, 4), (2, 4), (6, None), (7, None), (9, None), (11, None)],
 }
 
 
