@@ -17,7 +17,8 @@ import torch
 from benchmarks.speed.worker import Serve, end_with_parent
 from benchmarks.tables import ROOT
 from gan_exp import cli
-from gan_exp.runtime.ranks import Ranks, join
+from gan_exp.runtime.joining import join
+from gan_exp.runtime.ranks import Ranks
 from gan_exp.training.trainer import Trainer
 
 QUIET = ("display=quiet", "steps=100000000", *(f"{what}_every_steps=100000000" for what in ("sample", "checkpoint")))

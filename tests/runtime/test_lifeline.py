@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.runtime import lifeline as lifeline_module
 from gan_exp.runtime.lifeline import Lifeline, RankFailed
 
 BROKEN = RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer")
@@ -48,8 +49,9 @@ def two_others() -> Iterator[tuple[Lifeline, socket.socket, socket.socket]]:
         yield made[0], first, second
     finally:
         made[0].close()
-        for connection in others:
+        for connection in (*others, *lifeline_module._until_the_end):
             connection.close()
+        lifeline_module._until_the_end.clear()
 
 
 def tell(connection: socket.socket, **message: object) -> None:

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from gan_exp.runtime.ranks import ALONE, Ranks, join
+from gan_exp.runtime.joining import join
+from gan_exp.runtime.ranks import ALONE, Ranks
 
 
 def test_alone_everything_stays_as_it_is() -> None:
@@ -29,5 +30,5 @@ def test_rows_of_a_whole_batch() -> None:
 def test_alone_nothing_heavy_is_imported() -> None:
     with join() as ranks:
         assert ranks is ALONE
-    code = "from gan_exp.runtime.ranks import join\nwith join(): pass\nimport sys; assert 'torch' not in sys.modules"
+    code = "from gan_exp.runtime.joining import join\nwith join(): pass\nimport sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

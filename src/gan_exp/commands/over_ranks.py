@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from gan_exp.errors import TrainingFault, UserError
+from gan_exp.runtime.joining import join
 from gan_exp.runtime.launchers import place
 from gan_exp.runtime.processes import refuse_other_launchers
-from gan_exp.runtime.ranks import Ranks, join
+from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.signals import Interrupted
 
 
