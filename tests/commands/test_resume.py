@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from builders import logged_lines, read_lines
+from builders import logged_lines, read_lines, refused
 from gan_exp.cli import main
 from gan_exp.runs.run_dir import RunDir
+from image_folders import draw
 
 STEPS = 4  # of `run`
 
@@ -23,6 +24,30 @@ def test_more_steps(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"at step {STEPS}" in capsys.readouterr().out
     saved = RunDir(run).read_config()
     assert (saved["steps"], saved["display"]) == (STEPS + 3, "plain")
+
+
+def test_a_run_is_not_nailed_to_its_folder(
+    in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative root leads to the same folder from elsewhere; a folder that has moved is found if it is the same."""
+    for number in range(3):
+        draw(Path(f"images/{number}.png"), 50 * number)
+    data = ["dataset=folder", "dataset.root=images", "dataset.cache=packed", "dataset.size=8"]
+    assert main(["train", *tiny, *data, "hydra.run.dir=run"]) == 0
+    saved = RunDir("run").read_config()["dataset"]
+    assert (saved["root"], saved["cache"]) == (str(in_tmp / "images"), str(in_tmp / "packed"))
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert main(["resume", "../run", "steps=4"]) == 0
+
+    (in_tmp / "images").rename("moved")
+    assert f"dataset.root={in_tmp}/images: no such folder" in refused(["resume", "../run", "steps=5"], capsys)
+    assert main(["resume", "../run", "dataset.root=moved", "dataset.cache=../other"]) == 0  # it has finished
+    assert RunDir("../run").read_config()["dataset"]["root"] == str(in_tmp / "elsewhere/moved")
+    assert main(["resume", "../run", "steps=5", "dataset.skip_broken=true"]) == 0
+    draw(Path("moved/3.png"), 200)
+    assert "the data has changed since the run began" in refused(["resume", "../run", "steps=6"], capsys)
+    assert RunDir("../run").read_status()["step"] == 5
 
 
 def test_options_stand_anywhere(run: Path) -> None:

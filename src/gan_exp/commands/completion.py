@@ -80,7 +80,7 @@ def candidates(line: str) -> list[str]:
     elif command == "search":
         found = _of_search(given, word)
     elif command == "resume" and given:
-        found = [f"{key}=" for key in MAY_CHANGE] + _of_cluster(given)
+        found = [f"{key}=" for key in (*MAY_CHANGE, "dataset.root")] + _of_cluster(given)
     elif command in (*OF_RUNS, *OF_SEVERAL):
         found = _runs(word, sweeps=command == "resume" or command in OF_SEVERAL)
     elif command == "completion":

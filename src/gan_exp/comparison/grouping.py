@@ -12,7 +12,7 @@ from gan_exp.config.overrides import MAY_CHANGE
 
 SEED = "seed"
 # Keys of a run's output and of the machine: runs that differ in these alone train the same.
-OF_OUTPUT = {*MAY_CHANGE, "name", "grid_rows", "grid_columns"} - {"steps"}
+OF_OUTPUT = {*MAY_CHANGE, "name", "grid_rows", "grid_columns", "dataset.cache"} - {"steps"}
 # The key that shows a node's choice: its other keys depend on it. A model and a data set have a name.
 CHOICES = ("model.name", "dataset.name")
 TARGET = "._target_"

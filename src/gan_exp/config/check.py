@@ -1,6 +1,7 @@
 """A resolved, plain configuration is checked once: each value by itself, then together with the others."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from gan_exp.config.contradictions import refuse_contradictions
@@ -27,7 +28,20 @@ def check(plain: dict[str, Any]) -> Config:
         if config.node(group) is None:
             _refuse_leftovers(group, getattr(config, group))
     refuse_contradictions(config)
+    _make_absolute(config.dataset)
     return config
+
+
+def _make_absolute(dataset: Node) -> None:
+    """Relative paths would lead elsewhere from another working directory, where the run may be resumed or evaluated.
+
+    In the user's own classes a name that no path has may be anything, such as an address.
+    """
+    for key in ("root", "cache"):
+        text = dataset.get(key)
+        ours = str(dataset.get("_target_")).startswith("gan_exp.")
+        if isinstance(text, str) and text and not text.startswith("~") and (ours or Path(text).exists()):
+            dataset[key] = str(Path.cwd() / text)
 
 
 def _refuse_leftovers(path: str, node: Node) -> None:

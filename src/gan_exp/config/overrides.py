@@ -28,6 +28,15 @@ MAY_CHANGE = (
     "micro_batch_size",  # refused later where BatchNorm would make a difference of it
     "dataset.license",
 )
+# Keys that say where the data lies and how it is read. A run goes on with other values if they give the same data, which
+# its digest tells when the data has been read.
+MAY_CHANGE_WITH_THE_SAME_DATA = (
+    "dataset.root",
+    "dataset.cache",
+    "dataset.labels",
+    "dataset.skip_broken",
+    "dataset.max_megapixels",
+)
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value
 SWEEPS = re.compile(
     r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL
@@ -126,10 +135,20 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The dotted keys whose values make `after` another experiment; keys that only one has are of another version."""
+    """The dotted keys whose values make `after` another experiment; keys that only one has are of another version.
+
+    Where the data is read from makes none: whether it is the same data shows when it has been read.
+    """
     old, new = leaves(before), leaves(after)
-    same_everywhere = (key for key in new if key in old and key not in MAY_CHANGE and not key.startswith("device."))
+    may_change = {*MAY_CHANGE, *MAY_CHANGE_WITH_THE_SAME_DATA}
+    same_everywhere = (key for key in new if key in old and key not in may_change and not key.startswith("device."))
     return [key for key in same_everywhere if old[key] != new[key]]
+
+
+def reads_otherwise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether `after` reads the data from another place, or in another way."""
+    old, new = leaves(before), leaves(after)
+    return any(old.get(key) != new.get(key) for key in MAY_CHANGE_WITH_THE_SAME_DATA)
 
 
 def refuse_another_experiment(before: Mapping[str, Any], after: Mapping[str, Any], place: Path) -> None:
