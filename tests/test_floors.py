@@ -38,6 +38,7 @@ BUILDERS = (
     "training/start_or_continue.py",
     "training/assembly.py",
     "training/build.py",
+    "training/start.py",
     "training/together.py",
 )  # what is given the configuration
 

@@ -17,6 +17,7 @@ from gan_exp.commands import launch
 from gan_exp.config.catalog import groups
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.runs.run_dir import RunDir
+from image_folders import draw
 
 MODEL = """
 from torch import nn
@@ -257,6 +258,34 @@ def test_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
     assert len(runs_below("outputs")) == 1
     assert main(["train", "--again", "first", "hydra.run.dir=third"]) == 0
     assert RunDir("third").read_config() == RunDir("first").read_config()
+
+
+def test_from(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A new run with another one's weights and configuration, which other data and settings go with."""
+    for number in range(3):
+        draw(Path(f"images/{number}.png"), 50 * number)
+    data = ["dataset=folder", "dataset.root=images", "dataset.cache=packed", "dataset.size=8"]
+    assert main(["train", *tiny, *data, "hydra.run.dir=first"]) == 0
+    draw(Path("images/3.png"), 200)
+    capsys.readouterr()
+    words = ["--from", "first", "--keep", "average,optimizers", "augment=ada", "lr=5e-4", "hydra.run.dir=second"]
+    assert main(["train", *words]) == 0
+    told = capsys.readouterr().out
+    assert f"start: from {in_tmp}/first at step 3, with the weights of generator and discriminator\n" in told
+    config = RunDir("second").read_config()
+    assert (config["start_from"], config["start_keep"]) == (str(in_tmp / "first"), ["average", "optimizers"])
+    assert config["dataset"] == RunDir("first").read_config()["dataset"] and config["lr"] == 5e-4
+    assert config["optimizer"]["generator"]["lr"] == 5e-4 and "target" in config["augment"]
+    assert main(["train", "--from", "first/checkpoints/step-00000002.pt", "hydra.run.dir=third"]) == 0
+    assert RunDir("third").read_environment()["start"]["step"] == 2
+    for given, sentence in (
+        (["--from", "nowhere"], "nowhere: is not the directory of a run"),
+        (["--keep", "average"], "--keep average: says what to take over of the run that --from names"),
+        (["--from", "first", "--keep", "all"], "--keep all: must be average, optimizers or augment"),
+        (["--from", "first", "-m", "lr=1,2"], "--from: is for a single run; for a sweep write all settings"),
+        (["--from", "first", "model=dcgan"], "of the generator's weights fit this run's generator"),
+    ):
+        assert sentence in refused(["train", *given], capsys)
 
 
 def test_a_job_that_is_started_again(in_tmp: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:

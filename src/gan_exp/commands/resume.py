@@ -31,7 +31,8 @@ def _run(arguments: list[str], ranks: Ranks) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
         "evaluate_every_steps, evaluate_count, best_metric, display, "
-        "fast_path, device.*, dataset.root where the data has moved; for a sweep: values for more runs, such as 'seed=range(0,5)'"
+        "fast_path, device.*, dataset.root if the data has moved; "
+        "for a sweep: values for more runs, such as 'seed=range(0,5)'"
     ))  # fmt: skip
     parser.add_argument("--config-dir", metavar="DIR", help="for a sweep: the folder with your own YAML files")
     parser.add_argument("--jobs", metavar="N", help="for a sweep: runs at a time (default: as many as fit)")

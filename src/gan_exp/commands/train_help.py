@@ -42,6 +42,8 @@ OPTIONS = (
     ("--config-dir DIR", "your own YAML files, in folders named like the groups"),
     ("--trust MODULE", "allow `_target_` in your YAML to name classes of your MODULE"),
     ("--again RUN", "a new run with the configuration of an old one"),
+    ("--from RUN", "a new run that starts from the weights of RUN, with its configuration; for other or more images"),
+    ("--keep PART,PART", "with --from: take over average (default), optimizers, augment (the p of ADA), or none"),
     ("--continue DIR", "train in DIR, or continue the run that is there: for jobs that may be started again"),
     ("--slurm, --slurm=FILE", "train on a cluster, with the keys slurm.* (gan-exp train --help slurm)"),
     ("--wait", "with --slurm: stay until all is done"),

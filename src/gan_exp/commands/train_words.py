@@ -22,15 +22,21 @@ FLAGS = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--help
 MODES = ("--multirun", "-m", "--run", "-r", *CHOICES)  # one of them at most
 OF_CLUSTER = ("--slurm", "--wait")  # taken before by `cluster.take_cluster`
 OF_A_SWEEP = ("--jobs", "--on-failure", "--zip")
-OURS = ("--trust", "--again", "--continue", *OF_A_SWEEP)
+OURS = ("--trust", "--again", "--from", "--keep", "--continue", *OF_A_SWEEP)
 WITH_VALUE = (*OURS, *VALUED, *CHOICES)
 SEE_HELP = "(see gan-exp train --help)"
+
+
+class Start(NamedTuple):
+    run: str  # whose weights a new one starts from, and whose configuration it has unless `again` names another
+    keep: list[str] | None  # what it takes over beside the weights; None: what the configuration says
 
 
 class Words(NamedTuple):
     for_hydra: list[str]  # options first: Hydra takes overrides in one piece only, wherever the options stand
     trust: list[str]  # the user's own modules
     again: str | None  # the run whose configuration a new one shall have
+    start: Start | None
     choices: Choices
 
 
@@ -62,16 +68,34 @@ def parse(arguments: Sequence[str]) -> Words:
     _check_modes(options)
     if any(pair in (("--cfg", "job"), ("-c", "job")) for pair in pairwise(options)) and "--resolve" not in options:
         options.append("--resolve")  # defaults that depend on other keys are shown as they will be
-    again = ours["--again"][-1] if ours["--again"] else None
+    again, start = ours["--again"][-1] if ours["--again"] else None, _start(ours)
+    like_another = again is not None or start is not None
     sweeping = bool({"-m", "--multirun"} & set(options)) or "hydra.mode=MULTIRUN" in overrides
-    if again is None:
+    if like_another and sweeping:
+        option, key = ("--again", "lr=1e-4,2e-4") if start is None else ("--from", f"start_from={start.run}")
+        raise UserError(f"{option}: is for a single run; for a sweep write all settings as words: -m {key} ...")
+    if not like_another:
         overrides = [for_hydra(word, sweeping) for word in overrides]
     if ours["--continue"]:
-        overrides.append(_place(ours["--continue"][-1], overrides, sweeping, raw=again is not None))
+        overrides.append(_place(ours["--continue"][-1], overrides, sweeping, raw=like_another))
     for option in OF_A_SWEEP:
-        if ours[option] and (not sweeping or again is not None):
+        if ours[option] and not sweeping:
             raise UserError(f"{option} {ours[option][-1]}: is for the runs of a sweep, which -m makes")
-    return Words([*options, *overrides], ours["--trust"], again, _choices(ours))
+    return Words([*options, *overrides], ours["--trust"], again, start, _choices(ours))
+
+
+def _start(ours: Mapping[str, Sequence[str]]) -> Start | None:
+    if not ours["--from"]:
+        if ours["--keep"]:
+            raise UserError(f"--keep {ours['--keep'][-1]}: says what to take over of the run that --from names")
+        return None
+    if not ours["--keep"]:
+        return Start(ours["--from"][-1], None)
+    keep = [part for part in ours["--keep"][-1].split(",") if part not in ("", "none")]
+    for part in keep:
+        if part not in ("average", "optimizers", "augment"):
+            raise UserError(f"--keep {part}: must be average, optimizers or augment, several with commas, or none")
+    return Start(ours["--from"][-1], keep)
 
 
 def _choices(ours: Mapping[str, Sequence[str]]) -> Choices:

@@ -22,6 +22,7 @@ TEXTS = (
     "directory",
     "file",
     "license",
+    "start_from",
 )
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: several times faster
 

@@ -29,6 +29,8 @@ def check(plain: dict[str, Any]) -> Config:
             _refuse_leftovers(group, getattr(config, group))
     refuse_contradictions(config)
     _make_absolute(config.dataset)
+    if config.start_from and Path(config.start_from).exists():
+        return config.model_copy(update={"start_from": str(Path.cwd() / config.start_from)})
     return config
 
 

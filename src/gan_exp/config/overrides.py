@@ -28,7 +28,7 @@ MAY_CHANGE = (
     "micro_batch_size",  # refused later where BatchNorm would make a difference of it
     "dataset.license",
 )
-# Keys that say where the data lies and how it is read. A run goes on with other values if they give the same data, which
+# Keys that say where the data lies and how it is read. A run goes on with other values if they give the same data, as
 # its digest tells when the data has been read.
 MAY_CHANGE_WITH_THE_SAME_DATA = (
     "dataset.root",

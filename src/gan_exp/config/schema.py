@@ -101,6 +101,8 @@ class Config(Checked):
     evaluate_every_steps: NonNegativeInt = 0  # the defaults of these three: runs from before evaluations
     evaluate_count: Annotated[int, Ge(10)] = 5000
     best_metric: str = "fid"  # a score of `metrics.entries`, or a metric of the user's own by its dotted name
+    start_from: str | None = None
+    start_keep: tuple[Literal["average", "optimizers", "augment"], ...] = ("average",)
     grid_rows: PositiveInt
     grid_columns: PositiveInt
     display: Literal["auto", "live", "plain", "quiet"]

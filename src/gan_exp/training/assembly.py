@@ -152,7 +152,7 @@ def _plan(config: Config) -> Plan:
         n_critic=config.n_critic,
         penalty_every=None if config.node("penalty") is None else config.penalty.get("every", 1),
         ema_halflife_kimg=config.ema_halflife_kimg,
-        ema_ramp_up=config.ema_ramp_up,
+        ema_ramp_up=None if config.start_from and "average" in config.start_keep else config.ema_ramp_up,
         log_every_steps=config.log_every_steps,
         sample_every_steps=config.sample_every_steps,
         evaluate_every_steps=config.evaluate_every_steps,

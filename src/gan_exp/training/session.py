@@ -37,6 +37,7 @@ from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.faults import explain, write_failure
 from gan_exp.training.run_log import RunLog
+from gan_exp.training.start import NOTHING, take_over
 from gan_exp.training.state import TrainingState
 from gan_exp.training.together import bring_in, refuse_processes, threads_for
 from gan_exp.training.trainer import Trainer
@@ -66,8 +67,9 @@ def start_run(
     config = _with_best_metric(config, data)
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
+    start = take_over(config, state, data)
     config, why_threads = (config, None) if ranks.count > 1 else _with_threads(config, data, device)
-    environment = _environment(config, data, device, ranks, command)
+    environment = {**_environment(config, data, device, ranks, command), **start.record}
     stop_if_asked()
     bring_in(ranks, config, state, data, device)
     with deferring():
@@ -79,6 +81,7 @@ def start_run(
                 *(reading_lines(data.reading) if data.reading else []),
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
+                *start.lines,
                 *([why_threads] if why_threads else []),
             ]:
                 display.say(line)
@@ -144,6 +147,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
     if checkpoint is not None:
         refuse_other_statistics({"config": run.read_config(), **checkpoint}, config, state.networks, ranks.count)
         _restore(state, data, checkpoint, run)
+    start = take_over(config, state, data) if checkpoint is None else NOTHING
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)
     with deferring(), _open_display(config, run, data.image_shape, device, ranks) as display:
@@ -151,12 +155,12 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         run.remove_leftovers()
         if checkpoint is None:
             run.discard_records()
-            run.write_environment(_environment(config, data, device, ranks))
+            run.write_environment({**_environment(config, data, device, ranks), **start.record})
         plain = config.model_dump(mode="json")
         if plain != run.read_config():
             write_atomically(run.config, yaml_text(plain))
-        for sentence in passed_over:
-            display.say(f"skipped: {sentence}")
+        for line in (*(f"skipped: {sentence}" for sentence in passed_over), *start.lines):
+            display.say(line)
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)

@@ -33,12 +33,14 @@ def bring_in(
 ) -> None:
     """Rank 0 gives the others the run to train; returns when all are ready, with the same weights.
 
-    Raises UserError if they can't train together.
+    They also get the state of a new run that starts from another one, whose files they may not see. Raises UserError if
+    they can't train together.
     """
     if ranks.count == 1:
         return
     trusted = ",".join(trusted_modules())
-    ranks.assign((config.model_dump(mode="json"), torch.get_num_threads(), trusted, checkpoint))
+    started = state.state_dict() if checkpoint is None and config.start_from else None
+    ranks.assign((config.model_dump(mode="json"), torch.get_num_threads(), trusted, checkpoint, started))
     _meet(ranks, state, data, device)
 
 
@@ -47,14 +49,14 @@ def take_part(ranks: Ranks) -> int:
     work = ranks.wait_for_work()
     if isinstance(work, int):
         return work
-    plain, threads, trusted, checkpoint = work
+    plain, threads, trusted, checkpoint, started = work
     os.environ[TRUST_VARIABLE] = trusted
     config = check(plain)
     device = prepare_device(config.device, threads, ranks)
     data = build_data(config, device)
     state = build_state(config, data.spec, device)
-    if checkpoint is not None:
-        state.load_state_dict(checkpoint)
+    if checkpoint is not None or started is not None:
+        state.load_state_dict(checkpoint or started)
     _meet(ranks, state, data, device)
     trainer = make_silent_trainer(config, state, data, device, checkpoint, ranks)
     with deferring(), before_forced_exit(lambda _: None):

@@ -1,0 +1,56 @@
+"""The configuration of an old run, with other options and values."""
+
+from typing import Any
+
+import pytest
+
+from builders import make_config
+from gan_exp.config.anew import anew
+from gan_exp.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def saved() -> dict[str, Any]:
+    data = ("dataset=folder", "dataset.root=/images", "dataset.size=32")
+    plain = ("model=dcgan", "penalty=wgan_gp", "lr=2e-4", "name=dcgan-folder", "optimizer.discriminator.lr=1e-3")
+    return make_config(*plain, *data).model_dump(mode="json")
+
+
+def test_values(saved: dict[str, Any]) -> None:
+    assert anew(saved, []) == saved
+    assert anew(saved, ["steps=7"]) == {**saved, "steps": 7}
+
+
+def test_what_follows_lr_follows_it_still(saved: dict[str, Any]) -> None:
+    optimizer = anew(saved, ["lr=5e-4"])["optimizer"]
+    assert (optimizer["generator"]["lr"], optimizer["discriminator"]["lr"]) == (5e-4, 1e-3)
+    optimizer = anew(saved, ["lr=5e-4", "optimizer.generator.lr=2e-4"])["optimizer"]
+    assert optimizer["generator"]["lr"] == 2e-4
+
+
+def test_an_option_that_is_chosen_already_changes_nothing(saved: dict[str, Any]) -> None:
+    words = ["dataset=folder", "model=dcgan", "penalty=wgan_gp", "optimizer=adam", "dataset.root=/other"]
+    assert anew(saved, words) == {**saved, "dataset": {**saved["dataset"], "root": "/other"}}
+
+
+def test_other_options(saved: dict[str, Any]) -> None:
+    changed = anew(saved, ["augment=ada", "augment.target=0.5", "model=mlp"])
+    assert changed["augment"]["target"] == 0.5 and "widths" in changed["model"]["generator"]
+    assert changed["name"] == "mlp-folder" and changed["dataset"] == saved["dataset"]
+    changed = anew(saved, ["optimizer=sgd"])  # which refers to the lr of the run
+    assert changed["optimizer"]["generator"]["lr"] == 2e-4
+    assert changed["name"] == saved["name"]
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("augment=adda", "augment=adda"),
+        ("sede=1", "sede: unknown key; did you mean seed?"),
+        ("experiment=article", "experiment: unknown key"),
+    ],
+)
+def test_refusals(word: str, sentence: str, saved: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        anew(saved, [word])
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
