@@ -23,6 +23,7 @@ TEXTS = (
     "file",
     "license",
     "start_from",
+    "labels",
 )
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: several times faster
 

@@ -12,6 +12,9 @@ from gan_exp.config.targets import check_node
 from gan_exp.config.validation import validated
 from gan_exp.errors import UserError
 
+ALWAYS_PLACES = ("root", "cache")  # of a data set; they hold paths
+PLACES = (*ALWAYS_PLACES, "labels")  # these may: a file that the working directory has, or one within the root
+
 
 def check(plain: dict[str, Any]) -> Config:
     """The checked configuration from a resolved, plain one.
@@ -28,22 +31,24 @@ def check(plain: dict[str, Any]) -> Config:
         if config.node(group) is None:
             _refuse_leftovers(group, getattr(config, group))
     refuse_contradictions(config)
-    _make_absolute(config.dataset)
     if config.start_from and Path(config.start_from).exists():
         return config.model_copy(update={"start_from": str(Path.cwd() / config.start_from)})
     return config
 
 
-def _make_absolute(dataset: Node) -> None:
-    """Relative paths would lead elsewhere from another working directory, where the run may be resumed or evaluated.
+def with_absolute_paths(config: Config) -> Config:
+    """For a run to keep: relative paths would lead elsewhere from another working directory.
 
     In the user's own classes a name that no path has may be anything, such as an address.
     """
-    for key in ("root", "cache"):
-        text = dataset.get(key)
-        ours = str(dataset.get("_target_")).startswith("gan_exp.")
-        if isinstance(text, str) and text and not text.startswith("~") and (ours or Path(text).exists()):
-            dataset[key] = str(Path.cwd() / text)
+    ours = str(config.dataset.get("_target_")).startswith("gan_exp.")
+    found = {
+        key: str(Path.cwd() / text)
+        for key, text in config.dataset.items()
+        if key in PLACES and isinstance(text, str) and text and not text.startswith("~")
+        if (ours and key in ALWAYS_PLACES) or Path(text).exists()
+    }
+    return config.model_copy(update={"dataset": {**config.dataset, **found}})
 
 
 def _refuse_leftovers(path: str, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""The packed folders in the cache: which there are, and their removal."""
+"""The packed folders in the cache, and unpacked archives: which there are, and their removal."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def packed_sets(cache: Path) -> list[PackedSet]:
 
 
 def _sets(cache: Path) -> Iterator[PackedSet]:
-    for path in sorted(cache.glob("folder-*")):
+    for path in sorted((*cache.glob("folder-*"), *cache.glob("zip-*"))):
         if not path.is_dir():
             continue
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

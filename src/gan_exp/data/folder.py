@@ -12,9 +12,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from gan_exp.data.archive import unpacked
 from gan_exp.data.brightness import BYTES, DARK, Kind, Scale, choose_scale, describe, scale_from_limits
 from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, decode, read_extrema, read_header
 from gan_exp.data.image_tree import ImageTree, find_images
+from gan_exp.data.labels_file import FileLabels, find_labels
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import IMAGES, open_if_whole, open_packed, staging_directory, write_labels_and_meta
 from gan_exp.data.reading import describe_reading
@@ -47,9 +49,10 @@ def folder(
     max_megapixels: PositiveFloat = 64.0,
     range: tuple[float, float] | None = None,
     background: tuple[Byte, Byte, Byte] = (0, 0, 0),
+    labels: str | None = None,
     part: Part = "train",
 ) -> PackedImages | None:
-    """All images below `root`, as [N, channels, height, width]; of animated ones the first frame.
+    """All images below `root`, or in that zip file, as [N, channels, height, width]; of animated ones the first frame.
 
     - `size` is a side or [height, width]. None keeps the images' own size, which must be the same for all.
     - `fit` handles other aspect ratios: crop cuts out the middle, pad adds bars (transparent ones where there is
@@ -60,22 +63,33 @@ def folder(
     - `range` gives the values that become black and white. None is 0 and 255 for images of up to 8 bits; for deeper
       ones it is one range that suits all of them (`brightness.choose_scale`).
 
-    Folders directly below `root` that hold images are classes, if there are several. Folders called train and test, val
-    or validation part the data: then their folders are the classes, and `part` chooses which images are given. The
-    held-out part is None where there are no such folders. Hidden files and folders are ignored. Raises UserError if
-    there are no images, or broken ones and `skip_broken` is false.
+    - `labels` is a file with the images' classes: a CSV with the columns file and label, or StyleGAN's dataset.json.
+      None is labels.csv or dataset.json in `root`, if there is one.
+
+    Without it, or with labels=folders, folders directly below `root` that hold images are classes, if there are
+    several. Folders called train and test, val or validation part the data: then their folders are the classes, and
+    `part` chooses which images are given. The held-out part is None where there are no such folders. Hidden files and
+    folders are ignored. Raises UserError if there are no images, or broken ones and `skip_broken` is false.
     """
-    place = expand_user(root, "dataset.root")
+    given = expand_user(root, "dataset.root")
+    store = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE")
     red, green, blue = background  # a list, from YAML
     scale = None if range is None else scale_from_limits(range)
     wanted = _Wanted(size, fit, channels, scale, (red, green, blue))
+    try:
+        place = unpacked(given, store) if given.is_file() and given.suffix.lower() == ".zip" else given
+    except OSError as error:
+        raise UserError(f"dataset.root={given}: can't be unpacked to {store} ({error.strerror or error})") from error
     files, others = find_images(place)
-    whole = ImageTree(place, files, skip_broken)
+    found = find_labels(place, files, labels)
+    if found is not None and found[0].is_relative_to(place):
+        others -= Counter([found[0].suffix.lower()])
+    whole = ImageTree(place, files, skip_broken, labels=found and found[1], named=given)
     tree = whole.part(part)
     if tree is None:
         return None
-    key = whole.digest(FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted, part)
-    packed = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE") / f"folder-{key}"
+    key = whole.digest(FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted, part, *_of_labels(found))
+    packed = store / f"folder-{key}"
     try:
         data = open_if_whole(packed)
         if data is None:
@@ -89,6 +103,11 @@ def folder(
         raise UserError(
             f"dataset.cache={cache}: can't be written ({error.strerror or error}); name a folder with room for it"
         ) from error
+
+
+def _of_labels(found: tuple[Path, FileLabels] | None) -> list[str]:
+    """For the cache's key, which stays what it was where no file has labels."""
+    return [] if found is None else [found[1].name, found[1].digest, repr(found[1].unmatched)]
 
 
 def _pack(
@@ -132,9 +151,11 @@ def _pack(
             broken=tree.broken,
             copies=len(kept) - len(copies),
             parted=tree is not whole,
+            labels_file=None if tree.labels is None else tree.labels.name,
+            unmatched=[] if tree.labels is None else tree.labels.unmatched,
         )
         meta = {"count": len(kept), **asdict(target), "classes": classes if labels else [], "reading": reading}
-        meta["root"] = str(tree.root.resolve())
+        meta["root"] = str((tree.named or tree.root).resolve())
         write_labels_and_meta(staging, np.array(labels, dtype=np.int64), meta)
 
 

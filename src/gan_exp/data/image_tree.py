@@ -5,11 +5,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from gan_exp.data.decode import BrokenImage
+from gan_exp.data.labels_file import FileLabels
 from gan_exp.data.packed import Part
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
@@ -63,7 +64,8 @@ def find_images(root: Path) -> tuple[list[Path], Counter[str]]:
 class ImageTree:
     """The image `files` below `root`; broken ones raise UserError unless `skip_broken`.
 
-    Classes are the folders at `depth` below the root. `broken` fills with what was skipped, and why.
+    Classes are the folders at `depth` below the root, or what `labels` says. `named` is what messages call the root:
+    the archive that it comes from. `broken` fills with what was skipped, and why.
     """
 
     root: Path
@@ -71,6 +73,8 @@ class ImageTree:
     skip_broken: bool
     depth: int = 0
     broken: dict[str, str] = field(default_factory=dict)
+    labels: FileLabels | None = None
+    named: Path | None = None
 
     def digest(self, *options: object) -> str:
         """Changes with the name, size or modification time of any file, and with `options`."""
@@ -123,19 +127,24 @@ class ImageTree:
     def refuse_if_none(self, count: int) -> None:
         """Raises UserError if `count`, the number of images that could be read, is 0."""
         if count == 0:
-            raise UserError(f"dataset.root={self.root}: none of the {len(self.files)} images can be read")
+            raise UserError(f"dataset.root={self.named or self.root}: none of the {len(self.files)} images can be read")
 
     def class_of(self, path: Path) -> str | None:
-        """The name of the folder at `depth` that holds it; None if it lies beside those folders."""
+        """Its label, or the name of the folder at `depth` that holds it; None if it has none or lies beside them."""
+        if self.labels is not None:
+            return self.labels.labels.get(path)
         parts = path.relative_to(self.root).parts[self.depth :]
         return parts[0] if len(parts) > 1 else None
 
     def classes(self) -> list[str]:
-        """The names of the classes, sorted; none where one folder holds all images.
+        """The names of the classes, sorted; none where all images have one label, or one folder holds them.
 
         Images beside the folders are strays if they are fewer than the images of the smallest class. Otherwise the
         folders are no classes.
         """
+        if self.labels is not None:
+            found = self.labels.classes(self.files)
+            return found if len(found) > 1 else []
         counts = Counter(map(self.class_of, self.files))
         beside = counts.pop(None, 0)
         if len(counts) < 2 or beside >= min(counts.values()):
@@ -152,10 +161,10 @@ class ImageTree:
             return self if wanted == "train" else None
         names = TRAIN if wanted == "train" else HELD_OUT
         files = [path for path in self.files if path.relative_to(self.root).parts[0].lower() in names]
-        return ImageTree(self.root, files, self.skip_broken, self.depth + 1, self.broken)
+        return replace(self, files=files, depth=self.depth + 1)
 
     def _refusal(self, path: Path, error: BrokenImage) -> UserError:
         return UserError(
-            f"dataset.root={self.root}: {self.name(path)} {error}; remove it, or skip all such images with "
-            f"dataset.skip_broken=true"
+            f"dataset.root={self.named or self.root}: {self.name(path)} {error}; remove it, or skip all such images "
+            f"with dataset.skip_broken=true"
         )

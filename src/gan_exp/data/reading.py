@@ -21,9 +21,12 @@ def describe_reading(
     broken: Mapping[str, str],
     copies: int,
     parted: bool,
+    labels_file: str | None = None,
+    unmatched: Sequence[str] = (),
 ) -> Reading:
     """`headers` are those of the images that are used; `others` are files that are no images, by their ending.
 
+    `labels_file` has the labels, if a file has them; `unmatched` are what it names and the folder doesn't hold.
     `copies` is the number of images that equal an earlier one, after they were brought to their common shape.
     """
     sizes = Counter((header.height, header.width) for header in headers)
@@ -44,6 +47,8 @@ def describe_reading(
         "profiles": sum(header.has_profile for header in headers),
         "scales": {kind: list(scale) for kind, scale in target.scales.items()},
         "classes": dict(class_counts),
+        "labels_file": labels_file,
+        "unmatched": list(unmatched),
         "parted": parted,
         "ignored": dict(others),
         "strays": list(strays),
@@ -98,13 +103,21 @@ def reading_lines(reading: Mapping[str, Any]) -> list[str]:
     lines.append(f"channels: {reading['channels']} ({reading['why_channels']})")
     if reading["classes"]:
         classes = [f"{name} {n:,}" for name, n in reading["classes"].items()]
-        lines.append(f"classes: {len(classes)} ({_some(classes)})")
+        source = f", by {reading['labels_file']}" if reading.get("labels_file") else ""
+        lines.append(f"classes: {len(classes)}{source} ({_some(classes)})")
+    if reading.get("unmatched"):
+        unmatched = reading["unmatched"]
+        lines.append(
+            f"labels: {len(unmatched):,} of {reading['labels_file']} are of no image here ({_some(unmatched)})"
+        )
     if reading["parted"]:
         lines.append("parts: the folders train and test or val are kept apart; only the first is trained on")
     if reading["profiles"]:
         lines.append(f"colours: {reading['profiles']:,} images had a profile, and were converted to sRGB")
     if reading["strays"]:
-        lines.append(f"left out: {_some(reading['strays'])}, beside the folders that are the classes")
+        file = reading.get("labels_file")
+        why = f"without a class in {file}" if file else "beside the folders that are the classes"
+        lines.append(f"left out: {_some(reading['strays'])}, {why}")
     if reading["ignored"]:
         ignored = [f"{n:,} {ending}" for ending, n in sorted(reading["ignored"].items(), key=lambda item: -item[1])]
         lines.append(f"ignored: {_some(ignored)}")

@@ -63,10 +63,16 @@ def _same_values(found: Mapping[str, Any], wanted: Mapping[str, Any], keys: Sequ
     """Whether the values of `keys` agree, also of keys that may change during a run: steps=100,200."""
     first, second = leaves(found), leaves(wanted)
     return all(
-        first.get(leaf, value) == value
+        _as_kept(leaf, first.get(leaf, value)) == _as_kept(leaf, value)
         for leaf, value in second.items()
         if value is not None and any(leaf == key or leaf.startswith(f"{key}.") for key in keys)
     )
+
+
+def _as_kept(leaf: str, value: Any) -> Any:
+    """Runs keep paths in full (`with_absolute_paths`)."""
+    is_path = leaf in ("dataset.root", "dataset.cache", "dataset.labels") and isinstance(value, str)
+    return str(Path.cwd() / value) if is_path else value
 
 
 def finished_sentence(job: Job) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from gan_exp.config.check import with_absolute_paths
 from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
 from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.config.parts import refuse_other_statistics, statistics_of_parts
@@ -64,7 +65,7 @@ def start_run(
     device = prepare_device(config.device, threads_for(config, ranks), ranks)
     data = build_data(config, device)
     stop_if_asked()
-    config = _with_best_metric(config, data)
+    config = with_absolute_paths(_with_best_metric(config, data))
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
     start = take_over(config, state, data)
@@ -142,7 +143,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
     device = prepare_device(config.device, threads_for(config, ranks, checkpoint), ranks)
     data = build_data(config, device)
     stop_if_asked()
-    config = _with_best_metric(config, data)
+    config = with_absolute_paths(_with_best_metric(config, data))
     state = build_state(config, data.spec, device)
     if checkpoint is not None:
         refuse_other_statistics({"config": run.read_config(), **checkpoint}, config, state.networks, ranks.count)

@@ -1,0 +1,158 @@
+"""Labels from a file: a CSV with the columns file and label, or StyleGAN's dataset.json."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan_exp.errors import UserError
+from gan_exp.runtime.paths import expand_user
+
+USUAL = ("labels.csv", "dataset.json")  # in the root; used unless another is named
+FOLDERS = "folders"  # instead of a file's name: the folders are the classes
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "path")
+LABEL_COLUMNS = ("label", "class", "category", "class_name")
+ANOTHER = f"or name another file with dataset.labels=FILE, or take the folders as classes with dataset.labels={FOLDERS}"
+
+
+class Row(NamedTuple):
+    place: str  # in the file: line 3
+    image: str
+    label: str
+
+
+class FileLabels(NamedTuple):
+    name: str  # of the file
+    labels: dict[Path, str]  # by image
+    unmatched: list[str]  # what it names and the folder doesn't hold
+    digest: str
+
+    def classes(self, files: Sequence[Path]) -> list[str]:
+        """The labels of these images, sorted: whole numbers by their value."""
+        found = {self.labels[path] for path in files if path in self.labels}
+        numbers = all(re.fullmatch(r"-?\d+", label) for label in found)
+        return sorted(found, key=int) if numbers else sorted(found)
+
+
+def find_labels(root: Path, files: Sequence[Path], wanted: str | None) -> tuple[Path, FileLabels] | None:
+    """The labels of the images `files` below `root`, and the file that has them: the one `wanted`, else a usual one.
+
+    Raises UserError for a file that can't be read, or that names no image of the folder.
+    """
+    if wanted == FOLDERS:
+        return None
+    for file in _candidates(root, wanted):
+        rows = read_rows(file, must=wanted is not None)
+        if rows:
+            return file, _match(file, rows, root, files)
+    return None
+
+
+def _candidates(root: Path, wanted: str | None) -> list[Path]:
+    if wanted is None:
+        return [root / name for name in USUAL if (root / name).is_file()]
+    places = [expand_user(wanted, "dataset.labels"), root / wanted]
+    for place in places:
+        if place.is_file():
+            return [place]
+    raise UserError(
+        f"dataset.labels={wanted}: no such file, neither in the working directory nor in {root}; name a CSV with the "
+        f"columns file and label, or a dataset.json"
+    )
+
+
+def read_rows(file: Path, must: bool = True) -> list[Row]:
+    """What a file says of each image; nothing for a dataset.json without labels, unless it `must` have them."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{file}: can't be read ({error.strerror}); mend that, {ANOTHER}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{file}, line {line}: is no text in UTF-8; save it as UTF-8, {ANOTHER}") from error
+    rows = _from_json(file, text, must) if file.suffix.lower() == ".json" else _from_csv(file, text)
+    if must and not rows:
+        raise UserError(f"{file}: holds no labels; add them, {ANOTHER}")
+    return rows
+
+
+def _from_csv(file: Path, text: str) -> list[Row]:
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[Row] = []
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        columns = [next((header.index(n) for n in names if n in header), -1) for names in (FILE_COLUMNS, LABEL_COLUMNS)]
+        if -1 in columns:
+            raise UserError(f"{file}, line 1: must name the columns, such as file,label; add that line, {ANOTHER}")
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            image, label = (cells[n].strip() if n < len(cells) else "" for n in columns)
+            if not image or not label:
+                missing = "label" if image else "file"
+                raise UserError(f"{file}, line {reader.line_num}: has no {missing}; add it, or remove the line")
+            rows.append(Row(f"line {reader.line_num}", image, label))
+    except csv.Error as error:
+        raise UserError(f"{file}, line {reader.line_num}: can't be read ({error}); mend it, {ANOTHER}") from error
+    return rows
+
+
+def _from_json(file: Path, text: str, must: bool) -> list[Row]:
+    try:
+        content: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}, line {error.lineno}: is no JSON ({error.msg}); mend it, {ANOTHER}") from error
+    except RecursionError as error:
+        raise UserError(f"{file}, line 1: is nested too deeply; mend it, {ANOTHER}") from error
+    entries = content.get("labels") if isinstance(content, dict) else None
+    if isinstance(entries, dict):  # {"a.png": 3}, as some tools write it
+        entries = [list(item) for item in entries.items()]
+    if not isinstance(entries, list):
+        if must and entries is not None:
+            raise UserError(f'{file}: must be like {{"labels": [["a.png", 3], ...]}}; mend it, {ANOTHER}')
+        return []
+    rows = []
+    for number, entry in enumerate(entries, 1):
+        good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)
+        if not good or isinstance(entry[1], bool) or not isinstance(entry[1], int | str) or entry[1] == "":
+            shown = json.dumps(entry)[:60]
+            raise UserError(f'{file}, entry {number} of labels: {shown} is not like ["a.png", 3]; mend it, {ANOTHER}')
+        rows.append(Row(f"entry {number} of labels", entry[0], str(entry[1])))
+    return rows
+
+
+def _match(file: Path, rows: Sequence[Row], root: Path, files: Sequence[Path]) -> FileLabels:
+    """By the path below `root`; else by the file's name, with or without its ending, where only one image has it."""
+    exact = {path.relative_to(root).as_posix(): path for path in files}
+    names, stems = Counter(path.name for path in files), Counter(path.stem for path in files)
+    loose = {path.stem: path for path in files if stems[path.stem] == 1}
+    loose |= {path.name: path for path in files if names[path.name] == 1}
+    found: dict[Path, Row] = {}
+    unmatched = []
+    for row in rows:
+        name = row.image.replace("\\", "/").removeprefix("./")
+        path = exact.get(name) or loose.get(name.rpartition("/")[2])
+        if path is None:
+            unmatched.append(row.image)
+            continue
+        before = found.setdefault(path, row)
+        if before.label != row.label:
+            raise UserError(
+                f"{file}, {row.place}: {row.image} is {row.label}, and {before.label} in {before.place}; remove one"
+            )
+    if not found:
+        raise UserError(
+            f"{file}, {rows[0].place}: {rows[0].image} is no image in {root}, nor is any other that it names; write "
+            f"paths below that folder, {ANOTHER}"
+        )
+    labels = {path: row.label for path, row in found.items()}
+    listed = sorted((path.relative_to(root).as_posix(), label) for path, label in labels.items())
+    digest = hashlib.blake2b(repr(listed).encode(errors="surrogateescape"), digest_size=12).hexdigest()
+    return FileLabels(file.name, labels, unmatched, digest)
