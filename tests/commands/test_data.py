@@ -55,6 +55,12 @@ def test_the_cache(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such packed folder; there are folder-" in refused(["data", "--cache", "--clean", "nothing"], capsys)
     assert printed(capsys, "--cache", "--clean", name)[0].startswith("removed: 1 packed folders")
     assert len(printed(capsys, "--cache")) == 3
+    for name in ("zip-1", "zip-2.incomplete"):
+        (place.parent / "cache" / name).mkdir()
+    lines = printed(capsys, "--cache")
+    assert {line.split()[0]: line.split("MB  ")[1] for line in lines if line.startswith("zip-")} == {
+        "zip-1": "unpacked", "zip-2.incomplete": "not whole",
+    }  # fmt: skip
     printed(capsys, "--cache", "--clean", "all")
     assert not list((place.parent / "cache").iterdir()) and len(list(place.iterdir())) == 5
 

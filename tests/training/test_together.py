@@ -51,6 +51,11 @@ def test_a_run_goes_on_with_any_number_of_processes(in_tmp: Path, capfd: pytest.
     assert main(["train", *RUN, "steps=20", "hydra.run.dir=alone"]) == 0
     assert_alike(run.checkpoint(20), RunDir("alone").checkpoint(20))
 
+    start = ["train", "--from", "alone", "--keep", "average,optimizers", "steps=5"]
+    assert main([*start, "device.processes=2", "hydra.run.dir=started"]) == 0  # all have the optimizers' moments
+    assert main([*start, "hydra.run.dir=started alone"]) == 0
+    assert_alike(RunDir("started").checkpoint(5), RunDir("started alone").checkpoint(5))
+
 
 @pytest.mark.slow
 def test_a_signal_to_any_stops_all_and_one_that_dies_ends_all(tmp_path: Path) -> None:

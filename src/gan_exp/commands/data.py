@@ -86,7 +86,8 @@ def _list(cache: Path) -> int:
         return 0
     for one in found:
         channels, height, width = one.shape
-        what = f"{one.images:,} of {height}x{width}x{channels}" if one.images else "not whole"
+        whole = one.path.name.startswith("zip-") and not one.path.suffix
+        what = f"{one.images:,} of {height}x{width}x{channels}" if one.images else "unpacked" if whole else "not whole"
         say(f"{one.path.name}  {one.bytes / 1e6:>9,.1f} MB  {what}{f'  {one.root}' if one.root else ''}")
     say(f"{len(found)} packed folders, {sum(one.bytes for one in found) / 1e6:,.1f} MB, in {cache}; remove some with")
     say("  gan-exp data --cache --clean NAME ...")

@@ -1,5 +1,6 @@
 """Several processes train one run: the first leads and has its directory, the others wait for it and train it too."""
 
+import io
 import os
 import socket
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ def bring_in(
     if ranks.count == 1:
         return
     trusted = ",".join(trusted_modules())
-    started = state.state_dict() if checkpoint is None and config.start_from else None
+    started = _packed(state) if checkpoint is None and config.start_from else None
     ranks.assign((config.model_dump(mode="json"), torch.get_num_threads(), trusted, checkpoint, started))
     _meet(ranks, state, data, device)
 
@@ -55,13 +56,22 @@ def take_part(ranks: Ranks) -> int:
     device = prepare_device(config.device, threads, ranks)
     data = build_data(config, device)
     state = build_state(config, data.spec, device)
-    if checkpoint is not None or started is not None:
-        state.load_state_dict(checkpoint or started)
+    if checkpoint is not None:
+        state.load_state_dict(checkpoint)
+    elif started is not None:
+        state.load_state_dict(torch.load(io.BytesIO(started), map_location="cpu", weights_only=True))
     _meet(ranks, state, data, device)
     trainer = make_silent_trainer(config, state, data, device, checkpoint, ranks)
     with deferring(), before_forced_exit(lambda _: None):
         stopped_by = trainer.train()
     return 0 if stopped_by is None else 128 + stopped_by
+
+
+def _packed(state: TrainingState) -> bytes:
+    """From any device; a process with another GPU can't be sent tensors of this one."""
+    buffer = io.BytesIO()
+    torch.save(state.state_dict(), buffer)
+    return buffer.getvalue()
 
 
 def _meet(ranks: Ranks, state: TrainingState, data: PackedImages, device: torch.device) -> None:
