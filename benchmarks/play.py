@@ -79,7 +79,7 @@ def _served(run: str) -> Iterator[str]:
 def _measure(browser: Any, address: str, seconds: float) -> tuple[str, str, str]:
     page = browser.new_page()
     page.goto(address)
-    page.locator("#caption:not(:empty)").wait_for()
+    page.locator("#direction-0:enabled").wait_for()
     page.wait_for_timeout(1000)  # the variations are there as well
     images, gap = page.evaluate(MOVE, seconds)
     words = f"{page.locator('h1').inner_text()}: {page.locator('.lede').inner_text()}"
