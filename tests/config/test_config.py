@@ -301,7 +301,7 @@ TYPES = [
     ("dataset.resize=[8]", "dataset.resize.1: is missing"),
     ("dataset.resize=[8,8,8]", "dataset.resize=[8, 8, 8]: must be a whole number or must have at most 2 items"),
     ("dataset=mnist dataset.root=null", "dataset.root=null: must be a valid string"),
-    ("model.generator=5", "model.generator=5: is a group of keys; set those, or choose an option: model=dcgan|fastgan|"),
+    ("model.generator=5", "model.generator=5: is a group of keys; set those, or choose an option: model=dcgan|fast"),
     ("schedule.lr=cosine", "schedule.lr=cosine: schedule.lr is a group of keys; to choose cosine: schedule=cosine"),
     ("hydra.run.dir=", "hydra.run.dir=: is empty; name a directory, or leave it out"),
     ("model.generator.widths=8", "model.generator.widths=8: must be a list"),
