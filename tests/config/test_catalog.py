@@ -76,6 +76,18 @@ def test_files_that_cannot_be_read_have_no_keys(content: bytes, tmp_path: Path) 
     assert catalog.describe(tmp_path / "model/odd.yaml") == ""
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/zoo.md"])
+def test_the_pages_list_each_option(page: str) -> None:
+    """Of each group that has a row there; of the recipes the README names a few."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    options = catalog.groups()
+    shown = (rows.keys() & options.keys()) - {"experiment"}
+    assert {"model", "loss", "penalty", "augment", "dataset", "schedule"} <= shown
+    missing = [f"{group}={option}" for group in shown for option in options[group] if f"`{option}`" not in rows[group]]
+    assert missing == []
+
+
 def test_each_data_set_says_its_licence() -> None:
     stated = {option: catalog.license_of(read_yaml(path.read_text())) for option, path in datasets().items()}
     assert all("license" in read_yaml(path.read_text()) for path in datasets().values())
