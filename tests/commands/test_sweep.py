@@ -1,6 +1,7 @@
 """A sweep that is stopped says what was done, is finished in its own directory, and can grow there."""
 
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from gan_exp.cli import main
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.signals import asked_to_stop
+from gan_exp.sweeps import process
 from gan_exp.sweeps.trial import Trial, kind_of
 from gan_exp.training.trainer import Trainer
 
@@ -163,6 +165,8 @@ def test_what_had_not_begun_leaves_nothing_to_resume(
 def test_threads_are_tuned_once(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For the same networks; others may want another number. What is added later takes the number over."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # A fork of this process would wait forever for threads of its own if another test had some here.
+    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("forkserver"))
     tuned: list[str] = []
 
     def tune(jobs: Any, plan: Any) -> dict[str, Trial]:
