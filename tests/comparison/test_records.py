@@ -6,6 +6,7 @@ from typing import Any
 import filelock
 import pytest
 
+from gan_exp.comparison.evaluations import Value
 from gan_exp.comparison.records import read_runs, score_of
 from gan_exp.diagnosis.examination import examine
 from gan_exp.runs.run_dir import RunDir
@@ -110,7 +111,7 @@ def test_damaged_lines_and_odd_values_cost_no_more_than_themselves(tmp_path: Pat
     (record,) = read_runs([tmp_path])
     assert [one.step for one in record.evaluations] == [5, 5] and record.logged == {"loss/generator": 0.5}
     first, second = record.evaluations
-    assert first.scores == {"fid_cnn": (3.0, None, 1), "kid_cnn": (None, None, 1), "panel": (None, None, 1)}
+    assert first.scores == {"fid_cnn": Value(3.0), "kid_cnn": Value(None), "panel": Value(None)}
     assert (second.protocol.samples, second.protocol.reals, second.protocol.data_digest) == (None, None, "['d']")
     assert (
         record.seconds is None and record.reason == "['a']" and len({one.protocol for one in record.evaluations}) == 2
@@ -123,10 +124,10 @@ def test_evaluations_with_their_protocols(tmp_path: Path) -> None:
     write_evaluation(run, 150, {"fid_cnn": [8.0]}, samples=2000, split="held_out")
     (record,) = read_runs([tmp_path])
     early, training, measured = record.evaluations
-    assert (early.step, early.seeds, early.scores["fid_cnn"]) == (150, 1, (8.0, None, 1))
+    assert (early.step, early.seeds, early.scores["fid_cnn"]) == (150, 1, Value(8.0))
     assert (training.step, training.protocol.in_training, training.protocol.samples) == (300, True, 500)
-    assert (training.protocol.features, training.scores["fid_cnn"]) == ("cnn", (7.0, None, 1))
-    assert (measured.step, measured.seeds, measured.scores["fid_cnn"]) == (300, 2, (6.25, 0.1, 2))
+    assert (training.protocol.features, training.scores["fid_cnn"]) == ("cnn", Value(7.0))
+    assert (measured.step, measured.seeds, measured.scores["fid_cnn"]) == (300, 2, Value(6.25, 0.1, 2))
     assert record.value("fid_cnn") == 6.25 and record.value("panel") == 2.0
     assert record.evaluation(150) is early and record.evaluation(tag="panel") is training
     assert measured.protocol.differences(early.protocol) == [

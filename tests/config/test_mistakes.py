@@ -90,7 +90,7 @@ MISTAKES = [
     ("loss.clip=0.1", "loss=wgan has it: loss=wgan loss.clip=0.1", "did you mean"),
     (
         "model.generator.width=8",
-        "did you mean model.generator.widths? model=dcgan, fastgan, r3gan or resnet have it",
+        "did you mean model.generator.widths? model=dcgan, fastgan, r3gan and others have it",
         "help",
     ),
     ("widths=[8]", "did you mean model.generator.widths or model.discriminator.widths?", "help"),

@@ -23,6 +23,7 @@ from gan_exp.training.build import (
 )
 from gan_exp.training.step_types import UpdateInputs
 from setups import discriminator_step
+from single_steps import rng_for
 
 SPEC = DataSpec((1, 8, 8), num_classes=10)
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def test_spectral_norm_holds_every_layer_of_the_discriminator_at_1(model: str, c
     torch.manual_seed(0)
     for _ in range(10):
         batch = Batch(torch.randint(256, (16, 1, 8, 8), dtype=torch.uint8), torch.randint(10, (16,)))
-        discriminator_step(state, step_config, batch, torch.randn(16, 8))
+        discriminator_step(state, step_config, batch, torch.randn(16, 8), rng_for)
     with torch.no_grad():
         for _ in range(100):  # the power iteration catches up with the last update
             state.discriminator(torch.randn(2, 1, 8, 8), *([torch.tensor([0, 1])] if conditional == "true" else []))

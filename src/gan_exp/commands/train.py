@@ -53,7 +53,8 @@ def _run_like_another(words: Words, cluster: Cluster | None, ranks: Ranks) -> in
     places = [word.partition("=")[2] for word in given if word.startswith("hydra.run.dir=")]
     overrides = [word for word in given if not word.startswith("hydra.run.dir=")]
     saved, own = _saved(words)
-    config = check(anew({**saved, **own}, overrides, folders))
+    whole = check(saved).model_dump(mode="json")  # with every key, or refused
+    config = check(anew({**whole, **own}, overrides, folders))
     stop_if_asked()
     new = NewDirectories([str(expand_user(place, "hydra.run.dir")) for place in places])
     usual = usual_directory(label(config.name))

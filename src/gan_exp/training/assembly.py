@@ -60,7 +60,7 @@ def make_trainer(
     grid = _build_grid(config, data.spec, device)
     log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count)
     if checkpoint is None:
-        log.introduce(config.model_dump(), data)
+        log.introduce(config.model_dump(mode="json"), data)
     best = (checkpoint or {}).get("best")
     evaluation = _build_evaluation(config, data, load_held_out, Division(ranks, device), display.say, best)
     return _put_together(config, state, data, device, step_config, step_fn, log, evaluation, checkpoint, ranks)
