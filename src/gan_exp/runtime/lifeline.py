@@ -40,6 +40,7 @@ class Lifeline:
         self._rank, self._count = rank, count
         self._news = threading.Event()
         self._failure: Exception | None = None  # of another rank
+        self._has_failed = False  # by itself, and not since another one's end broke an exchange
         self._before_end: Callable[[Exception], None] = lambda failure: report(str(failure))
         self._left, self._first_has_ended = threading.Event(), threading.Event()
         self._sockets = _meet(rank, count, address, store, limit_s)
@@ -69,6 +70,7 @@ class Lifeline:
         message: dict[str, Any] = {"failed": False}
         if error is not None:
             message = {"failed": True, "code": _exit_code(error), **_described(error)}
+            self._has_failed = message["kind"] != BROKEN
         for connection in self._sockets.values():
             with suppress(OSError):
                 connection.sendall(json.dumps(message).encode() + b"\n")
@@ -109,7 +111,8 @@ class Lifeline:
         connection.settimeout(PATIENCE_S)
         with suppress(OSError):
             connection.recv(1)  # nothing comes: it returns when rank 0 has ended
-        if message is None and self._rank == 1 and TASK not in os.environ:  # else the process that started it says so
+        says_so = self._rank == 1 and TASK not in os.environ  # else the process that started it does
+        if message is None and says_so and not self._has_failed:
             report(f"process 0 of {self._count}, which writes the run, has died; continue with: gan-exp resume latest")
         if message is None or message["failed"]:
             os._exit(1 if message is None else message["code"])
