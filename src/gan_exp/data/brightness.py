@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from gan_exp.data.colours import has_transparency
+
 Kind = Literal["bytes", "integers", "floats"]  # up to 8 bits per channel; integers of more bits; floats
 USUAL_WHITE = {"integers": (65535.0,), "floats": (1.0, 255.0, 65535.0)}  # the largest values of common ranges
 DARK = 1 / 16  # images that fill less of their range look black
@@ -68,7 +70,7 @@ def describe(kind: Kind, count: int, low: float, high: float) -> str:
 def rescale(image: Image.Image, scale: Scale) -> Image.Image:
     """Apply a scale to an image of bytes; transparency stays unchanged."""
     table = scale.apply(np.arange(256.0)).tolist()
-    has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    has_alpha = has_transparency(image)
     image = image.convert("RGBA" if has_alpha else "L" if image.mode in ("1", "L") else "RGB")
     colours = len(image.getbands()) - has_alpha
     return image.point([*table * colours, *(range(256) if has_alpha else ())])

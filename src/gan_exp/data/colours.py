@@ -8,6 +8,11 @@ from PIL import Image, ImageCms
 PROFILES = 64  # kept at once; a folder usually has a few
 
 
+def has_transparency(image: Image.Image) -> bool:
+    """By its mode, or by a colour that stands for it; all pixels may be opaque."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
 @lru_cache(PROFILES)
 def is_srgb(profile: bytes) -> bool:
     """Whether an ICC profile calls itself sRGB, or can't be read, so that nothing is converted."""
@@ -22,10 +27,9 @@ def to_srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or is_srgb(profile) or image.mode.startswith(("I", "F")) or image.mode == "1":
         return image
-    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     gray = image.mode in ("L", "LA", "La")
     mode = "L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
-    alpha = image.convert("RGBA").getchannel("A") if transparent else None
+    alpha = image.convert("RGBA").getchannel("A") if has_transparency(image) else None
     try:
         converted = ImageCms.applyTransform(image.convert(mode), _transform(profile, mode))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

@@ -9,13 +9,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, rescale
-from gan_exp.data.colours import is_srgb, to_srgb
+from gan_exp.data.colours import has_transparency, is_srgb, to_srgb
 
 # Pillow reads more, but starts other programs for some of them. HEIF is only known with pillow-heif.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "HEIF")
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 ORIENTATION = 0x0112  # Exif's tag for how the camera was held
 # Where a PNG may have it: Exif's own chunk, ImageMagick's text, XMP.
 WITH_ORIENTATION = ("exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp")
@@ -108,7 +107,7 @@ def _orientation(image: Image.Image) -> int:
 def _channels_of(image: Image.Image) -> int:
     if kind_of(image) != "bytes":
         return 1
-    if image.mode in TRANSPARENT or "transparency" in image.info:
+    if has_transparency(image):
         return 4
     return 1 if image.mode in ("1", "L") else 3
 

@@ -118,7 +118,7 @@ def _pack(
     strays = [path for path in tree.files if classes and tree.class_of(path) not in classes]
     left = set(strays)
     kept: list[Path] = []
-    copies: dict[bytes, int] = {}
+    contents: set[bytes] = set()  # digests
     largest = 0
     with staging_directory(packed) as staging:
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
@@ -130,8 +130,7 @@ def _pack(
                     content = np.ascontiguousarray(image).tobytes()
                     out.write(content)
                     kept.append(path)
-                    digest = hashlib.blake2b(content, digest_size=16).digest()
-                    copies[digest] = copies.get(digest, 0) + 1
+                    contents.add(hashlib.blake2b(content, digest_size=16).digest())
                     largest = max(largest, int(image[:3].max()))  # of the colours, without transparency
                 out.flush()
                 os.fsync(out.fileno())
@@ -140,16 +139,19 @@ def _pack(
         if tree is whole:  # a class whose images are all broken is none; the parts must have the same ones
             present = {tree.class_of(path) for path in kept}
             classes = [name for name in classes if name in present]
-        labels = [classes.index(str(tree.class_of(path))) for path in kept] if len(classes) > 1 else []
+        numbers = {name: number for number, name in enumerate(classes)}
+        labels = [numbers[str(tree.class_of(path))] for path in kept] if len(classes) > 1 else []
         reading = describe_reading(
             headers=[headers[path] for path in kept],
             target=target,
             why_channels=why,
-            class_counts={name: labels.count(number) for number, name in enumerate(classes)} if labels else {},
+            class_counts=dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+            if labels
+            else {},
             others=others,
             strays=[tree.name(path) for path in strays],
             broken=tree.broken,
-            copies=len(kept) - len(copies),
+            copies=len(kept) - len(contents),
             parted=tree is not whole,
             labels_file=None if tree.labels is None else tree.labels.name,
             unmatched=[] if tree.labels is None else tree.labels.unmatched,
