@@ -54,6 +54,14 @@ def test_links_are_followed_without_end(images: Path, load: Load, tmp_path: Path
     assert pixels(load()) == [[5]]
 
 
+def test_images_are_in_the_order_of_their_paths(images: Path, load: Load) -> None:
+    """Folder by folder: runs that were packed before resume only if the order stays."""
+    names = ["a/2.png", "a b/1.png", "a!.png", "a-/3.png", "B.png", "a/2/4.png", "z.png"]
+    for number, path in enumerate(sorted(images / name for name in names)):
+        draw(path, number)
+    assert pixels(load()) == [[number] for number in range(len(names))]
+
+
 def test_names_of_any_bytes(images: Path, load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     draw(images / "a.png")
     Path(os.fsdecode(os.fsencode(images) + b"/\xff \n;.png")).write_bytes(b"no image")

@@ -29,6 +29,23 @@ def test_the_second_run_decodes_nothing(
     assert len(packings(tmp_path)) == 1
 
 
+def test_the_second_run_asks_once_for_each_file(images: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it costs on a network's disk."""
+    draw(images / "a/1.png")
+    draw(images / "2.png")
+    load()
+    asked: list[str] = []
+    stat = os.stat
+
+    def noted(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        asked.append(Path(path).name if isinstance(path, str | Path) else "")
+        return stat(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", noted)
+    load()
+    assert sorted(name for name in asked if name.endswith(".png")) == ["1.png", "2.png"]
+
+
 def later(path: Path) -> None:
     """As if saved again, in the same place with the same size."""
     status = path.stat()

@@ -15,7 +15,7 @@ import numpy as np
 from gan_exp.data.archive import unpacked
 from gan_exp.data.brightness import BYTES, DARK, Kind, Scale, choose_scale, describe, scale_from_limits
 from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, decode, read_extrema, read_header
-from gan_exp.data.image_tree import ImageTree, find_images
+from gan_exp.data.image_tree import ImageTree, find_images, printable
 from gan_exp.data.labels_file import FileLabels, find_labels
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import IMAGES, open_if_whole, open_packed, staging_directory, write_labels_and_meta
@@ -80,15 +80,17 @@ def folder(
         place = unpacked(given, store) if given.is_file() and given.suffix.lower() == ".zip" else given
     except OSError as error:
         raise UserError(f"dataset.root={given}: can't be unpacked to {store} ({error.strerror or error})") from error
-    files, others = find_images(place)
-    found = find_labels(place, files, labels)
+    stamps, others = find_images(place)
+    found = find_labels(place, stamps, labels)
     if found is not None and found[0].is_relative_to(place):
         others -= Counter([found[0].suffix.lower()])
-    whole = ImageTree(place, files, skip_broken, labels=found and found[1], named=given)
+    whole = ImageTree(place, list(stamps), skip_broken, labels=found and found[1], named=given)
     tree = whole.part(part)
     if tree is None:
         return None
-    key = whole.digest(FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted, part, *_of_labels(found))
+    key = whole.digest(
+        stamps, FORMAT, str(place.resolve()), skip_broken, max_megapixels, wanted, part, *_of_labels(found)
+    )
     packed = store / f"folder-{key}"
     try:
         data = open_if_whole(packed)
@@ -115,21 +117,21 @@ def _pack(
 ) -> None:
     """Decode the images of `tree` on all cores, holding a few hundred at a time."""
     classes = (whole.part("train") or whole).classes()
-    strays = [path for path in tree.files if classes and tree.class_of(path) not in classes]
+    strays = [name for name in tree.files if classes and tree.class_of(name) not in classes]
     left = set(strays)
-    kept: list[Path] = []
+    kept: list[str] = []
     contents: set[bytes] = set()  # digests
     largest = 0
     with staging_directory(packed) as staging:
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")  # about odd metadata; a broken image raises
             headers, target, why = _choose_format(whole, pool, wanted, max_megapixels)
-            chosen = [path for path in tree.files if path in headers and path not in left]
+            chosen = [name for name in tree.files if name in headers and name not in left]
             with (staging / IMAGES).open("wb") as out:
-                for path, image in tree.map(pool, lambda path: decode(path, target, max_megapixels), "packing", chosen):
+                for name, image in tree.map(pool, lambda path: decode(path, target, max_megapixels), "packing", chosen):
                     content = np.ascontiguousarray(image).tobytes()
                     out.write(content)
-                    kept.append(path)
+                    kept.append(name)
                     contents.add(hashlib.blake2b(content, digest_size=16).digest())
                     largest = max(largest, int(image[:3].max()))  # of the colours, without transparency
                 out.flush()
@@ -137,19 +139,19 @@ def _pack(
         tree.refuse_if_none(len(kept))
         _warn_if_dark(target, largest)
         if tree is whole:  # a class whose images are all broken is none; the parts must have the same ones
-            present = {tree.class_of(path) for path in kept}
-            classes = [name for name in classes if name in present]
-        numbers = {name: number for number, name in enumerate(classes)}
-        labels = [numbers[str(tree.class_of(path))] for path in kept] if len(classes) > 1 else []
+            present = {tree.class_of(name) for name in kept}
+            classes = [one for one in classes if one in present]
+        numbers = {one: number for number, one in enumerate(classes)}
+        labels = [numbers[str(tree.class_of(name))] for name in kept] if len(classes) > 1 else []
         reading = describe_reading(
-            headers=[headers[path] for path in kept],
+            headers=[headers[name] for name in kept],
             target=target,
             why_channels=why,
             class_counts=dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
             if labels
             else {},
             others=others,
-            strays=[tree.name(path) for path in strays],
+            strays=[printable(name) for name in strays],
             broken=tree.broken,
             copies=len(kept) - len(contents),
             parted=tree is not whole,
@@ -163,7 +165,7 @@ def _pack(
 
 def _choose_format(
     tree: ImageTree, pool: ThreadPoolExecutor, wanted: _Wanted, max_megapixels: float
-) -> tuple[dict[Path, ImageHeader], TargetFormat, str]:
+) -> tuple[dict[str, ImageHeader], TargetFormat, str]:
     """The headers of the images that have one, the common shape and brightness, and why there are so many channels.
 
     Only images of more than 8 bits are decoded, and those whose modes have more channels than any image before.
@@ -177,16 +179,16 @@ def _choose_format(
             return header
         return header._replace(channels=count_channels(path, max_megapixels))
 
-    headers: dict[Path, ImageHeader] = {}
-    deep: dict[Kind, list[Path]] = {}
-    for path, header in tree.map(pool, look, "looking at"):
-        headers[path] = header
+    headers: dict[str, ImageHeader] = {}
+    deep: dict[Kind, list[str]] = {}
+    for name, header in tree.map(pool, look, "looking at"):
+        headers[name] = header
         if header.channels > most:
-            most, deciding = header.channels, tree.name(path)
+            most, deciding = header.channels, printable(name)
         if header.kind != "bytes":
-            deep.setdefault(header.kind, []).append(path)
+            deep.setdefault(header.kind, []).append(name)
     tree.refuse_if_none(len(headers))
-    height, width = _common_size(tree, headers, size)
+    height, width = _common_size(headers, size)
     scales = _for_all_kinds(scale) if scale is not None else _measure_scales(tree, pool, deep, max_megapixels)
     if channels != "auto":
         why = f"dataset.channels={channels}"
@@ -196,19 +198,17 @@ def _choose_format(
     return headers, target, why
 
 
-def _common_size(
-    tree: ImageTree, headers: Mapping[Path, ImageHeader], size: int | tuple[int, int] | None
-) -> tuple[int, int]:
+def _common_size(headers: Mapping[str, ImageHeader], size: int | tuple[int, int] | None) -> tuple[int, int]:
     if size is not None:
         return (size, size) if isinstance(size, int) else size
-    sizes: dict[tuple[int, int], Path] = {}
-    for path, header in headers.items():
-        sizes.setdefault((header.height, header.width), path)
+    sizes: dict[tuple[int, int], str] = {}
+    for name, header in headers.items():
+        sizes.setdefault((header.height, header.width), name)
     if len(sizes) > 1:
         (first, one), (second, other) = list(sizes.items())[:2]
         raise UserError(
-            f"dataset.size=null: the images differ in size ({tree.name(one)} is {first[0]}x{first[1]}, "
-            f"{tree.name(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
+            f"dataset.size=null: the images differ in size ({printable(one)} is {first[0]}x{first[1]}, "
+            f"{printable(other)} {second[0]}x{second[1]}); choose one, such as dataset.size=64 or dataset.size=[48,80]"
         )
     return next(iter(sizes))
 
@@ -218,7 +218,7 @@ def _for_all_kinds(scale: Scale) -> dict[Kind, Scale]:
 
 
 def _measure_scales(
-    tree: ImageTree, pool: ThreadPoolExecutor, deep: dict[Kind, list[Path]], max_megapixels: float
+    tree: ImageTree, pool: ThreadPoolExecutor, deep: dict[Kind, list[str]], max_megapixels: float
 ) -> dict[Kind, Scale]:
     """A scale for each kind of numbers in the images; prints those that were chosen."""
     scales: dict[Kind, Scale] = {"bytes": BYTES}

@@ -1,10 +1,15 @@
-"""The image files below a folder: found, named in messages, and processed on all cores."""
+"""The image files below a folder: found, named in messages, and processed on all cores.
 
+A file is called by its name below the root, a plain string: making a Path of each takes longer than reading it.
+"""
+
+import errno
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -22,13 +27,15 @@ ENDINGS = (
 )
 TRAIN = ("train", "training")  # folders that part a data set
 HELD_OUT = ("test", "testing", "val", "valid", "validation")
-FILES_AT_ONCE = 256
+FILES_PER_TASK = 16  # small images take less time than a task of their own
+FILES_AHEAD = 256  # whose results are held at most, however many cores there are
 
+Stamp = tuple[int, int]  # a file's size, and when it was changed, in nanoseconds
 Result = TypeVar("Result")
 
 
-def find_images(root: Path) -> tuple[list[Path], Counter[str]]:
-    """All image files at every depth, sorted, and how many other files there are of each ending.
+def find_images(root: Path) -> tuple[dict[str, Stamp], Counter[str]]:
+    """The stamps of all image files at every depth, sorted by name, and how many other files there are of each ending.
 
     Links are followed, but no folder is visited twice. Hidden files and folders are left out. Raises UserError if there
     are no images or a folder can't be read.
@@ -39,7 +46,9 @@ def find_images(root: Path) -> tuple[list[Path], Counter[str]]:
 
     if not root.is_dir():
         raise UserError(f"dataset.root={root}: no such folder; name the one that holds your images")
-    files, others, seen = [], Counter[str](), set()
+    stamps: dict[str, Stamp] = {}
+    others, seen = Counter[str](), set()
+    top = len(os.path.join(root, ""))  # noqa: PTH118
     for parent, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(parent)
@@ -50,14 +59,27 @@ def find_images(root: Path) -> tuple[list[Path], Counter[str]]:
         for name in names:
             if name.startswith("."):
                 continue
-            if name.lower().endswith(ENDINGS):
-                files.append(Path(parent, name))
-            else:
+            if not name.lower().endswith(ENDINGS):
                 others[Path(name).suffix.lower() or "without an ending"] += 1
-    files = sorted(path for path in files if path.is_file())
-    if not files:
+                continue
+            path = os.path.join(parent, name)  # noqa: PTH118
+            try:
+                status = os.stat(path)  # noqa: PTH116
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # as links to nothing have
+                    refuse(error)
+                continue
+            if stat.S_ISREG(status.st_mode):
+                stamps[path[top:]] = status.st_size, status.st_mtime_ns
+    if not stamps:
         raise UserError(f"dataset.root={root}: no images there (looked for {', '.join(ENDINGS)} at every depth)")
-    return files, others
+    in_order = sorted(stamps, key=lambda name: name.replace(os.sep, "\0"))  # folder by folder, as the parts of a path
+    return {name: stamps[name] for name in in_order}, others
+
+
+def printable(name: str) -> str:
+    """Whatever bytes it has."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -69,32 +91,24 @@ class ImageTree:
     """
 
     root: Path
-    files: list[Path]
+    files: Sequence[str]  # their names below the root
     skip_broken: bool
     depth: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     labels: FileLabels | None = None
     named: Path | None = None
 
-    def digest(self, *options: object) -> str:
-        """Changes with the name, size or modification time of any file, and with `options`."""
+    def digest(self, stamps: Mapping[str, Stamp], *options: object) -> str:
+        """Changes with the name and the stamp of any file, and with `options`."""
         digest = hashlib.blake2b(repr(options).encode(), digest_size=12)
-        for path in self.files:
-            try:
-                status = path.stat()
-            except OSError as error:
-                raise self._refusal(path, BrokenImage(f"can't be read ({error.strerror})")) from error
-            digest.update(os.fsencode(path.relative_to(self.root)))
-            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        for name in self.files:
+            size, changed = stamps[name]
+            digest.update(os.fsencode(name) + f"\0{size}\0{changed}\n".encode())
         return digest.hexdigest()
 
-    def name(self, path: Path) -> str:
-        """The path below the root in a form that can be printed, whatever bytes it has."""
-        return os.fsencode(path.relative_to(self.root)).decode(errors="replace")
-
     def map(
-        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str, files: list[Path] | None = None
-    ) -> Iterator[tuple[Path, Result]]:
+        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str, files: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, Result]]:
         """Each of `files` (None: all) with the result of `work`, in order, with a progress bar titled `doing`.
 
         A few hundred files are processed at a time. An image for which `work` raises BrokenImage is skipped, or raises
@@ -103,37 +117,44 @@ class ImageTree:
         from rich.console import Console
         from rich.progress import track
 
-        def attempt(path: Path) -> Result | BrokenImage:
-            try:
-                return work(path)
-            except BrokenImage as error:
-                return error
+        def attempt(names: Sequence[str]) -> list[tuple[str, Result | BrokenImage]]:
+            found: list[tuple[str, Result | BrokenImage]] = []
+            for name in names:
+                try:
+                    found.append((name, work(self.root / name)))
+                except BrokenImage as error:
+                    found.append((name, error))
+            return found
 
         shown = Console(stderr=True)
         files = self.files if files is None else files
-        chunks = [files[k : k + FILES_AT_ONCE] for k in range(0, len(files), FILES_AT_ONCE)]
+        tasks = [files[k : k + FILES_PER_TASK] for k in range(0, len(files), FILES_PER_TASK)]
+        results = _in_order(pool, attempt, tasks)
         title = f"{doing} {len(files):,} images"
-        for chunk in track(chunks, title, console=shown, disable=not shown.is_terminal):
+        for task in track(results, title, total=len(tasks), console=shown, disable=not shown.is_terminal):
             stop_if_asked()
-            for path, result in zip(chunk, pool.map(attempt, chunk), strict=True):
+            for name, result in task:
                 if not isinstance(result, BrokenImage):
-                    yield path, result
+                    yield name, result
                 elif not self.skip_broken:
-                    raise self._refusal(path, result)
-                elif self.name(path) not in self.broken:
-                    self.broken[self.name(path)] = str(result)
-                    say(f"skipped: {self.name(path)} {result}")
+                    raise UserError(
+                        f"dataset.root={self.named or self.root}: {printable(name)} {result}; remove it, or skip all "
+                        f"such images with dataset.skip_broken=true"
+                    )
+                elif printable(name) not in self.broken:
+                    self.broken[printable(name)] = str(result)
+                    say(f"skipped: {printable(name)} {result}")
 
     def refuse_if_none(self, count: int) -> None:
         """Raises UserError if `count`, the number of images that could be read, is 0."""
         if count == 0:
             raise UserError(f"dataset.root={self.named or self.root}: none of the {len(self.files)} images can be read")
 
-    def class_of(self, path: Path) -> str | None:
+    def class_of(self, name: str) -> str | None:
         """Its label, or the name of the folder at `depth` that holds it; None if it has none or lies beside them."""
         if self.labels is not None:
-            return self.labels.labels.get(path)
-        parts = path.relative_to(self.root).parts[self.depth :]
+            return self.labels.labels.get(name)
+        parts = name.split(os.sep, self.depth + 1)[self.depth :]
         return parts[0] if len(parts) > 1 else None
 
     def classes(self) -> list[str]:
@@ -156,15 +177,27 @@ class ImageTree:
 
         All images are to train on, and None is returned for the held-out part, where there are no such folders.
         """
-        tops = {path.relative_to(self.root).parts[0].lower() for path in self.files if path.parent != self.root}
+        tops = {_top(name).lower() for name in self.files} - {""}
         if not (tops <= {*TRAIN, *HELD_OUT} and tops & {*TRAIN} and tops & {*HELD_OUT}):
             return self if wanted == "train" else None
         names = TRAIN if wanted == "train" else HELD_OUT
-        files = [path for path in self.files if path.relative_to(self.root).parts[0].lower() in names]
-        return replace(self, files=files, depth=self.depth + 1)
+        return replace(self, files=[n for n in self.files if _top(n).lower() in names], depth=self.depth + 1)
 
-    def _refusal(self, path: Path, error: BrokenImage) -> UserError:
-        return UserError(
-            f"dataset.root={self.named or self.root}: {self.name(path)} {error}; remove it, or skip all such images "
-            f"with dataset.skip_broken=true"
-        )
+
+def _top(name: str) -> str:
+    """The folder directly below the root that holds it; empty if none does."""
+    top, separator, _ = name.partition(os.sep)
+    return top if separator else ""
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Sequence[str]], Result], tasks: Sequence[Sequence[str]]
+) -> Iterator[Result]:
+    """The results of all tasks, of which so many are begun ahead that all cores are busy."""
+    pending = deque[Future[Result]]()
+    for task in tasks:
+        if len(pending) >= FILES_AHEAD // FILES_PER_TASK:
+            yield pending.popleft().result()
+        pending.append(pool.submit(work, task))
+    while pending:
+        yield pending.popleft().result()

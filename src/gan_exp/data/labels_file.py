@@ -4,9 +4,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,21 +29,22 @@ class Row(NamedTuple):
 
 class FileLabels(NamedTuple):
     name: str  # of the file
-    labels: dict[Path, str]  # by image
+    labels: dict[str, str]  # by the image's name below the root
     unmatched: list[str]  # what it names and the folder doesn't hold
     digest: str
 
-    def classes(self, files: Sequence[Path]) -> list[str]:
+    def classes(self, files: Sequence[str]) -> list[str]:
         """The labels of these images, sorted: whole numbers by their value."""
-        found = {self.labels[path] for path in files if path in self.labels}
+        found = {self.labels[name] for name in files if name in self.labels}
         numbers = all(re.fullmatch(r"-?\d+", label) for label in found)
         return sorted(found, key=int) if numbers else sorted(found)
 
 
-def find_labels(root: Path, files: Sequence[Path], wanted: str | None) -> tuple[Path, FileLabels] | None:
-    """The labels of the images `files` below `root`, and the file that has them: the one `wanted`, else a usual one.
+def find_labels(root: Path, files: Collection[str], wanted: str | None) -> tuple[Path, FileLabels] | None:
+    """The labels of the images `files`, named below `root`, and the file that has them.
 
-    Raises UserError for a file that can't be read, or that names no image of the folder.
+    It is the one `wanted`, else a usual one. Raises UserError for a file that can't be read, or that names no image of
+    the folder.
     """
     if wanted == FOLDERS:
         return None
@@ -128,21 +130,24 @@ def _from_json(file: Path, text: str, must: bool) -> list[Row]:
     return rows
 
 
-def _match(file: Path, rows: Sequence[Row], root: Path, files: Sequence[Path]) -> FileLabels:
+def _match(file: Path, rows: Sequence[Row], root: Path, files: Collection[str]) -> FileLabels:
     """By the path below `root`; else by the file's name, with or without its ending, where only one image has it."""
-    exact = {path.relative_to(root).as_posix(): path for path in files}
-    names, stems = Counter(path.name for path in files), Counter(path.stem for path in files)
-    loose = {path.stem: path for path in files if stems[path.stem] == 1}
-    loose |= {path.name: path for path in files if names[path.name] == 1}
-    found: dict[Path, Row] = {}
-    unmatched = []
+    exact = {name.replace(os.sep, "/"): name for name in files}
+    by_name, by_stem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for place, name in exact.items():
+        last = place.rpartition("/")[2]
+        by_name[last].append(name)
+        by_stem[last.rpartition(".")[0]].append(name)
+    loose = {word: same[0] for word, same in (*by_stem.items(), *by_name.items()) if len(same) == 1}
+    found: dict[str, Row] = {}
+    unmatched: list[str] = []
     for row in rows:
-        name = row.image.replace("\\", "/").removeprefix("./")
-        path = exact.get(name) or loose.get(name.rpartition("/")[2])
-        if path is None:
+        place = row.image.replace("\\", "/").removeprefix("./")
+        match = exact.get(place) or loose.get(place.rpartition("/")[2])
+        if match is None:
             unmatched.append(row.image)
             continue
-        before = found.setdefault(path, row)
+        before = found.setdefault(match, row)
         if before.label != row.label:
             raise UserError(
                 f"{file}, {row.place}: {row.image} is {row.label}, and {before.label} in {before.place}; remove one"
@@ -152,7 +157,7 @@ def _match(file: Path, rows: Sequence[Row], root: Path, files: Sequence[Path]) -
             f"{file}, {rows[0].place}: {rows[0].image} is no image in {root}, nor is any other that it names; write "
             f"paths below that folder, {ANOTHER}"
         )
-    labels = {path: row.label for path, row in found.items()}
-    listed = sorted((path.relative_to(root).as_posix(), label) for path, label in labels.items())
+    labels = {name: row.label for name, row in found.items()}
+    listed = sorted((name.replace(os.sep, "/"), label) for name, label in labels.items())
     digest = hashlib.blake2b(repr(listed).encode(errors="surrogateescape"), digest_size=12).hexdigest()
     return FileLabels(file.name, labels, unmatched, digest)

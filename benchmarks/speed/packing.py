@@ -1,0 +1,136 @@
+"""`python -m benchmarks.speed.packing`: a folder of small images, from the command to its last step or line.
+
+Crops of two photographs, in PNG files of 32x32, are packed by `gan-exp train` (20 steps) and by `gan-exp data`, each
+a process of its own. Cold: nothing has been packed, though the files are in the system's cache. Warm: an earlier run
+has packed them. Memory is the largest sum of the resident sets of all processes of a command, where pages that several
+processes share count once (PSS); `mapped` of it are pages of the packed file, which the system may drop.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import describe_machine, sentence
+from benchmarks.speed.report import save_results, spread
+from benchmarks.speed.startup import GAN_EXP
+from benchmarks.tables import as_text
+
+SIDE = 32
+PER_FOLDER = 1000
+PAUSE = 0.1  # seconds between two looks at the memory
+
+
+class Cost(NamedTuple):
+    seconds: float
+    cpu_seconds: float  # of all processes, user and system
+    mebibytes: float
+    mapped: float
+
+
+def write_crops(folder: Path, count: int) -> None:
+    """`count` files, some thousand in each folder: crops of scikit-learn's two photographs, some of them mirrored."""
+    from sklearn.datasets import load_sample_images
+
+    photographs = load_sample_images().images
+    random = np.random.default_rng(0)
+    for number in range(count):
+        pixels = photographs[number % len(photographs)]
+        top, left = (random.integers(0, length - SIDE) for length in pixels.shape[:2])
+        crop = pixels[top : top + SIDE, left : left + SIDE, :: random.choice((-1, 1))]
+        place = folder / f"{number // PER_FOLDER:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(crop)).save(place / f"{number:06d}.png")
+
+
+def processes_of(pid: int) -> Iterator[int]:
+    """The process and all that it has started."""
+    yield pid
+    try:
+        children = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:  # it has just ended
+        return
+    for child in children.split():
+        yield from processes_of(int(child))
+
+
+def resident(pid: int) -> tuple[float, float]:
+    """The mebibytes of all processes, and how many of them belong to files."""
+    total = mapped = 0
+    for process in processes_of(pid):
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+        total += sizes["Pss"]
+        mapped += sizes["Pss_File"]
+    return total / 1024, mapped / 1024
+
+
+def cost_of(words: list[str], folder: Path) -> Cost:
+    before = os.times()
+    began = time.perf_counter()
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
+    most = (0.0, 0.0)
+    while process.poll() is None:
+        most = max(most, resident(process.pid))
+        time.sleep(PAUSE)
+    seconds = time.perf_counter() - began
+    assert process.returncode == 0, f"{' '.join(words)} failed"
+    after = os.times()
+    return Cost(seconds, sum(after[2:4]) - sum(before[2:4]), *most)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=50_000, help="how many (default 50,000)")
+    parser.add_argument("--repeats", type=int, default=5, help="of each command (default 5)")
+    parser.add_argument("--data", type=Path, help="a folder of images, to be used instead of crops")
+    parser.add_argument("--quick", action="store_true", help="2,000 images, once")
+    options = parser.parse_args()
+    count, repeats = (2_000, 1) if options.quick else (options.images, options.repeats)
+    machine = describe_machine(os.cpu_count() or 1)
+    print(sentence(machine), flush=True)
+    found: dict[str, list[Cost]] = {}
+    with tempfile.TemporaryDirectory(prefix="gan-exp-bench-") as place:
+        work = Path(place)
+        images, cache = options.data or work / "images", work / "cache"
+        os.environ["GAN_EXP_CACHE"] = str(cache)
+        if options.data is None:
+            write_crops(images, count)
+        settings = ["dataset=folder", f"dataset.root={images}", f"dataset.size={SIDE}", "steps=20", "display=plain"]
+        commands = {
+            "gan-exp train": [GAN_EXP, "train", *settings],
+            "gan-exp data": [GAN_EXP, "data", str(images), "--size", str(SIDE), "--force"],
+        }
+        for _ in range(repeats):
+            for name, words in commands.items():
+                shutil.rmtree(cache, ignore_errors=True)
+                for state in ("cold", "warm"):
+                    found.setdefault(f"{name}, {state}", []).append(cost_of(words, work))
+                    print(f"{name}, {state}: {found[f'{name}, {state}'][-1]}", flush=True)
+    rows = [["medians (quartiles)", "seconds", "CPU seconds", "MiB", "of which mapped"]]
+    for name, costs in found.items():
+        values = [[getattr(cost, field) for cost in costs] for field in Cost._fields]
+        rows.append([name, *(spread(column, 1 if n < 2 else 0) for n, column in enumerate(values))])
+    print(as_text(rows))
+    medians = {
+        name: [statistics.median(column) for column in zip(*costs, strict=True)] for name, costs in found.items()
+    }
+    save_results("packing", {"machine": machine, "found": found, "medians": medians})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
