@@ -33,7 +33,9 @@ def test_denormal_numbers_are_zero() -> None:
 
 @pytest.mark.parametrize("tf32", [False, True])
 def test_a_gpu_multiplies_in_float32_unless_configured(tf32: bool, a_gpu_in_name: None) -> None:
-    config = DeviceConfig(name="cuda", index=0, threads=None, deterministic=False, tf32=tf32)
+    config = DeviceConfig(
+        name="cuda", index=0, threads=None, deterministic=False, precision="tf32" if tf32 else "float32"
+    )
     assert prepare_device(config) == torch.device("cuda", 0)
     assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
     assert torch.backends.cudnn.allow_tf32 is tf32 and torch.backends.cudnn.benchmark
@@ -59,7 +61,7 @@ def test_settings_are_restored(a_gpu_in_name: None) -> None:
         before = settings()
         with own_settings():
             torch.set_num_threads(3)
-            prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True, tf32=True))
+            prepare_device(DeviceConfig(name="cuda", index=0, threads=None, deterministic=True, precision="tf32"))
             assert settings() != before
         assert settings() == before
 

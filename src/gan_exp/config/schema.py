@@ -3,11 +3,11 @@
 A group's arguments are checked against the signature of the class that it names (`targets.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -69,7 +69,16 @@ class DeviceConfig(Checked):
     threads: PositiveInt | None
     processes: Annotated[int, Ge(1), Le(1024)] | None = None
     deterministic: bool
-    tf32: bool = False
+    precision: Literal["auto", "float32", "tf32", "bf16"] = "float32"  # what runs of before this key had
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_tf32(cls, values: Any) -> Any:
+        """Runs of before `precision` have tf32=true or false."""
+        if not isinstance(values, Mapping) or "tf32" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "tf32"}
+        return {"precision": "tf32" if values["tf32"] is True else "float32", **rest}
 
 
 class Config(Checked):

@@ -24,7 +24,7 @@ class DeviceSettings(Protocol):
     @property
     def deterministic(self) -> bool: ...
     @property
-    def tf32(self) -> bool: ...
+    def precision(self) -> str: ...
 
 
 def prepare_device(config: DeviceSettings, threads: int | None = None, ranks: Ranks = ALONE) -> torch.device:
@@ -52,8 +52,9 @@ def prepare_device(config: DeviceSettings, threads: int | None = None, ranks: Ra
 def _set_arithmetic(config: DeviceSettings) -> None:
     """The precision of CUDA's libraries, and whether they may choose a different algorithm each time."""
     torch.backends.cudnn.benchmark = not config.deterministic
-    torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = config.tf32  # torch's default is true
+    tf32 = config.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32  # torch's default is true
     if config.deterministic:  # cuBLAS reads it when it starts; without it the order of its sums changes
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 

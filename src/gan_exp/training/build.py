@@ -15,6 +15,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.training.precision import Precision
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import StepConfig
 
@@ -160,4 +161,5 @@ def build_step_config(config: Config, ranks: Ranks = ALONE) -> StepConfig:
         reuse_fakes=config.reuse_fakes,
         micro_batch_size=None if size is None or size >= config.batch_size // ranks.count else size,
         ranks=ranks,
+        precision=cast(Precision, config.device.precision),
     )

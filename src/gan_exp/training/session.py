@@ -37,6 +37,7 @@ from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.faults import explain, write_failure
+from gan_exp.training.precision import choose_precision
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.start import NOTHING, take_over
 from gan_exp.training.state import TrainingState
@@ -69,6 +70,7 @@ def start_run(
     state = build_state(config, data.spec, device)
     refuse_new_with(config, state.networks, device)
     start = take_over(config, state, data)
+    config, precision = _with_precision(config, state, device)
     config, why_threads = (config, None) if ranks.count > 1 else _with_threads(config, data, device)
     environment = {**_environment(config, data, device, ranks, command), **start.record}
     stop_if_asked()
@@ -83,6 +85,7 @@ def start_run(
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *start.lines,
+                precision,
                 *([why_threads] if why_threads else []),
             ]:
                 display.say(line)
@@ -96,6 +99,12 @@ def _environment(
 ) -> dict[str, Any]:
     described = describe_environment(device, command, ranks.count)
     return {**described, "traits": run_traits(config, data)}
+
+
+def _with_precision(config: Config, state: TrainingState, device: torch.device) -> tuple[Config, str]:
+    """The configuration with what `device.precision=auto` stands for, and a line that says it."""
+    precision, line = choose_precision(config.device.precision, device, state.networks)
+    return config.model_copy(update={"device": config.device.model_copy(update={"precision": precision})}), line
 
 
 def _with_threads(config: Config, data: PackedImages, device: torch.device) -> tuple[Config, str | None]:
@@ -149,6 +158,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         refuse_other_statistics({"config": run.read_config(), **checkpoint}, config, state.networks, ranks.count)
         _restore(state, data, checkpoint, run)
     start = take_over(config, state, data) if checkpoint is None else NOTHING
+    config, _ = _with_precision(config, state, device)
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)
     with deferring(), _open_display(config, run, data.image_shape, device, ranks) as display:

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
-from gan_exp.models.sampling import generate
 from gan_exp.penalties import PenaltyInputs
 from gan_exp.training.parts import add_up, add_up_ranks, concatenate, one_by_one, std_over_ranks, total
-from gan_exp.training.scoring import score_images, score_reals
+from gan_exp.training.scoring import make_images, score_images, score_reals
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
@@ -48,7 +47,7 @@ def train_step(
         generator_inputs = generator_inputs._replace(latents=last.latents, batch=last.batch)
         if len(last.split(config.micro_batch_size)) == 1:  # parts are made twice: a graph of all would fill the memory
             state.generator.train()
-            fake_images = generate(state.generator, last.latents, _labels(config, last.batch))
+            fake_images = make_images(state, config, last.latents, _labels(config, last.batch))
     reports.append(update_discriminator(state, config, last, None if fake_images is None else fake_images.detach()))
     loss, norm = update_generator(state, config, generator_inputs, fake_images)
     state.step += 1
@@ -134,7 +133,7 @@ def generator_gradients(
     """Add the gradients of G's loss to G's parameters; returns what the rows add to the whole batch's [], detached."""
     labels = None if inputs.batch is None else _labels(config, inputs.batch)
     if fake_images is None:
-        fake_images = generate(state.generator, inputs.latents, labels)
+        fake_images = make_images(state, config, inputs.latents, labels)
     score = partial(score_images, state, config, labels, inputs.part_rng_for)
     fake_logits = score("fake", fake_images)
     real_logits = None
@@ -215,7 +214,7 @@ def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_i
     if fake_images is None:
         with torch.no_grad():
             state.generator.train(not config.inference_fakes)
-            fake_images = generate(state.generator, inputs.latents, labels)
+            fake_images = make_images(state, config, inputs.latents, labels)
     given = state, config, labels, inputs.part_rng_for
     return Shown(inputs, real_images, fake_images, partial(score_images, *given), partial(score_reals, *given))
 

@@ -12,6 +12,7 @@ from gan_exp.losses import Balance
 from gan_exp.penalties import PenaltyInputs, RngFor
 from gan_exp.runtime.randomness import PartRng, Rows
 from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.training.precision import Precision
 
 
 def no_rng(purpose: str) -> torch.Generator:
@@ -51,6 +52,7 @@ class StepConfig:
     reuse_fakes: bool = False  # G is updated on the fakes of D's last update: one forward pass of G less
     micro_batch_size: int | None = None  # the most images that go through the networks at once; None: no limit
     ranks: Ranks = ALONE  # the processes that share each batch
+    precision: Precision = "float32"  # of the networks' arithmetic
 
     @property
     def parts(self) -> str | None:

@@ -59,9 +59,9 @@ _KEYS = {
     ),
     "ngf g_width gen_width": "model=dcgan model.generator.width={}",
     "ndf d_width disc_width": "model=dcgan model.discriminator.width={}",
-    "fp16 bf16 amp half mixed_precision precision dtype": (
-        "training is in float32; device.tf32=true lets a CUDA GPU multiply faster"
-    ),
+    "precision dtype": "device.precision={}",
+    "fp16 bf16 amp half mixed_precision": "device.precision=bf16",
+    "tf32 allow_tf32": "device.precision=tf32",
     "accumulate accumulation grad_accum grad_accumulation gradient_accumulation accumulation_steps accum_iter "
     "gradient_accumulation_steps batch_split": (
         "micro_batch_size=... sets how many images of a batch go through the networks at once; batch_size=... counts "

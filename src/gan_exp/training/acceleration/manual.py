@@ -158,4 +158,6 @@ def _unfit(state: TrainingState, config: StepConfig) -> str | None:
         return "the discriminator sees changed images"
     if config.pac > 1:
         return "the discriminator sees several images at once"
+    if config.precision == "bf16":
+        return "the networks compute in bfloat16"
     return None
