@@ -207,11 +207,11 @@ def test_reused_fakes_are_those_of_ds_last_update(overrides: list[str], monkeypa
     other = build_state(config, SPEC, CPU)
 
     made = []
-    original = step_module.generate
-    monkeypatch.setattr(step_module, "generate", lambda *given: made.append(original(*given)) or made[-1])
+    original = step_module.make_images
+    monkeypatch.setattr(step_module, "make_images", lambda *given: made.append(original(*given)) or made[-1])
     train_step(state, step_config, inputs, UpdateInputs(latents(8), fresh, rng_for))
     assert len(made) == config.n_critic
-    monkeypatch.setattr(step_module, "generate", original)
+    monkeypatch.setattr(step_module, "make_images", original)
 
     for update in inputs:
         statistics = buffers(other.generator)
