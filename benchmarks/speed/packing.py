@@ -3,13 +3,14 @@
 Crops of two photographs, in PNG files of 32x32, are packed by `gan-exp train` (20 steps) and by `gan-exp data`, each
 a process of its own. Cold: nothing has been packed, though the files are in the system's cache. Warm: an earlier run
 has packed them. Memory is the largest sum of the resident sets of all processes of a command, where pages that several
-processes share count once (PSS); `mapped` of it are pages of the packed file, which the system may drop.
+processes share count once (PSS). What belongs to files, which are torch's libraries and the packed images, is told
+apart: the system may drop it.
 """
 
 import argparse
+import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,19 +24,23 @@ from PIL import Image
 
 from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed.report import save_results, spread
-from benchmarks.speed.startup import GAN_EXP
-from benchmarks.tables import as_text
+from benchmarks.speed.startup import FIRST, GAN_EXP
+from benchmarks.tables import ROOT, as_markdown, as_text, write_section
 
 SIDE = 32
 PER_FOLDER = 1000
-PAUSE = 0.1  # seconds between two looks at the memory
+PAUSE = 0.05  # seconds between two looks at the memory
+
+
+COLUMNS = ("s to the first step", "s to the end", "CPU s", "MiB", "MiB of files")
 
 
 class Cost(NamedTuple):
-    seconds: float
+    to_first_step: float  # not a number where there are no steps
+    to_end: float
     cpu_seconds: float  # of all processes, user and system
-    mebibytes: float
-    mapped: float
+    mebibytes: float  # beside those of files
+    of_files: float
 
 
 def write_crops(folder: Path, count: int) -> None:
@@ -65,8 +70,8 @@ def processes_of(pid: int) -> Iterator[int]:
 
 
 def resident(pid: int) -> tuple[float, float]:
-    """The mebibytes of all processes, and how many of them belong to files."""
-    total = mapped = 0
+    """The mebibytes of all processes: those that belong to no file, and those that do."""
+    total = of_files = 0
     for process in processes_of(pid):
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
@@ -74,22 +79,23 @@ def resident(pid: int) -> tuple[float, float]:
             continue
         sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
         total += sizes["Pss"]
-        mapped += sizes["Pss_File"]
-    return total / 1024, mapped / 1024
+        of_files += sizes["Pss_File"]
+    return (total - of_files) / 1024, of_files / 1024
 
 
 def cost_of(words: list[str], folder: Path) -> Cost:
-    before = os.times()
-    began = time.perf_counter()
-    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
-    most = (0.0, 0.0)
-    while process.poll() is None:
-        most = max(most, resident(process.pid))
-        time.sleep(PAUSE)
-    seconds = time.perf_counter() - began
+    before, began = os.times(), time.perf_counter()
+    to_first_step, most = math.nan, (0.0, 0.0)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(words, cwd=folder, stdout=output)
+        while process.poll() is None:
+            time.sleep(PAUSE)
+            most = max(most, resident(process.pid))
+            if math.isnan(to_first_step) and f"\n{FIRST}" in os.pread(output.fileno(), 1 << 20, 0).decode():
+                to_first_step = time.perf_counter() - began
     assert process.returncode == 0, f"{' '.join(words)} failed"
-    after = os.times()
-    return Cost(seconds, sum(after[2:4]) - sum(before[2:4]), *most)
+    after, to_end = os.times(), time.perf_counter() - began
+    return Cost(to_first_step, to_end, sum(after[2:4]) - sum(before[2:4]), *most)
 
 
 def main() -> int:
@@ -98,6 +104,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="of each command (default 5)")
     parser.add_argument("--data", type=Path, help="a folder of images, to be used instead of crops")
     parser.add_argument("--quick", action="store_true", help="2,000 images, once")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/own-images.md")
     options = parser.parse_args()
     count, repeats = (2_000, 1) if options.quick else (options.images, options.repeats)
     machine = describe_machine(os.cpu_count() or 1)
@@ -109,7 +116,14 @@ def main() -> int:
         os.environ["GAN_EXP_CACHE"] = str(cache)
         if options.data is None:
             write_crops(images, count)
-        settings = ["dataset=folder", f"dataset.root={images}", f"dataset.size={SIDE}", "steps=20", "display=plain"]
+        settings = [
+            "dataset=folder",
+            f"dataset.root={images}",
+            f"dataset.size={SIDE}",
+            "steps=20",
+            "log_every_steps=1",
+            "display=plain",
+        ]
         commands = {
             "gan-exp train": [GAN_EXP, "train", *settings],
             "gan-exp data": [GAN_EXP, "data", str(images), "--size", str(SIDE), "--force"],
@@ -120,15 +134,17 @@ def main() -> int:
                 for state in ("cold", "warm"):
                     found.setdefault(f"{name}, {state}", []).append(cost_of(words, work))
                     print(f"{name}, {state}: {found[f'{name}, {state}'][-1]}", flush=True)
-    rows = [["medians (quartiles)", "seconds", "CPU seconds", "MiB", "of which mapped"]]
+    rows = [["medians (quartiles)", *COLUMNS]]
     for name, costs in found.items():
-        values = [[getattr(cost, field) for cost in costs] for field in Cost._fields]
-        rows.append([name, *(spread(column, 1 if n < 2 else 0) for n, column in enumerate(values))])
+        columns = [[float(value) for value in column] for column in zip(*costs, strict=True)]
+        cells = [spread(column, 1 if n < 3 else 0) for n, column in enumerate(columns)]
+        rows.append([name, *("" if "nan" in cell else cell for cell in cells)])
     print(as_text(rows))
-    medians = {
-        name: [statistics.median(column) for column in zip(*costs, strict=True)] for name, costs in found.items()
-    }
-    save_results("packing", {"machine": machine, "found": found, "medians": medians})
+    save_results("packing", {"machine": machine, "images": count, "found": found})
+    if options.docs:
+        counts = f"{count:,} PNG files of {SIDE}x{SIDE}, {repeats} runs of each command"
+        text = f"{as_markdown(rows)}\n\n{counts}. {sentence(machine)}."
+        write_section(ROOT / "docs/own-images.md", "packing", text, "benchmarks.speed.packing")
     return 0
 
 
