@@ -5,12 +5,13 @@ Since 1.3.8 it refuses a list of dangerous targets; whatever else can be importe
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal import hydra as hydra_internal
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
@@ -22,6 +23,7 @@ from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.errors import UserError
 
 Hydra = hydra_internal.Hydra  # the original, before `guard_hydra`
+SINGLE_RUN = "hydra.mode=RUN"  # a word that Hydra adds to those of a run
 CLEAR = (UserError, HydraException, OmegaConfBaseException)  # errors whose messages say what is wrong
 
 
@@ -48,8 +50,12 @@ class GuardedLoader(ConfigLoaderImpl):
         super().__init__(config_search_path=config_search_path)
         self.repository = GuardedRepository(config_search_path)
         self.trusting = "hydra" in os.environ.get(TRUST_VARIABLE, "").split(",")
+        self.ahead: tuple[list[str], DictConfig | Exception] | None = None  # a run's words, and what they make
 
     def load_configuration(self, config_name: str | None, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
+        ahead, self.ahead = self.ahead, None
+        if ahead is not None and [*ahead[0], SINGLE_RUN] == overrides:
+            return _of_single_run(ahead[1])
         try:
             return super().load_configuration(config_name, overrides, *rest, **named)
         except CLEAR:
@@ -82,6 +88,23 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _of_single_run(composed: DictConfig | Exception) -> DictConfig:
+    """As if `SINGLE_RUN` had been among the words."""
+    if isinstance(composed, Exception):
+        raise composed
+    composed.hydra.mode = RunMode.RUN
+    composed.hydra.overrides.hydra.append(SINGLE_RUN)
+    return composed
+
+
+def _has_sweep(words: list[str]) -> bool:
+    """Whether one of them has several values, or can't be read."""
+    try:
+        return any(override.is_sweep_override() for override in OverridesParser.create().parse_overrides(words))
+    except HydraException:
+        return True
+
+
 def guard_hydra(sweep: Callable[[Any, DictConfig, list[str]], object]) -> None:
     """Let `hydra.main` load configurations through the guard, in this process, and hand a sweep to `sweep`.
 
@@ -90,6 +113,21 @@ def guard_hydra(sweep: Callable[[Any, DictConfig, list[str]], object]) -> None:
     hydra_internal.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
 
     class SweepingHydra(Hydra):
+        def get_mode(self, config_name: str | None, overrides: list[str]) -> RunMode | None:
+            """Hydra composes the whole configuration to see `hydra.mode`, and `run` the same again: once is enough."""
+            loader, words = self.config_loader, list(overrides)
+            assert isinstance(loader, GuardedLoader)
+            try:
+                config = self.compose_config(config_name, words, RunMode.RUN)
+                if config.hydra.mode is not None:
+                    return cast(RunMode, config.hydra.mode)
+                loader.ahead = words, config
+            except Exception as error:
+                if _has_sweep(words):
+                    return cast(RunMode | None, super().get_mode(config_name, overrides))
+                loader.ahead = words, error
+            return None
+
         def multirun(
             self,
             config_name: str | None,

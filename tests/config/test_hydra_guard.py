@@ -1,0 +1,59 @@
+"""A run's configuration is composed once, though Hydra would compose it twice; what comes of it is the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from builders import refused
+from gan_exp.cli import main
+from gan_exp.config.hydra_guard import ConfigLoaderImpl, GuardedLoader, RunMode
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The words of each composition."""
+    found: list[list[str]] = []
+    implementation = ConfigLoaderImpl._load_configuration_impl
+
+    def noted(self: Any, config_name: Any, overrides: list[str], *rest: Any, **named: Any) -> Any:
+        found.append(overrides)
+        return implementation(self, config_name, overrides, *rest, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "_load_configuration_impl", noted)
+    return found
+
+
+def test_a_run_is_composed_once(in_tmp: Path, tiny: list[str], composed: list[list[str]]) -> None:
+    assert main(["train", *tiny, "hydra.run.dir=run"]) == 0
+    assert len(composed) == 1 and Path("run/config.yaml").exists()
+
+
+def test_so_is_one_that_is_refused(in_tmp: Path, composed: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "model=nothing" in refused(["train", "model=nothing"], capsys)
+    assert len(composed) == 1
+
+
+def test_it_is_what_hydra_would_compose(monkeypatch: pytest.MonkeyPatch, in_tmp: Path, tiny: list[str]) -> None:
+    """Also its node hydra."""
+    pairs = []
+    load = GuardedLoader.load_configuration
+
+    def both(self: GuardedLoader, config_name: str, overrides: list[str], **named: Any) -> Any:
+        ahead = self.ahead
+        found = load(self, config_name, overrides, **named)
+        if ahead is not None:
+            again = load(self, config_name, overrides, **named)
+            pairs.append([OmegaConf.to_container(one, resolve=False) for one in (found, again)])
+        return found
+
+    monkeypatch.setattr(GuardedLoader, "load_configuration", both)
+    assert main(["train", *tiny, "hydra.run.dir=run"]) == 0
+    ((once, twice),) = pairs
+    assert once == twice and once["hydra"]["mode"] == RunMode.RUN
+
+
+def test_a_mode_that_is_set_is_heeded(in_tmp: Path, tiny: list[str], composed: list[list[str]]) -> None:
+    assert main(["train", *tiny, "hydra.mode=MULTIRUN", "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
+    assert len(list(Path("sweep").glob("*/config.yaml"))) == 2
