@@ -6,6 +6,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+PYTEST := $(BIN)/python -m pytest --numprocesses auto
+# The tests of a file in one process, which makes once what they share.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets
 	@echo "make train       install what is missing, then train a GAN on the embedded digits (ARGS='model=dcgan ...' for more)"
@@ -26,16 +29,16 @@ train: $(VENV)/installed  ## the main job
 	$(BIN)/gan-exp train $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	$(PYTEST) $(BY_FILE) $(ARGS)
 
 test-quick: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow and not crash_long" --durations 5 $(ARGS)
+	$(PYTEST) $(BY_FILE) -m "not slow and not crash_long" --durations 5 $(ARGS)
 
 test-crash: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto -m crash_long tests/crash tests/commands/test_cluster.py $(ARGS)
+	$(PYTEST) -m crash_long tests/crash tests/commands/test_cluster.py $(ARGS)
 
 test-fuzz: $(VENV)/installed-dev
-	GAN_EXP_FUZZ=10 $(BIN)/python -m pytest --numprocesses auto tests/test_fuzz.py $(ARGS)
+	GAN_EXP_FUZZ=40 $(PYTEST) tests/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -17,9 +17,20 @@ from hypothesis import HealthCheck, settings
 # fifty times as long then. Read by torch when it is imported, and by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Files that a run writes wait for the disk, dozens of times: tests' folders are in memory, where there is enough.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4e9:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 # For every property test, those included that set anything else: a busy machine must fail nothing.
 settings.register_profile("no time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no time limits")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the slowest tests first, so that none of several processes is left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("crash_long")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Anything at all on the command line and in the YAML files it reads: done, or refused with one sentence.
 
-Always the same few; `GAN_EXP_FUZZ=10` makes ten times as many, drawn anew each time (`make test-fuzz`).
+Always the same few; `GAN_EXP_FUZZ=40` makes forty times as many, drawn anew each time (`make test-fuzz`).
 """
 
 import os
@@ -177,13 +177,13 @@ def lives(place: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> 
     return code
 
 
-@examples(150)
+@examples(40)
 @given(COMMAND_LINES)
 def test_overrides(place: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     lives(place, ["train", "display=quiet", *words], capsys)
 
 
-@examples(10)
+@examples(5)
 @given(st.lists(OPTIONS | TYPED.map(lambda word: [word]), min_size=1, max_size=3))
 def test_options(place: Path, capsys: pytest.CaptureFixture[str], options: list[list[str]]) -> None:
     lives(place, ["train", "display=quiet", *SMALL["mlp"], *(word for words in options for word in words)], capsys)
@@ -193,7 +193,7 @@ SAMPLE = ["sample", "run", "--force", "--count", "1"]
 RUN_COMMANDS = st.sampled_from([["resume", "run"], ["train", "--again", "run"], SAMPLE])
 
 
-@examples(450)
+@examples(110)
 @given(RUN_COMMANDS, st.lists(OVERRIDES, min_size=1, max_size=3))
 def test_overrides_of_a_run(
     place: Path, capsys: pytest.CaptureFixture[str], command: list[str], words: list[str]
@@ -263,7 +263,7 @@ OWN_FILES = st.tuples(
 ).map("".join).map(lambda text: text.encode(errors="replace")) | st.binary(max_size=20)  # fmt: skip
 
 
-@examples(20)
+@examples(5)
 @given(GROUPS, OWN_FILES, st.booleans())
 def test_files_of_the_users_own(
     place: Path, capsys: pytest.CaptureFixture[str], group: str, content: bytes, chosen: bool
@@ -306,7 +306,7 @@ def spoilt(draw: DrawFn, text: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-@examples(400)
+@examples(100)
 @given(
     st.sampled_from([["resume", "run", "steps=6"], ["resume", "run"], ["train", "--again", "run"], SAMPLE]),
     st.data(),
