@@ -21,7 +21,7 @@ from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 
 CPU = torch.device("cpu")
-STEPS, STEPS_WITH_BATCH_NORM = 50, 20
+STEPS, STEPS_WITH_BATCH_NORM = 21, 14
 CLOSE = {"rtol": 0.0, "atol": 1e-10}
 
 # Together every loss, penalty and augmentation, and every setting of the step.

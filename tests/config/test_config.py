@@ -97,6 +97,7 @@ def narrow(group: str, option: str) -> list[str]:
     elif option == "celeba":
         words += ["dataset.size=8"]
     if group == "experiment":
+        words.append("evaluate_count=100")
         words += ["n_critic=1", "dataset.count=100"] if option in ("ring", "grid") else ["n_critic=1"]
         model = yaml.safe_load(groups()[group][option].read_text(encoding="utf-8"))["defaults"]
         return [*words, *NARROW[next(item["override /model"] for item in model if "override /model" in item)]]

@@ -57,3 +57,9 @@ def test_it_is_what_hydra_would_compose(monkeypatch: pytest.MonkeyPatch, in_tmp:
 def test_a_mode_that_is_set_is_heeded(in_tmp: Path, tiny: list[str], composed: list[list[str]]) -> None:
     assert main(["train", *tiny, "hydra.mode=MULTIRUN", "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
     assert len(list(Path("sweep").glob("*/config.yaml"))) == 2
+
+
+def test_a_sweep_is_composed_once_and_then_each_run(in_tmp: Path, tiny: list[str], composed: list[list[str]]) -> None:
+    assert main(["train", "-m", *tiny, "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
+    assert len(list(Path("sweep").glob("*/config.yaml"))) == 2
+    assert len(composed) == 3

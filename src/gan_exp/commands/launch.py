@@ -62,7 +62,7 @@ def launch(words: list[str], choices: Choices, cluster: Cluster | None = None, r
         except Exception as error:  # Hydra would print lines of its own
             faults.append(error)
 
-    guard_hydra(sweep)
+    guard_hydra(sweep, multirun=not {"-m", "--multirun"}.isdisjoint(words))
     try:
         with _hydras_process(words):
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)()

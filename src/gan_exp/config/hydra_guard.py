@@ -105,16 +105,22 @@ def _has_sweep(words: list[str]) -> bool:
         return True
 
 
-def guard_hydra(sweep: Callable[[Any, DictConfig, list[str]], object]) -> None:
+def guard_hydra(sweep: Callable[[Any, DictConfig, list[str]], object], multirun: bool) -> None:
     """Let `hydra.main` load configurations through the guard, in this process, and hand a sweep to `sweep`.
 
     It is given the loader of configurations, the sweep's own configuration, and the user's words without Hydra's.
+    `multirun`: the user's words ask for a sweep.
     """
     hydra_internal.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
 
     class SweepingHydra(Hydra):
         def get_mode(self, config_name: str | None, overrides: list[str]) -> RunMode | None:
-            """Hydra composes the whole configuration to see `hydra.mode`, and `run` the same again: once is enough."""
+            """Hydra composes the whole configuration to see `hydra.mode`, and `run` the same again: once is enough.
+
+            A sweep that was asked for is one, whatever `hydra.mode` says.
+            """
+            if multirun:
+                return None
             loader, words = self.config_loader, list(overrides)
             assert isinstance(loader, GuardedLoader)
             try:
