@@ -186,3 +186,21 @@ def test_examples_are_distinct_and_of_the_given_classes() -> None:
     drawn = labelled.examples(4, torch.Generator().manual_seed(1), wanted)
     found = [int((data.images == image).flatten(1).all(dim=1).nonzero()) for image in drawn]
     assert [number % 3 for number in found[:3]] == [2, 2, 0] and found[0] != found[1]
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "with_replacement"])
+def test_mirrored_batches(sampling: Sampling) -> None:
+    """Half of the images are mirrored, as the batch's number decides; rows of a batch are those of the whole."""
+    images = torch.randint(256, (40, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain = Batches(PackedImages(images), 40, sampling, seed=1)
+    mirroring = Batches(PackedImages(images), 40, sampling, seed=1, mirror=True)
+    mirrored, ways = 0, set()
+    for number in range(20):
+        before, after = plain.draw(number).images, mirroring.draw(number).images
+        turned = (after != before).flatten(1).any(dim=1)
+        assert torch.equal(after[turned], before[turned].flip(3))
+        assert torch.equal(after, mirroring.draw(number).images)
+        assert torch.equal(after[10:25], mirroring.draw(number, slice(10, 25)).images)
+        mirrored += int(turned.sum())
+        ways.add(tuple(turned.tolist()))
+    assert 0.4 < mirrored / 800 < 0.6 and len(ways) == 20

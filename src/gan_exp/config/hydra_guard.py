@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_exp.config.catalog import conf_dir
@@ -57,11 +57,28 @@ class GuardedLoader(ConfigLoaderImpl):
         if ahead is not None and [*ahead[0], SINGLE_RUN] == overrides:
             return _of_single_run(ahead[1])
         try:
-            return super().load_configuration(config_name, overrides, *rest, **named)
+            return self._load(config_name, overrides, *rest, **named)
         except CLEAR:
             raise
         except Exception as error:
             raise UserError(f"{', '.join(overrides)}: makes no configuration ({one_line(error)})") from error
+
+    def _load(self, config_name: str | None, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
+        """With what the words leave to be chosen; Hydra's record of the words has those of the user alone."""
+        config = super().load_configuration(config_name, overrides, *rest, **named)
+        run_mode = named.get("run_mode", rest[0] if rest else None)
+        if "dataset=folder" not in overrides or run_mode != RunMode.RUN:
+            return config
+        from gan_exp.config.choosing import chosen_words  # imports torch and Pillow
+
+        chosen = chosen_words(overrides, config)
+        if not chosen:
+            return config
+        task = list(config.hydra.overrides.task)
+        config = super().load_configuration(config_name, [*chosen, *overrides], *rest, **named)
+        with read_write(config.hydra.overrides), open_dict(config.hydra.overrides):
+            config.hydra.overrides.task = task
+        return config
 
     def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:
         found = None if config_name is None else repo.load_config(config_path=config_name)

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     "fast_path",
     "micro_batch_size",  # refused later where BatchNorm would make a difference of it
     "dataset.license",
+    "chosen",
 )
 # Keys that say where the data lies and how it is read. A run goes on with other values if they give the same data, as
 # its digest tells when the data has been read.

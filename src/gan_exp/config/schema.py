@@ -26,13 +26,14 @@ class DatasetConfig(Checked):
     """The keys of every data set beside the arguments of its `_target_`.
 
     `resize` is a side or [height, width] in pixels. `held_out` is the fraction of the images kept out of
-    training for evaluation, for data sets without a test part of their own. `license` is a note for exported files;
-    None: not stated.
+    training for evaluation, for data sets without a test part of their own. `mirror`: each image that is trained on
+    is mirrored left to right with probability 1/2. `license` is a note for exported files; None: not stated.
     """
 
     name: str
     license: str | None = None
     held_out: Fraction = 0.0
+    mirror: bool = False
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
 
 
@@ -112,6 +113,7 @@ class Config(Checked):
     best_metric: str = "fid"  # a score of `metrics.entries`, or a metric of the user's own by its dotted name
     start_from: str | None = None
     start_keep: tuple[Literal["average", "optimizers", "augment"], ...] = ("average",)
+    chosen: tuple[str, ...] = ()
     grid_rows: PositiveInt
     grid_columns: PositiveInt
     display: Literal["auto", "live", "plain", "quiet"]

@@ -157,11 +157,16 @@ class Batches:
     Indices are drawn on the CPU, since the data may lie on either device, depending on the free memory.
     `with_replacement` draws each image independently; `shuffled` cuts an endless sequence of shuffled epochs into
     batches of equal size, so that a batch may hold the end of one epoch and the beginning of the next.
+
+    With `mirror` each image is mirrored left to right with probability 1/2, whatever becomes of it in other batches.
     """
 
-    def __init__(self, data: PackedImages, batch_size: int, sampling: Sampling, seed: int) -> None:
+    def __init__(
+        self, data: PackedImages, batch_size: int, sampling: Sampling, seed: int, mirror: bool = False
+    ) -> None:
         self.data = data
         self.batch_size = batch_size
+        self.mirror = mirror
         self._streams = Streams(seed)
         self._indices = self._shuffled if sampling == "shuffled" else self._with_replacement
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
@@ -169,8 +174,12 @@ class Batches:
     def draw(self, number: int, rows: slice = slice(None)) -> Batch:
         """These rows of the batch."""
         indices = self._indices(number)[rows]
-        labels = self.data.labels
-        return Batch(self.data.images[indices], None if labels is None else labels[indices])
+        labels, images = self.data.labels, self.data.images[indices]
+        if self.mirror:
+            draws = torch.rand(self.batch_size, generator=self._streams.at(number, "mirror"))[rows]
+            mirrored = send(draws < 0.5, images.device)[:, None, None, None]
+            images = torch.where(mirrored, images.flip(3), images)
+        return Batch(images, None if labels is None else labels[indices])
 
     def _with_replacement(self, number: int) -> Tensor:
         generator = self._streams.at(number, "batch")

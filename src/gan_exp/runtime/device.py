@@ -115,10 +115,15 @@ def _flushes_denormal() -> bool:
     return bool(torch.tensor([2.0**-1022], dtype=torch.float64, device="cpu").mul(0.5).item() == 0)
 
 
+def best_device() -> str:
+    """What `auto` stands for here."""
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=") -> torch.device:
     """`key` is how the user names a device, for messages."""
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = best_device()
     if name == "cuda":
         if not torch.cuda.is_available():
             raise UserError(f"{key}cuda: no CUDA GPU can be used here; use {key}cpu or {key}auto")

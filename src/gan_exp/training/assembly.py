@@ -165,7 +165,7 @@ def build_inputs(config: Config, data: PackedImages, step_config: StepConfig, de
     """Of the rows that this rank has of each batch."""
     rows = step_config.ranks.rows(config.batch_size)
     return InputSource(
-        Batches(data, config.batch_size, config.sampling, config.seed),
+        Batches(data, config.batch_size, config.sampling, config.seed, config.dataset.get("mirror", False)),
         Streams(config.seed, device),
         config.latent_dim,
         config.n_critic,

@@ -70,6 +70,11 @@ def _build_part(config: Config, part: Part) -> PackedImages | None:
 
 
 def _resize(config: Config, data: PackedImages) -> PackedImages:
+    if config.dataset.get("mirror") and data.extent is not None:
+        raise UserError(
+            f"dataset.mirror=true: {config.dataset['name']} has points, which have no left and right; "
+            f"set dataset.mirror=false"
+        )
     resize = config.dataset.get("resize")
     if resize is not None:
         if data.extent is not None:

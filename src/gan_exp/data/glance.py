@@ -1,0 +1,47 @@
+"""A quick look at a folder of images: how many there are and how large, without decoding any."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gan_exp.data.archive import unpacked
+from gan_exp.data.decode import BrokenImage, read_header
+from gan_exp.data.image_tree import ImageTree, find_images
+
+MOST_HEADERS = 500  # of so many images the headers are read, evenly over the folder: a fraction of a second
+
+
+class Glance(NamedTuple):
+    """`sizes` are the (height, width) of some of the images, upright; none of those can be read where it is empty."""
+
+    images: int  # to train on
+    sizes: Sequence[tuple[int, int]]
+    parted: bool  # by folders called train and test or val
+
+
+def glance_at(root: Path, cache: Path, max_megapixels: float) -> Glance:
+    """Of the images below `root`, or in that zip file, which is unpacked into `cache`.
+
+    Raises UserError if there are none, or OSError.
+    """
+    place = unpacked(root, cache) if root.is_file() and root.suffix.lower() == ".zip" else root
+    stamps, _ = find_images(place)
+    tree = ImageTree(place, list(stamps), skip_broken=True, named=root)
+    part = tree.part("train")
+    assert part is not None
+    count = len(part.files)
+    some = part.files[:: -(-count // MOST_HEADERS)]
+    sizes = [size for name in some if (size := _size(os.path.join(place, name), max_megapixels))]  # noqa: PTH118
+    return Glance(count, sizes, parted=part is not tree)
+
+
+def _size(path: str, max_megapixels: float) -> tuple[int, int] | None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\b")  # about odd metadata
+        try:
+            header = read_header(Path(path), max_megapixels)
+        except BrokenImage:
+            return None
+    return header.height, header.width

@@ -1,0 +1,121 @@
+"""What a folder of images alone chooses, from the number and the sizes of its images and the device."""
+
+from typing import Any
+
+import pytest
+
+from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings
+from gan_exp.data.glance import Glance
+
+RECIPE = Recipe(steps=10_000, batch_size=32, gamma=1.0)
+
+
+def glance(count: int, *sizes: tuple[int, int], parted: bool = False) -> Glance:
+    return Glance(count, sizes or ((128, 128),), parted)
+
+
+def chosen(
+    seen: Glance, on_gpu: bool = False, size: Any = None, steps: int | None = None, recipe: Recipe = RECIPE
+) -> dict[str, Any]:
+    choices = choose_recipe(seen, on_gpu, size)
+    shape = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
+    found = [*choices, *choose_settings(seen, recipe, shape, steps)]
+    assert all(choice.why for choice in found) and len({choice.key for choice in found}) == len(found)
+    return {choice.key: choice.value for choice in found}
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "on_gpu", "recipe"),
+    [
+        (30, 128, False, "folder_few"),
+        (1999, 128, True, "folder_few"),
+        (2000, 128, False, "folder_many"),
+        (2000, 128, True, "folder_256"),
+        (2000, 64, True, "folder_many"),
+        (100_000, 512, False, "folder_many"),
+        (100_000, 512, True, "folder_256"),
+    ],
+)
+def test_the_recipe(count: int, side: int, on_gpu: bool, recipe: str) -> None:
+    assert chosen(glance(count, (side, side)), on_gpu)["experiment"] == recipe
+
+
+@pytest.mark.parametrize(
+    ("sizes", "on_gpu", "size"),
+    [
+        ([(128, 128)], False, 64),
+        ([(128, 128)], True, 128),
+        ([(127, 300)], True, 64),
+        ([(64, 64)], False, 64),
+        ([(63, 63)], False, 32),
+        ([(28, 28)], False, 16),
+        ([(9, 9)], False, 16),  # enlarged: no network is made for less
+        ([(2000, 2000)], True, 256),
+        ([(300, 300)] * 9 + [(20, 20)], True, 256),  # one in ten may be smaller
+        ([(300, 300)] * 8 + [(20, 20)] * 2, True, 16),
+        ([(200, 300)] * 10, False, [64, 96]),  # a common shape is kept
+        ([(300, 200)] * 10, True, [192, 128]),
+        ([(200, 300)] * 8 + [(200, 200)] * 2, False, 64),
+        ([(200, 210)] * 10, False, 64),
+        ([(200, 900)] * 10, False, 64),  # too long for a network
+        ([], False, 64),  # no header could be read
+    ],
+)
+def test_the_size(sizes: list[tuple[int, int]], on_gpu: bool, size: int | list[int]) -> None:
+    assert chosen(Glance(3000, sizes, False), on_gpu)["dataset.size"] == size
+
+
+def test_a_given_size_is_not_chosen_and_decides_what_follows() -> None:
+    assert "dataset.size" not in chosen(glance(3000), True, size=64)
+    assert chosen(glance(3000), True, size=64)["experiment"] == "folder_many"
+    assert chosen(glance(3000), True, size=[256, 128])["experiment"] == "folder_256"
+
+
+@pytest.mark.parametrize(
+    ("size", "gamma", "found"),
+    [(64, 1.0, None), (32, 1.0, 0.25), (128, 1.0, 4.0), (256, 0.5, 8.0), ([64, 96], 1.0, None), (128, None, None)],
+)
+def test_the_penalty_is_proportional_to_the_area(size: Any, gamma: float | None, found: float | None) -> None:
+    assert chosen(glance(3000), size=size, recipe=RECIPE._replace(gamma=gamma)).get("penalty.gamma") == found
+
+
+@pytest.mark.parametrize(("count", "mirror"), [(30, True), (19_999, True), (20_000, None)])
+def test_mirroring(count: int, mirror: bool | None) -> None:
+    assert chosen(glance(count)).get("dataset.mirror") is mirror
+
+
+@pytest.mark.parametrize(
+    ("count", "parted", "share"),
+    [(49, False, 0), (50, False, 0.1), (3000, False, 0.1), (100_000, False, 0.05), (3000, True, None)],
+)
+def test_what_is_held_out(count: int, parted: bool, share: float | None) -> None:
+    assert chosen(glance(count, parted=parted)).get("dataset.held_out") == share
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "steps", "samples", "checkpoints"),
+    [
+        (3000, None, None, 250, 1000),
+        (100_000, None, 94_000, 1000, 5000),
+        (10_000_000, None, 200_000, 1000, 5000),
+        (100_000, 500, None, 50, 200),
+        (3000, 4000, None, 100, 400),
+    ],
+)
+def test_steps_and_intervals(count: int, given: int | None, steps: int | None, samples: int, checkpoints: int) -> None:
+    found = chosen(glance(count), steps=given)
+    assert found.get("steps") == steps
+    assert found["sample_every_steps"] == samples and found["checkpoint_every_steps"] == checkpoints
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1999, 1), (2000, 0)])
+def test_few_images_are_warned_of(count: int, lines: int) -> None:
+    assert len(advice(glance(count))) == lines
+
+
+def test_words_and_lines() -> None:
+    found = choose_recipe(glance(3000, (200, 300)), False, None)
+    assert [choice.word for choice in found] == ["experiment=folder_many", "dataset.size=[64,96]"]
+    assert found[1].line == (
+        "dataset.size=[64,96] (on a CPU, which is slow with larger ones; the images fill dataset.size=[128,192])"
+    )
