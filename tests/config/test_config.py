@@ -92,7 +92,7 @@ def narrow(group: str, option: str) -> list[str]:
         words += ["dataset.count=100"]
     elif option == "augment_ramp":
         words += ["augment=pipeline"]
-    elif option in ("folder", "folder_few"):
+    elif option.startswith("folder"):
         words += ["dataset.root=own images", "dataset.size=8"]
     elif option == "celeba":
         words += ["dataset.size=8"]
