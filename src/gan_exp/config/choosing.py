@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_exp.config.catalog import conf_dir
 from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings, without
@@ -32,8 +33,8 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
         return []  # refused later, in a sentence
     try:
         glance = _look(str(dataset.root), str(dataset.cache), float(dataset.max_megapixels))
-    except (UserError, OSError, ValueError, TypeError):
-        return []  # so is a folder that can't be read
+    except (UserError, OmegaConfBaseException, OSError, ValueError, TypeError):
+        return []  # so are a folder that can't be read, and none
     choices = choose_recipe(glance, _on_gpu(str(composed.device.name)), size)
     recipe = _read(next(choice.value for choice in choices if choice.key == "experiment"))
     shape: Any = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
