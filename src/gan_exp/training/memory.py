@@ -1,0 +1,147 @@
+"""The memory that a training step takes, counted without computing it: a step on tensors that have shapes and no values.
+
+The step itself runs on torch's meta device, so that whatever a model, a penalty or an augmentation does is counted as
+it is. What a library takes inside an operation, such as a convolution's rearranged inputs, does not show.
+"""
+
+import copy
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gan_exp.data.packed import Batch, DataSpec
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import StepConfig, UpdateInputs
+
+META = torch.device("meta")
+DRAWS = {torch.rand, torch.randn, torch.randint, torch.randperm}
+
+BuildOptimizers = Callable[[dict[str, nn.Module]], tuple[torch.optim.Optimizer, torch.optim.Optimizer]]
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes. `lasting` is there between steps: weights, the average, gradients and the optimizers' moments."""
+
+    lasting: int
+    peak: int  # within a step, `lasting` included
+    checkpoint: int  # the tensors that a checkpoint holds
+
+    @property
+    def passing(self) -> int:
+        """What a step takes and gives back."""
+        return self.peak - self.lasting
+
+
+def step_memory(
+    state: TrainingState, config: StepConfig, spec: DataSpec, latent_dim: int, rows: int, optimizers: BuildOptimizers
+) -> StepMemory:
+    """Of a step of `rows` images at `state`, which stays as it is; `optimizers` builds those of other networks.
+
+    Raises whatever a class of the user's own raises for tensors without values.
+    """
+    size = config.micro_batch_size
+    if size is not None:
+        rows = min(rows, 2 * size)  # further micro-batches take no more
+    config = replace(config, micro_batch_size=None if size is None or size >= rows else size)
+    shadow = _without_values(state, optimizers)
+    inputs = _inputs(spec, latent_dim, rows)
+    with _AnyValues(), _Counting(_tensors(shadow)) as counting:
+        _fill_optimizers(shadow)
+        lasting = counting.live
+        train_step(shadow, config, [inputs], inputs)
+    return StepMemory(lasting, counting.peak, _bytes(tree_leaves(shadow.state_dict())))
+
+
+def _without_values(state: TrainingState, optimizers: BuildOptimizers) -> TrainingState:
+    """A copy whose tensors have no values."""
+    tensors = [state.generator, state.discriminator, state.generator_ema, state.augment]
+    memo: dict[int, Any] = {}
+    for network in tensors:
+        for parameter in network.parameters() if network is not None else ():
+            empty = torch.empty_like(parameter, device=META)
+            memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+        for buffer in network.buffers() if network is not None else ():
+            memo[id(buffer)] = torch.empty_like(buffer, device=META)
+    generator, discriminator, average, augment = (copy.deepcopy(network, memo) for network in tensors)
+    assert generator is not None and discriminator is not None and average is not None
+    of_generator, of_discriminator = optimizers({"generator": generator, "discriminator": discriminator})
+    return TrainingState(generator, discriminator, average, of_generator, of_discriminator, augment)
+
+
+def _fill_optimizers(state: TrainingState) -> None:
+    """Gradients and moments as after a step."""
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.empty_like(parameter)
+        optimizer.step()
+
+
+def _inputs(spec: DataSpec, latent_dim: int, rows: int) -> UpdateInputs:
+    images = torch.empty(rows, *spec.image_shape, dtype=torch.uint8, device=META)
+    labels = torch.empty(rows, dtype=torch.long, device=META)
+    latents = torch.empty(rows, latent_dim, device=META)
+    return UpdateInputs(latents, Batch(images, labels), lambda purpose: torch.Generator(), measured=True)
+
+
+def _tensors(state: TrainingState) -> list[Tensor]:
+    buffers = [] if state.augment is None else list(state.augment.buffers())
+    return [*state.tensors, *buffers]
+
+
+def _bytes(values: list[Any]) -> int:
+    """Of the tensors among `values`; those that share memory count once."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    return sum({id(tensor.untyped_storage()): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
+
+
+class _AnyValues(TorchFunctionMode):
+    """Random numbers are not drawn: their generators belong to another device."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function in DRAWS:
+            kwargs = {key: value for key, value in kwargs.items() if key != "generator"}
+            device = torch.device(kwargs.get("device") or "cpu")
+            if device.type == "meta" and function in (torch.rand, torch.randn):
+                return torch.empty(*args, **kwargs)
+        return function(*args, **kwargs)
+
+
+class _Counting(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations make, until they are freed."""
+
+    def __init__(self, there: list[Tensor]) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+        for tensor in there:
+            self._add(tensor)
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for value in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(value, Tensor):
+                self._add(value)
+        return made
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage not in self._known:
+            size = storage.nbytes()
+            self._known.add(storage)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.live -= size
