@@ -38,6 +38,8 @@ BUILDERS = (
     "training/start_or_continue.py",
     "training/assembly.py",
     "training/build.py",
+    "training/needs.py",
+    "training/fitting.py",
     "training/start.py",
     "training/together.py",
 )  # what is given the configuration

@@ -20,11 +20,13 @@ MAY_CHANGE = (
     "sample_every_steps",
     "checkpoint_every_steps",
     "keep_checkpoints",
+    "check_resources",
     "evaluate_every_steps",
     "evaluate_count",
     "best_metric",
     "display",
     "fast_path",
+    "model.checkpointing",
     "micro_batch_size",  # refused later where BatchNorm would make a difference of it
     "dataset.license",
     "chosen",

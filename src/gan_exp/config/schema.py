@@ -41,6 +41,7 @@ class ModelConfig(Checked):
     name: str
     generator: Node
     discriminator: Node
+    checkpointing: bool = False
 
 
 class OptimizerConfig(Checked):
@@ -108,6 +109,7 @@ class Config(Checked):
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt
     keep_checkpoints: PositiveInt
+    check_resources: bool = True
     evaluate_every_steps: NonNegativeInt = 0  # the defaults of these three: runs from before evaluations
     evaluate_count: Annotated[int, Ge(10)] = 5000
     best_metric: str = "fid"  # a score of `metrics.entries`, or a metric of the user's own by its dotted name

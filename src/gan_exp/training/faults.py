@@ -4,6 +4,7 @@ import errno
 import re
 import shlex
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,21 +17,25 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.lifeline import RankFailed
 
 
-def explain(error: Exception, run: RunDir, batch_size: int) -> Exception:
-    """The fault in one sentence; the log has the rest."""
+def explain(error: Exception, run: RunDir, what_would_fit: Callable[[], str]) -> Exception:
+    """The fault in one sentence; the log has the rest. `what_would_fit` is asked when the memory ran out."""
     if isinstance(error, TrainingFault | UserError):
         return error
     go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
     if _out_of_memory(error):
         return TrainingFault(
-            f"{run.path}: out of memory; train anew with a smaller batch_size (now {batch_size}), a micro_batch_size "
-            f"(computes a batch in parts) or a narrower model, or free memory and continue with: {go_on}"
+            f"{run.path}: out of memory ({what_would_fit()}) in a new run, or free memory and continue with: {go_on}"
         )
     if isinstance(error, OSError):
         return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then continue with: {go_on}")
     if isinstance(error, RankFailed):
         return TrainingFault(f"{run.path}: {error}; continue from the newest checkpoint with: {go_on}")
     return TrainingFault(f"{type(error).__name__}: {error} (the traceback is in {run.log})")
+
+
+def explain_trial(error: Exception, what_would_fit: Callable[[], str]) -> Exception:
+    """The fault in a step that was tried before there is a run."""
+    return TrainingFault(f"out of memory ({what_would_fit()})") if _out_of_memory(error) else error
 
 
 def _out_of_memory(error: Exception) -> bool:

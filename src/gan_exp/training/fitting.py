@@ -54,7 +54,9 @@ def _narrower(config: Config) -> Iterator[tuple[str, Config]]:
     while all(node["width"] // share >= LEAST_WIDTH for node in nodes.values()):
         narrowed, words = {}, []
         for name, node in nodes.items():
-            widths = {key: max(node[key] // share, 1) for key in ("width", "max_width") if isinstance(node.get(key), int)}
+            widths = {
+                key: max(node[key] // share, 1) for key in ("width", "max_width") if isinstance(node.get(key), int)
+            }
             narrowed[name] = {**node, **widths}
             words += [f"model.{name}.{key}={value}" for key, value in widths.items()]
         yield " ".join(words), config.model_copy(update={"model": config.model.model_copy(update=narrowed)})

@@ -1,4 +1,4 @@
-"""The memory that a training step takes, counted without computing it: a step on tensors that have shapes and no values.
+"""The memory that a training step takes, counted on tensors that have shapes and no values.
 
 The step itself runs on torch's meta device, so that whatever a model, a penalty or an augmentation does is counted as
 it is. What a library takes inside an operation, such as a convolution's rearranged inputs, does not show.
@@ -6,12 +6,13 @@ it is. What a library takes inside an operation, such as a convolution's rearran
 
 import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -22,9 +23,10 @@ from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, UpdateInputs
 
 META = torch.device("meta")
+LAYERS = {linear, conv2d, conv_transpose2d}
 DRAWS = {torch.rand, torch.randn, torch.randint, torch.randperm}
 
-BuildOptimizers = Callable[[dict[str, nn.Module]], tuple[torch.optim.Optimizer, torch.optim.Optimizer]]
+BuildOptimizers = Callable[[Mapping[str, nn.Module]], tuple[torch.optim.Optimizer, torch.optim.Optimizer]]
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,9 @@ class StepMemory:
     """Bytes. `lasting` is there between steps: weights, the average, gradients and the optimizers' moments."""
 
     lasting: int
-    peak: int  # within a step, `lasting` included
+    peak: int | None  # within a step, `lasting` included; None if it can't be counted
     checkpoint: int  # the tensors that a checkpoint holds
-
-    @property
-    def passing(self) -> int:
-        """What a step takes and gives back."""
-        return self.peak - self.lasting
+    why_unknown: str = ""
 
 
 def step_memory(
@@ -46,7 +44,7 @@ def step_memory(
 ) -> StepMemory:
     """Of a step of `rows` images at `state`, which stays as it is; `optimizers` builds those of other networks.
 
-    Raises whatever a class of the user's own raises for tensors without values.
+    A class of the user's own may look at values, which are not there: then the peak is unknown.
     """
     size = config.micro_batch_size
     if size is not None:
@@ -54,11 +52,16 @@ def step_memory(
     config = replace(config, micro_batch_size=None if size is None or size >= rows else size)
     shadow = _without_values(state, optimizers)
     inputs = _inputs(spec, latent_dim, rows)
-    with _AnyValues(), _Counting(_tensors(shadow)) as counting:
+    peak, why_unknown = None, ""
+    with _AnyValues(half=config.precision == "bf16"), _Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
-        lasting = counting.live
-        train_step(shadow, config, [inputs], inputs)
-    return StepMemory(lasting, counting.peak, _bytes(tree_leaves(shadow.state_dict())))
+        lasting = counting.peak = counting.live
+        try:
+            train_step(shadow, replace(config, precision="float32"), [inputs], inputs)
+            peak = counting.peak
+        except Exception as error:
+            why_unknown = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown)
 
 
 def _without_values(state: TrainingState, optimizers: BuildOptimizers) -> TrainingState:
@@ -78,12 +81,13 @@ def _without_values(state: TrainingState, optimizers: BuildOptimizers) -> Traini
 
 
 def _fill_optimizers(state: TrainingState) -> None:
-    """Gradients and moments as after a step."""
+    """Gradients and moments as after a step; later steps change nothing, as the fused ones take no memory."""
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = torch.empty_like(parameter)
         optimizer.step()
+        optimizer.step = lambda closure=None: None  # type: ignore[method-assign, assignment]
 
 
 def _inputs(spec: DataSpec, latent_dim: int, rows: int) -> UpdateInputs:
@@ -105,7 +109,14 @@ def _bytes(values: list[Any]) -> int:
 
 
 class _AnyValues(TorchFunctionMode):
-    """Random numbers are not drawn: their generators belong to another device."""
+    """Random numbers are not drawn, since their generators belong to another device.
+
+    `half`: the layers compute in bfloat16, as under autocast, which doesn't know the meta device.
+    """
+
+    def __init__(self, half: bool) -> None:
+        super().__init__()
+        self._half = half
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -114,7 +125,13 @@ class _AnyValues(TorchFunctionMode):
             device = torch.device(kwargs.get("device") or "cpu")
             if device.type == "meta" and function in (torch.rand, torch.randn):
                 return torch.empty(*args, **kwargs)
+        if self._half and function in LAYERS:
+            args = [_halved(value) for value in args]
         return function(*args, **kwargs)
+
+
+def _halved(value: Any) -> Any:
+    return value.bfloat16() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 class _Counting(TorchDispatchMode):

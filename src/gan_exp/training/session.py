@@ -36,7 +36,8 @@ from gan_exp.runtime.terminal import report
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import make_trainer, run_traits, trial_step
 from gan_exp.training.build import build_data, build_state
-from gan_exp.training.faults import explain, write_failure
+from gan_exp.training.faults import explain, explain_trial, write_failure
+from gan_exp.training.needs import Needs, run_needs
 from gan_exp.training.precision import choose_precision
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.start import NOTHING, take_over
@@ -71,8 +72,13 @@ def start_run(
     refuse_new_with(config, state.networks, device)
     start = take_over(config, state, data)
     config, precision = _with_precision(config, state, device)
-    config, why_threads = (config, None) if ranks.count > 1 else _with_threads(config, data, device)
-    environment = {**_environment(config, data, device, ranks, command), **start.record}
+    needs = run_needs(config, state, data, device, directory, ranks)
+    needs.refuse_too_little()
+    try:
+        config, why_threads = (config, None) if ranks.count > 1 else _with_threads(config, data, device)
+    except RuntimeError as error:
+        raise explain_trial(error, needs.after_running_out) from error
+    environment = {**_environment(config, data, device, ranks, command), **start.record, **needs.record}
     stop_if_asked()
     bring_in(ranks, config, state, data, device)
     with deferring():
@@ -87,12 +93,13 @@ def start_run(
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *start.lines,
                 precision,
+                *needs.lines(),
                 *([why_threads] if why_threads else []),
             ]:
                 display.say(line)
             display.say(f"run directory: {shlex.quote(str(run.path))}")
             make = partial(make_trainer, config, run, state, data, device, display, ranks=ranks)
-            _finish(config, run, make, display, in_sweep, ranks)
+            _finish(needs, run, make, display, in_sweep, ranks)
 
 
 def _environment(
@@ -160,6 +167,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         _restore(state, data, checkpoint, run)
     start = take_over(config, state, data) if checkpoint is None else NOTHING
     config, _ = _with_precision(config, state, device)
+    needs = run_needs(config, state, data, device, str(run.path), ranks)
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)
     with deferring(), _open_display(config, run, data.image_shape, device, ranks) as display:
@@ -176,7 +184,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)
-        _finish(config, run, make, display, in_sweep, ranks)
+        _finish(needs, run, make, display, in_sweep, ranks)
 
 
 def _refuse_another_experiment(config: Config, run: RunDir, checkpoint: dict[str, Any]) -> None:
@@ -234,7 +242,7 @@ def _open_display(
 
 
 def _finish(
-    config: Config, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool, ranks: Ranks
+    needs: Needs, run: RunDir, make: Callable[[], Trainer], display: Display, in_sweep: bool, ranks: Ranks
 ) -> None:
     """Run the loop, write how it ended, and suggest the next commands, unless a sweep does so for all of its runs."""
     trainer: Trainer | None = None
@@ -243,7 +251,7 @@ def _finish(
         first_step = trainer.state.step
         with (
             before_forced_exit(lambda found: _leave_at_once(run, found, display)),
-            ranks.before_end(lambda failure: _leave_without(run, failure, display, config.batch_size)),
+            ranks.before_end(lambda failure: _leave_without(run, failure, display, needs)),
         ):
             stopped_by = trainer.train()
         step, log = trainer.state.step, trainer.log
@@ -256,7 +264,7 @@ def _finish(
         run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
     except Exception as error:
         cause = ranks.cause_of(error)
-        fault = explain(cause, run, config.batch_size)
+        fault = explain(cause, run, needs.after_running_out)
         write_failure(run, 0 if trainer is None else trainer.state.step, cause, fault)
         display.stop()
         raise fault from cause
@@ -268,10 +276,10 @@ def _finish(
         display.say(next_commands(run, 2 * step))
 
 
-def _leave_without(run: RunDir, failure: Exception, display: Display, batch_size: int) -> None:
+def _leave_without(run: RunDir, failure: Exception, display: Display, needs: Needs) -> None:
     """After the failure of another rank, without which this one is stuck."""
     kept = run.list_checkpoints()
-    fault = explain(failure, run, batch_size)
+    fault = explain(failure, run, needs.after_running_out)
     write_failure(run, kept[-1][0] if kept else 0, failure, fault)
     display.stop()
     report(str(fault))

@@ -1,0 +1,202 @@
+"""What a run will need of memory and disk, told before it trains and refused where there is clearly less."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gan_exp.config.schema import Config
+from gan_exp.data.packed import PackedImages
+from gan_exp.errors import UserError
+from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.runtime.resources import available_memory, in_words, resident_memory, total_memory
+from gan_exp.training.build import build_optimizer, build_state, build_step_config
+from gan_exp.training.fitting import remedies
+from gan_exp.training.memory import META, StepMemory, step_memory
+from gan_exp.training.state import TrainingState
+
+# What a step takes beside the tensors that are counted, measured: docs/performance.md, "Memory".
+INSIDE_OPERATIONS = {"cpu": 1.35}  # times what passes: rearranged inputs, and gaps between freed blocks
+INSIDE_OPERATIONS_ELSEWHERE = 1.15
+ALLOWANCE = {"cpu": 25e6, "cuda": 700e6}  # buffers of the threads; CUDA's context and the workspaces of its libraries
+CLEARLY = 1.15  # so many times as much as there is can't fit, whatever the error of the estimate
+MUCH_TO_WRITE = 50e9
+RECORDS_PER_LOG = 5000  # bytes in metrics.jsonl, log.txt and TensorBoard's events; measured
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of the process that writes the run; every other one needs as much memory on a device of its own."""
+
+    config: Config
+    state: TrainingState
+    data: PackedImages
+    device: torch.device
+    rows: int  # images of each batch that this process has
+    place: Path
+    there: int  # bytes of memory that the process has beside the networks, which are counted with the step
+
+    @cached_property
+    def step(self) -> StepMemory:
+        return _step_memory(self.config, self.state, self.data, self.rows)
+
+    @cached_property
+    def memory(self) -> int | None:
+        """Bytes at the peak of the run; None if a class of the user's own can't be counted."""
+        return self._memory(self.step)
+
+    @cached_property
+    def limit(self) -> int | None:
+        """The memory of the machine, or of the GPU."""
+        return torch.cuda.mem_get_info(self.device)[1] if self.device.type == "cuda" else total_memory()
+
+    @property
+    def _free(self) -> int | None:
+        """What this process could have at most, with what it has already."""
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
+        available = available_memory()
+        return None if available is None else available + resident_memory()
+
+    def _memory(self, step: StepMemory) -> int | None:
+        if step.peak is None:
+            return None
+        kind = self.device.type
+        factor = INSIDE_OPERATIONS.get(kind, INSIDE_OPERATIONS_ELSEWHERE)
+        within_step = step.lasting + factor * (step.peak - step.lasting) + ALLOWANCE.get(kind, 0)
+        if kind == "cpu":  # a checkpoint is put together in memory
+            within_step = max(within_step, step.lasting + step.checkpoint)
+        return round(within_step + self.there)
+
+    @property
+    def kept_checkpoints(self) -> int:
+        return min(self.config.keep_checkpoints, self.written_checkpoints)
+
+    @property
+    def written_checkpoints(self) -> int:
+        config = self.config
+        return 1 + -(-config.steps // config.checkpoint_every_steps)  # with those of step 0 and of the last
+
+    @property
+    def disk(self) -> int:
+        """Bytes at most: with one checkpoint more than is kept, while it is written, and no picture compressed."""
+        config, step = self.config, self.step
+        checkpoints = self.kept_checkpoints + 1 + (1 if config.evaluate_every_steps else 0)
+        grids = 2 + config.steps // config.sample_every_steps
+        logs = 1 + config.steps // config.log_every_steps
+        return checkpoints * step.checkpoint + 3 * grids * self._picture + logs * RECORDS_PER_LOG
+
+    @property
+    def _picture(self) -> int:
+        channels, height, width = self.data.image_shape
+        return self.config.grid_rows * self.config.grid_columns * channels * height * width
+
+    @property
+    def free_disk(self) -> int | None:
+        place = self.place.absolute()
+        try:
+            return shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
+        except (OSError, StopIteration):
+            return None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """To be kept with the run."""
+        return {"needs": {"memory": self.memory, "checkpoint": self.step.checkpoint, "disk": self.disk}}
+
+    def lines(self) -> list[str]:
+        return [self._memory_line(), self._disk_line(), *self._warnings()]
+
+    def _memory_line(self) -> str:
+        kind = "of the GPU's" if self.device.type == "cuda" else "of"
+        if self.memory is None:
+            return f"memory: can't be estimated ({self.step.why_unknown})"
+        there = "" if self.limit is None else f", {kind} {in_words(self.limit)}"
+        return f"memory: about {in_words(self.memory)} at most{there}"
+
+    def _disk_line(self) -> str:
+        count, size = self.kept_checkpoints, in_words(self.step.checkpoint)
+        kept = f"{count} checkpoints of {size}" if count > 1 else f"a checkpoint of {size}"
+        best = ", best.pt of the same size" if self.config.evaluate_every_steps else ""
+        return f"disk: about {in_words(self.disk)} at most: {kept}{best}, grids and records"
+
+    def _warnings(self) -> list[str]:
+        found = []
+        free, disk = self._free, self.free_disk
+        if self.memory is not None and free is not None and self.memory > free:
+            found.append(f"warning: about {in_words(self.memory)} of memory are needed and {in_words(free)} are free")
+        if disk is not None and self.disk > disk / 2:
+            found.append(f"warning: {in_words(disk)} are free on the disk of {self.place}")
+        written = self.written_checkpoints * self.step.checkpoint
+        if written > MUCH_TO_WRITE:
+            every = self.config.checkpoint_every_steps
+            slower = -(-every * written // int(MUCH_TO_WRITE))
+            found.append(
+                f"warning: checkpoint_every_steps={every} writes {self.written_checkpoints:,} checkpoints, "
+                f"{in_words(written)} in all; with {slower} it would be {in_words(MUCH_TO_WRITE)}"
+            )
+        return found
+
+    def refuse_too_little(self) -> None:
+        """Raises UserError if memory or disk clearly can't suffice, with what would fit."""
+        if not self.config.check_resources:
+            return
+        anyway = "or train anyway with check_resources=false"
+        if self.memory is not None and self.limit is not None and self.memory > CLEARLY * self.limit:
+            whose = "the GPU" if self.device.type == "cuda" else "this machine"
+            raise UserError(
+                f"batch_size={self.config.batch_size}: this run needs about {in_words(self.memory)} of memory, and "
+                f"{whose} has {in_words(self.limit)}; {self.what_would_fit(self.limit)}; {anyway}"
+            )
+        free = self.free_disk
+        if free is not None and self.disk > CLEARLY * free:
+            fewer = "keep_checkpoints=1, " if self.config.keep_checkpoints > 1 else ""
+            raise UserError(
+                f"keep_checkpoints={self.config.keep_checkpoints}: this run needs about {in_words(self.disk)} on the "
+                f"disk, {in_words(self.step.checkpoint)} for each checkpoint, and {in_words(free)} are free there; set "
+                f"{fewer}narrower networks or another hydra.run.dir, make room, {anyway}"
+            )
+
+    def what_would_fit(self, limit: int) -> str:
+        def needed(config: Config) -> int | None:
+            state = self.state
+            if config.model != self.config.model:
+                state = build_state(config, self.data.spec, torch.device("cpu"))
+            return self._memory(_step_memory(config, state, self.data, self.rows))
+
+        return remedies(self.config, self.state, self.rows, limit, needed)
+
+    def after_running_out(self) -> str:
+        """What to set after the memory was not enough, in half a sentence."""
+        found = [value for value in (self.limit, self._free) if value is not None]
+        if self.memory is None:
+            return "set a smaller batch_size, a micro_batch_size (computes a batch in parts) or narrower networks"
+        # If the estimate was below what there is, it was too low, or the memory is limited in some other way.
+        limit = min([value for value in found if value < self.memory], default=round(0.7 * self.memory))
+        return f"it was estimated to need {in_words(self.memory)}; {self.what_would_fit(limit)}"
+
+
+def run_needs(
+    config: Config, state: TrainingState, data: PackedImages, device: torch.device, place: str, ranks: Ranks = ALONE
+) -> Needs:
+    there = data.images.nbytes if data.images.is_cuda else 0
+    if device.type != "cuda":
+        networks = sum(tensor.nbytes for tensor in state.tensors) if device.type == "cpu" else 0
+        there = max(0, resident_memory() - networks)
+    return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), there)
+
+
+def _step_memory(config: Config, state: TrainingState, data: PackedImages, rows: int) -> StepMemory:
+    def optimizers(networks: Mapping[str, nn.Module]) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        def of(name: str) -> torch.optim.Optimizer:
+            return build_optimizer(config, f"optimizer.{name}", networks[name], META)
+
+        return of("generator"), of("discriminator")
+
+    step_config = replace(build_step_config(config), micro_batch_size=config.micro_batch_size)
+    return step_memory(state, step_config, data.spec, config.latent_dim, rows, optimizers)

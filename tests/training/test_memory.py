@@ -1,0 +1,107 @@
+"""The memory of a step, counted on tensors without values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from builders import SMALL, assert_same, small_config
+from gan_exp.config.schema import Config
+from gan_exp.training.build import build_optimizer, build_state, build_step_config
+from gan_exp.training.memory import META, StepMemory, _Counting, step_memory
+from gan_exp.training.state import TrainingState
+from gan_exp.training.step import train_step
+from gan_exp.training.step_types import UpdateInputs
+from single_steps import CPU, SPEC, latents, real_batch, rng_for
+
+PENALTIES = ("penalty=none", "penalty=r1_r2")
+
+
+def count(config: Config, state: TrainingState, rows: int = 16) -> StepMemory:
+    def optimizers(networks: Mapping[str, nn.Module]) -> Any:
+        return [build_optimizer(config, f"optimizer.{name}", networks[name], META) for name in networks]
+
+    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("model", [name for name in SMALL if name != "points"])
+def test_it_is_that_of_a_step_with_values(model: str, penalty: str) -> None:
+    config = small_config(model, penalty, "reuse_fakes=true")
+    state = build_state(config, SPEC, CPU)
+    counted = count(config, state)
+    inputs = UpdateInputs(latents(), real_batch(), rng_for, measured=True)
+    step_config = build_step_config(config)
+    train_step(state, step_config, [inputs], inputs)  # the moments
+    with _Counting([*state.tensors, *tensors_between_steps(state)]) as counting:
+        assert abs(counting.live / counted.lasting - 1) < 1e-3  # torch's step counts
+        train_step(state, step_config, [inputs], inputs)
+    assert counted.peak is not None and abs(counting.peak / counted.peak - 1) < 0.02
+
+
+def tensors_between_steps(state: TrainingState) -> list[torch.Tensor]:
+    gradients = [p.grad for p in (*state.generator_parameters, *state.discriminator_parameters) if p.grad is not None]
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    return gradients + [value for optimizer in optimizers for of in optimizer.state.values() for value in of.values()]
+
+
+def test_counting_changes_nothing() -> None:
+    config = small_config("dcgan", "augment=ada", "penalty=r1")
+    state, untouched = build_state(config, SPEC, CPU), build_state(config, SPEC, CPU)
+    random = torch.get_rng_state()
+    count(config, state)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert_same(state.state_dict(), untouched.state_dict())
+
+
+def test_micro_batches_take_less_and_further_ones_no_more() -> None:
+    state = build_state(small_config("resnet"), SPEC, CPU)
+
+    def peak(size: int, rows: int) -> int:
+        found = count(small_config("resnet", f"batch_size={rows}", f"micro_batch_size={size}"), state, rows).peak
+        assert found is not None
+        return found
+
+    assert peak(64, 64) > 1.5 * peak(32, 64) > 2 * peak(16, 64)
+    assert peak(32, 256) < 1.1 * peak(32, 64)
+
+
+def test_bf16_takes_less() -> None:
+    state = build_state(small_config("resnet"), SPEC, CPU)
+    full, half = (count(small_config("resnet", f"device.precision={p}"), state).peak for p in ("float32", "bf16"))
+    assert full is not None and half is not None and half < full
+
+
+def test_the_size_of_a_checkpoint() -> None:
+    """With the moments that the first one doesn't have yet; without an average G's weights count once."""
+    config, without = small_config("mlp"), small_config("mlp", "ema_halflife_kimg=0")
+    state, plain = build_state(config, SPEC, CPU), build_state(without, SPEC, CPU)
+    inputs = UpdateInputs(latents(), real_batch(), rng_for)
+    train_step(state, build_step_config(config), [inputs], inputs)
+    content = state.state_dict()
+    size = sum(tensor.nbytes for tensor in tensors_in(content))
+    assert count(config, state).checkpoint == size
+    weights = sum(tensor.nbytes for tensor in state.generator.state_dict().values())
+    assert count(without, plain).checkpoint == size - weights
+
+
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors_in(part)]
+
+
+def test_a_class_that_looks_at_values_is_unknown() -> None:
+    config = small_config("mlp")
+    state = build_state(config, SPEC, CPU)
+
+    class Looking(nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features * features.max().item()
+
+    state.discriminator.layers[1] = Looking()  # type: ignore[operator, index]
+    found = count(config, state)
+    assert found.peak is None and "item" in found.why_unknown and found.checkpoint > 0
