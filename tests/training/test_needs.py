@@ -40,7 +40,9 @@ def with_memory(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
 
 
 def test_what_would_fit_is_named_and_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("model.generator.width=64", "model.discriminator.width=64", "penalty=r1_r2", "batch_size=64")
+    monkeypatch.setattr(needs_module, "resident_memory", lambda: 0)
+    monkeypatch.setattr(needs_module, "ALLOWANCE", {})
+    words = ("model.generator.width=16", "model.discriminator.width=16", "batch_size=64")
     needed = needs_of(*words).memory
     assert needed is not None
     with_memory(monkeypatch, 0.8 * needed)
@@ -54,7 +56,7 @@ def test_what_would_fit_is_named_and_does(monkeypatch: pytest.MonkeyPatch) -> No
         "micro_batch_size",
         "model.checkpointing",
         "model.generator.width",
-    ]
+    ], sentence
     for remedy in remedies:
         needs_of(*words, *remedy.split()).refuse_too_little()
     needs_of(*words, "check_resources=false").refuse_too_little()

@@ -89,6 +89,8 @@ class FastGANGenerator(nn.Module):
     one and two convolutions by turns, as in the paper. A label's embedding joins the latents.
     """
 
+    segments = (_Double,)  # of activation checkpointing
+
     def __init__(
         self,
         latent_dim: int,
@@ -179,6 +181,7 @@ class FastGANDiscriminator(nn.Module):
     """
 
     auxiliary_name = "reconstruction"
+    segments = (_Halve, _Gated)  # of activation checkpointing
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from gan_exp.config.schema import Config
 from gan_exp.config.targets import build_node, resolve_target
 from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
+from gan_exp.models.checkpointing import with_checkpointing
 from gan_exp.models.parts import with_layout
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
@@ -120,6 +121,12 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
         torch.manual_seed(Streams(config.seed).at(0, "weights").initial_seed())
         generator = build_generator(config, spec).to(device)
         discriminator = build_discriminator(config, spec).to(device)
+    if config.model.checkpointing:
+        for network in (generator, discriminator):
+            try:
+                with_checkpointing(network)
+            except ValueError as error:
+                raise UserError(f"model.checkpointing=true: {error}; set model.checkpointing=false") from error
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
@@ -166,5 +173,6 @@ def build_step_config(config: Config, ranks: Ranks = ALONE) -> StepConfig:
         reuse_fakes=config.reuse_fakes,
         micro_batch_size=None if size is None or size >= config.batch_size // ranks.count else size,
         ranks=ranks,
+        checkpointing=config.model.checkpointing,
         precision=cast(Precision, config.device.precision),
     )

@@ -138,7 +138,7 @@ class _Counting(TorchDispatchMode):
     """Counts the bytes of all tensors that operations make, until they are freed."""
 
     def __init__(self, there: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         for tensor in there:

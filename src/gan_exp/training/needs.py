@@ -21,7 +21,7 @@ from gan_exp.training.memory import META, StepMemory, step_memory
 from gan_exp.training.state import TrainingState
 
 # What a step takes beside the tensors that are counted, measured: docs/performance.md, "Memory".
-INSIDE_OPERATIONS = {"cpu": 1.35}  # times what passes: rearranged inputs, and gaps between freed blocks
+INSIDE_OPERATIONS = {"cpu": 1.45}  # times what passes: rearranged inputs, and gaps between freed blocks
 INSIDE_OPERATIONS_ELSEWHERE = 1.15
 ALLOWANCE = {"cpu": 25e6, "cuda": 700e6}  # buffers of the threads; CUDA's context and the workspaces of its libraries
 CLEARLY = 1.15  # so many times as much as there is can't fit, whatever the error of the estimate

@@ -52,6 +52,7 @@ class StepConfig:
     reuse_fakes: bool = False  # G is updated on the fakes of D's last update: one forward pass of G less
     micro_batch_size: int | None = None  # the most images that go through the networks at once; None: no limit
     ranks: Ranks = ALONE  # the processes that share each batch
+    checkpointing: bool = False  # the networks compute their activations twice instead of keeping them
     precision: Precision = "float32"  # of the networks' arithmetic
 
     @property
@@ -59,7 +60,9 @@ class StepConfig:
         """The reason, as half a sentence, why a step that knows whole batches only can't be used; None if it can."""
         if self.ranks.count > 1:
             return f"each batch is divided over {self.ranks.count} processes"
-        return None if self.micro_batch_size is None else "a batch goes through the networks in parts"
+        if self.micro_batch_size is not None:
+            return "a batch goes through the networks in parts"
+        return "activations are computed twice" if self.checkpointing else None
 
     @property
     def balance(self) -> Balance:
