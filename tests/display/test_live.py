@@ -254,3 +254,22 @@ def test_a_full_disk_causes_no_traceback_from_the_log(tmp_path: Path, capsys: py
     with Display("quiet", Path("/dev/full"), "the title", 9) as display:
         display.say("nobody can write this down")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("seconds", "told_at"), [(0.05, 21), (10.0, 2)])
+def test_the_time_is_told_after_the_first_steps(
+    seconds: float, told_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, after some steps or seconds, and without the first step, which is slower; not of a run of a few seconds."""
+    now = 0.0
+    monkeypatch.setattr(display_module.time, "monotonic", lambda: now)
+    for total, told in ((1000, True), (25, False)) if seconds < 1 else ((1000, True),):
+        with Display("quiet", log := tmp_path / f"log-{total}-{seconds}.txt", "title", total) as display:
+            display.start(0)
+            for step in range(1, 26):
+                now += 100 if step == 1 else seconds
+                display.step = step
+                said = log.exists() and "time: about" in log.read_text()
+                assert said is (told and step >= told_at)
+        if told:
+            assert f"for {1000 - told_at:,} steps" in log.read_text() and log.read_text().count("time: ") == 1

@@ -180,3 +180,21 @@ def test_the_norm_is_of_the_gradients_of_its_update() -> None:
     after = torch.cat([value.detach().flatten() for value in network.parameters()])
     assert norm is not None and norm.item() == pytest.approx((after - before).norm().item() / 0.5, rel=1e-4)
     assert apply_gradients(state.generator_optimizer, state.generator_parameters, measured=False) is None
+
+
+def test_what_the_average_has_in_common_is_saved_once() -> None:
+    """Before the first step all of it; the file of an average that differs holds both, and either loads."""
+    config = small_config("mlp")
+    state = build_state(config, SPEC, CPU)
+    content = state.state_dict()
+    assert_same(content["generator_ema"], content["generator"])
+    for name, tensor in content["generator_ema"].items():
+        assert tensor.data_ptr() == content["generator"][name].data_ptr()
+    with torch.no_grad():
+        state.generator_parameters[0].add_(1)
+    content = copy.deepcopy(state.state_dict())
+    apart = [name for name, own in content["generator"].items() if not torch.equal(own, content["generator_ema"][name])]
+    assert len(apart) == 1
+    other = build_state(config, SPEC, CPU)
+    other.load_state_dict(content)
+    assert_same(other.state_dict(), content)

@@ -30,7 +30,7 @@ def _run(arguments: list[str], ranks: Ranks) -> int:
     parser.add_argument("run", metavar="RUN", help=f"{RUN_HELP}; or a sweep's directory")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=(
         "steps, log_every_steps, sample_every_steps, checkpoint_every_steps, keep_checkpoints, "
-        "evaluate_every_steps, evaluate_count, best_metric, display, "
+        "check_resources, evaluate_every_steps, evaluate_count, best_metric, display, "
         "fast_path, device.*, dataset.root if the data has moved; "
         "for a sweep: values for more runs, such as 'seed=range(0,5)'"
     ))  # fmt: skip

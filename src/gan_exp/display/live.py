@@ -24,6 +24,8 @@ from gan_exp.losses import Balance
 from gan_exp.runtime.terminal import shorten, wrap
 
 STOP, STOP_NOTEBOOK = "Ctrl-C saves and stops", "interrupting the kernel saves and stops"
+FIRST_STEPS, FIRST_S = 20, 2.0  # as many steps, or seconds, are timed before the whole run's time is told
+SHORT_S = 10.0  # of runs this short it isn't
 REDRAWS_PER_SECOND = 1  # each waits until the terminal has read most of it
 
 
@@ -43,6 +45,8 @@ class Display:
         self.live = mode == "live" or self._notebook is not None or (mode == "auto" and redraws and alone)
         self._step = 0
         self._drawn_at = 0.0
+        self._timing = False
+        self._first: tuple[float, int] | None = None  # the moment after the first step
         self._title = title
         self._total_steps = total_steps
         self._losses = LossTable()
@@ -66,12 +70,33 @@ class Display:
     def step(self, step: int) -> None:
         """Redraw between two steps if it is due; rich's thread would compete with the training for the interpreter."""
         self._step = step
+        if self._timing:
+            self._time_first_steps()
         if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
             self._try_to_show(self._live.refresh)
             self._drawn_at = time.perf_counter()
 
+    def _time_first_steps(self) -> None:
+        """Tell how long the run will take, from the steps after the first, which is slower."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, self.step)
+            return
+        began, first = self._first
+        seconds, steps, left = now - began, self.step - first, self._total_steps - self.step
+        if steps < FIRST_STEPS and seconds < FIRST_S:
+            return
+        self._timing = False
+        rate = steps / max(1e-9, seconds)
+        if left / rate >= SHORT_S:
+            self.say(
+                f"time: about {time_left(left, rate)} for {left:,} steps ({1000 / rate:,.1f} ms each), "
+                f"and what grids, checkpoints and evaluations take"
+            )
+
     def start(self, step: int) -> None:
         self._started = (time.perf_counter(), step)
+        self._timing, self._first = True, None
         self._step = step
         if self.live:
             self._task = self._progress.add_task("", total=self._total_steps, completed=step, rate="")

@@ -25,6 +25,7 @@ NO_HPARAMS = (
     "name",
     "display",
     "keep_checkpoints",
+    "check_resources",
     "grid_rows",
     "grid_columns",
     "dataset.root",

@@ -24,7 +24,7 @@ def explain(error: Exception, run: RunDir, what_would_fit: Callable[[], str]) ->
     go_on = f"gan-exp resume {shlex.quote(str(run.path))}"
     if _out_of_memory(error):
         return TrainingFault(
-            f"{run.path}: out of memory ({what_would_fit()}) in a new run, or free memory and continue with: {go_on}"
+            f"{run.path}: out of memory; train anew with {what_would_fit()}. Or free memory and continue with: {go_on}"
         )
     if isinstance(error, OSError):
         return TrainingFault(f"{run.path}: {_disk_trouble(error, run)}, then continue with: {go_on}")
@@ -35,7 +35,7 @@ def explain(error: Exception, run: RunDir, what_would_fit: Callable[[], str]) ->
 
 def explain_trial(error: Exception, what_would_fit: Callable[[], str]) -> Exception:
     """The fault in a step that was tried before there is a run."""
-    return TrainingFault(f"out of memory ({what_would_fit()})") if _out_of_memory(error) else error
+    return TrainingFault(f"out of memory; train with {what_would_fit()}") if _out_of_memory(error) else error
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -22,8 +22,8 @@ def remedies(config: Config, state: TrainingState, rows: int, limit: int, needed
                 found.append(f"{words} (about {in_words(need)})")
                 break
     if found:
-        return f"set {_alternatives(found)}"
-    return "set a smaller batch_size, narrower networks or a smaller dataset.resize"
+        return _alternatives(found)
+    return f"a smaller batch_size (now {config.batch_size}), narrower networks or a smaller dataset.resize"
 
 
 def _alternatives(found: list[str]) -> str:

@@ -151,7 +151,7 @@ class Needs:
             whose = "the GPU" if self.device.type == "cuda" else "this machine"
             raise UserError(
                 f"batch_size={self.config.batch_size}: this run needs about {in_words(self.memory)} of memory, and "
-                f"{whose} has {in_words(self.limit)}; {self.what_would_fit(self.limit)}; {anyway}"
+                f"{whose} has {in_words(self.limit)}; set {self.what_would_fit(self.limit)}; {anyway}"
             )
         free = self.free_disk
         if free is not None and self.disk > CLEARLY * free:
@@ -172,13 +172,16 @@ class Needs:
         return remedies(self.config, self.state, self.rows, limit, needed)
 
     def after_running_out(self) -> str:
-        """What to set after the memory was not enough, in half a sentence."""
+        """What to train anew with after the memory was not enough."""
         found = [value for value in (self.limit, self._free) if value is not None]
         if self.memory is None:
-            return "set a smaller batch_size, a micro_batch_size (computes a batch in parts) or narrower networks"
+            return (
+                f"a smaller batch_size (now {self.config.batch_size}), a micro_batch_size (computes a batch in parts) "
+                f"or narrower networks"
+            )
         # If the estimate was below what there is, it was too low, or the memory is limited in some other way.
         limit = min([value for value in found if value < self.memory], default=round(0.7 * self.memory))
-        return f"it was estimated to need {in_words(self.memory)}; {self.what_would_fit(limit)}"
+        return f"{self.what_would_fit(limit)}; it was estimated to need {in_words(self.memory)}"
 
 
 def run_needs(

@@ -108,7 +108,13 @@ class TrainingState:
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
         }
         if self.averages:
-            state["generator_ema"] = self.generator_ema.state_dict()
+            # What is equal, such as everything before the first step, is the same tensor, so that a file holds it once.
+            current = state["generator"]
+            average = self.generator_ema.state_dict()
+            for name, value in average.items():
+                if not value.is_meta and torch.equal(value, current[name]):
+                    average[name] = current[name]
+            state["generator_ema"] = average
         if self.augment is not None:
             state["augment"] = self.augment.state_dict()
         return state
