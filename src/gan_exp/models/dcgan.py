@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
 
 from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
@@ -18,6 +19,22 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class _Blur(nn.Module):
+    """The filter [1, 2, 1] / 4 in both directions, of each channel; it lets nothing of a checkerboard through."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        taps = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", torch.outer(taps, taps).view(1, 1, 3, 3), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        channels = features.shape[1]
+        kernel = self.kernel.to(features.dtype).expand(channels, 1, 3, 3)
+        return conv2d(pad(features, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
 
 
 class _Upsample(nn.Module):
@@ -39,6 +56,7 @@ class DCGANGenerator(nn.Module):
 
     `hidden` are the units of dense layers between the latents and the coarsest size, as in the article's MLP: first
     LeakyReLU, then BatchNorm (the other way round is worse). They shape the image, of which convolutions see parts.
+    `antialias` blurs after each upsampling (Karras et al. 2020, "StyleGAN2"), which removes the checkerboard.
     """
 
     def __init__(
@@ -48,6 +66,7 @@ class DCGANGenerator(nn.Module):
         width: PositiveInt = 64,
         max_width: PositiveInt = 512,
         hidden: Sequence[PositiveInt] = (),
+        antialias: bool = False,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -66,7 +85,7 @@ class DCGANGenerator(nn.Module):
         stages: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for (inputs, outputs), size in zip(pairwise(widths), sizes[1:], strict=True):
             last = size == sizes[-1]
-            stages.append(_Upsample(inputs, outputs, size, bias=last))
+            stages += [_Upsample(inputs, outputs, size, bias=last), *([_Blur()] if antialias else [])]
             stages += [nn.Tanh()] if last else [nn.BatchNorm2d(outputs), nn.ReLU()]
         self.stages = nn.Sequential(*stages)
         self.apply(_initialise)
@@ -89,7 +108,8 @@ class DCGANDiscriminator(nn.Module):
     """4x4 convolutions of stride 2 with LeakyReLU, BatchNorm on all but the first, then one logit.
 
     `hidden` are the units of dense layers with LeakyReLU before the logit, which see the whole image at once; without
-    them, as in the paper, the logit is a sum over places of which each sees a part.
+    them, as in the paper, the logit is a sum over places of which each sees a part. `antialias` blurs before each
+    convolution (Zhang 2019, "Making Convolutional Networks Shift-Invariant Again").
 
     Conditional: the inner product of the features with the label's embedding is added (Miyato and Koyama 2018, "cGANs
     with Projection Discriminator", equation 3). `batch_norm=False` is for penalties on each image's gradient.
@@ -103,6 +123,7 @@ class DCGANDiscriminator(nn.Module):
         leak: NonNegativeFloat = 0.2,
         batch_norm: bool = True,
         hidden: Sequence[PositiveInt] = (),
+        antialias: bool = False,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -112,6 +133,8 @@ class DCGANDiscriminator(nn.Module):
         stages: list[nn.Module] = []
         for (inputs, outputs), (height, width_) in zip(pairwise(widths), sizes[:-1], strict=True):
             first = not stages
+            if antialias:
+                stages.append(_Blur())
             # An odd side is padded by one pixel more, so that D passes through the same sizes as G.
             if height % 2 or width_ % 2:
                 stages.append(nn.ZeroPad2d((0, width_ % 2, 0, height % 2)))
