@@ -19,7 +19,6 @@ from gan_exp.runtime.randomness import draw
 
 LEAK = 0.2
 EXCITED_BY = 4  # a stage is gated by the one that is so many doublings coarser: 64x64 by 4x4, as in the paper
-LONGEST_RECONSTRUCTION = 128  # pixels, as in the paper
 COARSEST = 8  # the least side of D's last features, as in the paper
 
 
@@ -178,6 +177,7 @@ class FastGANDiscriminator(nn.Module):
     On reals the decoders are trained with D: one restores the image from the last features, one a quarter of it, drawn
     for each image, from the features before. Conditional: the inner product of the mean features with the label's
     embedding is added (Miyato and Koyama 2018). `batch_norm=False` is for penalties on each image's gradient.
+    `reconstruction_size` is the longest side of what the decoders make, in pixels; smaller ones take less time.
     """
 
     auxiliary_name = "reconstruction"
@@ -189,6 +189,7 @@ class FastGANDiscriminator(nn.Module):
         width: PositiveInt = 32,
         max_width: PositiveInt = 512,
         batch_norm: bool = True,
+        reconstruction_size: PositiveInt = 128,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -204,7 +205,7 @@ class FastGANDiscriminator(nn.Module):
         self.patches = nn.Conv2d(widths[-1], 1, 4, bias=False)
         self.embed = nn.Embedding(num_classes, widths[-1]) if num_classes else None
         doublings = len(sizes) - 1
-        while max(sizes[-1]) * 2**doublings > LONGEST_RECONSTRUCTION and doublings > 1:
+        while max(sizes[-1]) * 2**doublings > reconstruction_size and doublings > 1:
             doublings -= 1
         self.whole = _Decoder(widths[-1], width, channels, doublings, batch_norm)
         self.part = _Decoder(widths[-2], width, channels, doublings, batch_norm) if len(widths) > 1 else None
