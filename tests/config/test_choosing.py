@@ -29,12 +29,23 @@ def test_a_folder_alone(images: Path) -> None:
     config = composed(images)
     assert config.name == "folder_few" and config.dataset["size"] == 32
     assert config.dataset["mirror"] is True and config.dataset["held_out"] == 0.1
-    assert (
-        config.penalty["gamma"]
-        == 0.25 * check(compose(["experiment=folder_few", "dataset.root=."]).plain).penalty["gamma"]
-    )
     assert config.chosen[0] == "experiment=folder_few (60 images are few: fewer than 2,000)"
     assert "learned by heart" in config.chosen[-1]
+
+
+def test_the_penalty_follows_the_size(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_exp.config.own_images.FEW", 60)
+    config = composed(images)
+    recipe = check(compose(["experiment=folder_many", "dataset.root=."]).plain)
+    assert config.name == "folder_many" and config.penalty["gamma"] == 0.25 * recipe.penalty["gamma"]
+
+
+@pytest.mark.parametrize(("words", "precision"), [((), "bf16"), (("device.precision=float32",), "float32")])
+def test_the_device_may_be_named_beside_its_precision(
+    images: Path, words: tuple[str, ...], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_exp.runtime.device.has_bf16", lambda device: True)
+    assert composed(images, *words).device.precision == precision
 
 
 def test_words_win(images: Path) -> None:

@@ -108,6 +108,12 @@ def test_steps_and_intervals(count: int, given: int | None, steps: int | None, s
     assert found["sample_every_steps"] == samples and found["checkpoint_every_steps"] == checkpoints
 
 
+@pytest.mark.parametrize(("has_it", "precision"), [(True, "bf16"), (False, None)])
+def test_a_cpu_that_multiplies_bfloat16_does_so(has_it: bool, precision: str | None) -> None:
+    found = choose_settings(glance(3000), RECIPE, 64, cpu_with_bf16=has_it)
+    assert {choice.key: choice.value for choice in found}.get("device.precision") == precision
+
+
 @pytest.mark.parametrize(("count", "lines"), [(1999, 1), (2000, 0)])
 def test_few_images_are_warned_of(count: int, lines: int) -> None:
     assert len(advice(glance(count))) == lines

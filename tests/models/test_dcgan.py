@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from builders import count_parameters
-from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator, _Blur
 from gan_exp.models.parts import EMBEDDING_DIM, stage_sizes
 
 SIZES = [(8, 8), (9, 8), (28, 28), (48, 80), (45, 37), (8, 200), (64, 64)]
@@ -38,6 +38,24 @@ def test_hidden_layers(num_classes: int) -> None:
     labels = torch.arange(2) if num_classes else None
     discriminator(generator(torch.randn(2, 12), labels), labels).sum().backward()
     assert all(parameter.grad is not None for parameter in (*generator.parameters(), *discriminator.parameters()))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_antialias_takes_the_checkerboard_away(size: tuple[int, int]) -> None:
+    """Rows and columns that alternate vanish; what is even stays. Blurs have no weights."""
+    board = torch.ones(2, 3, *size)
+    board[:, :, ::2, ::2] = board[:, :, 1::2, 1::2] = -1.0
+    assert _Blur()(board)[:, :, 1:-1, 1:-1].abs().max() == 0
+    assert torch.equal(_Blur()(torch.full((1, 2, *size), 0.5)), torch.full((1, 2, *size), 0.5))
+    shape = (3, *size)
+    networks = [DCGANGenerator(12, shape, width=4, antialias=True), DCGANDiscriminator(shape, width=4, antialias=True)]
+    plain = [DCGANGenerator(12, shape, width=4), DCGANDiscriminator(shape, width=4)]
+    for network, other in zip(networks, plain, strict=True):
+        assert [value.shape for value in network.state_dict().values()] == [
+            value.shape for value in other.state_dict().values()
+        ]
+    images = networks[0](torch.randn(2, 12))
+    assert images.shape == (2, *shape) and networks[1](images).shape == (2,)
 
 
 def test_memory_formats_do_not_change_the_outcome() -> None:

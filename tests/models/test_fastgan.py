@@ -64,3 +64,10 @@ def test_the_decoders_learn() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+@pytest.mark.parametrize(("side", "limit", "made"), [(128, 128, 128), (128, 64, 64), (64, 128, 64), (256, 128, 128)])
+def test_the_size_of_the_reconstructions(side: int, limit: int, made: int) -> None:
+    discriminator = FastGANDiscriminator((3, side, side), width=2, reconstruction_size=limit)
+    features = discriminator._features(torch.zeros(2, 3, side, side))
+    assert discriminator.whole(features[-1]).shape == (2, 3, made, made)

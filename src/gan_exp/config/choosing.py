@@ -35,11 +35,12 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
         glance = _look(str(dataset.root), str(dataset.cache), float(dataset.max_megapixels))
     except (UserError, OmegaConfBaseException, OSError, ValueError, TypeError):
         return []  # so are a folder that can't be read, and none
-    choices = choose_recipe(glance, _on_gpu(str(composed.device.name)), size)
+    on_gpu, bf16 = _on_gpu_and_bf16(str(composed.device.name))
+    choices = choose_recipe(glance, on_gpu, size)
     recipe = _read(next(choice.value for choice in choices if choice.key == "experiment"))
     shape: Any = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
-    choices += choose_settings(glance, _facts(recipe), shape, steps)
-    choices = [choice for choice in choices if choice.key.partition(".")[0] not in groups - {"dataset"}]
+    choices += choose_settings(glance, _facts(recipe), shape, steps, cpu_with_bf16=bf16 and not on_gpu)
+    choices = [choice for choice in choices if choice.key.partition(".")[0] not in groups - {"dataset", "device"}]
     choices = without(choices, keys)
     lines = [*(choice.line for choice in choices), *advice(glance)]
     return [*(choice.word for choice in choices), f"{CHOSEN}=[{','.join(map(_quoted, lines))}]", *_unset(recipe, words)]
@@ -57,10 +58,13 @@ def _remembered(root: Path, cache: Path, max_megapixels: float, changed: int) ->
     return glance_at(root, cache, max_megapixels)
 
 
-def _on_gpu(device: str) -> bool:
-    from gan_exp.runtime.device import best_device
+def _on_gpu_and_bf16(device: str) -> tuple[bool, bool]:
+    """Whether the run is on a GPU, and whether a CPU has instructions for bfloat16 numbers."""
+    import torch
 
-    return (best_device() if device == "auto" else device) != "cpu"
+    from gan_exp.runtime.device import best_device, has_bf16
+
+    return (best_device() if device == "auto" else device) != "cpu", has_bf16(torch.device("cpu"))
 
 
 def _read(experiment: str) -> dict[str, Any]:

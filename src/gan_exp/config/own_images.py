@@ -63,7 +63,7 @@ def choose_recipe(glance: Glance, on_gpu: bool, size: int | Sequence[int] | None
 
 
 def choose_settings(
-    glance: Glance, recipe: Recipe, size: int | Sequence[int], steps: int | None = None
+    glance: Glance, recipe: Recipe, size: int | Sequence[int], steps: int | None = None, cpu_with_bf16: bool = False
 ) -> list[Choice]:
     """All else, by the number of images and their size, and by the number of `steps` if that is given."""
     count, side = glance.images, _shorter(size)
@@ -76,6 +76,8 @@ def choose_settings(
         found.append(
             Choice("penalty.gamma", gamma, f"{recipe.gamma:g} at {GAMMA_AT} pixels, in proportion to the area")
         )
+    if cpu_with_bf16:
+        found.append(Choice("device.precision", "bf16", "this CPU computes convolutions faster so"))
     needed = min(LOOKS * count // recipe.batch_size, MOST_STEPS)
     if steps is None and needed > recipe.steps:
         steps = round_to_two_digits(needed)

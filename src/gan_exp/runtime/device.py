@@ -11,6 +11,8 @@ import torch
 from gan_exp.errors import UserError
 from gan_exp.runtime.ranks import ALONE, Ranks
 
+AMPERE = (8, 0)  # the least compute capability of an NVIDIA GPU that multiplies bfloat16 and TF32 numbers in hardware
+
 
 class DeviceSettings(Protocol):
     """See `conf/device/*.yaml`."""
@@ -118,6 +120,13 @@ def _flushes_denormal() -> bool:
 def best_device() -> str:
     """What `auto` stands for here."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether it multiplies bfloat16 numbers in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= AMPERE
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=") -> torch.device:

@@ -12,9 +12,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["float32", "tf32", "bf16"]
+from gan_exp.runtime.device import has_bf16
 
-AMPERE = (8, 0)  # the least compute capability of an NVIDIA GPU that multiplies bfloat16 and TF32 numbers in hardware
+Precision = Literal["float32", "tf32", "bf16"]
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
@@ -37,21 +37,15 @@ def choose_precision(wanted: str, device: torch.device, networks: Mapping[str, n
     results don't depend on its model.
     """
     if wanted != "auto":
-        slow = wanted == "bf16" and not _has_bf16(device)
+        slow = wanted == "bf16" and not has_bf16(device)
         warning = f"; {_name(device)} has no instructions for it, so that it may be slower than float32" if slow else ""
         return cast(Precision, wanted), f"precision: {wanted}{warning}"
     convolutional = any(isinstance(layer, nn.Conv2d) for network in networks.values() for layer in network.modules())
-    if not convolutional or not _has_bf16(device):
+    if not convolutional or not has_bf16(device):
         return "float32", "precision: float32"
     if device.type == "cuda":
         return "bf16", "precision: bf16 in the networks (device.precision=float32 is slower and more exact)"
     return "float32", "precision: float32 (this CPU has instructions for device.precision=bf16, which is often faster)"
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= AMPERE
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _name(device: torch.device) -> str:
