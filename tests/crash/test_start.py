@@ -47,8 +47,9 @@ def disturb(place: Path, number: int, after: float, sweep: bool) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [0, 3, 9, 10])
 def test_some_instants(seed: int, seconds: float, tmp_path: Path) -> None:
+    """Of a run and of a sweep, early and late, with both signals."""
     chosen = random.Random(seed)
     number = signal.SIGTERM if seed % 2 else signal.SIGINT
     assert len(disturb(tmp_path, number, chosen.uniform(0, 1.1) * seconds, sweep=seed % 4 > 1)) <= 1

@@ -38,32 +38,40 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkpoints"
 
 
-@pytest.fixture
-def weights(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Random ones, where torch keeps the standard ones."""
-    hub.mkdir()
-    torch.save({}, hub / NAME)
-    with monkeypatch.context() as patch, torch.random.fork_rng():
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: drawing them takes seconds."""
+    path = tmp_path_factory.mktemp("hub") / "checkpoints" / NAME
+    path.parent.mkdir()
+    torch.save({}, path)
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
         patch.setattr(theirs.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
         torch.manual_seed(0)
-        module = theirs.FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=str(hub / NAME))
+        module = theirs.FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=str(path))
     nn.init.normal_(module.fc.weight, std=0.1)
-    torch.save(module.state_dict(), hub / NAME)
-    return hub / NAME
+    torch.save(module.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def weights(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torch keeps the standard ones."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(random_weights.parents[1]))
+    return random_weights
 
 
 def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
     """Images through our batches and metrics, and through its own from beginning to end."""
     generator = torch.Generator().manual_seed(0)
-    real, fake = (torch.randint(low, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
+    real, fake = (torch.randint(low, 256, (10, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
     network = inception_features(RGB, CPU)
-    ours, others = network.embed(real, chunk=5), network.embed(fake, chunk=12)
+    ours, others = network.embed(real, chunk=5), network.embed(fake, chunk=10)
     expected = torch_fidelity.calculate_metrics(
         input1=Images(fake),
         input2=Images(real),
         feature_extractor_weights_path=str(weights),
-        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=12, cuda=False, cache=False, verbose=False,
-        batch_size=12, save_cpu_ram=True,
+        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=10, cuda=False, cache=False, verbose=False,
+        batch_size=10, save_cpu_ram=True,
     )  # fmt: skip
     fid = frechet_distance(ours.features, others.features)
     assert fid == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
@@ -75,7 +83,7 @@ def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
 
 
 def test_gray_images_and_the_digest(weights: Path) -> None:
-    gray = torch.randint(256, (2, 1, 16, 16), dtype=torch.uint8)
+    gray = torch.randint(256, (1, 1, 16, 16), dtype=torch.uint8)
     network = inception_features(DataSpec((1, 16, 16)), CPU)
     other = inception_features(RGB, CPU)
     assert torch.equal(network.embed(gray).features, other.embed(gray.expand(-1, 3, -1, -1).contiguous()).features)
