@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from builders import refused
 from gan_exp.cli import main
+from gan_exp.config.compose import compose
 from gan_exp.config.hydra_guard import ConfigLoaderImpl, GuardedLoader, RunMode
 
 
@@ -63,3 +64,21 @@ def test_a_sweep_is_composed_once_and_then_each_run(in_tmp: Path, tiny: list[str
     assert main(["train", "-m", *tiny, "seed=1,2", "hydra.sweep.dir=sweep"]) == 0
     assert len(list(Path("sweep").glob("*/config.yaml"))) == 2
     assert len(composed) == 3
+
+
+def test_files_of_the_package_are_read_once_and_the_users_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made of one reading doesn't reach the next."""
+    (tmp_path / "experiment").mkdir()
+    own = tmp_path / "experiment/own.yaml"
+    own.write_text("# @package _global_\nsteps: 7\n")
+    first = compose(["experiment=own", "model.generator.widths=[3]"], [tmp_path]).plain
+    own.write_text("# @package _global_\nsteps: 8\n")
+    opened: list[str] = []
+    load = OmegaConf.load
+    monkeypatch.setattr(OmegaConf, "load", lambda file: opened.append(file.name) or load(file))
+    second = compose(["experiment=own"], [tmp_path]).plain
+    assert opened == [str(own)]
+    assert (first["steps"], second["steps"]) == (7, 8)
+    assert first["model"]["generator"]["widths"] == [3] != second["model"]["generator"]["widths"]
