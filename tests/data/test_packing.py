@@ -1,74 +1,87 @@
 """Packing a folder in processes: killed, two at once, and within little memory."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
+import gan_exp.data.folder as module
 from image_folders import Load, draw, noise, packings, pixels
 
-CHILD = """
-import sys, threading
-import gan_exp.data.folder as module
-decode, barrier = module.decode, sys.argv[3]
-def slow(path, *rest):
-    print(path.name + "\\n", end="", flush=True)
-    if barrier == "hang" and path.name == "b.png":
-        threading.Event().wait()
-    return decode(path, *rest)
-module.decode = slow
-print("ready", flush=True)
-sys.stdin.readline()
-print(module.folder(sys.argv[1], sys.argv[2], size=None).images.sum().item())
-"""
+
+class Child(NamedTuple):
+    process: BaseProcess
+    pipe: Connection  # gives the names of the files as they are decoded, then the sum of all pixels
+
+    def rest(self) -> list[Any]:
+        found = []
+        with suppress(EOFError):
+            while True:
+                found.append(self.pipe.recv())
+        self.process.join()
+        return found
 
 
-def child(images: Path, tmp_path: Path, how: str) -> "subprocess.Popen[str]":
-    """A process that packs `images` when it reads a line, and prints the names as it decodes them."""
-    words = [sys.executable, "-c", CHILD, str(images), str(tmp_path / "cache"), how]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
+def start(images: Path, tmp_path: Path, hang: bool) -> Child:
+    """A process that packs `images` when something is sent to it; it may stop at b.png for ever."""
+    forking = multiprocessing.get_context("fork")
+    ours, theirs = forking.Pipe()
+
+    def pack() -> None:
+        decode = module.decode
+
+        def noted(path: Path, *rest: Any) -> np.ndarray:
+            theirs.send(path.name)
+            if hang and path.name == "b.png":
+                threading.Event().wait()
+            return decode(path, *rest)
+
+        module.decode = noted
+        theirs.recv()
+        theirs.send(module.folder(str(images), str(tmp_path / "cache"), size=None).images.sum().item())  # type: ignore[union-attr]
+
+    process = forking.Process(target=pack, daemon=True)
+    process.start()
+    theirs.close()
+    return Child(process, ours)
 
 
-def go(process: "subprocess.Popen[str]") -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-@pytest.mark.slow
 def test_a_killed_packing_leaves_nothing_that_looks_complete(images: Path, load: Load, tmp_path: Path) -> None:
     for number, name in enumerate("abc"):
         draw(images / f"{name}.png", number)
-    with child(images, tmp_path, "hang") as process:
-        go(process)
-        assert process.stdout is not None
-        while process.stdout.readline() != "b.png\n":
-            assert process.poll() is None
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    child = start(images, tmp_path, hang=True)
+    child.pipe.send("go")
+    while child.pipe.recv() != "b.png":
+        pass
+    child.process.kill()
+    child.process.join()
+    assert child.process.exitcode == -signal.SIGKILL
     assert [path.suffix for path in packings(tmp_path)] == [".incomplete"]
     assert pixels(load()) == [[0], [1], [2]]
     assert [path.suffix for path in packings(tmp_path)] == [""]
 
 
-@pytest.mark.slow
 def test_two_at_once_pack_once(images: Path, tmp_path: Path) -> None:
     for number in range(4):
         draw(images / f"{number}.png", number)
-    with child(images, tmp_path, "") as first, child(images, tmp_path, "") as second:
-        go(first)
-        go(second)
-        output = [(process.communicate()[0].split(), process.returncode) for process in (first, second)]
-    assert [code for _, code in output] == [0, 0]
-    assert [lines[-1] for lines, _ in output] == [str(64 * (1 + 2 + 3))] * 2
-    decoded = sorted(line for lines, _ in output for line in lines if line.endswith(".png"))
-    assert decoded == [f"{number}.png" for number in range(4)]
+    children = [start(images, tmp_path, hang=False) for _ in range(2)]
+    for child in children:
+        child.pipe.send("go")
+    found = [child.rest() for child in children]
+    assert [child.process.exitcode for child in children] == [0, 0]
+    assert [messages.pop() for messages in found] == [64 * (1 + 2 + 3)] * 2
+    assert sorted(name for messages in found for name in messages) == [f"{number}.png" for number in range(4)]
 
 
 @pytest.mark.slow
