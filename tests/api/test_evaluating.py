@@ -25,7 +25,7 @@ def test_bad_input(run: Path) -> None:
         ({"metrics": "fid"}, "metrics='fid': must be a list of strings"),
         ({"count": 0}, "count=0: must be at least 1"),
         ({"seeds": 0}, "seeds=0: must be at least 1"),
-        ({"features": "resnet"}, "features='resnet': must be None, 'cnn', 'inception' or 'pixels'"),
+        ({"features": "resnet"}, "features='resnet': must be None, 'cnn', 'ssl', 'inception', 'random' or 'pixels'"),
         ({"split": "test"}, "split='test': must be 'train' or 'held_out'"),
         ({"split": "held_out", "features": "pixels"}, "split=held_out: this run trained on all of its images"),
     ):

@@ -72,7 +72,7 @@ def test_a_resumed_run_writes_its_evaluations_anew(tmp_path: Path) -> None:
     assert list(found.by_step()) == [10]
 
 
-@pytest.mark.parametrize("features", ["cnn", "pixels", "points"])
+@pytest.mark.parametrize("features", ["cnn", "ssl", "pixels", "points"])
 def test_scores_are_found_in_whichever_features(features: str) -> None:
     fid, panel, kid = parse_objectives("fid,panel,kid")
     line = {

@@ -8,13 +8,14 @@ from gan_exp.api.guest import guest, one_of, plainly, words_of
 from gan_exp.api.run import Place, Run, as_list, path_of
 from gan_exp.comparison.evaluations import Evaluation, read_evaluation
 from gan_exp.errors import UserError
+from gan_exp.evaluation.features.names import FEATURES
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
     from gan_exp.generators.run_evaluator import RunEvaluator
 
-Features = Literal["cnn", "inception", "pixels"]
+Features = Literal["cnn", "ssl", "inception", "random", "pixels"]
 
 
 @overload
@@ -71,7 +72,7 @@ def evaluate(
     """
     from gan_exp.config.metrics import resolve_metrics
 
-    one_of("features", features, (None, "cnn", "inception", "pixels"))
+    one_of("features", features, (None, *FEATURES))
     one_of("split", split, ("train", "held_out"))
     for name, value in (("count", count), ("seeds", seeds)):
         if value is not None and value < 1:

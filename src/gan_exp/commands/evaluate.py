@@ -10,6 +10,7 @@ from gan_exp.commands.arguments import RUN_HELP, Parser, count_of
 from gan_exp.commands.over_ranks import over_ranks
 from gan_exp.comparison.places import find_place, read_places
 from gan_exp.errors import UserError
+from gan_exp.evaluation.features.names import FEATURES
 from gan_exp.generators.evaluation_help import help_evaluate
 from gan_exp.metrics.entries import METRICS
 from gan_exp.runs.run_dir import RunDir
@@ -136,9 +137,10 @@ def _parser() -> Parser:
         f"some of {', '.join(metric.name for metric in METRICS)}, or of your own by their dotted names "
         "(default: all that the data allows)"
     ))  # fmt: skip
-    parser.add_argument("--features", choices=("cnn", "inception", "pixels"), help=(
-        "the features to compare: those of a classifier trained on the data (cnn), of the network of published scores "
-        "(inception, downloaded once), or pixels (default: cnn if the data has labels)"
+    parser.add_argument("--features", choices=FEATURES, help=(
+        "the features to compare: those of a classifier trained on the data (cnn), of a network trained on it without "
+        "labels (ssl), of the network of published scores (inception, downloaded once), of random weights (random), or "
+        "pixels (default: cnn if the data has labels, else ssl)"
     ))  # fmt: skip
     parser.add_argument("--count", type=count_of(1), metavar="N", help=(
         "samples for each seed (default 10000; of points 2500, of stacked_mnist 26000, as published)"

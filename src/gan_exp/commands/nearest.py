@@ -15,6 +15,7 @@ from gan_exp.commands.exploring import (
     write_picture,
 )
 from gan_exp.commands.outputs import add_output, find_output
+from gan_exp.evaluation.features.names import FEATURES
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def _parser() -> Parser:
         f"training images beside each (default {NEIGHBOURS})"
     ))  # fmt: skip
     parser.add_argument("--class", dest="label", metavar="CLASS", help="only samples of this class")
-    parser.add_argument("--features", choices=("cnn", "inception", "pixels"), help=(
-        "what distances are measured in, as for `gan-exp evaluate` (default: cnn if the data has labels, else pixels)"
+    parser.add_argument("--features", choices=FEATURES, help=(
+        "what distances are measured in, as for `gan-exp evaluate` (default: cnn if the data has labels, else ssl)"
     ))  # fmt: skip
     add_output(parser, "nearest.png", "a .png")
     return parser

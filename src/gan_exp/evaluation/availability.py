@@ -21,6 +21,7 @@ def available_needs(data: PackedImages, held_out: PackedImages | None, features:
         Need.HELD_OUT: held_out is not None,
         Need.PANEL: has_panel,
         Need.CLASSIFIERS: has_panel and features == "cnn",
+        Need.NO_LABELS: has_panel and features != "cnn",
         Need.DISCRIMINATOR: True,
     }
     return frozenset(need for need, is_offered in offered.items() if is_offered)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_exp.evaluation.features.extractor import CHUNK, FeatureExtractor
+from gan_exp.evaluation.progress import Progress
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Abandoned, Interrupted, asked_to_stop, note_signal, stop_if_asked
@@ -33,9 +34,18 @@ class _Order(NamedTuple):
 
 
 class Division:
-    """Divides the work among `ranks`; `device` is that of this one. With one rank it does all at once."""
+    """Divides the work among `ranks`; `device` is that of this one. With one rank it does all at once.
 
-    def __init__(self, ranks: Ranks = ALONE, device: torch.device | None = None) -> None:
+    `say` is told how far features are that take long.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks = ALONE,
+        device: torch.device | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.say = say
         self.ranks, self.device = ranks, device or torch.device("cpu")
         self._extractors: dict[tuple[str, str], FeatureExtractor] = {}  # that the others have; in them, that they got
 
@@ -55,7 +65,7 @@ class Division:
 
     def embed(self, extractor: FeatureExtractor, images: Tensor) -> Embedding:
         """`extractor.embed(images)`."""
-        features, logits, early = self._divide(_embedding(extractor), [images], extractor)
+        features, logits, early = self._divide(_embedding(extractor, self.say), [images], extractor)
         assert features is not None
         return Embedding(features, logits, early)
 
@@ -138,11 +148,12 @@ def _sampling(sampler: Sampler) -> Work:
     return work
 
 
-def _embedding(extractor: FeatureExtractor) -> Work:
+def _embedding(extractor: FeatureExtractor, say: Callable[[str], None] | None = None) -> Work:
     def work(rows: Rows) -> Rows:
         (images,) = rows
         assert images is not None
-        return extractor.embed(images)
+        progress = Progress(say, f"features {extractor.name} of {len(images):,} images", len(images))
+        return extractor.embed(images, progress=progress)
 
     return work
 

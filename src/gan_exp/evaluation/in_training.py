@@ -15,23 +15,26 @@ from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.evaluation.features.trained import cache_folder
+from gan_exp.evaluation.few import FEW
 from gan_exp.evaluation.sampling import Sampler
-from gan_exp.metrics.entries import FID, METRICS, PANEL
+from gan_exp.metrics.entries import FID, KID, METRICS, PANEL
 from gan_exp.metrics.metric import Metric
 
 SEED = 0  # every evaluation's samples come from the same latents: only the generator changes between them
 
 
 def choose_best_metric(best_metric: str, data: PackedImages) -> str:
-    """`best_metric`, and in the place of `auto` the panel, or `fid` for points."""
+    """`best_metric`; for `auto` the panel, of few images without labels `kid`, and of points `fid`."""
     if best_metric != AUTO:
         return best_metric
+    if usual_features(data) == "ssl" and len(data.images) < FEW:
+        return KID.name
     return (PANEL if missing_for(PANEL, data, None, usual_features(data)) is None else FID).name
 
 
 def refuse_unmeasurable(best_metric: str, data: PackedImages, dataset: str) -> None:
     """Raises UserError where evaluations in training could not be made, or would not have `best_metric`."""
-    if data.extent is None and usual_features(data) == "cnn":
+    if data.extent is None and usual_features(data) in ("cnn", "ssl"):
         cache_folder()
     available = available_needs(data, None, usual_features(data))
     scores = [score for metric in training_metrics(data, best_metric) for score in metric.scores]
@@ -74,8 +77,8 @@ class TrainingEvaluation:
     """Scores the generator of a run while it trains.
 
     `make_evaluator` is called at the first evaluation, since the features of the data take long. It measures `metrics`
-    in the feature space `space`. `best` is {"metric", "score", "step"} of the best evaluation so far, `previous_best`
-    that of an earlier process. The evaluator divides its work by `division`, which is led here.
+    in the feature space `space`. `best` is {"metric", "score", "step", "features"} of the best evaluation so
+    far, `previous_best` that of an earlier process. The evaluator divides its work by `division`, which is led here.
     """
 
     def __init__(
@@ -92,13 +95,14 @@ class TrainingEvaluation:
         self._make_evaluator, self._count, self._say = make_evaluator, count, say
         self._division = division or Division()
         self._tags = {score.name: score.tag(space) for metric in metrics for score in metric.scores}
+        self._space = space
         self._best_metric, self._best_score = best_metric, resolve_best(best_metric)[1]
         self._details = {score.name for metric in metrics for score in metric.scores if score.detail}
         self._details -= {self._best_score.name}
         self._evaluator: Evaluator | None = None
         self.seconds = 0.0  # spent here, which is no training
         self.best: dict[str, Any] | None = None
-        if previous_best is not None and previous_best["metric"] == best_metric:
+        if previous_best is not None and _comparable(previous_best, best_metric, space):
             self.best = dict(previous_best)
 
     def measure(self, generator: nn.Module) -> dict[str, float]:
@@ -118,7 +122,7 @@ class TrainingEvaluation:
         sign = -1 if self._best_score.better == "lower" else 1
         is_best = not math.isnan(score) and (self.best is None or sign * score > sign * self.best["score"])
         if is_best:
-            self.best = {"metric": metric, "score": score, "step": step}
+            self.best = {"metric": metric, "score": score, "step": step, "features": self._space}
         shown = ", ".join(f"{self._tags[name]} {scores[name]:.4g}" for name in scores if name not in self._details)
         note = " (the best so far)" if is_best else ""
         self._say(f"step {step}: {shown}{note}; the evaluation took {spent:.1f} s, not counted as training time")
@@ -131,3 +135,11 @@ class TrainingEvaluation:
         best = self.best
         where = "" if best is None else f"; best {best['metric']} {best['score']:.4g} at step {best['step']} (best.pt)"
         return f"evaluations: {self.seconds:.1f} s beside the training{where}"
+
+
+def _comparable(previous: Mapping[str, Any], best_metric: str, space: str) -> bool:
+    """Whether an earlier best was measured as this process measures; where it doesn't tell, images without labels were
+    compared as pixels.
+    """
+    before = previous.get("features", "pixels" if space == "ssl" else space)
+    return bool(previous["metric"] == best_metric and before == space)

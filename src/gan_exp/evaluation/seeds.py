@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from gan_exp.evaluation.evaluator import Evaluator, Measurement
+from gan_exp.evaluation.progress import span
 from gan_exp.metrics.inputs import DiscriminatorLogits
 
 SECONDS_A_SEED = 2.0  # roughly, beside making samples and their features
@@ -25,15 +26,11 @@ def measure_seeds(
     """
     samples = count / evaluator.division.ranks.count
     seconds = seeds * (evaluator.seconds_a_sample(generator) * samples + SECONDS_A_SEED)
-    say(f"this takes about {_span(seconds)}")
+    say(f"this takes about {span(seconds)}")
     measured: list[Measurement] = []
     began = time.perf_counter()
     for seed in range(seeds):
         measured.append(evaluator.measure(generator, count, seed, discriminator if seed == 0 else None))
         rest = (time.perf_counter() - began) / (seed + 1) * (seeds - seed - 1)
-        say(f"seed {seed + 1} of {seeds} measured" + (f", about {_span(rest)} to go" if rest else ""))
+        say(f"seed {seed + 1} of {seeds} measured" + (f", about {span(rest)} to go" if rest else ""))
     return measured
-
-
-def _span(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} minutes"

@@ -96,8 +96,10 @@ class RunEvaluator:
         from gan_exp.evaluation.availability import measurable_metrics
         from gan_exp.evaluation.evaluator import Evaluator
         from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
+        from gan_exp.evaluation.few import notes
 
         choices, data, held_out = self._choices, loaded.data, loaded.held_out
+        self._division.say = say
         reals = data if choices.split == "train" else held_out
         if reals is None:
             raise UserError("--split held_out: this run trained on all of its images; train with dataset.held_out=0.1")
@@ -108,6 +110,8 @@ class RunEvaluator:
             extractor = build_features(features, data, held_out, loaded.device, say)
             panel = build_panel(metrics, data, held_out, loaded.device, say)
             of_run = loaded.config.latent_dim, loaded.config.conditional
+            for line in notes(data, held_out, reals, extractor):
+                say(line)
             self._evaluators[key] = Evaluator(*of_run, data, held_out, reals, extractor, metrics, panel, self._division)
         return self._evaluators[key].for_run(loaded.config.latent_dim, loaded.config.conditional)
 

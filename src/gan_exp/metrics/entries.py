@@ -45,6 +45,7 @@ def _member(name: str, meaning: str, needs: tuple[Need, ...] = ()) -> Score:
 
 
 LABELS = (Need.CLASSIFIERS,)
+UNLABELLED = (Need.NO_LABELS,)
 PANEL = Metric(
     "panel",
     (
@@ -56,7 +57,11 @@ PANEL = Metric(
         _member("lenet_early", "the same in an earlier layer: texture", LABELS),
         _member("mlp", "distance in a classifier of dense layers", LABELS),
         _member("mlp_early", "the same in its first layer", LABELS),
-        _member("autoencoder", "distance in a network trained without labels"),
+        _member("ssl", "distance in a network trained without labels", UNLABELLED),
+        _member("ssl_early", "the same in an earlier layer: texture", UNLABELLED),
+        _member("random", "distance in a network with random weights", UNLABELLED),
+        _member("random_early", "the same in an earlier layer: texture", UNLABELLED),
+        _member("autoencoder", "distance in a network that restores images"),
         _member("autoencoder_early", "the same in an earlier layer: texture"),
         _member("pixels", "distance of the pixels, or of projections of them"),
     ),

@@ -22,6 +22,7 @@ class Need(Enum):
     HELD_OUT = "needs images that were not trained on: train with dataset.held_out=0.1"
     PANEL = "needs images, compared in their usual features: leave --features away"
     CLASSIFIERS = "needs labels to train classifiers on"
+    NO_LABELS = "needs images without labels: those with labels have classifiers"
     DISCRIMINATOR = "needs the discriminator: measure it with gan-exp evaluate"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gan_exp.config.metrics import AUTO, resolve_best
 from gan_exp.errors import UserError
+from gan_exp.evaluation.features.names import OF_EVALUATIONS_IN_TRAINING as FEATURES
 from gan_exp.metrics.entries import FID, PANEL
 from gan_exp.metrics.metric import Score
 from gan_exp.runs.metrics_log import NOT_FINITE, read_metrics
@@ -16,7 +17,6 @@ from gan_exp.runs.run_dir import RunDir
 
 SECONDS = "seconds"
 POINTS = "gan_exp.data.toys."
-FEATURES = ("cnn", "pixels", "points")  # the ends of tags of scores that evaluations in training measure in features
 Checkpoint = Literal["last", "best"]
 
 

@@ -62,7 +62,7 @@ def make_trainer(
     if checkpoint is None:
         log.introduce(config.model_dump(mode="json"), data)
     best = (checkpoint or {}).get("best")
-    evaluation = _build_evaluation(config, data, load_held_out, Division(ranks, device), display.say, best)
+    evaluation = _build_evaluation(config, data, load_held_out, Division(ranks, device, display.say), display.say, best)
     return _put_together(config, state, data, device, step_config, step_fn, log, evaluation, checkpoint, ranks)
 
 

@@ -106,7 +106,7 @@ def test_without_a_network(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         inception_features(RGB, CPU)
     sentence = str(caught.value)
     assert "can't be downloaded (<urlopen error no route to host>)" in sentence
-    assert f"place {NAME} by hand in {hub}" in sentence and "--features cnn or pixels" in sentence
+    assert f"place {NAME} by hand in {hub}" in sentence and "--features cnn, ssl or pixels" in sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04"])

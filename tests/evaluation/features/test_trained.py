@@ -14,14 +14,25 @@ from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.extractor import FeatureExtractor
-from gan_exp.evaluation.features.learning import AUTOENCODER, CNN, DENSE, LENET, Design, accuracy, shift, shrunk, train
+from gan_exp.evaluation.features.learning import (
+    AUTOENCODER,
+    CNN,
+    DENSE,
+    LENET,
+    SSL,
+    Design,
+    accuracy,
+    shift,
+    shrunk,
+    train,
+)
 from gan_exp.evaluation.features.networks import Autoencoder
 from gan_exp.evaluation.features.trained import trained_features
 from waiting import LONGEST_WAIT_S
 
 CPU = torch.device("cpu")
 IMAGES = 8000
-DESIGNS = (CNN, LENET, DENSE, AUTOENCODER)
+DESIGNS = (CNN, LENET, DENSE, AUTOENCODER, SSL)
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +167,7 @@ def test_training_leaves_the_global_random_numbers_alone() -> None:
 
 
 def test_data_without_labels() -> None:
-    with pytest.raises(UserError, match="the data has no labels to learn from; use --features pixels"):
+    with pytest.raises(UserError, match="the data has no labels to learn from; use --features ssl"):
         features(PackedImages(few().images))
 
 

@@ -24,8 +24,8 @@ def inception_features(spec: DataSpec, device: torch.device) -> FeatureExtractor
 
     if spec.extent is not None:
         raise UserError("--features inception: these are points, not images; leave --features away")
-    if spec.image_shape[0] not in (1, 3):
-        raise UserError(f"--features inception: takes gray and RGB images, not {spec.image_shape[0]} channels")
+    if spec.image_shape[0] not in (1, 3, 4):
+        raise UserError(f"--features inception: takes gray, RGB and RGBA images, not {spec.image_shape[0]} channels")
     weights = _bring_weights()
     try:
         # torch-fidelity unpickles without this limit: what loads here is tensors and nothing else.
@@ -36,6 +36,8 @@ def inception_features(spec: DataSpec, device: torch.device) -> FeatureExtractor
         raise UserError(f"{weights}: are not Inception's weights; remove the file to download it anew") from error
     digest = hashlib.blake2b(weights.read_bytes(), digest_size=8).hexdigest()
     about = {"what": "InceptionV3 of 2015 by torch-fidelity", "resize": "299x299 inside the network, as TensorFlow 1"}
+    if spec.image_shape[0] == 4:
+        about["ground"] = "white behind what is transparent"
     return FeatureExtractor("inception", digest, _Extract(module).to(device), device, about=about)
 
 
@@ -45,8 +47,24 @@ class _Extract(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Embedding:
+        if images.shape[1] == 4:
+            images = _on_white(images)
         features, logits = self.network(images.expand(-1, 3, -1, -1))
         return Embedding(features, logits)
+
+
+def _on_white(images: Tensor) -> Tensor:
+    """RGB of RGBA bytes."""
+    alpha = images[:, 3:].float() / 255
+    return (images[:, :3] * alpha + 255 * (1 - alpha)).round().byte()
+
+
+def weights_place() -> Path:
+    """Where the weights are, or would be downloaded to."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    name = str(URL_INCEPTION_V3).rpartition("/")[2]
+    return expand_user(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / name
 
 
 def _bring_weights() -> Path:
@@ -54,8 +72,8 @@ def _bring_weights() -> Path:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     address = str(URL_INCEPTION_V3)
-    name = address.rpartition("/")[2]
-    place = expand_user(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / name
+    place = weights_place()
+    name = place.name
     if place.is_file():
         return place
     say(f"downloading {name} to {place.parent} (91 MB, once) ...")
@@ -68,6 +86,6 @@ def _bring_weights() -> Path:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"--features inception: its weights can't be downloaded ({reason}); place {name} by hand in "
-            f"{place.parent}, or use features that need no network: --features cnn or pixels"
+            f"{place.parent}, or use features that need no network: --features cnn, ssl or pixels"
         ) from error
     return place

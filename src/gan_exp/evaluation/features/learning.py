@@ -1,8 +1,8 @@
 """How a feature network learns from the data that samples are compared with: always the same on the same machine."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from gan_exp.data.packed import Batches, PackedImages, normalise, to_uint8
+from gan_exp.evaluation.features.contrastive import Contrastive
+from gan_exp.evaluation.features.extractor import prepare
 from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, LeNet, Shrink
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
@@ -26,25 +28,42 @@ class Design:
 
     name: str
     what: str
-    make: Callable[[ImageShape, int], AveragingClassifier | LeNet | MLP | Autoencoder]
+    make: Callable[[ImageShape, int], AveragingClassifier | LeNet | MLP | Autoencoder | Contrastive]
     images: int  # shown in training, whatever the size of the set
     seconds: int  # that training takes on two cores for images of 28x28
     seed: int = 0
     labels: bool = True  # whether it learns from them
+    own_recipe: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what differs from that of the others
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return RECIPE if self.seed == 0 else OTHERS | {"seed": self.seed}
+        return RECIPE if self.seed == 0 else OTHERS | {"seed": self.seed, **self.own_recipe}
 
 
 CNN = Design("cnn", "a convolutional classifier with global averages", AveragingClassifier, 150_000, 120)
 LENET = Design("lenet", "a convolutional classifier that keeps the layout", LeNet, 150_000, 40, seed=1)
 DENSE = Design("mlp", "a classifier of dense layers", MLP, 300_000, 20, seed=2)
 AUTOENCODER = Design("autoencoder", "an autoencoder that removes noise", Autoencoder, 300_000, 30, seed=3, labels=False)
+SSL = Design(
+    "ssl",
+    "a network that learned which views are of the same image",
+    Contrastive,
+    80_000,
+    60,
+    seed=4,
+    labels=False,
+    own_recipe={"batch_size": 128, "lr": 3e-3},
+)
 
 
-def train(design: Design, data: PackedImages, device: torch.device, images: int) -> nn.Module:
-    """The network after so many images of `data`, each shifted at random by up to a fourteenth.
+def train(
+    design: Design,
+    data: PackedImages,
+    device: torch.device,
+    images: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> nn.Module:
+    """The network after so many images of `data`, each shifted at random by up to a fourteenth; `progress` is told.
 
     Adam with decoupled weight decay, one cycle of the learning rate (Smith and Topin 2018, "Super-Convergence").
     """
@@ -53,8 +72,10 @@ def train(design: Design, data: PackedImages, device: torch.device, images: int)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(streams.at(0, "weights").initial_seed())
         network = design.make(data.image_shape, data.spec.num_classes)
+    as_floats = prepare
     if design is not CNN:  # which has always moved large images before it averages them down
-        data = shrunk(data, network.shrink)
+        whole, data = data, shrunk(data, network.shrink)
+        as_floats = prepare if data is whole else normalise
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), recipe["lr"], weight_decay=recipe["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe["lr"], steps, pct_start=recipe["warm_up"])
@@ -62,25 +83,30 @@ def train(design: Design, data: PackedImages, device: torch.device, images: int)
     for step in range(steps):
         stop_if_asked()
         batch = batches.draw(step)
-        shifted = shift(normalise(batch.images.to(device)), streams.at(step, "shift"))
-        if isinstance(network, Autoencoder):
-            loss = network.loss(shifted, streams.at(step, "noise"))
+        floats = as_floats(batch.images.to(device))
+        if isinstance(network, Contrastive):
+            loss = network.loss(floats, streams.at(step, "views"))
+        elif isinstance(network, Autoencoder):
+            loss = network.loss(shift(floats, streams.at(step, "shift")), streams.at(step, "noise"))
         else:
             assert batch.labels is not None
-            labels = batch.labels.to(device)
-            loss = cross_entropy(network(shifted).logits, labels, label_smoothing=recipe["label_smoothing"])
+            logits = network(shift(floats, streams.at(step, "shift"))).logits
+            loss = cross_entropy(logits, batch.labels.to(device), label_smoothing=recipe["label_smoothing"])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+        progress((step + 1) * recipe["batch_size"])
     return network.eval().requires_grad_(False)
 
 
 def shrunk(data: PackedImages, shrink: Shrink, chunk: int = 1024) -> PackedImages:
-    """The images as `shrink` leaves them, once for all steps: moving large ones takes longer than learning."""
+    """The images as `prepare` and `shrink` leave them, once for all steps: moving large ones takes longer than
+    learning.
+    """
     if shrink(normalise(data.images[:1])).shape == data.images[:1].shape:
         return data
-    parts = [to_uint8(shrink(normalise(part))) for part in data.images.split(chunk)]
+    parts = [to_uint8(shrink(prepare(part))) for part in data.images.split(chunk)]
     return replace(data, images=torch.cat(parts), channel_data=None, known_digest=None)
 
 
@@ -105,5 +131,5 @@ def _reach(side: int) -> int:
 def accuracy(network: nn.Module, data: PackedImages, device: torch.device, chunk: int = 512) -> float:
     """The share of `data` that is classified as it is labelled."""
     assert data.labels is not None
-    found = [network(normalise(part.to(device))).labels.cpu() for part in data.images.split(chunk)]
+    found = [network(prepare(part.to(device))).labels.cpu() for part in data.images.split(chunk)]
     return (torch.cat(found) == data.labels.cpu()).double().mean().item()

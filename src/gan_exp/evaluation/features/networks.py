@@ -20,12 +20,12 @@ NOISE = 0.2  # standard deviation of what the autoencoder removes; black to whit
 
 
 class Shrink(nn.Module):
-    """Averages images down to a shorter side of at most 32; those that have the resulting `shape` stay as they are."""
+    """Averages images down to a shorter side of at most `largest`; those of the resulting `shape` stay as they are."""
 
-    def __init__(self, image_shape: ImageShape) -> None:
+    def __init__(self, image_shape: ImageShape, largest: int = LARGEST_SIDE) -> None:
         super().__init__()
         channels, height, width = image_shape
-        self.factor = max(1, math.ceil(min(height, width) / LARGEST_SIDE))
+        self.factor = max(1, math.ceil(min(height, width) / largest))
         self.shape = channels, math.ceil(height / self.factor), math.ceil(width / self.factor)
 
     def forward(self, images: Tensor) -> Tensor:

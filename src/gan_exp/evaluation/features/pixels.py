@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gan_exp.data.packed import DataSpec, normalise
-from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.data.packed import DataSpec
+from gan_exp.evaluation.features.extractor import FeatureExtractor, prepare
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.randomness import Streams
 
@@ -29,6 +29,8 @@ def pixel_features(spec: DataSpec) -> FeatureExtractor:
         projection = directions / math.sqrt(PROJECTIONS)
         what = f"{size} values on {PROJECTIONS} directions"
 
+    if spec.extent is None and spec.image_shape[0] == 4:
+        what += ", colours multiplied by alpha"
     digest = hashlib.blake2b(what.encode(), digest_size=8)
     if projection is not None:
         digest.update(projection.numpy().data)
@@ -37,5 +39,5 @@ def pixel_features(spec: DataSpec) -> FeatureExtractor:
 
 
 def _extract(projection: Tensor | None, images: Tensor) -> Embedding:
-    flat = normalise(images).flatten(1)
+    flat = prepare(images).flatten(1)
     return Embedding(flat if projection is None else flat @ projection)

@@ -12,16 +12,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.extractor import FeatureExtractor, prepare
 from gan_exp.evaluation.features.learning import Design, accuracy, train
+from gan_exp.evaluation.progress import Progress
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.files import json_text, write_atomically
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
 
 FORMAT = 1  # another number trains anew
+PREPARED = "colours multiplied by alpha"  # networks that learned from others are none of these
 CACHE = "~/.cache/gan-exp/features"
 OWN_SHARE = 0.1  # kept from a classifier's training where the data set has no test part, to measure its accuracy
 
@@ -51,7 +53,7 @@ def trained_features(
     if design.labels:
         measured = held_out if held_out is None or not by_channel else held_out.channel_data
         if part.spec.num_classes < 2:
-            raise UserError(f"--features {design.name}: the data has no labels to learn from; use --features pixels")
+            raise UserError(f"--features {design.name}: the data has no labels to learn from; use --features ssl")
     trained = _cached(design, part, measured, device, say, images or design.images)
     extract = _Extract(trained.network, by_channel).to(device)
     about = {"what": f"{design.what}, trained on this data by this tool", **trained.about}
@@ -66,9 +68,9 @@ class _Extract(nn.Module):
     def forward(self, images: Tensor) -> Embedding:
         found: Embedding
         if self.by_channel:
-            found = self.network(normalise(images.reshape(-1, 1, *images.shape[2:])))
+            found = self.network(prepare(images.reshape(-1, 1, *images.shape[2:])))
             return _side_by_side(found, *images.shape[:2])
-        found = self.network(normalise(images))
+        found = self.network(prepare(images))
         return found
 
 
@@ -96,6 +98,8 @@ def _cached(
     place = cache_folder()
     digests = (data.digest, None if held_out is None else held_out.digest)
     named = repr((FORMAT, digests, data.classes, images, design.recipe))
+    if data.image_shape[0] == 4:
+        named += PREPARED
     path = place / f"{design.name}-{hashlib.blake2b(named.encode(), digest_size=12).hexdigest()}.safetensors"
     found = _read(path, design, data)
     if found is not None:
@@ -109,7 +113,7 @@ def _cached(
                     f"training the feature extractor {design.name} on this data, once (about {design.seconds} s for "
                     "28x28 on two CPU cores) ..."
                 )
-                _train(path, design, data, held_out, device, images)
+                _train(path, design, data, held_out, device, images, say)
                 found = _read(path, design, data)
     except OSError as error:
         raise UserError(
@@ -124,11 +128,17 @@ def _cached(
 
 
 def _train(
-    path: Path, design: Design, data: PackedImages, held_out: PackedImages | None, device: torch.device, images: int
+    path: Path,
+    design: Design,
+    data: PackedImages,
+    held_out: PackedImages | None,
+    device: torch.device,
+    images: int,
+    say: Callable[[str], None],
 ) -> None:
     if design.labels and (held_out is None or held_out.labels is None):
         data, held_out = data.split_by_hash(OWN_SHARE)
-    network = train(design, data, device, images)
+    network = train(design, data, device, images, Progress(say, f"training {design.name}", images))
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     about: dict[str, Any] = {"digest": _digest(tensors)}
     if design.labels:

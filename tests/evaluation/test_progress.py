@@ -1,0 +1,31 @@
+"""Lines of what takes long."""
+
+import pytest
+import torch
+
+from gan_exp.data.digits import digits
+from gan_exp.evaluation import progress
+from gan_exp.evaluation.division import Division
+from gan_exp.evaluation.features.learning import SSL, train
+from gan_exp.evaluation.features.pixels import pixel_features
+from gan_exp.evaluation.progress import Progress
+
+
+def test_only_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [0.0], list[str]()
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    told = Progress(said.append, "features ssl", 100)
+    for seconds, done in ((9, 10), (20, 25), (25, 30), (40, 50), (80, 100)):
+        now[0] = seconds
+        told(done)
+    assert said == ["features ssl: 25%, about 60 s to go", "features ssl: 50%, about 40 s to go"]
+
+
+def test_training_and_features_tell_how_far_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    said: list[str] = []
+    train(SSL, digits(), torch.device("cpu"), 300, Progress(said.append, "training ssl", 300))
+    Division(say=said.append).embed(pixel_features(digits().spec), digits().images)
+    Division().embed(pixel_features(digits().spec), digits().images)
+    whats = [line.partition(":")[0] for line in said]
+    assert whats == 2 * ["training ssl"] + 7 * ["features pixels of 1,797 images"]
