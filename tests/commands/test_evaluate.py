@@ -20,11 +20,13 @@ from gan_exp.evaluation import evaluator
 from gan_exp.metrics.distances import frechet_distance
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.metrics.entries import PANEL
+from gan_exp.metrics.metric import Need
 from gan_exp.runs.run_dir import RunDir
 
 QUICK = ("steps=2", "batch_size=4", "display=quiet", "hydra.run.dir=run")
 WIDTHS = ("model.generator.widths=[8]", "model.discriminator.widths=[8]")
 PANEL_NAMES = ("cnn", "lenet", "mlp", "autoencoder", "pixels")
+LABELLED = {score.name for score in PANEL.scores if Need.NO_LABELS not in score.needs}
 SMALL = ("--count", "40", "--seeds", "2")
 
 
@@ -41,7 +43,7 @@ def test_everything_the_data_allows(run: Path, capsys: pytest.CaptureFixture[str
     report = evaluated()
     shown = capsys.readouterr().out
     expected = {"fid", "kid", "kid_subset_sd", "score", "precision", "recall", "density", "coverage", "class_kl"}
-    panel = {"panel", "recognised", *(score.name for score in PANEL.scores)}
+    panel = {"panel", "recognised", *LABELLED}
     assert set(report["metrics"]) == {f"{name}_cnn" for name in expected} | panel | {"logit_train", "logit_fake"}
     for name, value in report["metrics"].items():
         assert name in shown
@@ -175,6 +177,28 @@ def test_an_infinite_score_is_null_with_a_reason(in_tmp: Path, capsys: pytest.Ca
     assert main(["doctor", "run"]) == 0
 
 
+def test_a_folder_without_classes(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the network that learns without labels, in training and after it; few images, which is said."""
+    Path("images").mkdir()
+    for number in range(40):
+        Image.new("RGBA", (8, 8), (6 * number, 90, 0, 5 * number)).save(f"images/{number}.png")
+    data = ("dataset=folder", "dataset.root=images", "dataset.size=8", "dataset.held_out=0.3")
+    words = ("model=mlp", "evaluate_every_steps=2", "evaluate_count=40")
+    assert main(["train", *QUICK, *WIDTHS, *data, *words]) == 0
+    report = evaluated(step=2, space="ssl")
+    found = report["metrics"]
+    names = {"fid", "kid", "precision", "recall", "density", "coverage", "nearest", "nearest_held_out", "nearer"}
+    members = {"ssl", "ssl_early", "random", "random_early", "autoencoder", "autoencoder_early", "pixels"}
+    assert {f"{name}_ssl" for name in names} | {"panel"} | {f"panel_{name}" for name in members} <= found.keys()
+    assert "recognised" not in found and "panel_cnn" not in found and found["panel"]["data"] == 1
+    shown = capsys.readouterr().out
+    assert "fewer than the 128 features" in shown and "for the scores of papers add --features inception" in shown
+    last = json.loads(RunDir("run").metrics.read_text().splitlines()[-1])
+    assert {"evaluation/fid_ssl", "evaluation/panel_ssl", "best/kid_ssl"} <= last.keys()
+    content = torch.load(RunDir("run").checkpoint(2), weights_only=True)
+    assert (content["best"]["metric"], content["best"]["features"]) == ("kid", "ssl")
+
+
 def test_the_samples_are_those_of_gan_exp_sample(run: Path) -> None:
     report = evaluated("--features", "pixels", "--metrics", "fid", space="pixels")
     values = []
@@ -242,7 +266,7 @@ def test_stacked_mnist(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert set(metrics) == {"modes", "mode_kl", "fid_cnn"}
     assert 1 <= metrics["modes"]["mean"] <= 40 and metrics["mode_kl"]["mean"] >= math.log(1000 / 40) - 1e-6
     panel = evaluated("--metrics", "panel", step=2)["metrics"]
-    assert set(panel) == {score.name for score in PANEL.scores} and 0 <= panel["recognised"]["mean"] <= 1
+    assert set(panel) == LABELLED and 0 <= panel["recognised"]["mean"] <= 1
     assert panel["panel"]["data"] == 1 < panel["panel"]["mean"]
 
 
@@ -281,7 +305,7 @@ def test_another_checkpoint(run: Path) -> None:
             "--metrics score: needs a feature extractor that ",
         ),
         (["run", "--split", "held_out"], "--split held_out: this run trained on all of its images"),
-        (["run", "--features", "vgg"], "--features vgg: must be cnn, inception or pixels"),
+        (["run", "--features", "vgg"], "--features vgg: must be cnn, ssl, inception, random or pixels"),
         (["run", "--seed", "3"], "--seed: unknown option; did you mean --seeds?"),
         (["run", "--checkpoint", "best"], "--checkpoint best: the run kept none"),
         (["run", "--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: no such checkpoint; "),

@@ -54,7 +54,7 @@ def test_points_are_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsy
     ("words", "sentence"),
     [
         (["--output", "some.gif"], "--output some.gif: must end in .png"),
-        (["--features", "lenet"], "--features lenet: must be cnn, inception or pixels"),
+        (["--features", "lenet"], "--features lenet: must be cnn, ssl, inception, random or pixels"),
         (["--class", "9"], "--class 9: the run is not conditional"),
     ],
 )

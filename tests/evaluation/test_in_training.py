@@ -163,6 +163,18 @@ def test_auto_stands_for_the_panel_or_for_fid_where_there_is_none() -> None:
     assert choose_best_metric("auto", ring(100)) == choose_best_metric("fid", images) == "fid"
 
 
+def test_an_earlier_best_in_other_features_is_forgotten() -> None:
+    """Runs on images without labels were compared as pixels once, and their best doesn't tell so."""
+
+    def best(space: str, previous: dict[str, Any]) -> object:
+        return TrainingEvaluation(lambda: None, space, (FID,), "fid", 9, print, previous).best  # type: ignore[arg-type, return-value]
+
+    before = {"metric": "fid", "score": 1.0, "step": 2}
+    assert best("cnn", before) == best("pixels", before) == before and best("ssl", before) is None
+    assert best("ssl", before | {"features": "ssl"}) == before | {"features": "ssl"}
+    assert best("cnn", before | {"metric": "kid"}) is None
+
+
 def test_its_time_is_no_training_time(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure = TrainingEvaluation.measure
 

@@ -152,6 +152,8 @@ def _embedding(extractor: FeatureExtractor, say: Callable[[str], None] | None = 
     def work(rows: Rows) -> Rows:
         (images,) = rows
         assert images is not None
+        if say is None:
+            return extractor.embed(images)
         progress = Progress(say, f"features {extractor.name} of {len(images):,} images", len(images))
         return extractor.embed(images, progress=progress)
 

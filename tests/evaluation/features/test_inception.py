@@ -91,8 +91,8 @@ def test_gray_images_and_the_digest(weights: Path) -> None:
 
 
 def test_images_that_it_cannot_take(hub: Path) -> None:
-    with pytest.raises(UserError, match="takes gray and RGB images, not 4 channels"):
-        inception_features(DataSpec((4, 32, 32)), CPU)
+    with pytest.raises(UserError, match="takes gray, RGB and RGBA images, not 2 channels"):
+        inception_features(DataSpec((2, 32, 32)), CPU)
     with pytest.raises(UserError, match="these are points, not images"):
         inception_features(DataSpec((2, 1, 1), extent=1.0), CPU)
 
@@ -115,3 +115,14 @@ def test_broken_weights(content: bytes, hub: Path) -> None:
     (hub / NAME).write_bytes(content)
     with pytest.raises(UserError, match="are not Inception's weights; remove the file"):
         inception_features(RGB, CPU)
+
+
+def test_transparent_images_lie_on_white(weights: Path) -> None:
+    opaque = torch.randint(256, (3, 4, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    opaque[:, 3] = 255
+    clear = opaque.clone()
+    clear[:, 3] = 0
+    network, of_rgb = inception_features(DataSpec((4, 16, 16)), CPU), inception_features(DataSpec((3, 16, 16)), CPU)
+    assert network.about["ground"] == "white behind what is transparent" and "ground" not in of_rgb.about
+    assert torch.equal(network.embed(opaque).features, of_rgb.embed(opaque[:, :3]).features)
+    assert torch.equal(network.embed(clear).features, of_rgb.embed(torch.full_like(opaque[:, :3], 255)).features)
