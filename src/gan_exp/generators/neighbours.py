@@ -38,7 +38,7 @@ class TrainingImages:
     def of(
         cls, generator: TrainedGenerator, features: str | None = None, say: Callable[[str], None] = print
     ) -> "TrainingImages":
-        """Loads the data of the generator's run. `features` are cnn, inception or pixels; None: the usual ones.
+        """Loads the data of the generator's run. `features` are one of `FEATURES`; None: the usual ones.
 
         `say` is told of a feature extractor that is trained first. Raises UserError where the data is not there, or has
         changed since.
