@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from builders import make_config
 from gan_exp.data.packed import DataSpec
-from gan_exp.models.parts import stage_sizes
+from gan_exp.models.parts import stage_sizes, with_layout
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 from gan_exp.training.build import build, build_discriminator, build_generator
 
@@ -194,3 +194,71 @@ def test_a_configuration_without_label_dim_builds_the_former_networks() -> None:
     generator = R3GANGenerator(8, (3, 8, 8), 16, 16, num_classes=10)
     discriminator = R3GANDiscriminator((3, 8, 8), 16, 16, num_classes=10)
     assert generator.project.in_features == 8 + 32 and discriminator.head.out_features == 64
+
+
+def straightforward(network: nn.Module, features: Tensor) -> Tensor:
+    """The `stages` of either network as the paper has them, layer by layer."""
+    for layer in network.stages:
+        if isinstance(layer, _Block):
+            first, bias_1, second, bias_2, last = layer.layers
+            inner = nn.functional.conv2d(features, first.weight)
+            inner = nn.functional.leaky_relu(inner + bias_1.bias[:, None, None], 0.2)
+            inner = nn.functional.conv2d(inner, second.weight, padding=1, groups=second.groups)
+            inner = nn.functional.leaky_relu(inner + bias_2.bias[:, None, None], 0.2)
+            features = features + nn.functional.conv2d(inner, last.weight)
+        elif isinstance(layer, _Resample):
+            features = straightforward_resampling(layer, features)
+        else:
+            features = nn.functional.conv2d(features, layer.weight, groups=layer.groups)
+    return features
+
+
+def straightforward_resampling(layer: _Resample, features: Tensor) -> Tensor:
+    count = features.shape[1]
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=features.dtype) / 8
+    kernel = torch.outer(taps, taps).expand(count, 1, 4, 4)
+    if not layer.up:
+        features = nn.functional.pad(features, (0, features.shape[3] % 2, 0, features.shape[2] % 2))
+        return layer.channels(nn.functional.conv2d(features, kernel, stride=2, padding=1, groups=count))
+    doubled = nn.functional.conv_transpose2d(features, 4 * kernel, stride=2, padding=1, groups=count)
+    doubled = doubled[:, :, : layer.size[0], : layer.size[1]]
+    weight = getattr(layer.channels, "weight", None)
+    return doubled if weight is None else nn.functional.conv2d(doubled, weight)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (19, 26)], ids=str)
+def test_the_same_function_and_derivatives_as_the_straightforward_layers(size: tuple[int, int]) -> None:
+    """To 1e-12 in float64: images, logits, the gradient at the images, a penalty's and G's at all parameters."""
+    torch.manual_seed(0)
+    widths = {"width": 8, "max_width": 16, "group_size": 4}
+    generator, discriminator = (
+        with_layout(network.double())
+        for network in (R3GANGenerator(6, (3, *size), **widths), R3GANDiscriminator((3, *size), **widths))
+    )
+    for parameter in (*generator.parameters(), *discriminator.parameters()):
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    latents = torch.randn(3, 6, dtype=torch.float64)
+    found, wanted = [], []
+    for results, fast in ((found, True), (wanted, False)):
+        start = generator.basis * generator.project(latents)[:, :, None, None]
+        fakes = generator(latents) if fast else straightforward(generator, start)
+        images = fakes.detach().requires_grad_()
+        score = discriminator.stages if fast else lambda x: straightforward(discriminator, x).flatten(1)
+        logits = discriminator.head(score(images))
+        (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        loss = logits.square().mean() + gradient.square().sum()
+        results += [fakes, logits, gradient]
+        results += torch.autograd.grad(loss, list(discriminator.parameters()), retain_graph=True)
+        results += torch.autograd.grad(loss, images)  # of the second derivative too
+        results += torch.autograd.grad(discriminator.head(score(fakes)).sum(), list(generator.parameters()))
+    assert len(found) == len(wanted) > 30
+    for one, other in zip(found, wanted, strict=True):
+        assert (one - other).norm() <= 1e-12 * other.norm()
+
+
+def test_the_weights_of_a_seed_stay_what_they_were() -> None:
+    """A resampling layer without a convolution draws one nevertheless."""
+    torch.manual_seed(3)
+    network = R3GANDiscriminator((1, 16, 16), width=4, max_width=4, blocks=1, group_size=4)
+    expected = [0.08897809684276581, 0.5652955174446106]
+    assert [layer.weight.flatten()[0].item() for layer in (network.stages[0], network.head)] == pytest.approx(expected)

@@ -8,8 +8,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
+from torch.nn.functional import leaky_relu, pad
 
+from gan_exp.models.layers import convolve, pointwise, resample
 from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 
@@ -26,13 +27,33 @@ def _scaled(layer: nn.Conv2d | nn.Linear, gain: float) -> nn.Conv2d | nn.Linear:
     return layer
 
 
+class _Pointwise(nn.Conv2d):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return pointwise(features, self.weight)
+
+
+class _Basis(nn.Conv2d):
+    """A depthwise convolution over the whole image [N, C, H, W]: C numbers, each the inner product with its weights."""
+
+    def __init__(self, width: int, size: tuple[int, int]) -> None:
+        super().__init__(width, width, size, groups=width, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features * self.weight.squeeze(1)).sum((2, 3))
+
+
 class _BiasedActivation(nn.Module):
+    """The leaky ReLU of a layer, which adds the bias itself; in place, so that only its output is kept."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, features: Tensor) -> Tensor:
-        return leaky_relu(features + self.bias.view(1, -1, 1, 1), LEAK)
+    def forward(self, biased: Tensor) -> Tensor:
+        return leaky_relu(biased, LEAK, inplace=True)
 
 
 class _Block(nn.Module):
@@ -42,16 +63,21 @@ class _Block(nn.Module):
         super().__init__()
         inner = width * expansion
         gain = GAIN * depth**-0.25  # for `depth` blocks: section 3.3, after Fixup
-        self.layers = nn.Sequential(
-            _scaled(nn.Conv2d(width, inner, 1, bias=False), gain),
-            _BiasedActivation(inner),
-            _scaled(nn.Conv2d(inner, inner, 3, padding=1, groups=inner // group_size, bias=False), gain),
-            _BiasedActivation(inner),
-            _scaled(nn.Conv2d(inner, width, 1, bias=False), 0.0),
+        self.layers = nn.ModuleList(
+            [
+                _scaled(_Pointwise(width, inner), gain),
+                _BiasedActivation(inner),
+                _scaled(nn.Conv2d(inner, inner, 3, padding=1, groups=inner // group_size, bias=False), gain),
+                _BiasedActivation(inner),
+                _scaled(_Pointwise(inner, width), 0.0),
+            ]
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.layers(features)  # type: ignore[no-any-return]
+        widen, activate_1, middle, activate_2, narrow = self.layers
+        inner = pointwise(features, widen.weight, activate_1.bias, activate_1)
+        inner = activate_2(convolve(inner, middle.weight, activate_2.bias, middle.groups))
+        return features + narrow(inner)  # type: ignore[no-any-return]
 
 
 class _Resample(nn.Module):
@@ -60,32 +86,20 @@ class _Resample(nn.Module):
     A 1x1 convolution is added where the number of channels changes.
     """
 
-    kernel: Tensor
-
     def __init__(self, inputs: int, outputs: int, size: tuple[int, int], up: bool) -> None:
         super().__init__()
         self.size, self.up = size, up
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
-        self.register_buffer("kernel", torch.outer(taps, taps).view(1, 1, 4, 4), persistent=False)
-        convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+        convolution = _Pointwise(inputs, outputs)  # made in any case, so that what follows draws the same weights
         self.channels = nn.Identity() if inputs == outputs else _scaled(convolution, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
         # A 1x1 convolution commutes with the filter, and is cheaper on the side with fewer pixels.
         if self.up:
-            return self._double(self.channels(features))
-        return self.channels(self._halve(features))  # type: ignore[no-any-return]
-
-    def _double(self, features: Tensor) -> Tensor:
-        count = features.shape[1]
-        doubled = conv_transpose2d(features, self.kernel.expand(count, 1, 4, 4), stride=2, padding=1, groups=count)
-        height, width = self.size
-        return doubled[:, :, :height, :width]
-
-    def _halve(self, features: Tensor) -> Tensor:
-        count, height, width = features.shape[1:]
-        features = pad(features, (0, width % 2, 0, height % 2))
-        return conv2d(features, self.kernel.expand(count, 1, 4, 4), stride=2, padding=1, groups=count)
+            doubled, (height, width) = resample(self.channels(features), up=True), self.size
+            return doubled if doubled.shape[2:] == self.size else doubled[:, :, :height, :width]
+        height, width = features.shape[2:]
+        even = pad(features, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else features
+        return self.channels(resample(even, up=False))  # type: ignore[no-any-return]
 
 
 class R3GANGenerator(nn.Module):
@@ -121,7 +135,7 @@ class R3GANGenerator(nn.Module):
             if number:
                 stages.append(_Resample(widths[number - 1], widths[number], size, up=True))
             stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
-        self.stages = nn.Sequential(*stages, _scaled(nn.Conv2d(widths[-1], channels, 1, bias=False), 1.0))
+        self.stages = nn.Sequential(*stages, _scaled(_Pointwise(widths[-1], channels), 1.0))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         scales = self.project(self.label(latents, labels))
@@ -150,13 +164,13 @@ class R3GANDiscriminator(nn.Module):
         channels, *image_size = image_shape
         sizes = stage_sizes("r3gan", *image_size)[::-1]
         widths = stage_widths(len(sizes), width, max_width)[::-1]
-        stages: list[nn.Module] = [_scaled(nn.Conv2d(channels, widths[0], 1, bias=False), 1.0)]
+        stages: list[nn.Module] = [_scaled(_Pointwise(channels, widths[0]), 1.0)]
         for number, size in enumerate(sizes):
             if number:
                 stages.append(_Resample(widths[number - 1], widths[number], size, up=False))
             stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
-        basis = _scaled(nn.Conv2d(widths[-1], widths[-1], sizes[-1], groups=widths[-1], bias=False), 1.0)
-        self.stages = nn.Sequential(*stages, basis, nn.Flatten())
+        basis = _scaled(_Basis(widths[-1], sizes[-1]), 1.0)
+        self.stages = nn.Sequential(*stages, basis)
         outputs = label_dim if num_classes else 1
         self.head = _scaled(nn.Linear(widths[-1], outputs, bias=False), 1.0)
         self.embed = nn.Embedding(num_classes, label_dim) if num_classes else None
