@@ -14,7 +14,6 @@ from benchmarks.speed.gpu.r3gan import GAMMA, Steps, Way
 from benchmarks.speed.gpu.recipes import CHUNK, SNGAN, Article, Chunks
 from benchmarks.speed.gpu.traced import Flat, traced
 from torch import Tensor, nn
-from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import softplus
 
 EXACT = torch.float64
@@ -87,16 +86,6 @@ def test_all_ways_have_the_gradients_of_gan_exps_networks(options: dict[str, Any
     wanted = torch.autograd.grad(wanted_loss, list(generator.parameters()))
     found = torch.autograd.grad(steps.generator_loss(reals, latents), list(generator.parameters()))
     assert errors(found, wanted) < 1e-13
-
-
-def test_a_convolution_is_differentiable_twice_in_both_arguments() -> None:
-    inputs = torch.randn(2, 4, 3, 3, dtype=EXACT, requires_grad=True)
-    weight = torch.randn(4, 2, 3, 3, dtype=EXACT, requires_grad=True)
-
-    def convolve(x: Tensor, w: Tensor) -> Tensor:
-        return layers.Convolution.apply(x, w, 2)
-
-    assert gradcheck(convolve, (inputs, weight)) and gradgradcheck(convolve, (inputs, weight))
 
 
 def test_micro_batches_add_up_to_the_batch() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, linear, softplus
 
 from benchmarks.speed.gpu import layers
+from gan_exp.models.layers import convolve, small_convolution
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 
 GAMMA = 0.05
@@ -44,8 +45,8 @@ class Way:
         if not self.fast:
             return conv2d(x, weight, padding=1, groups=layer.groups)
         if max(x.shape[2:]) <= SMALLEST:
-            return self.placed(layers.small_convolution(x, weight))
-        return layers.Convolution.apply(x, self.placed(weight), layer.groups)
+            return self.placed(small_convolution(x, weight))
+        return convolve(x, self.placed(weight), groups=layer.groups)
 
     def activated(self, x: Tensor, bias: Tensor) -> Tensor:
         if self.fused:
@@ -67,11 +68,7 @@ class Way:
         changes = isinstance(module.channels, nn.Conv2d)
         if changes and module.up:
             x = self.pointwise(x, module.channels.weight)
-        if self.fast:
-            x = layers.resample(x, module.up)
-        else:
-            module.kernel = module.kernel.to(x.dtype)
-            x = module._double(x) if module.up else module._halve(x)
+        x = (layers.resample if self.fast else layers.plain_resample)(x, module.up)
         if changes and not module.up:
             x = self.pointwise(x, module.channels.weight)
         return x
@@ -141,9 +138,8 @@ class Steps:
             squares = sum(((b - a) / SIGMA).square() for a, b in zip(logits, moved, strict=True))
         else:
             real_logits, fake_logits = (self.score(x.requires_grad_()) for x in images)
-            with layers.input_gradients_only():
-                both = real_logits.sum() + fake_logits.sum()
-                gradients = torch.autograd.grad(both, images, create_graph=True)
+            both = real_logits.sum() + fake_logits.sum()
+            gradients = torch.autograd.grad(both, images, create_graph=True)
             squares = sum(gradient.square().flatten(1).sum(1) for gradient in gradients)
         return (softplus(fake_logits - real_logits) + GAMMA / 2 * squares).mean()
 

@@ -48,6 +48,7 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        inputs = _placed(inputs)
         ctx.save_for_backward(inputs, weight)
         ctx.groups = groups
         return conv2d(inputs, weight, bias, padding=weight.shape[2] // 2, groups=groups)
@@ -70,10 +71,11 @@ class InputGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, weight: Tensor, groups: int) -> Tensor:
+        gradient = _placed(gradient)
         ctx.save_for_backward(gradient, weight)
         ctx.groups = groups
         if weight.shape[2:] == (1, 1):
-            return conv2d(gradient, weight.transpose(0, 1))
+            return conv2d(gradient, _placed(weight.transpose(0, 1)))
         return _differentiate(gradient, gradient, weight, groups, at_inputs=True)  # the inputs give their shape only
 
     @staticmethod
@@ -115,6 +117,11 @@ def _differentiate(gradient: Tensor, inputs: Tensor, weight: Tensor, groups: int
         [at_inputs, not at_inputs, False],
     )
     return found[0] if at_inputs else found[1]  # type: ignore[no-any-return]
+
+
+def _placed(tensor: Tensor) -> Tensor:
+    """Channels last, which everything is that comes from it: what lies in two ways is added and activated slowly."""
+    return tensor.contiguous(memory_format=torch.channels_last)
 
 
 def _wanted(ctx: Any, number: int) -> bool:
