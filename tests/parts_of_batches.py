@@ -31,6 +31,7 @@ CASES = [
     ("loss=lsgan", "penalty=dragan", "conditional=true"),
     ("loss=wgan", "optimizer=rmsprop", "loss.clip=0.05", "n_critic=2", "reuse_fakes=true"),
     ("loss=rpgan", "penalty=r1_r2", "pac=2", "augment=pipeline", "augment.cutout=0.5"),
+    ("loss=rpgan", "penalty=r1_r2_fd", "pac=2", "augment=pipeline", "penalty.every=2"),
     ("loss=minimax", "split_updates=true", "inference_fakes=true", "instance_noise=0.1"),
     ("loss=non_saturating", "penalty=dragan", "penalty.every=2", "reuse_fakes=true", "conditional=true", "n_critic=2"),
     ("loss=rpgan", "penalty=r1", "spectral_norm=true", "reuse_fakes=true", "optimizer=sgd"),

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from gan_exp.penalties import DRAGAN, R1, R1R2, WGANGP, PenaltyInputs
+from gan_exp.penalties import DRAGAN, R1, R1R2, WGANGP, PenaltyInputs, R1R2FiniteDifferences
 
-PENALTIES = [R1(gamma=0.3), R1R2(gamma=0.3), WGANGP(weight=0.3), DRAGAN(weight=0.3)]
+PENALTIES = [R1(gamma=0.3), R1R2(gamma=0.3), WGANGP(weight=0.3), DRAGAN(weight=0.3), R1R2FiniteDifferences(gamma=0.3)]
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -118,6 +118,7 @@ def test_which_images_must_require_grad() -> None:
         (True, True),
         (False, False),
         (False, False),
+        (False, False),
     ]
     network = small_network()
     for penalty in PENALTIES:
@@ -136,5 +137,21 @@ def test_packed_images_are_penalised_together() -> None:
     packed = inputs(network, real_images.reshape(3, 2, 2, 2), fake_images.reshape(3, 2, 2, 2))
     torch.testing.assert_close(R1()(look, refuse), R1()(packed, refuse))
     torch.testing.assert_close(R1R2()(look, refuse), R1R2()(packed, refuse))
-    for penalty in (WGANGP(), DRAGAN()):
+    for penalty in (WGANGP(), DRAGAN(), R1R2FiniteDifferences()):
         assert penalty(look, draw).shape == (3,)
+
+
+def test_finite_differences_estimate_r1_and_r2() -> None:
+    """One draw is the square of a directional derivative; 4,000 have their mean within 5 % of the exact penalty."""
+    network, real_images, fake_images = small_network(), images(1, 2, 2, 2), images(1, 2, 2, 2, seed=1)
+    exact = R1R2(gamma=0.7)(inputs(network, real_images, fake_images), refuse)
+    one = R1R2FiniteDifferences(gamma=0.7, sigma=1e-6)(inputs(network, real_images, fake_images), draw)
+    generator, expected = draw("penalty"), 0.0
+    for x in (real_images, fake_images):
+        (gradient,) = torch.autograd.grad(network(x).sum(), x)
+        noise = torch.randn(x.shape, dtype=torch.float64, generator=generator)
+        expected = expected + 0.35 * (gradient * noise).sum().square()
+    torch.testing.assert_close(one.squeeze(), expected, rtol=1e-5, atol=1e-9)
+    many = inputs(network, real_images.expand(4000, 2, 2, 2), fake_images.expand(4000, 2, 2, 2))
+    estimate = R1R2FiniteDifferences(gamma=0.7, sigma=0.01)(many, draw).mean()
+    torch.testing.assert_close(estimate, exact.squeeze(), rtol=0.05, atol=0)

@@ -78,7 +78,7 @@ RECIPES = [
     ("resnet", "spectral_norm=true", "loss=hinge", "conditional=true", "n_critic=2"),
     ("mlp", "penalty=wgan_gp", "penalty.every=3", "n_critic=2", "loss=rpgan"),
     ("mlp", "penalty=dragan", "penalty.every=4", "schedule=cosine", "loss.label_smoothing=0.1"),
-    ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
+    ("points", "dataset=ring", "dataset.count=500", "pac=2", "loss=rpgan", "penalty=r1_r2_fd", "latent_dim=2"),
 ]
 
 

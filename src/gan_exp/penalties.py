@@ -5,7 +5,8 @@ images must require grad. A penalty may also have
 
 - `strength`, the name of the argument that it is proportional to;
 - `bounds_gradient`: it keeps the norm of D's gradient near a bound;
-- `per_sample`: it takes the gradient of each image's logit alone, so that D must not mix the images of a batch.
+- `per_sample`: it takes the gradient of each image's logit alone, so that D must not mix the images of a batch;
+- `same_network`: it compares logits of two forward passes, between which nothing in D may move.
 """
 
 from collections.abc import Callable
@@ -86,6 +87,36 @@ class R1R2:
         at_reals = _squared_norm(inputs.real_images, inputs.real_logits)
         at_fakes = _squared_norm(inputs.fake_images, inputs.fake_logits)
         return self.gamma / 2 * (at_reals + at_fakes)
+
+
+class R1R2FiniteDifferences:
+    """R1 + R2 by finite differences instead of second derivatives, as APT's (Lin et al. 2025, arXiv 2501.08316) are.
+
+    (gamma / 2) (((D(x + sigma e) - D(x)) / sigma)^2 + the same for fakes), e standard normal for each pixel value:
+    its expectation is R1R2's value as sigma goes to 0. One draw is a very noisy estimate of the squared norm, and it
+    takes as many passes as the exact penalty; it needs no derivative of a derivative. A sigma below 0.1 is for networks
+    in float32, since the difference of two logits loses bfloat16's few digits.
+    """
+
+    at_reals, at_fakes = False, False
+    strength = "gamma"
+    per_sample = True  # the noise of one image must not move another's logit
+    same_network = True  # D must be the same function in each forward pass
+
+    def __init__(self, gamma: PositiveFloat = 0.1, sigma: PositiveFloat = 0.1) -> None:
+        self.gamma, self.sigma = gamma, sigma
+
+    def __call__(self, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        rng = rng_for("penalty")
+        squares = [self._squared(inputs, images, rng) for images in (inputs.real_images, inputs.fake_images)]
+        return self.gamma / 2 * (squares[0] + squares[1])
+
+    def _squared(self, inputs: PenaltyInputs, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Both logits are scored anew, so that D sees both images through the same augmentation."""
+        images = images.detach()
+        noise = draw(torch.randn, images.shape, rng, device=images.device, dtype=images.dtype)
+        difference = inputs.score(images + self.sigma * noise) - inputs.score(images)
+        return (difference / self.sigma).square()
 
 
 class WGANGP:

@@ -17,7 +17,7 @@ from single_steps import CPU, SPEC, changed, latents, parameters, real_batch, rn
 
 MODELS = ("mlp", "dcgan", "resnet", "r3gan", "fastgan", "points")
 LOSSES = ("non_saturating", "minimax", "hinge", "lsgan", "wgan", "rpgan")
-PENALTIES = ("none", "r1", "r1_r2", "wgan_gp", "dragan")
+PENALTIES = ("none", "r1", "r1_r2", "r1_r2_fd", "wgan_gp", "dragan")
 CHOICES = [
     *([model, f"loss={loss}"] for model, loss in itertools.product(MODELS, LOSSES)),
     *([model, f"penalty={penalty}"] for model, penalty in itertools.product(MODELS, PENALTIES[1:])),

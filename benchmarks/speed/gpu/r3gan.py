@@ -90,7 +90,7 @@ class Way:
             elif module.kernel_size == (1, 1):
                 x = self.pointwise(x, module.weight)
             else:  # depthwise, over all that is left
-                x = (x * module.weight.squeeze(1)).sum((2, 3), keepdim=True)
+                x = (x * module.weight.squeeze(1)).sum((2, 3))
         return x
 
 

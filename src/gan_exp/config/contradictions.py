@@ -62,6 +62,7 @@ def refuse_new_with(config: Config, networks: "Mapping[str, nn.Module]", device:
     """Raises UserError for settings that no new run may begin with, given its networks and their device."""
     _refuse_mixed_gradients(config, networks["discriminator"])
     _refuse_single_samples(config, networks)
+    _refuse_differences(config)
     for network in ("generator", "discriminator"):
         if getattr(config.optimizer, network).get("capturable") and device.type != "cuda":
             raise UserError(f"optimizer.{network}.capturable=true: is for CUDA; leave it out on {device.type}")
@@ -140,6 +141,22 @@ def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
         f"{_chosen(config, 'penalty')}: takes the gradient of each image's own logit, and D's BatchNorm ({name}) mixes "
         f"the images of a batch; set {remedy}penalty=r1, or a model whose D has no BatchNorm (mlp, resnet)"
     )
+
+
+def _refuse_differences(config: Config) -> None:
+    """Finite differences between two forward passes, which must differ by the images alone."""
+    if not _says(config, "penalty", "same_network"):
+        return
+    if config.spectral_norm:
+        raise UserError(
+            f"{_chosen(config, 'penalty')}: compares two forward passes of D, and spectral_norm=true changes its "
+            f"weights in each; set spectral_norm=false, or penalty=r1_r2, which is exact"
+        )
+    if config.device.precision == "bf16" and config.penalty["sigma"] < 0.1:
+        raise UserError(
+            f"penalty.sigma={config.penalty['sigma']:g}: bfloat16 rounds such small differences away; set "
+            f"penalty.sigma=0.1 or device.precision=float32"
+        )
 
 
 def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") -> None:

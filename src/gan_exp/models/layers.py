@@ -40,7 +40,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, group
         return results if bias is None else results + bias.view(1, -1, 1, 1)
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return conv2d(features, weight, bias, padding=weight.shape[2] // 2, groups=groups)
-    return Convolution.apply(features, weight, bias, groups)  # type: ignore[no-any-return]
+    return Convolution.apply(_placed(features), weight, bias, groups)  # type: ignore[no-any-return]
 
 
 class Convolution(torch.autograd.Function):
@@ -48,7 +48,6 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-        inputs = _placed(inputs)
         ctx.save_for_backward(inputs, weight)
         ctx.groups = groups
         return conv2d(inputs, weight, bias, padding=weight.shape[2] // 2, groups=groups)
@@ -58,7 +57,7 @@ class Convolution(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         at_inputs = at_weight = at_bias = None
         if _wanted(ctx, 0):
-            at_inputs = InputGradient.apply(gradient, weight, ctx.groups)
+            at_inputs = InputGradient.apply(_placed(gradient), weight, ctx.groups)
         if _wanted(ctx, 1):
             at_weight = WeightGradient.apply(gradient, inputs, weight, ctx.groups)
         if _wanted(ctx, 2):
@@ -71,7 +70,6 @@ class InputGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, weight: Tensor, groups: int) -> Tensor:
-        gradient = _placed(gradient)
         ctx.save_for_backward(gradient, weight)
         ctx.groups = groups
         if weight.shape[2:] == (1, 1):
@@ -83,7 +81,7 @@ class InputGradient(torch.autograd.Function):
         gradient, weight = ctx.saved_tensors
         at_gradient = at_weight = None
         if _wanted(ctx, 0):
-            at_gradient = Convolution.apply(change, weight, None, ctx.groups)
+            at_gradient = Convolution.apply(_placed(change), weight, None, ctx.groups)
         if _wanted(ctx, 1):
             at_weight = WeightGradient.apply(gradient, change, weight, ctx.groups)
         return at_gradient, at_weight, None
@@ -105,7 +103,7 @@ class WeightGradient(torch.autograd.Function):
         if _wanted(ctx, 0):
             at_gradient = Convolution.apply(inputs, change, None, ctx.groups)
         if _wanted(ctx, 1):
-            at_inputs = InputGradient.apply(gradient, change, ctx.groups)
+            at_inputs = InputGradient.apply(_placed(gradient), change, ctx.groups)
         return at_gradient, at_inputs, None, None
 
 

@@ -69,9 +69,9 @@ def start_run(
     stop_if_asked()
     config = with_absolute_paths(_with_best_metric(config, data))
     state = build_state(config, data.spec, device)
+    config, precision = _with_precision(config, state, device)
     refuse_new_with(config, state.networks, device)
     start = take_over(config, state, data)
-    config, precision = _with_precision(config, state, device)
     needs = run_needs(config, state, data, device, directory, ranks)
     needs.refuse_too_little()
     try:
