@@ -5,6 +5,7 @@ resampling, and a learned basis at the image's coarsest size (4x4 in the paper).
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,10 +75,12 @@ class _Block(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        widen, activate_1, middle, activate_2, narrow = self.layers
+        layers: Any = self.layers
+        widen, activate_1, middle, activate_2, narrow = layers
         inner = pointwise(features, widen.weight, activate_1.bias, activate_1)
         inner = activate_2(convolve(inner, middle.weight, activate_2.bias, middle.groups))
-        return features + narrow(inner)  # type: ignore[no-any-return]
+        results: Tensor = features + narrow(inner)
+        return results
 
 
 class _Resample(nn.Module):
