@@ -19,6 +19,7 @@ from gan_exp.models.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_exp.optimizers import KerasAdam
 from gan_exp.penalties import R1R2
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.transfer import ahead_on
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.running_means import RunningMeans
@@ -88,7 +89,7 @@ def step_of(recipe: Recipe, device: str, captured: bool) -> Callable[[], None]:
     images = PackedImages(recipe.noise(device), known_digest="noise")
     inputs = InputSource(
         Batches(images, recipe.batch, "with_replacement", 0),
-        Streams(0, place),
+        Streams(0, place, ahead_on(place)),
         recipe.latent_dim,
         recipe.n_critic,
         generator_needs_batch=recipe.config.generator_needs_batch,

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
-from gan_exp.runtime.transfer import send
+from gan_exp.runtime.transfer import Ahead, ahead_on, send
 
 Sampling = Literal["with_replacement", "shuffled"]
 Part = Literal["train", "held_out"]  # of a data set that has two parts; the held-out part is for evaluation only
@@ -168,6 +168,9 @@ class Batches:
         self.batch_size = batch_size
         self.mirror = mirror
         self._streams = Streams(seed)
+        device = data.images.device
+        self._independent = Ahead(self._draw_indices, device, ahead_on(device))
+        self._mirrored = Ahead(self._draw_mirrored, device, ahead_on(device))
         self._indices = self._shuffled if sampling == "shuffled" else self._with_replacement
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
@@ -176,15 +179,18 @@ class Batches:
         indices = self._indices(number)[rows]
         labels, images = self.data.labels, self.data.images[indices]
         if self.mirror:
-            draws = torch.rand(self.batch_size, generator=self._streams.at(number, "mirror"))[rows]
-            mirrored = send(draws < 0.5, images.device)[:, None, None, None]
+            mirrored = self._mirrored(number)[rows, None, None, None]
             images = torch.where(mirrored, images.flip(3), images)
         return Batch(images, None if labels is None else labels[indices])
 
     def _with_replacement(self, number: int) -> Tensor:
-        generator = self._streams.at(number, "batch")
-        count = len(self.data.images)
-        return send(torch.randint(count, (self.batch_size,), generator=generator), self.data.images.device)
+        return self._independent(number)
+
+    def _draw_indices(self, number: int) -> Tensor:
+        return torch.randint(len(self.data.images), (self.batch_size,), generator=self._streams.at(number, "batch"))
+
+    def _draw_mirrored(self, number: int) -> Tensor:
+        return torch.rand(self.batch_size, generator=self._streams.at(number, "mirror")) < 0.5
 
     def _shuffled(self, number: int) -> Tensor:
         count = len(self.data.images)

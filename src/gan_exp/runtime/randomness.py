@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from gan_exp.runtime.transfer import send
+from gan_exp.runtime.transfer import Ahead
 
 
 class Rows(NamedTuple):
@@ -73,11 +73,15 @@ def draw(
 
 
 class Streams:
-    """Generators of random numbers for one device, by step and purpose."""
+    """Generators of random numbers for one device, by step and purpose.
 
-    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+    Latents are drawn for `ahead` steps at a time, which changes none of them.
+    """
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu", ahead: int = 1) -> None:
         self.seed = seed
         self.device = torch.device(device)
+        self._ahead, self._latents = ahead, dict[tuple[object, ...], Ahead]()
         self._latents_rng = torch.Generator()  # reseeded and used at once: a new one takes ten microseconds
 
     def at(self, step: int, stream: str) -> torch.Generator:
@@ -86,8 +90,15 @@ class Streams:
 
     def latents(self, step: int, stream: str, count: int, latent_dim: int, rows: slice = slice(None)) -> torch.Tensor:
         """These rows of standard normal latents [count, latent_dim], drawn on the CPU so that all devices agree."""
-        rng = self._latents_rng.manual_seed(self._seed(step, stream))
-        return send(torch.randn(count, latent_dim, generator=rng)[rows], self.device)
+        key = stream, count, latent_dim, rows.start, rows.stop
+        if key not in self._latents:
+
+            def draw_on_cpu(number: int) -> torch.Tensor:
+                rng = self._latents_rng.manual_seed(self._seed(number, stream))
+                return torch.randn(count, latent_dim, generator=rng)[rows]
+
+            self._latents[key] = Ahead(draw_on_cpu, self.device, self._ahead)
+        return self._latents[key](step)
 
     def _seed(self, step: int, stream: str) -> int:
         return _hash(f"{self.seed}/{step}/{stream}")

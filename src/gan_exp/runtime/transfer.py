@@ -1,7 +1,12 @@
 """Small tensors on their way to the device."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+AHEAD = 64  # draws that are sent to a GPU at once: each copy of its own would cost more than the drawing
+LARGEST_BLOCK = 2**24  # bytes
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
@@ -9,3 +14,31 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def ahead_on(device: torch.device) -> int:
+    """How many draws to make at a time for this device."""
+    return AHEAD if device.type == "cuda" else 1
+
+
+class Ahead:
+    """`make(number)` on the device, made for `count` consecutive numbers at a time and sent at once.
+
+    Whoever asks gets the same tensor, whatever was asked for before; large tensors come in shorter blocks.
+    """
+
+    def __init__(self, make: Callable[[int], Tensor], device: torch.device, count: int) -> None:
+        self._make, self._device, self._count = make, device, count
+        self._size: int | None = None  # of a block
+        self._first, self._block = -1, torch.empty(0)
+
+    def __call__(self, number: int) -> Tensor:
+        if self._count == 1:
+            return send(self._make(number), self._device)
+        if self._size is None:
+            self._size = max(1, min(self._count, LARGEST_BLOCK // max(1, self._make(number).nbytes)))
+        first, place = number - number % self._size, number % self._size
+        if first != self._first:
+            made = [self._make(each) for each in range(first, first + self._size)]
+            self._first, self._block = first, send(torch.stack(made), self._device)
+        return self._block[place]

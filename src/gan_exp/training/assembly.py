@@ -23,6 +23,7 @@ from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Rows, Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.runtime.transfer import ahead_on
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
 from gan_exp.training.grid import SampleGrid
 from gan_exp.training.inputs import InputSource
@@ -166,7 +167,7 @@ def build_inputs(config: Config, data: PackedImages, step_config: StepConfig, de
     rows = step_config.ranks.rows(config.batch_size)
     return InputSource(
         Batches(data, config.batch_size, config.sampling, config.seed, config.dataset.get("mirror", False)),
-        Streams(config.seed, device),
+        Streams(config.seed, device, ahead_on(device)),
         config.latent_dim,
         config.n_critic,
         config.penalty.get("every", 1),

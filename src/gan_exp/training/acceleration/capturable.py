@@ -43,11 +43,14 @@ def unfit(optimizer: torch.optim.Optimizer, beta2_scheduled: bool) -> str | None
 class OnDevice:
     """The updates of `optimizer`; `refresh` copies the present lr and beta2 of its groups to the device.
 
-    Equal to `optimizer.step()` up to rounding (the learning rate is a float32 here).
+    Equal to `optimizer.step()` up to rounding (the learning rate is a float32 here). `written_out`: Adam's update as
+    single operations, which a compiler fuses with those around it.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, beta2_scheduled: bool) -> None:
-        self.optimizer = optimizer
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, device: torch.device, beta2_scheduled: bool, written_out: bool = False
+    ) -> None:
+        self.optimizer, self._written_out = optimizer, written_out
         self.updates = 0  # the user of this class sets it back to zero
         self._state = optimizer.state  # loading a checkpoint replaces it
         groups = optimizer.param_groups
@@ -77,11 +80,31 @@ class OnDevice:
                 raise ValueError(f"betas={group['betas']}: changed from {betas}, which was not announced")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        self.optimizer.zero_grad(set_to_none)
+        if not set_to_none:
+            self.optimizer.zero_grad(set_to_none)
+            return
+        for group in self.optimizer.param_groups:  # without the profiler's notes, which no trace can hold
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def make_state(self) -> None:
+        """Make now what the optimizer makes at the first update: a trace changes only what is there before it."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+            self._tensors(group)
+        self.zero_grad()
+
+    def drop_unused_state(self) -> None:
+        """Of parameters that have no gradient, for which the optimizer would have made none."""
+        for parameter in [key for key in self.optimizer.state if key.grad is None]:
+            if not self.optimizer.state[parameter]["step"]:
+                del self.optimizer.state[parameter]
 
     def step(self) -> None:
         self.updates += 1
-        if any(self._beta2) or isinstance(self.optimizer, KerasAdam):
+        if self._written_out or any(self._beta2) or isinstance(self.optimizer, KerasAdam):
             for group, lr, beta2 in zip(self.optimizer.param_groups, self._lr, self._beta2, strict=True):
                 self._adam(group, lr.value, None if beta2 is None else beta2.value)
         else:
@@ -127,7 +150,7 @@ class OnDevice:
         t = steps[0].double()
         root = (1 - (fixed_beta2 if beta2 is None else beta2.double()) ** t).sqrt()
         alpha = (lr.double() * root / (1 - beta1**t)).float()
-        if beta2 is None:
+        if beta2 is None and not self._written_out:
             # For an infinite step count torch's bias corrections are 1, and its epsilon acts as Keras's does.
             torch._fused_adam_(
                 params, grads, means, squares, [], [self._infinite] * len(params),
@@ -136,8 +159,9 @@ class OnDevice:
             )  # fmt: skip
             return
         torch._foreach_lerp_(means, grads, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, torch._foreach_mul(grads, 1 - beta2), grads)
+        number = fixed_beta2 if beta2 is None else beta2
+        torch._foreach_mul_(squares, number)
+        torch._foreach_addcmul_(squares, torch._foreach_mul(grads, 1 - number), grads)
         roots = torch._foreach_sqrt(squares)
         if isinstance(self.optimizer, KerasAdam):
             torch._foreach_add_(roots, group["keras_eps"])

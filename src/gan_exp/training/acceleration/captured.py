@@ -20,10 +20,12 @@ from gan_exp.penalties import RngFor
 from gan_exp.training.acceleration import capturable
 from gan_exp.training.acceleration.capturable import OnDevice
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, CudaRecorder, Recorder
+from gan_exp.training.acceleration.programs import Programs
+from gan_exp.training.acceleration.report_ring import Keys, ReportRing
 from gan_exp.training.acceleration.static_inputs import StaticInputs
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
-from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
+from gan_exp.training.step_types import StepConfig, StepReport, UpdateInputs
 
 WARM_UPS = 3  # of each pattern before its capture; as many as in torch.cuda.make_graphed_callables
 
@@ -45,7 +47,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    report: StepReport
+    report: Keys
     replay: Callable[[], None]
     generators: Sequence[torch.Generator]
     gradients: Sequence[Tensor | None]
@@ -73,7 +75,8 @@ class CapturedStep:
     """A StepFn with the numbers of `train_step` up to the rounding of a learning rate.
 
     The first steps run kernel by kernel, as a warm-up; they are steps of the run like all others. If a capture fails,
-    `warn` gets the reason, the state stays as it was, and all later steps run kernel by kernel.
+    `warn` gets the reason, the state stays as it was, and all later steps run kernel by kernel. With `programs` the
+    step is compiled before its warm-up.
     """
 
     def __init__(
@@ -84,12 +87,15 @@ class CapturedStep:
         beta2_scheduled: bool = False,
         warn: Callable[[str], None] = lambda reason: None,
         recorder: Recorder | None = None,
+        programs: Programs | None = None,
     ) -> None:
+        self._programs = programs
         self.state, self.config, self.device = state, config, device
         self._beta2_scheduled, self._warn = beta2_scheduled, warn
         self._recorder = recorder or CudaRecorder(device)
         self._parameters = [*state.generator_parameters, *state.discriminator_parameters]
         self._inputs: StaticInputs | None = None
+        self._ring = ReportRing(device)
         self._failed = False
         self._reset()
 
@@ -102,24 +108,29 @@ class CapturedStep:
         if self._inputs is None:
             self._inputs = StaticInputs(given, self.config.conditional, self.device)
         self._inputs.fill(given)
-        pattern = self._pattern(discriminator_inputs, generator_inputs.measured)
+        self._ring.choose()
+        # Each pattern is compiled on its own. So all of them measure then, which costs nothing in few kernels.
+        pattern = self._pattern(discriminator_inputs, generator_inputs.measured or self._programs is not None)
         warm_ups = self._warm_ups.setdefault(pattern, WarmUps())
         if pattern not in self._recordings and warm_ups.count >= WARM_UPS and not self._failed:
             self._capture(pattern, given)
         if pattern in self._recordings:
-            report = self._replay(self._recordings[pattern], warm_ups, given)
+            keys = self._replay(self._recordings[pattern], warm_ups, given)
         else:
-            report = self._warm_up(pattern, given)
+            keys = self._warm_up(pattern, given)
         self._count(warm_ups, given)
-        return report
+        return self._ring.read(keys, generator_inputs.measured)
 
     def _reset(self) -> None:
         """Use the present tensors of the optimizers, and forget all recordings."""
         optimizers = (self.state.generator_optimizer, self.state.discriminator_optimizer)
-        self._optimizers = [OnDevice(optimizer, self.device, self._beta2_scheduled) for optimizer in optimizers]
+        written_out = self._programs is not None
+        self._optimizers = [OnDevice(each, self.device, self._beta2_scheduled, written_out) for each in optimizers]
         generator, discriminator = (cast(torch.optim.Optimizer, optimizer) for optimizer in self._optimizers)
         # The same networks with other counters, since a capture counts steps that are not computed.
         self._replica = replace(self.state, generator_optimizer=generator, discriminator_optimizer=discriminator)
+        if self._programs is not None:
+            self._programs.forget()
         self._warm_ups: dict[Pattern, WarmUps] = {}
         self._recordings: dict[Pattern, Recording] = {}
         self._attached: Recording | None = None  # whose gradients are those of the parameters
@@ -134,15 +145,19 @@ class CapturedStep:
             moves = tuple(augment.moves_at(update + k) for k in range(len(discriminator_inputs)))
         return Pattern(penalised, moves, measured)
 
-    def _run(self, pattern: Pattern, rng_for_each: Sequence[RngFor]) -> StepReport:
+    def _run(self, pattern: Pattern, rng_for_each: Sequence[RngFor]) -> Keys:
         assert self._inputs is not None
         *discriminator_inputs, generator_inputs = self._inputs.read(rng_for_each, pattern.penalised, pattern.measured)
-        self._replica.images_seen = self.state.images_seen
-        for optimizer in self._optimizers:
-            optimizer.updates = 0
-        return train_step(self._replica, self.config, discriminator_inputs, generator_inputs)
 
-    def _warm_up(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> StepReport:
+        def step() -> Keys:
+            self._replica.images_seen = self.state.images_seen
+            for optimizer in self._optimizers:
+                optimizer.updates = 0
+            return self._ring.write(train_step(self._replica, self.config, discriminator_inputs, generator_inputs))
+
+        return step() if self._programs is None else self._programs.run(pattern, step, self._replica, self._optimizers)
+
+    def _warm_up(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> Keys:
         requests: list[Request] = []
 
         def rng_for(update: int, purpose: str) -> torch.Generator:
@@ -150,12 +165,12 @@ class CapturedStep:
             return given[update].rng_for(purpose)
 
         rng_for_each = [partial(rng_for, number) for number in range(len(given))]
-        report = self._recorder.warm_up(partial(self._run, pattern, rng_for_each))
+        keys = self._recorder.warm_up(partial(self._run, pattern, rng_for_each))
         warm_ups = self._warm_ups[pattern]
         warm_ups.count += 1
         warm_ups.requests, warm_ups.updates = requests, [optimizer.updates for optimizer in self._optimizers]
         self._attached = None
-        return report
+        return keys
 
     def _capture(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> None:
         """Record the step. It computes nothing: weights and random generators stay as they are."""
@@ -171,7 +186,7 @@ class CapturedStep:
         rng_for_each = [partial(rng_for, number) for number in range(len(given))]
         before = [parameter.grad for parameter in self._parameters]
         try:
-            report, replay = self._recorder.record(partial(self._run, pattern, rng_for_each), generators)
+            keys, replay = self._recorder.record(partial(self._run, pattern, rng_for_each), generators)
         except CaptureFailed as failure:
             self._failed = True
             self._attach(before)
@@ -179,16 +194,16 @@ class CapturedStep:
             self._warn(str(failure))
             return
         gradients = [parameter.grad for parameter in self._parameters]
-        self._recordings[pattern] = self._attached = Recording(report, replay, generators, gradients)
+        self._recordings[pattern] = self._attached = Recording(keys, replay, generators, gradients)
 
-    def _replay(self, recording: Recording, warm_ups: WarmUps, given: Sequence[UpdateInputs]) -> StepReport:
+    def _replay(self, recording: Recording, warm_ups: WarmUps, given: Sequence[UpdateInputs]) -> Keys:
         for (update, purpose), generator in zip(warm_ups.requests, recording.generators, strict=True):
             generator.manual_seed(given[update].rng_for(purpose).initial_seed())
         recording.replay()
         if self._attached is not recording:  # a checkpoint is saved only after a look at them
             self._attach(recording.gradients)
             self._attached = recording
-        return _copied(recording.report)  # the next replay writes into the same tensors
+        return recording.report
 
     def _attach(self, gradients: Sequence[Tensor | None]) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
@@ -201,12 +216,3 @@ class CapturedStep:
         for on_device, updates in zip(self._optimizers, warm_ups.updates, strict=True):
             if isinstance(on_device.optimizer, KerasAdam):
                 on_device.optimizer.advance(updates)
-
-
-def _copied(report: StepReport) -> StepReport:
-    updates = [
-        DiscriminatorReport(*(None if value is None else value.clone() for value in update))  # type: ignore[arg-type]
-        for update in report.discriminator
-    ]
-    norm = report.generator_gradient_norm
-    return StepReport(updates, report.generator_loss.clone(), None if norm is None else norm.clone())
