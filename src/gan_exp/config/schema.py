@@ -104,7 +104,7 @@ class Config(Checked):
     split_updates: bool
     inference_fakes: bool
     reuse_fakes: bool = False
-    fast_path: Literal["auto", "plain", "graph"] = "plain"  # the value in runs from before this key
+    fast_path: Literal["auto", "plain", "graph", "compiled"] = "plain"  # the value in runs from before this key
     log_every_steps: PositiveInt
     sample_every_steps: PositiveInt
     checkpoint_every_steps: PositiveInt

@@ -18,6 +18,7 @@ from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.choice import build_features, build_panel, usual_features
 from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation, training_metrics
+from gan_exp.runs.background import Writer
 from gan_exp.runs.checkpoint import data_content
 from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
@@ -59,7 +60,8 @@ def make_trainer(
     load_held_out = cache(partial(build_held_out, config))  # the diagnostics and the evaluations may both need it
     diagnostics = build_diagnostics(config, data, load_held_out, device, saved, records)
     grid = _build_grid(config, data.spec, device)
-    log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count)
+    writer = Writer(threaded=device.type == "cuda")
+    log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count, writer)
     if checkpoint is None:
         log.introduce(config.model_dump(mode="json"), data)
     best = (checkpoint or {}).get("best")
@@ -143,7 +145,8 @@ def _choose_step(
         return partial(train_step, state, step_config), "steps: plain"
     from gan_exp.training.acceleration.choice import choose_step
 
-    return choose_step(config.fast_path, state, step_config, device, config.schedule.beta2 is not None, warn)
+    scheduled = config.schedule.beta2 is not None
+    return choose_step(config.fast_path, state, step_config, device, scheduled, warn, config.steps)
 
 
 def _plan(config: Config) -> Plan:

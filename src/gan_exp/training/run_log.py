@@ -20,6 +20,7 @@ from gan_exp.display.images import encode_png, save_animation
 from gan_exp.display.live import Display
 from gan_exp.display.verdicts import as_markdown
 from gan_exp.losses import Balance
+from gan_exp.runs.background import Writer
 from gan_exp.runs.checkpoint import save_checkpoint, write_checkpoint
 from gan_exp.runs.metrics_log import MetricsLog
 from gan_exp.runs.run_dir import RunDir
@@ -43,7 +44,9 @@ class RunLog:
         balance: Balance,
         resumed_at: int | None,
         processes: int = 1,
+        writer: Writer | None = None,
     ) -> None:
+        self._writer = writer or Writer()
         self.run, self.display, self.diagnostics, self._grid = run, display, diagnostics, grid
         self._processes = processes
         self.metrics: dict[str, float] = {}  # those of the latest log
@@ -152,10 +155,14 @@ class RunLog:
         """Write the checkpoint of this step; what was logged until then is on the disk before it."""
         self._metrics_log.sync()
         self._to_tensorboard("sync", TensorBoardLog.sync)
-        save_checkpoint(self.run, step, self._with_evidence(content()), keep)
+        self._writer.do(self._with_evidence(content()), lambda found: save_checkpoint(self.run, step, found, keep))
 
     def save_best(self, content: Callable[[], dict[str, Any]]) -> None:
-        write_checkpoint(self.run.best, self._with_evidence(content()))
+        self._writer.do(self._with_evidence(content()), lambda found: write_checkpoint(self.run.best, found))
+
+    def finish_writing(self) -> None:
+        """Until each checkpoint is on the disk. Raises OSError if one could not be written."""
+        self._writer.wait()
 
     def _with_evidence(self, content: dict[str, Any]) -> dict[str, Any]:
         return {**content, "doctor": self.diagnostics.state_dict()}
@@ -163,10 +170,12 @@ class RunLog:
     @property
     def saved_step(self) -> int | None:
         """That of the newest checkpoint."""
+        self._writer.join()
         kept = self.run.list_checkpoints()
         return kept[-1][0] if kept else None
 
     def close(self) -> None:
+        self._writer.join()
         self._metrics_log.close()
         if self._tensorboard is not None:
             with self.best_effort("TensorBoard's events"):

@@ -101,6 +101,7 @@ class Trainer:
             self.train_until(self.plan.steps)
             if self._saved_step != self.state.step:
                 self.save()
+            self.log.finish_writing()
         finally:
             self.seconds = time.perf_counter() - began - (self.evaluation.seconds if self.evaluation else 0.0)
             self.log.close()

@@ -8,10 +8,13 @@ import torch
 
 from builders import assert_same
 from gan_exp.data.packed import Batches, PackedImages, Sampling
+from gan_exp.runs.background import snapshot
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep
+from gan_exp.training.acceleration.programs import Programs
+from gan_exp.training.build import build_step_config
 from gan_exp.training.state import gradient_norm
 from setups import Setup
 
@@ -29,6 +32,9 @@ RECIPES = [
     ("resnet", "spectral_norm=true", "loss=hinge", "optimizer=adamw"),
     ("points", "dataset=ring", "dataset.count=500", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"),
 ]
+
+
+COMPILED = [RECIPES[0], ("mlp", "penalty=r1", "penalty.every=2", "schedule=r3gan")]
 
 
 def setup_of(
@@ -95,6 +101,39 @@ def test_a_step_does_not_wait_for_the_gpu(overrides: tuple[str, ...], tmp_path: 
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert setup.warnings == []
+
+
+@pytest.mark.parametrize("overrides", COMPILED, ids="-".join)
+def test_compiled_steps_equal_plain_ones(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    plain = setup_of(overrides, tmp_path / "plain", captured=False).train(20)
+    compiled, said = setup_of(overrides, tmp_path / "compiled", captured=False), list[str]()
+    step_fn = CapturedStep(
+        compiled.state,
+        build_step_config(compiled.config),
+        torch.device("cuda"),
+        compiled.config.schedule.beta2 is not None,
+        compiled.warnings.append,
+        programs=Programs(said.append),
+    )
+    compiled._step_fn = step_fn
+    compiled.train(20)
+    assert compiled.warnings == [] and step_fn._recordings and all("compiled in" in line for line in said)
+    for network in ("generator", "discriminator"):
+        ours, theirs = (getattr(setup.state, network).state_dict() for setup in (compiled, plain))
+        for name, value in ours.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_checkpoint_is_copied_at_its_instant_without_waiting() -> None:
+    weight = torch.ones(1000, 1000, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        copied, arrived = snapshot({"weight": weight})
+        weight.zero_()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    arrived()
+    assert copied["weight"].device.type == "cpu" and bool((copied["weight"] == 1).all())
 
 
 def test_resumed_steps_equal_those_never_stopped(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class OnDevice:
         """Make now what the optimizer makes at the first update: a trace changes only what is there before it."""
         for group in self.optimizer.param_groups:
             for parameter in group["params"]:
-                parameter.grad = torch.zeros_like(parameter)
+                parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
             self._tensors(group)
         self.zero_grad()
 

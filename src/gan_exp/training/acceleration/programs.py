@@ -10,7 +10,7 @@ from gan_exp.optimizers import KerasAdam
 from gan_exp.training.acceleration.capturable import WRITTEN_OUT_OPTIONS, OnDevice
 from gan_exp.training.acceleration.fused_adam import BOOKKEEPING
 from gan_exp.training.acceleration.report_ring import Keys
-from gan_exp.training.acceleration.traced import Backend, TraceFailed, Traced, values_kept
+from gan_exp.training.acceleration.traced import Backend, Traced, TraceFailed, values_kept
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import StepConfig
 
@@ -53,7 +53,7 @@ class Program:
 class Programs:
     """`say` is told how long each compilation took, or why there is none: then the step runs as it is written."""
 
-    def __init__(self, say: Callable[[str], None] = lambda line: None, backend: Backend = "inductor") -> None:
+    def __init__(self, say: Callable[[str], None] = lambda line: None, backend: Backend | None = "inductor") -> None:
         self._say, self._backend = say, backend
         self._made: dict[Hashable, Program] = {}
         self._failed = False
@@ -85,7 +85,7 @@ class Programs:
     def _compile(self, step: Callable[[], Keys], state: TrainingState, optimizers: Sequence[OnDevice]) -> Program:
         for optimizer in optimizers:
             optimizer.make_state()
-        kept = _changed(state)
+        kept = _changed(state, optimizers)
         with values_kept(kept):
             report = step()  # makes all else that a first step makes, such as room for its report
             for optimizer in optimizers:
@@ -105,9 +105,8 @@ class Programs:
         return Program(traced, report, parameters, [optimizer.updates for optimizer in optimizers])
 
 
-def _changed(state: TrainingState) -> list[Tensor]:
+def _changed(state: TrainingState, optimizers: Sequence[OnDevice]) -> list[Tensor]:
     """All tensors that a step changes."""
     found = [value for network in state.networks.values() for value in (*network.parameters(), *network.buffers())]
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        found += [value for of in optimizer.state.values() for value in of.values() if isinstance(value, Tensor)]
-    return found
+    states = [state for optimizer in optimizers for state in optimizer.optimizer.state.values()]
+    return [*found, *(value for state in states for value in state.values() if isinstance(value, Tensor))]

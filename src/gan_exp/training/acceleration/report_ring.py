@@ -62,4 +62,8 @@ def _report(values: dict[Key, Tensor]) -> StepReport:
     for (number, name), value in values.items():
         parts[number][name] = value  # G's are the last
     *updates, last = parts
-    return StepReport([DiscriminatorReport(**{"penalty": None, **update}) for update in updates], **last)
+    return StepReport([_of_discriminator(**update) for update in updates], **last)
+
+
+def _of_discriminator(penalty: Tensor | None = None, **others: Tensor) -> DiscriminatorReport:
+    return DiscriminatorReport(penalty=penalty, **others)

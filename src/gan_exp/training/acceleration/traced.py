@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dispatch.python import enable_python_dispatcher
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -24,11 +24,12 @@ class TraceFailed(Exception):
 class Traced:
     """`function` traced and compiled: a call does what it does, and returns what it returns.
 
-    Making it changes none of the tensors in `changed`, all that the function changes; `seconds` is how long it took.
+    Without a `backend` the operations run one by one. Making it changes none of the tensors in `changed`, all that the
+    function changes; `seconds` is how long it took.
     """
 
     def __init__(
-        self, function: Callable[[], list[Tensor]], changed: Sequence[Tensor], backend: Backend = "inductor"
+        self, function: Callable[[], list[Tensor]], changed: Sequence[Tensor], backend: Backend | None = "inductor"
     ) -> None:
         began = time.perf_counter()
         self._nothing = torch.zeros((), device=changed[0].device)  # there is no trace without an input
@@ -38,7 +39,9 @@ class Traced:
                     graph = make_fx(lambda zero: function())(self._nothing)
                 _refuse_randomness(graph)
                 _detach_weights(graph)
-                self._run = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
+                self._run: Callable[[Tensor], Any] = graph
+                if backend is not None:
+                    self._run = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
                 self()  # compiles
             except Exception as error:  # whatever a compiler raises: its user goes on without it
                 raise TraceFailed(_first_line(error)) from error
