@@ -51,7 +51,7 @@ MISTAKES = [
     ("optimizer=lion", "known are adam, adamw", "did you mean"),
     ("augment=true", "did you mean diffaugment or ada?", "string or a list"),
     ("schedule=none", "did you mean constant?", "known are"),
-    ("experiment=wgan_gp", "did you mean wgan_gp_mnist?", "penalty"),
+    ("experiment=wgan_gp", "did you mean wgan_gp_cifar10 or wgan_gp_mnist?", "penalty"),
     ("experiment=mnist", "dcgan_mnist", "data set"),
     ("-m model=mlp,dcgn", "model=dcgn: no such option; did you mean dcgan?", "known are"),
     # keys
