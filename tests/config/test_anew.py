@@ -54,3 +54,9 @@ def test_refusals(word: str, sentence: str, saved: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         anew(saved, [word])
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_of_what_was_chosen_for_a_folder_the_rest_stays(saved: dict[str, Any]) -> None:
+    saved["chosen"] = ["steps=9 (few)", "dataset.size=64 (large)", "advice"]
+    assert anew(saved, ["steps=10"])["chosen"] == ["dataset.size=64 (large)", "advice"]
+    assert anew(saved, ["dataset.root=elsewhere"])["chosen"] == []

@@ -3,11 +3,19 @@
 from pathlib import Path
 
 import pytest
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
 from PIL import Image
 
+from gan_exp.config import choosing
+from gan_exp.config.catalog import conf_dir
 from gan_exp.config.check import check
 from gan_exp.config.compose import compose
+from gan_exp.config.hydra_guard import GuardedLoader
+from gan_exp.config.overrides import quoted
 from gan_exp.config.schema import Config
+from gan_exp.data.glance import Glance
+from gan_exp.errors import UserError
 
 
 @pytest.fixture
@@ -27,7 +35,7 @@ def composed(images: Path, *words: str) -> Config:
 
 def test_a_folder_alone(images: Path) -> None:
     config = composed(images)
-    assert config.name == "folder_few" and config.dataset["size"] == 32
+    assert config.name == "folder_few" and config.dataset["size"] == 40
     assert config.dataset["mirror"] is True and config.dataset["held_out"] == 0.1
     assert config.chosen[0] == "experiment=folder_few (60 images are few: fewer than 2,000)"
     assert "learned by heart" in config.chosen[-1]
@@ -57,7 +65,7 @@ def test_words_win(images: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("word", ["model=dcgan", "experiment=folder_few", "model.name=mine"])
+@pytest.mark.parametrize("word", ["model=dcgan", "experiment=folder_few"])
 def test_nothing_is_chosen_where_a_model_or_an_experiment_is_named(images: Path, word: str) -> None:
     config = composed(images, word)
     assert config.chosen == () and config.dataset["size"] == 64 and config.dataset["mirror"] is False
@@ -67,3 +75,47 @@ def test_nothing_is_chosen_where_a_model_or_an_experiment_is_named(images: Path,
 def test_what_is_refused_later_chooses_nothing(images: Path, word: str) -> None:
     plain = compose(["dataset=folder", f"dataset.root={images.parent / 'empty'}", word]).plain
     assert plain["chosen"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["penalty=wgan_gp", "model.discriminator.batch_norm=false"],
+        ["augment=ada"],
+        ["augment=pipeline", "optimizer=sgd"],
+        ["schedule=linear", "loss=hinge"],
+    ],
+)
+def test_other_options_do_without_the_settings_of_the_recipes(
+    words: list[str], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which the user's options know nothing."""
+    assert composed(images, *words).name == "folder_few"
+    many = Glance(3000, [(64, 64)], False)
+    monkeypatch.setattr(choosing, "_look", lambda *_: many)
+    assert composed(images, *words).name == "folder_many"
+
+
+def test_settings_of_the_recipes_networks_can_be_set(images: Path) -> None:
+    config = composed(images, "model.generator.width=8", "penalty=r1", "penalty.gamma=3", "batch_size=8")
+    assert config.name == "folder_few" and config.model.generator["width"] == 8
+    assert config.penalty["gamma"] == 3.0 and config.batch_size == 8
+    assert not [line for line in config.chosen if line.startswith(("model", "penalty", "batch"))]
+
+
+def test_images_are_mirrored_once(images: Path) -> None:
+    assert composed(images, "augment=ada").dataset["mirror"] is False
+    assert composed(images, "augment=ada", "augment.flip=false").dataset["mirror"] is True
+
+
+def test_a_mistake_is_named_as_without_a_choice(images: Path) -> None:
+    with pytest.raises(UserError, match=r"^lrr: unknown key"):
+        composed(images, "lrr=1")
+    with pytest.raises(UserError, match=r"^model\.generator\.widht: unknown key"):
+        composed(images, "model.generator.widht=8")
+
+
+def test_hydra_keeps_the_words_of_the_user(images: Path) -> None:
+    words = ["dataset=folder", f"dataset.root={quoted(str(images))}", "steps=9", "penalty=none"]
+    loader = GuardedLoader(create_config_search_path(str(conf_dir())))
+    assert loader.load_configuration("config", words, run_mode=RunMode.RUN).hydra.overrides.task == words

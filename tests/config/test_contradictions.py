@@ -155,3 +155,7 @@ def test_nothing_is_written_before(in_tmp: Path) -> None:
     with pytest.raises(UserError, match="batch_size=1: "):
         start_run(small_config("mlp", "batch_size=1"), "run")
     assert list(in_tmp.iterdir()) == []
+
+
+def test_a_word_about_mirrored_digits() -> None:
+    assert [line[:20] for line in choices(small_config("mlp", "dataset.mirror=true"))] == ["dataset.mirror=true:"]

@@ -163,3 +163,12 @@ def test_no_home_directory(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=f"hydra.run.dir={text}: ~ stands for the home directory, and there is none"):
         for_hydra(f"hydra.run.dir={text}", sweeping=False)
     assert expand_user("~nobody/x", "--output") == Path("~nobody/x")
+
+
+def test_a_run_of_an_earlier_version_is_told_how_its_data_is_read(config: dict[str, Any]) -> None:
+    """Its digest tells whether that is the same data; other keys are added by none but a new run."""
+    config["dataset"] = {"name": "folder"}
+    assert apply_overrides(config, ["dataset.labels=folders"])["dataset"]["labels"] == "folders"
+    with pytest.raises(UserError, match=r"^dataset\.mirror: unknown key"):
+        apply_overrides(config, ["dataset.mirror=true"])
+    assert apply_overrides(config, ["dataset.mirror=true"], ["dataset.mirror"])["dataset"]["mirror"] is True

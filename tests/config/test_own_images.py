@@ -15,11 +15,16 @@ def glance(count: int, *sizes: tuple[int, int], parted: bool = False) -> Glance:
 
 
 def chosen(
-    seen: Glance, on_gpu: bool = False, size: Any = None, steps: int | None = None, recipe: Recipe = RECIPE
+    seen: Glance,
+    on_gpu: bool = False,
+    size: Any = None,
+    steps: int | None = None,
+    recipe: Recipe = RECIPE,
+    batch_size: int | None = None,
 ) -> dict[str, Any]:
     choices = choose_recipe(seen, on_gpu, size)
     shape = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
-    found = [*choices, *choose_settings(seen, recipe, shape, steps)]
+    found = [*choices, *choose_settings(seen, recipe, shape, steps, batch_size, on_gpu)]
     assert all(choice.why for choice in found) and len({choice.key for choice in found}) == len(found)
     return {choice.key: choice.value for choice in found}
 
@@ -47,9 +52,12 @@ def test_the_recipe(count: int, side: int, on_gpu: bool, recipe: str) -> None:
         ([(128, 128)], True, 128),
         ([(127, 300)], True, 64),
         ([(64, 64)], False, 64),
-        ([(63, 63)], False, 32),
-        ([(28, 28)], False, 16),
-        ([(9, 9)], False, 16),  # enlarged: no network is made for less
+        ([(63, 63)], False, 63),  # small images of one size keep it
+        ([(28, 28)], True, 28),
+        ([(48, 60)], False, [48, 60]),
+        ([(63, 63), (60, 70)], False, 32),
+        ([(20, 60)], False, 16),
+        ([(7, 7)], False, 16),  # enlarged: no network is made for less
         ([(2000, 2000)], True, 256),
         ([(300, 300)] * 9 + [(20, 20)], True, 256),  # one in ten may be smaller
         ([(300, 300)] * 8 + [(20, 20)] * 2, True, 16),
@@ -79,6 +87,42 @@ def test_the_penalty_is_proportional_to_the_area(size: Any, gamma: float | None,
     assert chosen(glance(3000), size=size, recipe=RECIPE._replace(gamma=gamma)).get("penalty.gamma") == found
 
 
+@pytest.mark.parametrize(
+    ("size", "batch_size", "gamma"), [(64, 64, 0.5), (64, 32, None), (128, 16, 8.0), (32, 8, None)]
+)
+def test_the_penalty_is_inversely_proportional_to_the_batch(size: int, batch_size: int, gamma: float | None) -> None:
+    found = chosen(glance(3000), size=size, batch_size=batch_size)
+    assert found.get("penalty.gamma") == gamma and "batch_size" not in found
+
+
+@pytest.mark.parametrize(("size", "gamma"), [(256, None), (128, 0.25)])
+def test_a_recipe_may_be_for_another_size(size: int, gamma: float | None) -> None:
+    assert chosen(glance(3000), True, size, recipe=RECIPE._replace(side=256)).get("penalty.gamma") == gamma
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(1, 2), (7, 4), (30, 16), (31, 16), (32, None), (3000, None)])
+def test_a_batch_is_not_larger_than_the_folder(count: int, batch_size: int | None) -> None:
+    assert chosen(glance(count)).get("batch_size") == batch_size
+
+
+@pytest.mark.parametrize(
+    ("size", "on_gpu", "samples", "checkpoints", "log"),
+    [(128, False, 62, 250, 25), (256, False, 16, 62, 6), (256, True, 250, 1000, None), ([64, 96], False, 170, 670, 67)],
+)
+def test_slow_steps_are_told_of_more_often(
+    size: Any, on_gpu: bool, samples: int, checkpoints: int, log: int | None
+) -> None:
+    found = chosen(glance(3000), on_gpu, size)
+    assert (found["sample_every_steps"], found["checkpoint_every_steps"]) == (samples, checkpoints)
+    assert found.get("log_every_steps") == log
+
+
+def test_images_that_are_not_mirrored() -> None:
+    assert "dataset.mirror" not in chosen(glance(300)._replace(letters=True))
+    assert "dataset.mirror" not in chosen(glance(300), recipe=RECIPE._replace(mirrors=True))
+    assert "one letter or digit" in advice(glance(3000)._replace(letters=True))[0]
+
+
 @pytest.mark.parametrize(("count", "mirror"), [(30, True), (19_999, True), (20_000, None)])
 def test_mirroring(count: int, mirror: bool | None) -> None:
     assert chosen(glance(count)).get("dataset.mirror") is mirror
@@ -96,6 +140,8 @@ def test_what_is_held_out(count: int, parted: bool, share: float | None) -> None
     ("count", "given", "steps", "samples", "checkpoints"),
     [
         (3000, None, None, 250, 1000),
+        (30, None, 7500, 190, 750),  # of batch 16
+        (60, None, 7500, 190, 750),
         (100_000, None, 94_000, 1000, 5000),
         (10_000_000, None, 200_000, 1000, 5000),
         (100_000, 500, None, 50, 200),

@@ -8,6 +8,8 @@ from gan_exp.config.catalog import groups, option_of
 from gan_exp.config.compose import compose
 from gan_exp.config.overrides import apply_overrides
 
+NEW_KEYS = ("dataset.mirror",)  # that runs of earlier versions lack, and a new one like them may have
+
 
 def anew(saved: Mapping[str, Any], words: Sequence[str], config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
     """The configuration `saved` with other options (dataset=folder) and values (dataset.root=DIR).
@@ -19,7 +21,8 @@ def anew(saved: Mapping[str, Any], words: Sequence[str], config_dirs: Sequence[P
     known = {*groups(config_dirs)} - {"experiment"}
     options = [word for word in words if word.partition("=")[0] in known]
     values = [word for word in words if word not in options]
-    changed = apply_overrides({**saved, **_chosen(saved, options, config_dirs)}, values)
+    changed = apply_overrides({**saved, **_chosen(saved, options, config_dirs)}, values, NEW_KEYS)
+    changed["chosen"] = _still_true(changed.get("chosen", ()), [word.partition("=")[0] for word in words])
     _follow_lr(saved, changed, [word.partition("=")[0] for word in values])
     if saved.get("name") == _usual_name(saved) and changed["name"] == saved["name"]:
         changed["name"] = _usual_name(changed)
@@ -37,6 +40,13 @@ def _chosen(saved: Mapping[str, Any], options: Sequence[str], config_dirs: Seque
     found = {key: composed.plain[key] for key in given}
     same = [key for key, node in found.items() if _what(node) == _what(saved[key])]
     return {key: node for key, node in found.items() if key not in same}
+
+
+def _still_true(lines: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Of what was chosen for a folder of images, and why: what the words leave as it was."""
+    if "dataset" in given or "dataset.root" in given:
+        return []
+    return [line for line in lines if not any(line.startswith((f"{key}=", f"{key}.")) for key in given)]
 
 
 def _is_ours(target: object) -> bool:

@@ -5,11 +5,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_exp.config.catalog import conf_dir
-from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings, without
+from gan_exp.config.catalog import chosen_by, groups, settings_of
+from gan_exp.config.overrides import leaves
+from gan_exp.config.own_images import USUAL_SIDE, Recipe, advice, choose_recipe, choose_settings, without
+from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.data.glance import Glance, glance_at
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
@@ -17,33 +18,45 @@ from gan_exp.runtime.paths import expand_user
 CHOSEN = "chosen"  # the key of what was chosen, and why
 
 
+def known_first(words: Sequence[str]) -> list[str]:
+    """The words that are known whatever is chosen: those without settings of the groups that a recipe chooses."""
+    keys = {word: _key(word) for word in words}
+    return [word for word in words if "." not in keys[word] or keys[word].startswith(("dataset.", "device.", "hydra."))]
+
+
 def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
     """Words to go before the user's; none where they name a model or an experiment, or no folder that can be read.
 
-    `composed` is what the user's words alone make.
+    `composed` is what the user's words alone make, of which it needs those that are `known_first`.
     """
-    keys = {word.partition("=")[0].lstrip("+~") for word in words}
-    groups = {key.partition(".")[0] for key in keys}
-    if "dataset=folder" not in words or groups & {"model", "experiment", CHOSEN}:
+    keys = {_key(word) for word in words}
+    if "dataset=folder" not in words or keys & {"model", "experiment", CHOSEN}:
         return []
-    dataset = composed.dataset
-    size = dataset.size if "dataset.size" in keys else None
-    steps = composed.steps if "steps" in keys else None
-    if ("dataset.size" in keys and not _is_size(size)) or not isinstance(steps, int | None):
+    size, steps, batch_size = (
+        (composed.dataset.size if "dataset.size" in keys else None),
+        *(composed[key] if key in keys else None for key in ("steps", "batch_size")),
+    )
+    if ("dataset.size" in keys and not _is_size(size)) or not _are_counts(steps, batch_size):
         return []  # refused later, in a sentence
+    dataset = composed.dataset
     try:
         glance = _look(str(dataset.root), str(dataset.cache), float(dataset.max_megapixels))
     except (UserError, OmegaConfBaseException, OSError, ValueError, TypeError):
         return []  # so are a folder that can't be read, and none
     on_gpu, bf16 = _on_gpu_and_bf16(str(composed.device.name))
     choices = choose_recipe(glance, on_gpu, size)
-    recipe = _read(next(choice.value for choice in choices if choice.key == "experiment"))
+    path = groups()["experiment"][next(choice.value for choice in choices if choice.key == "experiment")]
+    recipe, unset = read_yaml(path.read_text(encoding="utf-8")), _unset(path, words)
     shape: Any = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
-    choices += choose_settings(glance, _facts(recipe), shape, steps, cpu_with_bf16=bf16 and not on_gpu)
-    choices = [choice for choice in choices if choice.key.partition(".")[0] not in groups - {"dataset", "device"}]
-    choices = without(choices, keys)
+    facts = _facts(recipe, _mirrors(path, words))
+    choices += choose_settings(glance, facts, shape, steps, batch_size, on_gpu, bf16 and not on_gpu)
+    choices = [choice for choice in without(choices, keys) if f"~{choice.key}" not in unset]
     lines = [*(choice.line for choice in choices), *advice(glance)]
-    return [*(choice.word for choice in choices), f"{CHOSEN}=[{','.join(map(_quoted, lines))}]", *_unset(recipe, words)]
+    return [*(choice.word for choice in choices), f"{CHOSEN}=[{','.join(map(_quoted, lines))}]", *unset]
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
 
 
 def _look(root: str, cache: str, max_megapixels: float) -> Glance:
@@ -67,21 +80,41 @@ def _on_gpu_and_bf16(device: str) -> tuple[bool, bool]:
     return (best_device() if device == "auto" else device) != "cpu", has_bf16(torch.device("cpu"))
 
 
-def _read(experiment: str) -> dict[str, Any]:
-    content = yaml.safe_load((conf_dir() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
+def _facts(recipe: Mapping[str, Any], mirrors: bool) -> Recipe:
+    gamma, size = recipe.get("penalty", {}).get("gamma"), recipe.get("dataset", {}).get("size", USUAL_SIDE)
+    side = size if isinstance(size, int) else min(size)
+    steps, batch_size = int(recipe["steps"]), int(recipe["batch_size"])
+    return Recipe(steps, batch_size, None if gamma is None else float(gamma), side, mirrors)
 
 
-def _facts(recipe: Mapping[str, Any]) -> Recipe:
-    gamma = recipe.get("penalty", {}).get("gamma")
-    return Recipe(int(recipe["steps"]), int(recipe["batch_size"]), None if gamma is None else float(gamma))
+def _mirrors(recipe: Path, words: Sequence[str]) -> bool:
+    """Whether the augmentation does, which the words choose, or the recipe."""
+    chosen = dict(word.partition("=")[::2] for word in words)
+    option = chosen.get("augment", chosen_by(recipe).get("augment", "none"))
+    file = groups()["augment"].get(option)
+    settings = {**_values(file), **_values(recipe).get("augment", {})}
+    return str(chosen.get("augment.flip", settings.get("flip", False))).lower() == "true"
 
 
-def _unset(recipe: Mapping[str, Any], words: Sequence[str]) -> list[str]:
-    """Words that drop the recipe's settings of groups that the user's words leave out, as in penalty=none."""
-    left_out = [word.removesuffix("=none") for word in words if word.endswith("=none")]
-    return [f"~{group}.{key}" for group in left_out if isinstance(recipe.get(group), dict) for key in recipe[group]]
+def _values(file: Path | None) -> dict[str, Any]:
+    return {} if file is None else read_yaml(file.read_text(encoding="utf-8"))
+
+
+def _unset(recipe: Path, words: Sequence[str]) -> list[str]:
+    """Words that drop the recipe's settings which the user's options lack, as for penalty=none."""
+    usual, available, dropped = chosen_by(recipe), groups(), []
+    for word in words:
+        group, _, option = word.partition("=")
+        own = _values(recipe).get(group)
+        if isinstance(own, dict) and group in available and option != usual.get(group):
+            file = available[group].get(option)
+            known = set() if file is None else {setting.key for setting in settings_of(file)}
+            dropped += [f"~{group}.{key}" for key in leaves(own) if key not in known]
+    return dropped
+
+
+def _are_counts(*values: Any) -> bool:
+    return all(value is None or (isinstance(value, int) and value > 0) for value in values)
 
 
 def _is_size(size: Any) -> bool:

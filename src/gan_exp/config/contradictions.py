@@ -82,6 +82,9 @@ def choices(config: Config) -> list[str]:
         lines.append("schedule.penalty: nothing to schedule, since penalty=none")
     if config.schedule.ema is not None and config.ema_halflife_kimg == 0:
         lines.append("schedule.ema: nothing to schedule, since ema_halflife_kimg=0")
+    if config.dataset.get("mirror", False) and _says(config, "dataset", "one_sided"):
+        name = config.dataset["name"]
+        lines.append(f"dataset.mirror=true: {name} has digits or letters, of which G will learn mirrored ones too")
     return lines
 
 

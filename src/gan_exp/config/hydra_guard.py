@@ -6,6 +6,7 @@ Since 1.3.8 it refuses a list of dangerous targets; whatever else can be importe
 import copy
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from hydra._internal import hydra as hydra_internal
@@ -81,19 +82,20 @@ class GuardedLoader(ConfigLoaderImpl):
 
     def _load(self, config_name: str | None, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
         """With what the words leave to be chosen; Hydra's record of the words has those of the user alone."""
-        config = super().load_configuration(config_name, overrides, *rest, **named)
+        load = partial(super().load_configuration, config_name)
         run_mode = named.get("run_mode", rest[0] if rest else None)
         if "dataset=folder" not in overrides or run_mode != RunMode.RUN:
-            return config
-        from gan_exp.config.choosing import chosen_words  # imports torch and Pillow
+            return load(overrides, *rest, **named)
+        from gan_exp.config.choosing import chosen_words, known_first  # imports torch and Pillow
 
-        chosen = chosen_words(overrides, config)
-        if not chosen:
-            return config
-        task = list(config.hydra.overrides.task)
-        config = super().load_configuration(config_name, [*chosen, *overrides], *rest, **named)
-        with read_write(config.hydra.overrides), open_dict(config.hydra.overrides):
-            config.hydra.overrides.task = task
+        try:
+            chosen = chosen_words(overrides, load(known_first(overrides), *rest, **named))
+        except CLEAR:  # as without a choice
+            chosen = []
+        config = load([*chosen, *overrides], *rest, **named)
+        if chosen:
+            with read_write(config.hydra.overrides), open_dict(config.hydra.overrides):
+                config.hydra.overrides.task = list(config.hydra.overrides.task)[len(chosen) :]
         return config
 
     def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:

@@ -97,8 +97,12 @@ def split_values(text: str) -> list[str]:
     return values
 
 
-def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of `config` with each `dotted.key=value` set. Raises UserError for keys that it doesn't have."""
+def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str], may_add: Sequence[str] = ()) -> dict[str, Any]:
+    """A copy of `config` with each `dotted.key=value` set. Raises UserError for keys that it doesn't have.
+
+    A run of an earlier version may lack a key that may change during a run, or one that `may_add` names.
+    """
+    addable = {*MAY_CHANGE, *MAY_CHANGE_WITH_THE_SAME_DATA, *may_add}
     changed = copy.deepcopy(dict(config))
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -108,9 +112,9 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
         node: Any = changed
         for parent in parents:
             node = node.get(parent) if isinstance(node, Mapping) else None
-        if not isinstance(node, dict) or last not in node:
+        if not isinstance(node, dict) or (last not in node and key not in addable):
             raise UserError(unknown_key(key, leaf_keys(changed), overrides, anew=False))
-        if isinstance(node[last], Mapping):
+        if isinstance(node.get(last), Mapping):
             raise UserError(f"{override}: {key} is a group, whose options can't be chosen anew for a run that exists")
         try:
             as_it_stands = is_text(key) and text not in ("", "null") and not QUOTED.fullmatch(text)

@@ -5,6 +5,7 @@ that nothing is chosen again when it is resumed or repeated.
 """
 
 from collections.abc import Collection, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from gan_exp.data.glance import Glance
@@ -21,8 +22,10 @@ ENOUGH = 20_000  # images without their mirror images
 TOO_FEW_TO_PART = 50
 HELD_OUT, MOST_HELD_OUT = 0.1, 5_000
 LOOKS = 30  # how often each image is seen at least, in a run
+MOST_LOOKS = 4_000  # and at most, as in FastGAN's runs with 100 images (50,000 steps of batch 8)
 MOST_STEPS = 200_000
-GAMMA_AT = 64  # pixels: the recipes' penalties are for this side
+USUAL_SIDE = 64  # pixels: the recipes are for this side, unless their files name another
+SMALLEST = 8  # pixels of a side, of every network
 
 
 class Choice(NamedTuple):
@@ -42,11 +45,16 @@ class Choice(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What an experiment's file says; `gamma` is None where it has no penalty with one."""
+    """What an experiment's file says; `gamma` is None where it has no penalty with one.
+
+    Its numbers are for images with this `side` in pixels. `mirrors`: the augmentation mirrors images.
+    """
 
     steps: int
     batch_size: int
     gamma: float | None
+    side: int = USUAL_SIDE
+    mirrors: bool = False
 
 
 def choose_recipe(glance: Glance, on_gpu: bool, size: int | Sequence[int] | None) -> list[Choice]:
@@ -63,39 +71,89 @@ def choose_recipe(glance: Glance, on_gpu: bool, size: int | Sequence[int] | None
 
 
 def choose_settings(
-    glance: Glance, recipe: Recipe, size: int | Sequence[int], steps: int | None = None, cpu_with_bf16: bool = False
+    glance: Glance,
+    recipe: Recipe,
+    size: int | Sequence[int],
+    steps: int | None = None,
+    batch_size: int | None = None,
+    on_gpu: bool = False,
+    cpu_with_bf16: bool = False,
 ) -> list[Choice]:
-    """All else, by the number of images and their size, and by the number of `steps` if that is given."""
-    count, side = glance.images, _shorter(size)
-    found = _choose_held_out(glance)
-    if count < ENOUGH:
-        why = f"fewer than {ENOUGH:,} images; false if left and right matter, as in text"
-        found.append(Choice("dataset.mirror", True, why))
-    if recipe.gamma is not None and side != GAMMA_AT:
-        gamma = float(f"{recipe.gamma * (side / GAMMA_AT) ** 2:.3g}")
-        found.append(
-            Choice("penalty.gamma", gamma, f"{recipe.gamma:g} at {GAMMA_AT} pixels, in proportion to the area")
-        )
+    """All else, by the number of images and their size, and by the `steps` and the `batch_size` that are given."""
+    found = [*_choose_held_out(glance), *_choose_mirror(glance, recipe), *_choose_batch(glance, recipe, batch_size)]
+    batch_size = next((choice.value for choice in found if choice.key == "batch_size"), batch_size or recipe.batch_size)
+    found += _choose_gamma(recipe, _shorter(size), batch_size)
     if cpu_with_bf16:
         found.append(Choice("device.precision", "bf16", "this CPU computes convolutions faster so"))
-    needed = min(LOOKS * count // recipe.batch_size, MOST_STEPS)
-    if steps is None and needed > recipe.steps:
-        steps = round_to_two_digits(needed)
-        found.append(Choice("steps", steps, f"so that each image is seen about {LOOKS} times"))
-    steps = recipe.steps if steps is None else steps
-    found.append(Choice("sample_every_steps", _interval(steps / 40, 50, 1000), f"some forty grids of {steps:,} steps"))
-    found.append(Choice("checkpoint_every_steps", _interval(steps / 10, 200, 5000), "some ten checkpoints"))
+    longer = [] if steps is not None else _choose_steps(glance, recipe, batch_size)
+    steps = longer[0].value if longer else recipe.steps if steps is None else steps
+    return [*found, *longer, *_choose_intervals(steps, 1.0 if on_gpu else max(1.0, _area(size) / USUAL_SIDE**2))]
+
+
+def _choose_mirror(glance: Glance, recipe: Recipe) -> list[Choice]:
+    if glance.images >= ENOUGH or glance.letters or recipe.mirrors:
+        return []
+    why = f"fewer than {ENOUGH:,} images; false if left and right matter, as in text"
+    return [Choice("dataset.mirror", True, why)]
+
+
+def _choose_batch(glance: Glance, recipe: Recipe, given: int | None) -> list[Choice]:
+    if given is not None or glance.images >= recipe.batch_size:
+        return []
+    fitting = max(2, 2 ** (glance.images.bit_length() - 1))
+    return [Choice("batch_size", fitting, f"there are {glance.images} images")]
+
+
+def _choose_gamma(recipe: Recipe, side: int, batch_size: int) -> list[Choice]:
+    """StyleGAN2-ADA's rule of thumb, gamma in proportion to resolution^2 / batch, from the recipe's own gamma on."""
+    if recipe.gamma is None:
+        return []
+    gamma = float(f"{recipe.gamma * (side / recipe.side) ** 2 * recipe.batch_size / batch_size:.3g}")
+    if gamma == recipe.gamma:
+        return []
+    why = f"{recipe.gamma:g} at {recipe.side} pixels and batch {recipe.batch_size}, in proportion to pixels / batch"
+    return [Choice("penalty.gamma", gamma, why)]
+
+
+def _choose_steps(glance: Glance, recipe: Recipe, batch_size: int) -> list[Choice]:
+    least = min(LOOKS * glance.images // batch_size, MOST_STEPS)
+    most = MOST_LOOKS * glance.images // batch_size
+    if least > recipe.steps:
+        return [Choice("steps", round_to_two_digits(least), f"so that each image is seen about {LOOKS} times")]
+    if most < recipe.steps:
+        return [Choice("steps", round_to_two_digits(most), f"each image is seen {MOST_LOOKS:,} times by then")]
+    return []
+
+
+def _choose_intervals(steps: int, slow: float) -> list[Choice]:
+    """Steps take `slow` times as long as those with images of the usual size."""
+    samples = _interval(steps / 40 / slow, int(50 / slow), 1000)
+    checkpoints = _interval(steps / 10 / slow, int(200 / slow), 5000)
+    found = [
+        Choice("sample_every_steps", samples, _times(steps, samples, "grids")),
+        Choice("checkpoint_every_steps", checkpoints, _times(steps, checkpoints, "checkpoints")),
+    ]
+    if slow > 1:
+        log = _interval(100 / slow, 5, 100)
+        found.append(Choice("log_every_steps", log, "a CPU is slow with such images"))
     return found
+
+
+def _times(steps: int, every: int, what: str) -> str:
+    return f"{steps // every} {what} in {steps:,} steps" if steps >= 2 * every else f"there are {steps:,} steps"
 
 
 def advice(glance: Glance) -> list[str]:
     """What the user should know of such images."""
-    if glance.images >= FEW:
-        return []
-    return [
-        "few images are easily learned by heart: `gan-exp nearest RUN` shows how near the samples are to them; more "
-        "images help most"
-    ]
+    lines = []
+    if glance.letters:
+        lines.append("dataset.mirror stays false, since the classes have names of one letter or digit")
+    if glance.images < FEW:
+        lines.append(
+            "few images are easily learned by heart: `gan-exp nearest RUN` shows how near the samples are to them; "
+            "more images help most"
+        )
+    return lines
 
 
 def without(choices: Sequence[Choice], keys: Collection[str]) -> list[Choice]:
@@ -107,9 +165,16 @@ def _shorter(size: int | Sequence[int]) -> int:
     return size if isinstance(size, int) else min(size)
 
 
+def _area(size: int | Sequence[int]) -> int:
+    return size**2 if isinstance(size, int) else prod(size)
+
+
 def _choose_size(sizes: Sequence[tuple[int, int]], on_gpu: bool) -> Choice:
+    own = _own_size(sizes)
+    if own is not None:
+        return Choice("dataset.size", own, "the images' own size")
     filled = [side for side in SIDES if sum(min(size) >= side for size in sizes) >= FILLED_BY * len(sizes)]
-    side = max(filled, default=SIDES[0]) if sizes else GAMMA_AT
+    side = max(filled, default=SIDES[0]) if sizes else USUAL_SIDE
     allowed = side if on_gpu else min(side, LARGEST_ON_CPU)
     shape = _common_shape(sizes, allowed)
     if allowed < side:
@@ -120,6 +185,17 @@ def _choose_size(sizes: Sequence[tuple[int, int]], on_gpu: bool) -> Choice:
     return Choice(
         "dataset.size", shape, f"{'the largest power of two that ' if side < SIDES[-1] else ''}the images fill"
     )
+
+
+def _own_size(sizes: Sequence[tuple[int, int]]) -> int | list[int] | None:
+    """That of images which are all small and equal: no pixel is lost then, and networks take any size."""
+    if len(set(sizes)) != 1:
+        return None
+    height, width = sizes[0]
+    shorter, longer = sorted(sizes[0])
+    if not SMALLEST <= shorter < USUAL_SIDE or longer > LONGEST * shorter:
+        return None
+    return height if height == width else [height, width]
 
 
 def _common_shape(sizes: Sequence[tuple[int, int]], side: int) -> int | list[int]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gan_exp.data.packed import PackedImages
+from gan_exp.data.packed import PackedImages, one_sided
 
 
+@one_sided
 def digits() -> PackedImages:
     """1,797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998, UCI), with the values 0-16 scaled to 0-255."""
     package = find_spec("sklearn")  # importing it would take seconds

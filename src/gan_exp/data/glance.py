@@ -19,6 +19,7 @@ class Glance(NamedTuple):
     images: int  # to train on
     sizes: Sequence[tuple[int, int]]
     parted: bool  # by folders called train and test or val
+    letters: bool = False  # the classes are called 0, 1, ... or a, b, ...
 
 
 def glance_at(root: Path, cache: Path, max_megapixels: float) -> Glance:
@@ -34,7 +35,9 @@ def glance_at(root: Path, cache: Path, max_megapixels: float) -> Glance:
     count = len(part.files)
     some = part.files[:: -(-count // MOST_HEADERS)]
     sizes = [size for name in some if (size := _size(os.path.join(place, name), max_megapixels))]  # noqa: PTH118
-    return Glance(count, sizes, parted=part is not tree)
+    classes = part.classes()
+    letters = len(classes) > 1 and all(len(name) == 1 and name.isalnum() for name in classes)
+    return Glance(count, sizes, part is not tree, letters)
 
 
 def _size(path: str, max_megapixels: float) -> tuple[int, int] | None:

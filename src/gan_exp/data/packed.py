@@ -1,10 +1,10 @@
 """A data set as one packed array, and batches drawn from it as functions of (seed, number)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, ParamSpec
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.transfer import Ahead, ahead_on, send
 
+Arguments = ParamSpec("Arguments")
 Sampling = Literal["with_replacement", "shuffled"]
 Part = Literal["train", "held_out"]  # of a data set that has two parts; the held-out part is for evaluation only
 
@@ -137,6 +138,12 @@ class PackedImages:
 def _fraction(image: Tensor) -> float:
     """A hash of the image as a number in [0, 1)."""
     return int.from_bytes(hashlib.blake2b(image.cpu().contiguous().numpy().data, digest_size=4).digest()) / 2**32
+
+
+def one_sided(dataset: Callable[Arguments, PackedImages]) -> Callable[Arguments, PackedImages]:
+    """Marks a data set whose images mean something else, or nothing, when they are mirrored: digits and letters."""
+    vars(dataset)["one_sided"] = True
+    return dataset
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 import torch
 
-from gan_exp.data.packed import PackedImages, Part
+from gan_exp.data.packed import PackedImages, Part, one_sided
 from gan_exp.data.torchvision_sets import mnist
 from gan_exp.ranges import NonNegativeInt, PositiveInt
 from gan_exp.runtime.randomness import Streams
 
 
+@one_sided
 def stacked_mnist(
     root: str, count: PositiveInt = 128_000, seed: NonNegativeInt = 0, part: Part = "train"
 ) -> PackedImages:

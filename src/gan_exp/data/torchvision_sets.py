@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from gan_exp.data.packed import PackedImages, Part
+from gan_exp.data.packed import PackedImages, Part, one_sided
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveInt
 from gan_exp.runtime.paths import expand_user
@@ -24,6 +24,7 @@ from gan_exp.runtime.terminal import say
 DOWNLOAD_TIMEOUT_S = 30  # without it a network that doesn't answer would hang the run
 
 
+@one_sided
 def mnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 handwritten digits of 28x28 (LeCun, Cortes and Burges)."""
     from torchvision.datasets import MNIST
@@ -45,6 +46,7 @@ def cifar10(root: str, part: Part = "train") -> PackedImages:
     return _packed(_load(CIFAR10, "cifar10", "cifar-10-batches-py", root, train=part == "train"))
 
 
+@one_sided
 def kmnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 cursive Japanese characters of 28x28 in ten classes (Clanuwat et al. 2018)."""
     from torchvision.datasets import KMNIST
@@ -52,6 +54,7 @@ def kmnist(root: str, part: Part = "train") -> PackedImages:
     return _packed(_load(KMNIST, "kmnist", "KMNIST/raw", root, train=part == "train"))
 
 
+@one_sided
 def emnist(
     root: str, split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"], part: Part = "train"
 ) -> PackedImages:
@@ -65,6 +68,7 @@ def emnist(
     return replace(packed, labels=packed.labels - 1, classes=packed.classes[1:])  # its class 0 (N/A) has no images
 
 
+@one_sided
 def svhn(root: str, part: Part = "train") -> PackedImages:
     """73,257 house numbers of 32x32 in colour, ten classes (Netzer et al. 2011); 26,032 held out, in svhn_test."""
     from torchvision.datasets import SVHN

@@ -6,6 +6,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
+from gan_exp.config.compose import compose
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted, asked_to_stop
@@ -54,9 +55,20 @@ class Session:
         searched = " ".join(f"{one.name}={one.text}" for one in question.space.parameters)
         goals = ", ".join(f"{one.metric} ({one.better} is better)" for one in question.objectives)
         seeds = f", the mean of {question.seeds} seeds each" if question.seeds > 1 else ""
+        for line in self._chosen():
+            say(f"chosen: {line}")
         found = rows(self.study)
         there = f"; {counts(found)} so far" if found else ""
         say(f"search: {self.count} trials of {searched} for {goals}{seeds}, {self.slots} at a time{there}")
+
+    def _chosen(self) -> list[str]:
+        """What is chosen for a folder of images, as far as all trials have it."""
+        space = self.setting.question.space
+        searched = {parameter.key for parameter in space.parameters}
+        if "dataset=folder" not in space.constants or searched & {"model", "experiment"}:
+            return []
+        lines: list[str] = compose(space.constants, self.setting.config_dirs).plain["chosen"]
+        return [line for line in lines if line.partition("=")[0] not in searched]
 
     def _tell(self, trial: FrozenTrial) -> None:
         found = rows(self.study)

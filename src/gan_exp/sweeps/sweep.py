@@ -104,6 +104,8 @@ def train_sweep(sweep: Sweep, choices: Choices) -> None:
     jobs = [_with_threads(job, found) for job in sweep.open_jobs]
     if sweep.display != "quiet":
         say(_announcement(sweep, plan))
+        for line in _chosen(sweep.open_jobs):
+            say(line)
     progress = Progress(sweep.jobs, plan, sweep.display, sweep.outcomes)
     with progress, before_forced_exit(partial(_leave_at_once, sweep, progress)):
         sweep.outcomes.update(run_jobs(jobs, plan, progress, choices.stop_on_failure))
@@ -118,6 +120,12 @@ def _leave_at_once(sweep: Sweep, progress: Progress, found: signal.Signals) -> N
 def _with_threads(job: Job, found: dict[str, int]) -> Job:
     threads = found.get(kind_of(job.config))
     return job if threads is None else job.with_threads(threads)
+
+
+def _chosen(jobs: Sequence[Job]) -> list[str]:
+    """What was chosen for a folder of images, in all of the runs; each tells its own."""
+    first, *others = [job.config.get("chosen", ()) for job in jobs]
+    return [f"chosen: {line}" for line in first if all(line in lines for lines in others)]
 
 
 def _announcement(sweep: Sweep, plan: Plan) -> str:

@@ -206,12 +206,13 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
     if data_spec(checkpoint) != data.spec:
         raise UserError(
             f"{run.path}: was trained on {_describe(data_spec(checkpoint))}, the data now is {_describe(data.spec)}; "
-            f"restore the data that it was trained on"
+            f"restore the data that it was trained on{_labels_ignored(data)}"
         )
     if checkpoint.get("data_digest", data.digest) != data.digest:
         raise UserError(
             f"{run.path}: the data has changed since the run began (its digest is {data.digest}, it was "
-            f"{checkpoint['data_digest']}); restore the data that it was trained on, or train a new run"
+            f"{checkpoint['data_digest']}); restore the data that it was trained on{_labels_ignored(data)}, or "
+            f"train a new run"
         )
     try:
         state.load_state_dict(checkpoint)
@@ -220,6 +221,12 @@ def _restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any
             f"{run.path}: its checkpoints don't fit its config.yaml any more ({str(error).splitlines()[0]}); "
             f"restore the values, or the version of gan-exp, that it was trained with"
         ) from error
+
+
+def _labels_ignored(data: PackedImages) -> str:
+    """A remedy where a file has the labels, which an earlier version, or a folder without the file, did not read."""
+    file = (data.reading or {}).get("labels_file")
+    return f", or set dataset.labels=folders if it was without {file}" if file else ""
 
 
 def _describe(spec: DataSpec) -> str:
