@@ -143,7 +143,7 @@ def test_widths() -> None:
 def test_the_generator_starts_from_its_basis() -> None:
     generator, _ = pair()
     seen: list[Tensor] = []
-    generator.stages.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator.stages[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     latents = torch.randn(2, 64)
     generator(latents)
     expected = torch.einsum("chw,nc->nchw", generator.basis, latents @ generator.project.weight.T)

@@ -65,16 +65,20 @@ def test_equals_the_whole_batch_to_the_second_derivative(name: str, penalised: b
             assert torch.equal(value, found[0][key]), f"{key}: ranks differ"
 
 
-def test_digits_survive_a_large_mean() -> None:
-    inputs = torch.randn(64, 3) + 1000.0
-    expected = nn.BatchNorm1d(3)(inputs)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_digits_survive_a_large_mean(dtype: torch.dtype) -> None:
+    inputs = (torch.randn(64, 3) + (1000.0 if dtype == torch.float32 else 20.0)).to(dtype)
+    expected = nn.BatchNorm1d(3)(inputs.float())
 
     def normalise(ranks: Ranks) -> Tensor:
         layer = nn.BatchNorm1d(3)
         synchronise_batch_norm(layer, ranks)
         return ranks.gather(layer(inputs[ranks.rows(64)]))
 
-    assert (in_threads(2, normalise)[0] - expected).abs().max() < 1e-3
+    found = in_threads(2, normalise)[0]
+    assert found.dtype == dtype
+    rounding = 1e-3 if dtype == torch.float32 else 2**-8 * expected.abs().max()
+    assert (found - expected).abs().max() <= rounding
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def error(found: Tensor, exact: Tensor) -> float:
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_penalties_have_right_gradients_in_bfloat16(model: str) -> None:
-    """Within a few of bfloat16's roundings (2^-9 each) of float64, through both derivatives of every layer.
+    """Within a few of bfloat16's roundings (at most 2^-8 each) of float64, through both derivatives of every layer.
 
     The small MLP has fewer numbers to average over, and some of its units change their sign. Penalties that draw are
     compared with float32, which is as good as float64 here: they draw others in float64.
@@ -82,6 +83,7 @@ def test_what_a_network_returns_and_all_that_is_kept_is_float32(model: str) -> N
     images = make_images(state, config, latents(), None)
     logits, _ = score_reals(state, config, None, rng_for, images)
     assert images.dtype == logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())  # the layer that makes them is computed in float32 too
     assert torch.bfloat16 in seen
     inputs = UpdateInputs(latents(), real_batch(), rng_for)
     report = train_step(state, config, [inputs], inputs)
@@ -102,6 +104,32 @@ def test_the_networks_without_a_step_compute_in_float32() -> None:
         assert not torch.equal(state.generator(latents()), make_images(state, config, latents(), None))
 
 
+def test_evaluations_and_grids_of_a_run_with_tf32_are_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Setup(("mlp",), tmp_path / "run").trainer
+    seen: list[tuple[str, bool]] = []
+
+    def note(*given: Any) -> dict[str, float]:
+        seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        return {}
+
+    trainer.evaluation = SimpleNamespace(measure=note, seconds=0.0)  # type: ignore[assignment]
+    monkeypatch.setattr(trainer.log, "sample", note)
+    monkeypatch.setattr(trainer.log, "exclude_time", lambda seconds: None)
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        trainer.evaluate()
+        trainer.sample()
+        assert seen == [("highest", False)] * 2
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("high", True)
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 def test_a_resumed_run_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
     words = "fastgan", BF16, "augment=diffaugment"
     whole = Setup(words, tmp_path / "whole").train(4)
@@ -111,6 +139,27 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
     for name, network in whole.state.networks.items():
         for key, value in network.state_dict().items():
             assert torch.equal(value, resumed.state.networks[name].state_dict()[key]), (name, key)
+
+
+def test_the_coarsest_stages_of_r3gan_compute_in_float32() -> None:
+    state, config = make("r3gan", BF16)
+    seen: list[torch.dtype] = []  # of each block: G's begin with the coarsest, and D's end with it
+    for network in (state.generator, state.discriminator):
+        for layer in network.modules():
+            if type(layer).__name__ == "_Block":
+                layer.layers[0].register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
+    score_images(state, config, None, rng_for, "fake", make_images(state, config, latents(), None))
+    assert seen == [torch.float32, torch.bfloat16, torch.bfloat16, torch.float32]
+
+
+def test_spectral_norms_are_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU autocast would take `mv` in bfloat16; a CPU's leaves it alone."""
+    state, config = make("resnet", BF16, "spectral_norm=true")
+    enabled: list[bool] = []
+    product = torch.mv
+    monkeypatch.setattr(torch, "mv", lambda *given: enabled.append(torch.is_autocast_enabled("cpu")) or product(*given))
+    score_images(state, config, None, rng_for, "real", normalise(real_batch().images))
+    assert enabled and not any(enabled)
 
 
 def test_the_manual_step_steps_aside() -> None:
@@ -131,6 +180,7 @@ def test_the_manual_step_steps_aside() -> None:
         ("bf16", "cpu", False, "dcgan", "bf16", "this CPU has no instructions for it"),
         ("bf16", "cpu", True, "mlp", "bf16", "precision: bf16"),
         ("tf32", "cuda", True, "dcgan", "tf32", "precision: tf32"),
+        ("tf32", "cpu", True, "dcgan", "tf32", "this CPU has no such numbers and computes in float32"),
         ("float32", "cuda", True, "dcgan", "float32", "precision: float32"),
     ],
 )

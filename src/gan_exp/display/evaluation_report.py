@@ -60,5 +60,5 @@ def protocol_line(report: Mapping[str, Any]) -> str:
     return (
         f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "
         f"{protocol['dataset']} ({protocol['split']}), {seeds} seed{'s' * (seeds > 1)}, features {features['name']} "
-        f"{features['digest']}{right}"
+        f"{features['digest']}{right}, in {protocol.get('precision', 'float32')}"
     )

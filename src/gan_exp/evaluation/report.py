@@ -115,6 +115,7 @@ def describe_protocol(
         of_metrics["panel"]["members"] = list(map(_describe, evaluator.panel))
     return {
         "features": _describe(evaluator.extractor),
+        "precision": "float32",  # of the samples and the features, whatever the training's was
         "samples": count,
         "reals": reals,
         "split": split,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
+from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
 
@@ -156,7 +156,7 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.stages[:-1](images)
-        logits: Tensor = self.stages[-1](features).squeeze(1)
+        logits = in_full_precision(self.stages[-1], features).squeeze(1)
         if self.embed is not None:
             logits = logits + torch.sum(self.embed(labels) * features, dim=1)
         return logits

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
+from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 from gan_exp.runtime.randomness import draw
 
@@ -240,7 +240,7 @@ class FastGANDiscriminator(nn.Module):
 
     def _logits(self, features: Tensor, labels: Tensor | None) -> Tensor:
         last = self.last(features)
-        logits: Tensor = self.patches(last).mean(dim=(1, 2, 3))
+        logits = in_full_precision(self.patches, last).mean(dim=(1, 2, 3))
         if self.embed is not None:
             logits = logits + torch.sum(self.embed(labels) * last.mean(dim=(2, 3)), dim=1)
         return logits

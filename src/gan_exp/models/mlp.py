@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_exp.models.parts import LabelEmbedding
+from gan_exp.models.parts import LabelEmbedding, score
 from gan_exp.ranges import Fraction, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
@@ -100,8 +100,7 @@ class MLPDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, _dense(inputs, 1))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(self.label(self.flatten(images), labels))
-        return torch.squeeze(logits, 1)
+        return score(self.layers, self.label(self.flatten(images), labels)).squeeze(1)
 
     def chain(self) -> list[nn.Module]:
         """The layers of the whole network, if it is unconditional; their logits are [N, 1]."""

@@ -1,6 +1,7 @@
-"""Parts that several architectures share: the sizes of their stages and the embedding of labels."""
+"""Parts that several architectures share: the sizes of their stages, the embedding of labels, and what stays exact."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,26 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
         return inputs if self.embed is None else torch.cat([inputs, self.embed(labels)], dim=1)
+
+
+def in_full_precision(function: Callable[..., Tensor], inputs: Tensor, *others: Any) -> Tensor:
+    """`function(inputs, *others)` in float32, also where the network computes in bfloat16 (`device.precision`).
+
+    For logits, of which losses take small differences: bfloat16 numbers near 100 are half a unit apart.
+    """
+    kind = inputs.device.type
+    if not torch.is_autocast_enabled(kind):  # no context then, which a trace of the network would hold
+        return function(inputs, *others)
+    with torch.autocast(kind, enabled=False):
+        return function(inputs.float(), *others)
+
+
+def score(layers: nn.Sequential, inputs: Tensor) -> Tensor:
+    """What `layers` return, the last of which makes the logits, in full precision."""
+    *before, last = layers
+    for layer in before:
+        inputs = layer(inputs)
+    return in_full_precision(last, inputs)
 
 
 def with_layout(network: nn.Module) -> nn.Module:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gan_exp.models.parts import LabelEmbedding
+from gan_exp.models.parts import LabelEmbedding, score
 from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveFloat, PositiveInt
 
 STEEP = 5.0
@@ -101,5 +101,4 @@ class PointDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, 1))
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.layers(self.label(self.flatten(points) / self.scale, labels))
-        return logits.squeeze(1)
+        return score(self.layers, self.label(self.flatten(points) / self.scale, labels)).squeeze(1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
 from gan_exp.models.layers import convolve, pointwise, resample
-from gan_exp.models.parts import LabelEmbedding, stage_sizes, stage_widths
+from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 
 LEAK = 0.2
@@ -132,6 +132,7 @@ class R3GANGenerator(nn.Module):
         if self.label.embed is not None:  # as a linear layer on one-hot labels
             nn.init.normal_(self.label.embed.weight, 0.0, 1 / math.sqrt(num_classes))
         self.basis = nn.Parameter(torch.randn(widths[0], *sizes[0]))
+        self.coarsest = blocks  # stages[:coarsest] are those of the coarsest size
         self.project = _scaled(nn.Linear(latent_dim + self.label.dim, widths[0], bias=False), 1.0)
         stages: list[nn.Module] = []
         for number, size in enumerate(sizes):
@@ -141,9 +142,14 @@ class R3GANGenerator(nn.Module):
         self.stages = nn.Sequential(*stages, _scaled(_Pointwise(widths[-1], channels), 1.0))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        scales = self.project(self.label(latents, labels))
-        images: Tensor = self.stages(self.basis * scales[:, :, None, None])
+        images: Tensor = self.stages[self.coarsest :](in_full_precision(self._coarsest, latents, labels))
         return images
+
+    def _coarsest(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """The stage of a few pixels, always in float32, as in the authors' code: it costs little there."""
+        scales = self.project(self.label(latents, labels))
+        features: Tensor = self.stages[: self.coarsest](self.basis * scales[:, :, None, None])
+        return features
 
 
 class R3GANDiscriminator(nn.Module):
@@ -172,6 +178,7 @@ class R3GANDiscriminator(nn.Module):
             if number:
                 stages.append(_Resample(widths[number - 1], widths[number], size, up=False))
             stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
+        self.finer = len(stages) - blocks  # stages[finer:] are those of the coarsest size
         basis = _scaled(_Basis(widths[-1], sizes[-1]), 1.0)
         self.stages = nn.Sequential(*stages, basis)
         outputs = label_dim if num_classes else 1
@@ -181,7 +188,11 @@ class R3GANDiscriminator(nn.Module):
             nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(label_dim * num_classes))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        features: Tensor = self.head(self.stages(images))
+        return in_full_precision(self._logits, self.stages[: self.finer](images), labels)
+
+    def _logits(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """From the coarsest stage, always in float32, as in the authors' code."""
+        features = self.head(self.stages[self.finer :](features))
         if self.embed is None:
             return features.squeeze(1)
         return torch.sum(features * self.embed(labels), dim=1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from gan_exp.models.parts import LabelEmbedding, stage_sizes
+from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes
 from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveInt
 
 
@@ -122,7 +122,10 @@ class ResNetDiscriminator(nn.Module):
             nn.init.xavier_uniform_(self.embed.weight)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        features = relu(self.blocks(images)).sum(dim=(2, 3))
+        return in_full_precision(self._logits, self.blocks(images), labels)
+
+    def _logits(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        features = relu(features).sum(dim=(2, 3))
         logits: Tensor = self.head(features).squeeze(1)
         if self.embed is not None:
             logits = logits + torch.sum(self.embed(labels) * features, dim=1)

@@ -35,6 +35,8 @@ class SynchronisedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
+        if input.dtype == torch.bfloat16:  # statistics need more digits
+            return self.forward(input.float()).to(input.dtype)
         if input.device.type == "cpu":
             with torch.no_grad():
                 own = torch.stack(aten.batch_norm_update_stats(input, None, None, 0.0))

@@ -74,6 +74,23 @@ def inference_device(name: str = "auto") -> torch.device:
 
 
 @contextmanager
+def full_float32() -> Iterator[None]:
+    """Within this block a GPU multiplies in float32, also in a run with TF32: for what is compared between runs."""
+    before, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    tf32 = cudnn.allow_tf32
+    if before == "highest" and not tf32:
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        cudnn.allow_tf32 = tf32
+
+
+@contextmanager
 def own_settings() -> Iterator[None]:
     """Within this block torch's defaults are those of a new process; afterwards all of its settings are as before.
 

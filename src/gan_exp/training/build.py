@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_exp.config.schema import Config
 from gan_exp.config.targets import build_node, resolve_target
@@ -14,6 +13,7 @@ from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.models.checkpointing import with_checkpointing
 from gan_exp.models.parts import with_layout
+from gan_exp.models.spectral import normalise_spectrally
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training.precision import Precision
@@ -98,11 +98,7 @@ def build_discriminator(config: Config, spec: DataSpec) -> nn.Module:
     given = {"image_shape": (channels * config.pac, height, width), **_classes(config, spec)}
     discriminator = cast(nn.Module, build(config, "model.discriminator", **given))
     if config.spectral_norm:
-        for layer in discriminator.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
-                if not layer.weight.any():  # R3GAN's blocks begin with zeros, which nothing scales to a norm of 1
-                    nn.init.xavier_uniform_(layer.weight)
-                spectral_norm(layer)
+        normalise_spectrally(discriminator)
     return with_layout(discriminator)
 
 

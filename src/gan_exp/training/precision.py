@@ -37,15 +37,21 @@ def choose_precision(wanted: str, device: torch.device, networks: Mapping[str, n
     results don't depend on its model.
     """
     if wanted != "auto":
-        slow = wanted == "bf16" and not has_bf16(device)
-        warning = f"; {_name(device)} has no instructions for it, so that it may be slower than float32" if slow else ""
-        return cast(Precision, wanted), f"precision: {wanted}{warning}"
+        return cast(Precision, wanted), f"precision: {wanted}{_warning(wanted, device)}"
     convolutional = any(isinstance(layer, nn.Conv2d) for network in networks.values() for layer in network.modules())
     if not convolutional or not has_bf16(device):
         return "float32", "precision: float32"
     if device.type == "cuda":
         return "bf16", "precision: bf16 in the networks (device.precision=float32 is slower and more exact)"
     return "float32", "precision: float32 (this CPU has instructions for device.precision=bf16, which is often faster)"
+
+
+def _warning(wanted: str, device: torch.device) -> str:
+    if wanted == "bf16" and not has_bf16(device):
+        return f"; {_name(device)} has no instructions for it: device.precision=float32 is likely faster"
+    if wanted == "tf32" and not (device.type == "cuda" and has_bf16(device)):
+        return f"; {_name(device)} has no such numbers and computes in float32"
+    return ""
 
 
 def _name(device: torch.device) -> str:

@@ -166,7 +166,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         refuse_other_statistics({"config": run.read_config(), **checkpoint}, config, state.networks, ranks.count)
         _restore(state, data, checkpoint, run)
     start = take_over(config, state, data) if checkpoint is None else NOTHING
-    config, _ = _with_precision(config, state, device)
+    config, precision = _with_precision(config, state, device)
     needs = run_needs(config, state, data, device, str(run.path), ranks)
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)
@@ -183,6 +183,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
             display.say(line)
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
+        display.say(precision)
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)
         _finish(needs, run, make, display, in_sweep, ranks)
 
