@@ -147,7 +147,7 @@ def test_the_coarsest_stages_of_r3gan_compute_in_float32() -> None:
     for network in (state.generator, state.discriminator):
         for layer in network.modules():
             if type(layer).__name__ == "_Block":
-                layer.layers[0].register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
+                layer.layers[1].register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
     score_images(state, config, None, rng_for, "fake", make_images(state, config, latents(), None))
     assert seen == [torch.float32, torch.bfloat16, torch.bfloat16, torch.float32]
 
