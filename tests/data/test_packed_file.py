@@ -29,21 +29,36 @@ def test_the_second_run_decodes_nothing(
     assert len(packings(tmp_path)) == 1
 
 
-def test_the_second_run_asks_once_for_each_file(images: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files whose size and time the system was asked for."""
+    names: list[str] = []
+    stat = os.stat
+
+    def noted(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        names.append(Path(path).name if isinstance(path, str | Path) else "")
+        return stat(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", noted)
+    return names
+
+
+def test_the_second_run_asks_once_for_each_file(images: Path, load: Load, asked: list[str]) -> None:
     """What it costs on a network's disk."""
     draw(images / "a/1.png")
     draw(images / "2.png")
     load()
-    asked: list[str] = []
-    stat = os.stat
-
-    def noted(path: Any, *rest: Any, **options: Any) -> os.stat_result:
-        asked.append(Path(path).name if isinstance(path, str | Path) else "")
-        return stat(path, *rest, **options)
-
-    monkeypatch.setattr(os, "stat", noted)
+    asked.clear()
     load()
     assert sorted(name for name in asked if name.endswith(".png")) == ["1.png", "2.png"]
+
+
+def test_a_folder_without_parts_is_not_searched_for_one(images: Path, load: Load, asked: list[str]) -> None:
+    draw(images / "train/1.png")
+    asked.clear()
+    assert load(part="held_out") is None and "1.png" not in asked
+    draw(images / "Val/2.png", 2)
+    assert pixels(load(part="held_out")) == [[2]] and "1.png" in asked
 
 
 def later(path: Path) -> None:

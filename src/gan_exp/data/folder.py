@@ -15,7 +15,7 @@ import numpy as np
 from gan_exp.data.archive import unpacked
 from gan_exp.data.brightness import BYTES, DARK, Kind, Scale, choose_scale, describe, scale_from_limits
 from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, decode, read_extrema, read_header
-from gan_exp.data.image_tree import ImageTree, find_images, printable
+from gan_exp.data.image_tree import ImageTree, find_images, may_have_parts, printable
 from gan_exp.data.labels_file import FileLabels, find_labels
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import IMAGES, open_if_whole, open_packed, staging_directory, write_labels_and_meta
@@ -80,6 +80,8 @@ def folder(
         place = unpacked(given, store) if given.is_file() and given.suffix.lower() == ".zip" else given
     except OSError as error:
         raise UserError(f"dataset.root={given}: can't be unpacked to {store} ({error.strerror or error})") from error
+    if part == "held_out" and not may_have_parts(place):
+        return None
     stamps, others = find_images(place)
     found = find_labels(place, stamps, labels)
     if found is not None and found[0].is_relative_to(place):

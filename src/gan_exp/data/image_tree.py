@@ -77,6 +77,19 @@ def find_images(root: Path) -> tuple[dict[str, Stamp], Counter[str]]:
     return {name: stamps[name] for name in in_order}, others
 
 
+def may_have_parts(root: Path) -> bool:
+    """Whether folders directly below `root` are called train and test, val, ...; without them there are no parts.
+
+    Saves a look at every file, which takes long on a network's disk.
+    """
+    try:
+        with os.scandir(root) as entries:
+            tops = {entry.name.lower() for entry in entries if entry.is_dir()}
+    except OSError:
+        return True  # `find_images` says what is wrong
+    return bool(tops & {*TRAIN} and tops & {*HELD_OUT})
+
+
 def printable(name: str) -> str:
     """Whatever bytes it has."""
     return os.fsencode(name).decode(errors="replace")
