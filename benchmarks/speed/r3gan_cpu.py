@@ -139,7 +139,8 @@ def main() -> None:
                 del ways["torch's layers"]
             runs = {way: Steps(side, width, max_width, batch, bf16, fast).step for way, fast in ways.items()}
             times = ", ".join(f"{way} {time:.0f} ms" for way, time in milliseconds(runs, rounds).items())
-            print(f"{side}x{side}, width {width} to {max_width}, batch {batch}, {'bf16' if bf16 else 'float32'}: {times}")
+            precision = "bf16" if bf16 else "float32"
+            print(f"{side}x{side}, width {width} to {max_width}, batch {batch}, {precision}: {times}")
     for channels, narrow, side in CONVOLUTIONS[-1:] if quick else CONVOLUTIONS:
         for dtype in (torch.float32, torch.bfloat16):
             found = convolutions(channels, narrow, side, dtype, rounds)
