@@ -15,9 +15,9 @@ def test_only_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], list[str]()
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     told = Progress(said.append, "features ssl", 100)
-    for seconds, done in ((9, 10), (20, 25), (25, 30), (40, 50), (80, 100)):
+    for seconds, done in ((9, 10), (11, 0.5), (20, 25), (25, 30), (36, 29), (40, 50), (80, 100)):
         now[0] = seconds
-        told(done)
+        told(done)  # type: ignore[arg-type]
     assert said == ["features ssl: 25%, about 60 s to go", "features ssl: 50%, about 40 s to go"]
 
 
