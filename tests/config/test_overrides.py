@@ -172,3 +172,8 @@ def test_a_run_of_an_earlier_version_is_told_how_its_data_is_read(config: dict[s
     with pytest.raises(UserError, match=r"^dataset\.mirror: unknown key"):
         apply_overrides(config, ["dataset.mirror=true"])
     assert apply_overrides(config, ["dataset.mirror=true"], ["dataset.mirror"])["dataset"]["mirror"] is True
+
+
+def test_a_run_of_an_earlier_version_is_told_its_precision(config: dict[str, Any]) -> None:
+    config["device"] = {"name": "cpu", "tf32": False}
+    assert apply_overrides(config, ["device.precision=bf16"])["device"]["precision"] == "bf16"

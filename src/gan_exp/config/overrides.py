@@ -40,6 +40,7 @@ MAY_CHANGE_WITH_THE_SAME_DATA = (
     "dataset.skip_broken",
     "dataset.max_megapixels",
 )
+NEW_OF_DEVICE = ("device.processes", "device.precision")  # runs of earlier versions lack them
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value
 SWEEPS = re.compile(
     r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL
@@ -102,7 +103,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str], may_add
 
     A run of an earlier version may lack a key that may change during a run, or one that `may_add` names.
     """
-    addable = {*MAY_CHANGE, *MAY_CHANGE_WITH_THE_SAME_DATA, *may_add}
+    addable = {*MAY_CHANGE, *MAY_CHANGE_WITH_THE_SAME_DATA, *NEW_OF_DEVICE, *may_add}
     changed = copy.deepcopy(dict(config))
     for override in overrides:
         key, separator, text = override.partition("=")
