@@ -87,7 +87,7 @@ def assert_close(first: Any, second: Any, where: str = "") -> None:
         (("mlp", "penalty=r1", "penalty.every=4", "pac=2", "instance_noise=0.1"), 2),
         (("mlp", "penalty=dragan", "penalty.every=3", "n_critic=2", "augment=diffaugment"), 3),
         (("resnet", "spectral_norm=true", "loss=hinge"), 1),
-        (("points", "dataset=ring", "dataset.count=500", "loss=rpgan", "penalty=r1_r2", "latent_dim=2"), 1),
+        (("points", "dataset=ring", "dataset.count=500", "loss=rpgan", "penalty=r1_r2_fd", "latent_dim=2"), 1),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
