@@ -36,6 +36,7 @@ def keys(place: Path, *each: tuple[str, ...]) -> list[str]:
         ([("schedule=linear",), ()], ["schedule.lr"]),
         ([("seed=1",), ("seed=2",)], ["seed"]),
         ([("log_every_steps=7", "name=mine", "device.threads=1", "display=plain", "fast_path=plain"), ()], []),
+        ([("device.precision=bf16", "device.threads=1"), ("device.precision=float32",)], ["device.precision"]),
         ([("steps=100",), ("steps=200",)], ["steps"]),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from gan_exp.config.overrides import MAY_CHANGE
 SEED = "seed"
 # Keys of a run's output and of the machine: runs that differ in these alone train the same.
 OF_OUTPUT = {*MAY_CHANGE, "name", "grid_rows", "grid_columns", "dataset.cache"} - {"steps"}
+PRECISION = "device.precision"  # the one key of the machine that changes what is trained
 # The key that shows a node's choice: its other keys depend on it. A model and a data set have a name.
 CHOICES = ("model.name", "dataset.name")
 TARGET = "._target_"
@@ -81,7 +82,7 @@ def differing(configurations: Sequence[Settings], every_key: bool = False) -> li
 
 
 def _of_output(key: str) -> bool:
-    return key in OF_OUTPUT or key.startswith("device.")
+    return key in OF_OUTPUT or (key.startswith("device.") and key != PRECISION)
 
 
 def _hashable(value: Any) -> Hashable:
