@@ -40,7 +40,7 @@ CASES = [
 WITH_BATCH_NORM = [
     ("loss=hinge", "penalty=r1", "conditional=true"),
     ("model=dcgan", "n_critic=2", "augment=diffaugment"),
-    ("model=dcgan", "penalty=r1", "penalty.every=2"),
+    ("model=dcgan", "penalty=r1", "penalty.every=2", "model.checkpointing=true"),
     ("model=dcgan", "penalty=dragan", "inference_fakes=true"),
 ]
 ALL_CASES = [*CASES, *WITH_BATCH_NORM]

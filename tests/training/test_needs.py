@@ -15,6 +15,7 @@ from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.resources import in_words
 from gan_exp.training import needs as needs_module
 from gan_exp.training.build import build_state
@@ -69,6 +70,16 @@ def test_what_does_not_fit_as_it_is_free_is_a_warning(monkeypatch: pytest.Monkey
     monkeypatch.setattr(needs_module, "resident_memory", lambda: 1000)
     needs.refuse_too_little()
     assert f"warning: about {in_words(needs.memory or 0)} of memory are needed and 1.0 KB are free" in needs.lines()
+
+
+def test_processes_on_a_cpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("mlp")
+    state = build_state(config, IMAGES.spec, CPU)
+    one, two = (run_needs(config, state, IMAGES, CPU, "run", Ranks(count=count, local_count=count)) for count in (1, 2))
+    with_memory(monkeypatch, 1.2 * (two.memory or 0))
+    one.refuse_too_little()
+    with pytest.raises(UserError, match=r"and each of 2 processes has "):
+        two.refuse_too_little()
 
 
 def test_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

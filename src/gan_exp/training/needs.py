@@ -23,7 +23,7 @@ from gan_exp.training.state import TrainingState
 # What a step takes beside the tensors that are counted, measured: docs/performance.md, "Memory".
 INSIDE_OPERATIONS = {"cpu": 1.45}  # times what passes: rearranged inputs, and gaps between freed blocks
 INSIDE_OPERATIONS_ELSEWHERE = 1.15
-ALLOWANCE = {"cpu": 25e6, "cuda": 700e6}  # buffers of the threads; CUDA's context and the workspaces of its libraries
+ALLOWANCE = {"cpu": 225e6, "cuda": 700e6}  # what is imported later; CUDA's context and its libraries' workspaces
 CLEARLY = 1.15  # so many times as much as there is can't fit, whatever the error of the estimate
 MUCH_TO_WRITE = 50e9
 RECORDS_PER_LOG = 5000  # bytes in metrics.jsonl, log.txt and TensorBoard's events; measured
@@ -39,6 +39,7 @@ class Needs:
     device: torch.device
     rows: int  # images of each batch that this process has
     place: Path
+    sharing: int  # processes of this run that share the memory
     there: int  # bytes of memory that the process has beside the networks, which are counted with the step
 
     @cached_property
@@ -52,8 +53,11 @@ class Needs:
 
     @cached_property
     def limit(self) -> int | None:
-        """The memory of the machine, or of the GPU."""
-        return torch.cuda.mem_get_info(self.device)[1] if self.device.type == "cuda" else total_memory()
+        """The memory of the GPU, or this process's part of the machine's."""
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[1]
+        total = total_memory()
+        return None if total is None else total // self.sharing
 
     @property
     def _free(self) -> int | None:
@@ -61,7 +65,7 @@ class Needs:
         if self.device.type == "cuda":
             return torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
         available = available_memory()
-        return None if available is None else available + resident_memory()
+        return None if available is None else available // self.sharing + resident_memory()
 
     def _memory(self, step: StepMemory) -> int | None:
         if step.peak is None:
@@ -148,7 +152,8 @@ class Needs:
             return
         anyway = "or train anyway with check_resources=false"
         if self.memory is not None and self.limit is not None and self.memory > CLEARLY * self.limit:
-            whose = "the GPU" if self.device.type == "cuda" else "this machine"
+            each = f"each of {self.sharing} processes" if self.sharing > 1 else "this machine"
+            whose = "the GPU" if self.device.type == "cuda" else each
             raise UserError(
                 f"batch_size={self.config.batch_size}: this run needs about {in_words(self.memory)} of memory, and "
                 f"{whose} has {in_words(self.limit)}; set {self.what_would_fit(self.limit)}; {anyway}"
@@ -191,7 +196,8 @@ def run_needs(
     if device.type != "cuda":
         networks = sum(tensor.nbytes for tensor in state.tensors) if device.type == "cpu" else 0
         there = max(0, resident_memory() - networks)
-    return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), there)
+    sharing = 1 if device.type == "cuda" else ranks.local_count
+    return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), sharing, there)
 
 
 def _step_memory(config: Config, state: TrainingState, data: PackedImages, rows: int) -> StepMemory:
