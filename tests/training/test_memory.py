@@ -68,9 +68,11 @@ def test_micro_batches_take_less_and_further_ones_no_more() -> None:
     assert peak(32, 256) < 1.1 * peak(32, 64)
 
 
-def test_bf16_takes_less() -> None:
-    state = build_state(small_config("resnet"), SPEC, CPU)
-    full, half = (count(small_config("resnet", f"device.precision={p}"), state).peak for p in ("float32", "bf16"))
+@pytest.mark.parametrize("model", ["resnet", "r3gan"])
+def test_bf16_takes_less(model: str) -> None:
+    words = ("model.checkpointing=true", "penalty=r1") if model == "resnet" else ("penalty=r1_r2",)
+    state = build_state(small_config(model, *words), SPEC, CPU)
+    full, half = (count(small_config(model, *words, f"device.precision={p}"), state).peak for p in ("float32", "bf16"))
     assert full is not None and half is not None and half < full
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gan_exp.models.parts import autocast_dtype, autocasting
+
 Tensors = tuple[Tensor | None, ...]
 Function = Callable[..., Tensor | Tensors]  # of tensors alone
 
@@ -96,10 +98,8 @@ class _Segment:
     ) -> None:
         self._module, self._forward, self._parameters, self._inputs = module, forward, parameters, inputs
         self._buffers: dict[str, Tensor] | None = None
-        device_type = next(module.parameters()).device.type if parameters else "cpu"
-        self._autocast = None
-        if device_type != "meta" and torch.is_autocast_enabled(device_type):
-            self._autocast = device_type, torch.get_autocast_dtype(device_type)
+        self._kind = next(module.parameters()).device.type if parameters else "cpu"
+        self._dtype = autocast_dtype(self._kind)
 
     def __call__(self, *tensors: Tensor, only: Sequence[bool] | None = None) -> Tensor:
         inputs, parameters = tensors[: self._inputs], tensors[self._inputs :]
@@ -112,10 +112,9 @@ class _Segment:
 
     def _run(self, inputs: Sequence[Tensor], others: Mapping[str, Tensor] | None = None) -> Tensor:
         """With `others` in the place of the parameters and buffers."""
-        if self._autocast is None:
+        if self._dtype is None:
             return self._call(inputs, others)
-        kind, dtype = self._autocast
-        with torch.autocast(kind, dtype, cache_enabled=False):  # a cached weight would have no gradient
+        with autocasting(self._kind, self._dtype, cache=False):  # a cached weight would have no gradient
             return self._call(inputs, others)
 
     def _call(self, inputs: Sequence[Tensor], others: Mapping[str, Tensor] | None) -> Tensor:

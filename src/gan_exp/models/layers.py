@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, linear
 
+from gan_exp.models.parts import autocast_dtype, autocasting
+
 SMALL = 4  # pixels of a side, up to which a GPU computes a float32 convolution as matrix products
 
 
@@ -29,9 +31,8 @@ def pointwise(
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
     """conv2d with stride 1, padded to the same size; either 1x1, or an odd kernel and as many outputs as inputs."""
-    kind = features.device.type
-    if torch.is_autocast_enabled(kind):  # it doesn't look into a Function
-        dtype = torch.get_autocast_dtype(kind)
+    dtype = autocast_dtype(features.device.type)
+    if dtype is not None:  # autocast doesn't look into a Function
         features, weight = features.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     small = features.is_cuda and features.dtype == torch.float32 and max(features.shape[2:]) <= SMALL
@@ -190,7 +191,8 @@ class Resampling(torch.autograd.Function):
 
 def _resampled(features: Tensor, up: bool, factor: float) -> Tensor:
     """By the fastest way for the device, in the features' own format."""
-    with torch.autocast(features.device.type, enabled=False):
+    kind = features.device.type
+    with autocasting(kind, None) if features.is_meta else torch.autocast(kind, enabled=False):
         if features.is_cuda:
             return _by_matrices(features, up, factor)
         if up:

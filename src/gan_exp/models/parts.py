@@ -1,10 +1,14 @@
 """Parts that several architectures share: the sizes of their stages, the embedding of labels, and what stays exact."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, linear
+from torch.overrides import TorchFunctionMode
 
 
 @runtime_checkable
@@ -63,15 +67,53 @@ class LabelEmbedding(nn.Module):
         return inputs if self.embed is None else torch.cat([inputs, self.embed(labels)], dim=1)
 
 
+_on_meta: ContextVar[torch.dtype | None] = ContextVar("_on_meta", default=None)
+
+
+def autocast_dtype(kind: str) -> torch.dtype | None:
+    """In which type layers compute under autocast on this kind of device; None outside of autocast.
+
+    torch's autocast doesn't know the meta device, on which the memory of a step is counted.
+    """
+    if kind == "meta":
+        return _on_meta.get()
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+
+class _Converting(TorchFunctionMode):
+    """What autocast does to the layers, on the meta device."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        dtype = _on_meta.get()
+        if dtype is not None and function in (linear, conv2d, conv_transpose2d):
+            args = [a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def autocasting(kind: str, dtype: torch.dtype | None, cache: bool = True) -> Iterator[None]:
+    """torch.autocast, also for the meta device; None turns it off. `cache`: converted weights are kept so long."""
+    if kind != "meta":
+        with torch.autocast(kind, dtype, enabled=dtype is not None, cache_enabled=cache):
+            yield
+        return
+    before = _on_meta.set(dtype)
+    try:
+        with _Converting():
+            yield
+    finally:
+        _on_meta.reset(before)
+
+
 def in_full_precision(function: Callable[..., Tensor], inputs: Tensor, *others: Any) -> Tensor:
     """`function(inputs, *others)` in float32, also where the network computes in bfloat16 (`device.precision`).
 
     For logits, of which losses take small differences: bfloat16 numbers near 100 are half a unit apart.
     """
     kind = inputs.device.type
-    if not torch.is_autocast_enabled(kind):  # no context then, which a trace of the network would hold
+    if autocast_dtype(kind) is None:  # no context then, which a trace of the network would hold
         return function(inputs, *others)
-    with torch.autocast(kind, enabled=False):
+    with autocasting(kind, None):
         return function(inputs.float(), *others)
 
 

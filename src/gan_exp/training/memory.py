@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,7 +22,7 @@ from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, UpdateInputs
 
 META = torch.device("meta")
-LAYERS = {linear, conv2d, conv_transpose2d}
+CONVOLUTIONS = {torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default}
 DRAWS = {torch.rand, torch.randn, torch.randint, torch.randperm}
 
 BuildOptimizers = Callable[[Mapping[str, nn.Module]], tuple[torch.optim.Optimizer, torch.optim.Optimizer]]
@@ -53,11 +52,11 @@ def step_memory(
     shadow = _without_values(state, optimizers)
     inputs = _inputs(spec, latent_dim, rows)
     peak, why_unknown = None, ""
-    with _AnyValues(half=config.precision == "bf16"), _Counting(_tensors(shadow)) as counting:
+    with _AnyValues(), _Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
         lasting = counting.peak = counting.live
         try:
-            train_step(shadow, replace(config, precision="float32"), [inputs], inputs)
+            train_step(shadow, config, [inputs], inputs)
             peak = counting.peak
         except Exception as error:
             why_unknown = f"{type(error).__name__}: {str(error).splitlines()[0]}"
@@ -109,14 +108,7 @@ def _bytes(values: list[Any]) -> int:
 
 
 class _AnyValues(TorchFunctionMode):
-    """Random numbers are not drawn, since their generators belong to another device.
-
-    `half`: the layers compute in bfloat16, as under autocast, which doesn't know the meta device.
-    """
-
-    def __init__(self, half: bool) -> None:
-        super().__init__()
-        self._half = half
+    """Random numbers are not drawn, since their generators belong to another device."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -125,13 +117,16 @@ class _AnyValues(TorchFunctionMode):
             device = torch.device(kwargs.get("device") or "cpu")
             if device.type == "meta" and function in (torch.rand, torch.randn):
                 return torch.empty(*args, **kwargs)
-        if self._half and function in LAYERS:
-            args = [_halved(value) for value in args]
         return function(*args, **kwargs)
 
 
-def _halved(value: Any) -> Any:
-    return value.bfloat16() if isinstance(value, Tensor) and value.is_floating_point() else value
+def _channels_last(made: Any) -> Any:
+    """As the results of convolutions lie on a CPU or GPU; on the meta device they don't, and would be copied."""
+    if isinstance(made, tuple | list):
+        return tuple(_channels_last(value) for value in made)
+    if not (isinstance(made, Tensor) and made.is_meta and made.ndim == 4):
+        return made
+    return torch.empty_like(made, memory_format=torch.channels_last)
 
 
 class _Counting(TorchDispatchMode):
@@ -146,6 +141,8 @@ class _Counting(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = function(*args, **(kwargs or {}))
+        if function in CONVOLUTIONS:
+            made = _channels_last(made)
         for value in made if isinstance(made, tuple | list) else (made,):
             if isinstance(value, Tensor):
                 self._add(value)

@@ -12,6 +12,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from gan_exp.models.parts import autocasting
 from gan_exp.runtime.device import has_bf16
 
 Precision = Literal["float32", "tf32", "bf16"]
@@ -21,7 +22,7 @@ def computing_in(precision: Precision, device: torch.device) -> AbstractContextM
     """For one forward pass: autocast keeps the weights that it has converted until the context ends, and no longer."""
     if precision != "bf16":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return autocasting(device.type, torch.bfloat16)
 
 
 def in_float32(result: Tensor) -> Tensor:
