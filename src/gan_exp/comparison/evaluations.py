@@ -91,12 +91,15 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+NO_OTHER_DATA = ("._target_", ".name", ".root", ".cache", ".license", ".mirror")
+
+
 def _data_settings(config: Mapping[str, Any]) -> str:
-    """Of the same data in another place the path differs, so paths are left out."""
+    """Of the same data in another place the path differs, so paths are left out. Only batches are mirrored."""
     return " ".join(
         f"{key.removeprefix('dataset.')}={value}"
         for key, value in config.items()
-        if key.startswith("dataset.") and not key.endswith(("._target_", ".name", ".root", ".cache", ".license"))
+        if key.startswith("dataset.") and not key.endswith(NO_OTHER_DATA)
     )
 
 
