@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from builders import make_config
-from gan_exp.config.anew import anew
+from gan_exp.config.anew import anew, chosen_once
 from gan_exp.errors import UserError
 
 
@@ -57,6 +57,18 @@ def test_refusals(word: str, sentence: str, saved: dict[str, Any]) -> None:
 
 
 def test_of_what_was_chosen_for_a_folder_the_rest_stays(saved: dict[str, Any]) -> None:
-    saved["chosen"] = ["steps=9 (few)", "dataset.size=64 (large)", "advice"]
-    assert anew(saved, ["steps=10"])["chosen"] == ["dataset.size=64 (large)", "advice"]
-    assert anew(saved, ["dataset.root=elsewhere"])["chosen"] == []
+    own = {**saved, "chosen": ["steps=9 (few)", "dataset.size=64 (large)", "advice"]}
+    assert anew(own, ["steps=10"])["chosen"] == ["dataset.size=64 (large)", "advice"]
+    assert anew(own, ["dataset.root=elsewhere"])["chosen"] == []
+
+
+def test_a_folder_has_its_settings_chosen_once(saved: dict[str, Any]) -> None:
+    """A run that goes on elsewhere keeps those that it began with, unless the words say otherwise."""
+    before = {**saved, "steps": 9, "batch_size": 8, "chosen": ["batch_size=8 (few)"]}
+    now = {**saved, "steps": 12, "batch_size": 16, "chosen": ["batch_size=16 (many)"]}
+    words = ["dataset=folder", "dataset.root='/images'", "steps=12"]
+    assert chosen_once(now, before, words) == {**before, "steps": 12}
+    assert chosen_once(now, before, [*words, "batch_size=16"])["batch_size"] == 16
+    assert chosen_once({**now, "chosen": []}, before, words)["batch_size"] == 16
+    other = {**now, "penalty": {"_target_": "gan_exp.penalties.R1", "gamma": 1.0}}
+    assert chosen_once(other, before, [*words, "penalty=r1"]) == other

@@ -65,7 +65,7 @@ def test_words_win(images: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("word", ["model=dcgan", "experiment=folder_few"])
+@pytest.mark.parametrize("word", ["model=dcgan", "experiment=folder_few", "model.generator.widths=[8]"])
 def test_nothing_is_chosen_where_a_model_or_an_experiment_is_named(images: Path, word: str) -> None:
     config = composed(images, word)
     assert config.chosen == () and config.dataset["size"] == 64 and config.dataset["mirror"] is False

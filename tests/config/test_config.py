@@ -172,6 +172,7 @@ def test_every_option_shows_the_reserved_keys(group: str) -> None:
         if content["_target_"] is not None:
             # `resize` is for images in memory: a folder has its own size, points have none.
             optional = {"resize"} if option in ("folder", "celeba", "ring", "grid") else set()
+            optional |= {"mirror"} if option in ("ring", "grid") else set()  # points have no left and right
             # `held_out` is for sets that have no test part of their own.
             optional |= set() if option in ("folder", "celeba", "digits") else {"held_out"}
             assert set(RESERVED[group].model_fields) - optional <= set(content), option

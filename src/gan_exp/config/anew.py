@@ -1,12 +1,13 @@
 """The configuration of a run, for a new one: some options chosen anew, and other values."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_exp.config.catalog import groups, option_of
 from gan_exp.config.compose import compose
-from gan_exp.config.overrides import apply_overrides
+from gan_exp.config.overrides import apply_overrides, leaves
 
 NEW_KEYS = ("dataset.mirror",)  # that runs of earlier versions lack, and a new one like them may have
 
@@ -47,6 +48,33 @@ def _still_true(lines: Sequence[str], given: Sequence[str]) -> list[str]:
     if "dataset" in given or "dataset.root" in given:
         return []
     return [line for line in lines if not any(line.startswith((f"{key}=", f"{key}.")) for key in given)]
+
+
+def chosen_once(config: Mapping[str, Any], before: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """`config`, or where it differs from `before` in nothing but what was chosen for a folder of images, the latter.
+
+    A run that is started again with the same `words` may choose otherwise, as on a device of another kind. Both are
+    whole configurations. What the words say is taken from them.
+    """
+    if not (config.get("chosen") and before.get("chosen")):
+        return dict(config)
+    known = groups()
+    options = {word.partition("=")[0] for word in words} & known.keys() - {"experiment"}
+    if any(_what(config[group]) != _what(before[group]) for group in options if "_target_" in config[group]):
+        return dict(config)
+    own = [word for word in words if "=" in word and word.partition("=")[0] not in known]
+    given = leaves(config)
+    same = copy.deepcopy(dict(before))
+    for key in {word.partition("=")[0].lstrip("+") for word in own} & given.keys():
+        _set(same, key, given[key])
+    return same
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config.setdefault(parent, {})
+    config[last] = value
 
 
 def _is_ours(target: object) -> bool:

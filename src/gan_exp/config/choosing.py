@@ -1,13 +1,13 @@
 """Adds to the user's words what `dataset=folder` alone chooses (`own_images.py`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_exp.config.catalog import chosen_by, groups, settings_of
+from gan_exp.config.catalog import chosen_by, defaults, groups, settings_of
 from gan_exp.config.overrides import leaves
 from gan_exp.config.own_images import USUAL_SIDE, Recipe, advice, choose_recipe, choose_settings, without
 from gan_exp.config.plain_yaml import read_yaml
@@ -46,6 +46,8 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
     on_gpu, bf16 = _on_gpu_and_bf16(str(composed.device.name))
     choices = choose_recipe(glance, on_gpu, size)
     path = groups()["experiment"][next(choice.value for choice in choices if choice.key == "experiment")]
+    if _means_usual_model(path, keys):
+        return []
     recipe, unset = read_yaml(path.read_text(encoding="utf-8")), _unset(path, words)
     shape: Any = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
     facts = _facts(recipe, _mirrors(path, words))
@@ -53,6 +55,16 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
     choices = [choice for choice in without(choices, keys) if f"~{choice.key}" not in unset]
     lines = [*(choice.line for choice in choices), *advice(glance)]
     return [*(choice.word for choice in choices), f"{CHOSEN}=[{','.join(map(_quoted, lines))}]", *unset]
+
+
+def _means_usual_model(recipe: Path, keys: Collection[str]) -> bool:
+    """Whether a key is of the model that is trained without a choice, and not of the recipe's."""
+    models = groups()["model"]
+    ours, usual = (
+        {f"model.{setting.key}" for setting in settings_of(models[str(option)])}
+        for option in (chosen_by(recipe)["model"], defaults()["model"])
+    )
+    return bool((usual - ours) & {*keys})
 
 
 def _key(word: str) -> str:

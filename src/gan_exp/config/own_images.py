@@ -85,7 +85,7 @@ def choose_settings(
     found += _choose_gamma(recipe, _shorter(size), batch_size)
     if cpu_with_bf16:
         found.append(Choice("device.precision", "bf16", "this CPU computes convolutions faster so"))
-    longer = [] if steps is not None else _choose_steps(glance, recipe, batch_size)
+    longer = [] if steps is not None else _choose_steps(glance, recipe, batch_size, on_gpu)
     steps = longer[0].value if longer else recipe.steps if steps is None else steps
     return [*found, *longer, *_choose_intervals(steps, 1.0 if on_gpu else max(1.0, _area(size) / USUAL_SIDE**2))]
 
@@ -115,10 +115,11 @@ def _choose_gamma(recipe: Recipe, side: int, batch_size: int) -> list[Choice]:
     return [Choice("penalty.gamma", gamma, why)]
 
 
-def _choose_steps(glance: Glance, recipe: Recipe, batch_size: int) -> list[Choice]:
+def _choose_steps(glance: Glance, recipe: Recipe, batch_size: int, on_gpu: bool) -> list[Choice]:
+    """More than the recipe's only on a GPU: on a CPU they would take days."""
     least = min(LOOKS * glance.images // batch_size, MOST_STEPS)
     most = MOST_LOOKS * glance.images // batch_size
-    if least > recipe.steps:
+    if on_gpu and least > recipe.steps:
         return [Choice("steps", round_to_two_digits(least), f"so that each image is seen about {LOOKS} times")]
     if most < recipe.steps:
         return [Choice("steps", round_to_two_digits(most), f"each image is seen {MOST_LOOKS:,} times by then")]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gan_exp.config.anew import chosen_once
 from gan_exp.config.check import check
 from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.errors import UserError
@@ -53,7 +54,7 @@ def _same_place(one: Path, other: Path) -> bool:
 
 def _with_run(job: Job, run: RunDir, found: Mapping[str, Any]) -> Job:
     own = check(dict(found)).model_dump(mode="json")  # it may have been resumed with more steps
-    differing = differing_keys(own, job.config)
+    differing = differing_keys(own, chosen_once(job.config, own, job.words))
     if differing:
         raise UserError(f"{', '.join(differing)}: {run.path} was begun with other values; use those again")
     return replace(job, config=own, directory=str(run.path), go_on=True)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from gan_exp.config.anew import chosen_once
 from gan_exp.config.check import check
 from gan_exp.config.metrics import AUTO
 from gan_exp.config.overrides import refuse_another_experiment
@@ -29,6 +30,8 @@ def start_or_continue(
         start_run(config, directory, in_sweep, command, ranks)
         return
     before = check(run.read_config())
+    plain = chosen_once(config.model_dump(mode="json"), before.model_dump(mode="json"), command or ())
+    config = check(plain) if config.chosen else config
     refuse_another_experiment(before.model_dump(mode="json"), config.model_dump(mode="json"), run.path)
     if config.device.threads is None:  # the run has found its number, on which the last bits depend
         device = config.device.model_copy(update={"threads": before.device.threads})
