@@ -108,7 +108,7 @@ def test_bash_is_there() -> None:
             "gan-exp train experiment=ring model.generator.s",
             [f"model.generator.{key}=" for key in ("scale", "signs")],
         ),
-        ("gan-exp train dataset=folder dataset.m", ["dataset.max_megapixels="]),
+        ("gan-exp train dataset=folder dataset.m", ["dataset.max_megapixels=", "dataset.mirror="]),
         ("gan-exp train --help penalty=r", ["penalty=r1", "penalty=r1_r2", "penalty=r1_r2_fd"]),
         ("gan-exp train conditional=", ["conditional=false", "conditional=true"]),
         ("gan-exp train dataset=folder dataset.skip_broken=t", ["dataset.skip_broken=true"]),
