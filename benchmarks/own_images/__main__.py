@@ -1,4 +1,4 @@
-"""`python -m benchmarks.own_images`: the step of `experiment=folder_many` and those of two peers' networks, side by side.
+"""`python -m benchmarks.own_images`: a step of `experiment=folder_many` and those of two peers' networks, side by side.
 
 One thread, 64x64 with transparency, batch 16, each in a process of its own, one after another, all repeated in turn.
 gan-exp's step is that of a run: draws, augmentation, penalty and both updates, without logging and the average.
