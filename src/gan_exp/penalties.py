@@ -6,7 +6,8 @@ images must require grad. A penalty may also have
 - `strength`, the name of the argument that it is proportional to;
 - `bounds_gradient`: it keeps the norm of D's gradient near a bound;
 - `per_sample`: it takes the gradient of each image's logit alone, so that D must not mix the images of a batch;
-- `same_network`: it compares logits of two forward passes, between which nothing in D may move.
+- `same_network`: it compares logits of two forward passes, between which nothing in D may move;
+- `draws`: it takes random numbers from `rng_for`.
 """
 
 from collections.abc import Callable
@@ -102,6 +103,7 @@ class R1R2FiniteDifferences:
     strength = "gamma"
     per_sample = True  # the noise of one image must not move another's logit
     same_network = True  # D must be the same function in each forward pass
+    draws = True
 
     def __init__(self, gamma: PositiveFloat = 0.1, sigma: PositiveFloat = 0.1) -> None:
         self.gamma, self.sigma = gamma, sigma
@@ -129,6 +131,7 @@ class WGANGP:
     strength = "weight"
     bounds_gradient = True
     per_sample = True  # section 4 of the paper
+    draws = True
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight
@@ -150,6 +153,7 @@ class DRAGAN:
     at_reals, at_fakes = False, False
     strength = "weight"
     bounds_gradient = True
+    draws = True
 
     def __init__(self, weight: PositiveFloat = 10.0) -> None:
         self.weight = weight

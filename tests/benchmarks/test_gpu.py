@@ -1,14 +1,16 @@
 """The GPU benchmark, on the CPU: all ways compute the same step, and the table comes line by line."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from benchmarks.speed.gpu import __main__ as gpu
-from benchmarks.speed.gpu import layers, measure, package, recipes
+from benchmarks.speed.gpu import layers, measure, package, prove, recipes
 from benchmarks.speed.gpu.package import ARTICLE, R3GAN_CIFAR, SNGAN_CIFAR
 from benchmarks.speed.gpu.r3gan import GAMMA, Steps, Way
 from benchmarks.speed.gpu.recipes import CHUNK, SNGAN, Article, Chunks
@@ -212,6 +214,19 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu.main([]) == 2
     assert "no CUDA GPU can be used here" in capsys.readouterr().out
+
+
+def test_the_whole_run_is_compared_with_the_bare_step(tmp_path: Path) -> None:
+    """200 steps in 0.2 s, then 100 in 0.3 s; the first record has the capture's time in it."""
+    rates = [(100, 1.0), (300, 200 * 32 / 0.2), (400, 100 * 32 / 0.3)]
+    records = [{"step": step, "progress/images_per_sec": rate} for step, rate in rates]
+    lines = [json.dumps(record) for record in (*records, {"step": 400, "evaluation/fid": 1.0})]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    whole = prove.seconds_of(tmp_path / "metrics.jsonl")
+    assert whole == pytest.approx(0.5 / 300)
+    said = "graph: 600 steps/s, the bare captured step 1,200: 2.000 times its time"
+    assert prove.ratio("graph", whole, 0.5 / 600) == said
+    assert prove.ratio("graph", None, 0.5) == "graph: no rate, so no ratio to the bare captured step"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Traced and compiled steps against plain ones, on the CPU: the operations are those that a GPU would be given."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,27 @@ def test_the_compiler_gets_through_the_articles_step_and_resumes(tmp_path: Path)
     assert_same(second.state.state_dict(), whole.state.state_dict())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("mlp", "loss=wgan", "loss.clip=0.005"), "steps: compiled in 0 s"),
+        (("mlp", "loss=wgan", "penalty=wgan_gp"), "steps: not compiled (it draws random numbers on the device)"),
+        (("mlp", "penalty=dragan"), "steps: not compiled (it draws random numbers on the device)"),
+    ],
+    ids=["clip", "wgan_gp", "dragan"],
+)
+def test_clipped_weights_and_penalties_that_draw(overrides: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """The first is compiled; the others step aside in the midst of a run, with no harm to its numbers."""
+    plain = Setup(overrides, tmp_path / "plain").train(5)
+    compiled = compiled_setup(overrides, tmp_path / "compiled", "aot_eager" if "clip" in overrides[-1] else None)
+    compiled.train(5)
+    assert_close(compiled.outcome, plain.outcome)
+    assert [re.sub(r"in \d+ s", "in 0 s", line) for line in compiled.said] == [said]  # type: ignore[attr-defined]
+    if "loss.clip=0.005" in overrides:
+        assert all(p.abs().max() <= 0.005 for p in compiled.state.discriminator.parameters())
+
+
 def test_what_cannot_be_traced_changes_nothing() -> None:
     weight = nn.Parameter(torch.ones(2))
 
@@ -117,6 +139,10 @@ def test_a_network_that_draws_is_not_compiled() -> None:
     [
         (("mlp",), None),
         (("mlp", "augment=ada"), "what D sees is drawn anew in each step"),
+        (("mlp", "loss=wgan"), None),
+        (("mlp", "loss=wgan", "penalty=wgan_gp"), "WGANGP draws random numbers in each step"),
+        (("mlp", "penalty=dragan"), "DRAGAN draws random numbers in each step"),
+        (("mlp", "penalty=r1_r2_fd"), "R1R2FiniteDifferences draws random numbers in each step"),
         (("mlp", "optimizer=sgd"), "SGD has no form that can be compiled"),
         (("mlp", "+optimizer.generator.amsgrad=true"), "Adam with amsgrad has no form that can be compiled"),
     ],

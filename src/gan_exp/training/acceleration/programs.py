@@ -32,6 +32,8 @@ def unfit(state: TrainingState, config: StepConfig) -> str | None:
     """The reason why the steps can't be compiled, as half a sentence; None where none is known beforehand."""
     if state.augment is not None or config.instance_noise > 0:
         return "what D sees is drawn anew in each step"
+    if getattr(config.penalty, "draws", False):
+        return f"{type(config.penalty).__name__} draws random numbers in each step"
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         name, known = type(optimizer).__name__, WRITTEN_OUT_OPTIONS | BOOKKEEPING
         if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW, KerasAdam):
