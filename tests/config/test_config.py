@@ -92,7 +92,7 @@ def narrow(group: str, option: str) -> list[str]:
         words += ["dataset.count=100"]
     elif option == "augment_ramp":
         words += ["augment=pipeline"]
-    elif option.startswith("folder"):
+    elif "folder" in option:
         words += ["dataset.root=own images", "dataset.size=8"]
     elif option == "celeba":
         words += ["dataset.size=8"]
