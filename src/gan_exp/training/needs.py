@@ -184,8 +184,9 @@ class Needs:
                 f"a smaller batch_size (now {self.config.batch_size}), a micro_batch_size (computes a batch in parts) "
                 f"or narrower networks"
             )
+        lower = self.there + round(0.7 * (self.memory - self.there))
         # If the estimate was below what there is, it was too low, or the memory is limited in some other way.
-        limit = min([value for value in found if value < self.memory], default=round(0.7 * self.memory))
+        limit = min([value for value in found if value < self.memory], default=lower)
         return f"{self.what_would_fit(limit)}; it was estimated to need {in_words(self.memory)}"
 
 
