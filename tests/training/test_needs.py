@@ -120,7 +120,8 @@ def test_out_of_memory_says_what_would_fit(in_tmp: Path) -> None:
     config = small_config(
         "resnet", "batch_size=4096", "dataset.resize=32", "model.discriminator.width=16", "device.threads=1", "steps=2"
     )
-    said = in_a_child_with(300_000_000, lambda: start_run(config, "run"))
+    assert needs_of().memory is not None  # what it imports needs memory too
+    said = in_a_child_with(600_000_000, lambda: start_run(config, "run"))
     expected = r"TrainingFault: .*run: out of memory; train anew with micro_batch_size=\d+ \(about .* to need [\d.]+ GB"
     assert re.match(expected, said), said
     assert RunDir.open("run").read_status()["state"] == "failed"

@@ -18,7 +18,9 @@ def remedies(config: Config, state: TrainingState, rows: int, limit: int, needed
     for candidates in (_micro_batches(config, state, rows), _recomputed(config), _narrower(config)):
         for words, changed in candidates:
             need = needed(changed)
-            if need is not None and need <= limit:
+            if need is None:
+                break
+            if need <= limit:
                 found.append(f"{words} (about {in_words(need)})")
                 break
     if found:
