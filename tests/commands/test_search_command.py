@@ -43,7 +43,10 @@ def fake_jobs(monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
         (["lrr=log(1,2)"], "lrr: unknown key; did you mean lr?"),
         (["model=choice(mlp,dcgn)"], "model=dcgn: no such option; did you mean dcgan?"),
         (["instance_noise=interval(-1,1)"], "instance_noise=-1.0: must be"),
-        (["penalty=none", "penalty.gamma=log(1,9)"], "penalty.gamma: unknown key; penalty=r1 or r1_r2 have it"),
+        (
+            ["penalty=none", "penalty.gamma=log(1,9)"],
+            "penalty.gamma: unknown key; penalty=r1, r1_r2 or r1_r2_fd have it",
+        ),
         (["--sampler", "tp"], "--sampler tp: there is none called tp; did you mean tpe?"),
         (["--sampler", "grid"], "--sampler grid: .*no finite number of values"),
         (["--pruner", "median(x=1)"], r"--pruner median\(x=1\): .*unexpected keyword argument 'x'"),

@@ -81,7 +81,11 @@ MISTAKES = [
         "dataset=folder, celeba, cifar10 and others have it: dataset=folder dataset.root=/x",
         "held_out",
     ),
-    ("penalty=none penalty.gamma=10", "penalty=r1, r1_r2 or r1_r2_fd have it: penalty=r1 penalty.gamma=10", "did you mean"),
+    (
+        "penalty=none penalty.gamma=10",
+        "penalty=r1, r1_r2 or r1_r2_fd have it: penalty=r1 penalty.gamma=10",
+        "did you mean",
+    ),
     ("penalty=none +penalty.gamma=10", "penalty=r1 penalty.gamma=10", "did you mean"),
     ("penalty=none gamma=10", "penalty=r1 penalty.gamma=10", "did you mean"),
     ("penalty=none penalty.gama=10", "penalty=r1 penalty.gamma=10", "did you mean"),
