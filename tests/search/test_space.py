@@ -18,7 +18,7 @@ from gan_exp.search.space import parse_space
         ("instance_noise=range(0,1,0.1)", FloatDistribution(0.0, 0.9, step=0.1)),
         ("model=choice(mlp,dcgan)", CategoricalDistribution(["mlp", "dcgan"])),
         ("model=mlp,dcgan", CategoricalDistribution(["mlp", "dcgan"])),
-        ("penalty=glob(r*)", CategoricalDistribution(["r1", "r1_r2"])),
+        ("penalty=glob(r*)", CategoricalDistribution(["r1", "r1_r2", "r1_r2_fd"])),
         ("model.generator.widths=choice([64],[64,128])", CategoricalDistribution(["[64]", "[64,128]"])),
         ("conditional=choice(true,false)", CategoricalDistribution(["true", "false"])),
         ("+mine=choice(a,b)", CategoricalDistribution(["a", "b"])),
