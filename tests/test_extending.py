@@ -76,6 +76,7 @@ def test_its_metric_is_measured_and_selects_the_best_checkpoint(example: Path) -
         "metric": "my_gan.SHARPNESS",
         "score": best["evaluation/sharpness"],
         "step": best["step"],
+        "features": "cnn",
     }
     words = [word.replace("latest", "run") for word in command("evaluate")]
     assert main([*words, "--count", "20", "--seeds", "2", "--checkpoint", "best"]) == 0
