@@ -88,6 +88,7 @@ def test_in_another_thread_than_the_main_one(in_tmp: Path, words: list[str]) -> 
 
 
 def test_ctrl_c_saves_and_raises(in_tmp: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     before = process_state()
 
     def interrupt(state: TrainingState) -> None:
