@@ -1,7 +1,6 @@
 """A CPU stand-in for CUDA graphs: the kernels of a step, written down once and run again without Python."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed, Result
+from gan_exp.training.acceleration.traced import values_kept
 
 
 class Tape(TorchDispatchMode):
@@ -64,14 +64,3 @@ class TapeRecorder:
             tape.replay()
 
         return result, replay
-
-
-@contextmanager
-def values_kept(tensors: Sequence[Tensor]) -> Iterator[None]:
-    before = [tensor.detach().clone() for tensor in tensors]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, before, strict=True):
-                tensor.copy_(value)
