@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def process_as_it_was() -> Iterator[None]:
-    """Undo what a command sets for its process: environment variables, the import path, logging."""
+    """Undo what a command sets for its process: environment variables, the import path, logging, torch's settings."""
     environment, path = dict(os.environ), list(sys.path)
     log = logging.getLogger()
     level, handlers = log.level, list(log.handlers)
@@ -46,8 +46,10 @@ def process_as_it_was() -> Iterator[None]:
         del os.environ[name]
     os.environ.update(environment)
     sys.path[:] = path
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
+        torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # another number sums in another order
 
 
 @pytest.fixture
