@@ -35,6 +35,8 @@ STEP = ("training/step.py", "training/state.py", "training/acceleration/")
 SHELL_LIBRARIES = {"hydra", "omegaconf", "rich", "tensorboard", "yaml", "pydantic"}
 BUILDERS = (
     "training/session.py",
+    "training/decisions.py",
+    "training/restoring.py",
     "training/start_or_continue.py",
     "training/assembly.py",
     "training/build.py",

@@ -11,9 +11,9 @@ from builders import assert_same, small_config
 from gan_exp.config.schema import Config
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime import threads as threads_module
-from gan_exp.training import session as session_module
+from gan_exp.training import decisions
 from gan_exp.training.build import build_data, build_state
-from gan_exp.training.session import _with_threads, start_run
+from gan_exp.training.session import start_run
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def choose(config: Config) -> tuple[Config, str | None]:
-    return _with_threads(config, build_data(config, CPU), CPU)
+    return decisions.decide_threads(config, build_data(config, CPU), CPU, str)
 
 
 def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], share: float = 1.0) -> list[int]:
@@ -42,7 +42,7 @@ def steps_take(monkeypatch: pytest.MonkeyPatch, times: dict[int, list[float]], s
         taken = next(left[threads])
         return taken, share * taken
 
-    monkeypatch.setattr(session_module, "trial_step", lambda *_: lambda: None)
+    monkeypatch.setattr(decisions, "trial_step", lambda *_: lambda: None)
     monkeypatch.setattr(threads_module, "_time_slice", time_slice)
     return tried
 

@@ -152,12 +152,12 @@ def in_a_child_with(more: int, act: Callable[[], Any]) -> str:
 
 def test_a_trial_that_runs_out_of_memory_is_a_sentence(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before there is a run."""
-    from gan_exp.training import session
+    from gan_exp.training import decisions
 
     def fail(*_: object) -> Config:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
-    monkeypatch.setattr(session, "choose_threads", fail)
+    monkeypatch.setattr(decisions, "choose_threads", fail)
     with pytest.raises(TrainingFault, match=r"^out of memory; train with .*it was estimated to need "):
         start_run(small_config("mlp", "steps=2"), "run")
     assert not Path("run").exists()

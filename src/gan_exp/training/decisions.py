@@ -1,0 +1,55 @@
+"""What the configuration leaves open is decided here: the score of the best checkpoint, the precision, the threads.
+
+Each decision returns the configuration with its value, which the run keeps: a resumed run finds nothing left open.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from gan_exp.config.schema import Config
+from gan_exp.data.packed import PackedImages
+from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
+from gan_exp.runtime.threads import choose_threads
+from gan_exp.training.assembly import trial_step
+from gan_exp.training.faults import explain_trial
+from gan_exp.training.precision import choose_precision
+from gan_exp.training.state import TrainingState
+
+
+def decide_best_metric(config: Config, data: PackedImages) -> Config:
+    """With the score that `best_metric=auto` stands for. Raises UserError if this data can't have the score."""
+    best_metric = choose_best_metric(config.best_metric, data)
+    if config.evaluate_every_steps:
+        refuse_unmeasurable(best_metric, data, config.dataset["name"])
+    return config.model_copy(update={"best_metric": best_metric})
+
+
+def decide_precision(config: Config, state: TrainingState, device: torch.device) -> tuple[Config, str]:
+    """With what `device.precision=auto` stands for, and a line that says it."""
+    precision, line = choose_precision(config.device.precision, device, state.networks)
+    return _on_device(config, precision=precision), line
+
+
+def decide_threads(
+    config: Config, data: PackedImages, device: torch.device, what_would_fit: Callable[[], str]
+) -> tuple[Config, str | None]:
+    """With `device.threads`, and a line that says why, unless the user set it.
+
+    Steps are tried for this; where the memory is too small for them, `what_would_fit` is asked.
+    """
+    if config.device.threads is not None:
+        return config, None
+    try:
+        choice = choose_threads(partial(trial_step, config, data, device), device, config.device.deterministic)
+    except RuntimeError as error:
+        raise explain_trial(error, what_would_fit) from error
+    if choice is None:
+        return config, None
+    threads, why = choice
+    return _on_device(config, threads=threads), why
+
+
+def _on_device(config: Config, **values: object) -> Config:
+    return config.model_copy(update={"device": config.device.model_copy(update=values)})
