@@ -70,7 +70,8 @@ def read_image(path: Path, generator: "TrainedGenerator") -> "Tensor":
     import torch
 
     from gan_exp.data.brightness import BYTES, choose_scale, scale_from_limits
-    from gan_exp.data.decode import BrokenImage, TargetFormat, decode, read_extrema, read_header
+    from gan_exp.data.decode import TargetFormat, decode, read_extrema, read_header
+    from gan_exp.data.image_file import BrokenImage
 
     dataset, (channels, height, width) = generator.config.dataset, generator.spec.image_shape
     if channels not in (1, 3, 4):

@@ -10,9 +10,8 @@ from PIL import Image, ImageOps
 
 from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, rescale
 from gan_exp.data.colours import has_transparency, is_srgb, to_srgb
+from gan_exp.data.image_file import BrokenImage, one_line, open_image
 
-# Pillow reads more, but starts other programs for some of them. HEIF is only known with pillow-heif.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "HEIF")
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # Exif's tag for how the camera was held
@@ -54,34 +53,8 @@ class TargetFormat:
     background: tuple[int, int, int] = (0, 0, 0)  # red, green, blue behind what is transparent, and of bars
 
 
-class BrokenImage(Exception):
-    """An image that can't be used; the message says why, as the end of a sentence that begins with its name."""
-
-
-def _opened(path: Path, max_megapixels: float) -> Image.Image:
-    """Read the header only and check the size, so that a decompression bomb is refused before it is decoded."""
-    try:
-        Image.MAX_IMAGE_PIXELS = None  # `max_megapixels` is checked instead: Pillow only warns up to twice its limit
-        image = Image.open(path, formats=FORMATS)
-        image.filename = (
-            ""  # or Pillow 12 and 13 map an uncompressed, rotated TIFF into memory with its sides exchanged
-        )
-    except Exception as error:
-        raise BrokenImage(f"can't be read as an image ({one_line(error)})") from error
-    if image.width * image.height > max_megapixels * 1e6:
-        megapixels = image.width * image.height / 1e6
-        image.close()
-        raise BrokenImage(f"has {megapixels:,.6g} megapixels, more than dataset.max_megapixels={max_megapixels:g}")
-    return image
-
-
-def one_line(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return " ".join((reason or str(error)).split())[:120] or type(error).__name__
-
-
 def read_header(path: Path, max_megapixels: float) -> ImageHeader:
-    with _opened(path, max_megapixels) as image:
+    with open_image(path, max_megapixels) as image:
         try:
             width, height = image.size
             if image.format == "TIFF":  # some versions of Pillow have exchanged the sides already, some have not
@@ -140,7 +113,7 @@ def decode(path: Path, target: TargetFormat, max_megapixels: float) -> np.ndarra
 
 def _upright(path: Path, max_megapixels: float) -> Image.Image:
     """The first frame, decoded, turned as the camera was held, in the colours of sRGB."""
-    with _opened(path, max_megapixels) as image:
+    with open_image(path, max_megapixels) as image:
         try:
             transposition = TRANSPOSITIONS.get(_orientation(image))
             image.load()
@@ -153,7 +126,7 @@ def _upright(path: Path, max_megapixels: float) -> Image.Image:
 
 def read_extrema(path: Path, max_megapixels: float) -> tuple[float, float]:
     """The smallest and the largest value of an image of integers or floats."""
-    with _opened(path, max_megapixels) as image:
+    with open_image(path, max_megapixels) as image:
         try:
             image.load()
             values = _numbers(image)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_exp.data.archive import unpacked
-from gan_exp.data.decode import BrokenImage, read_header
+from gan_exp.data.decode import read_header
+from gan_exp.data.image_file import BrokenImage
 from gan_exp.data.image_tree import ImageTree, find_images
 
 MOST_HEADERS = 500  # of so many images the headers are read, evenly over the folder: a fraction of a second

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from gan_exp.data.decode import BrokenImage
+from gan_exp.data.image_file import BrokenImage
 from gan_exp.data.labels_file import FileLabels
 from gan_exp.data.packed import Part
 from gan_exp.errors import UserError
@@ -23,7 +23,7 @@ from gan_exp.runtime.terminal import say
 
 ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
-    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif", ".heic", ".heif"),
+    *(".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif", ".heic", ".heif", ".hif"),
 )
 TRAIN = ("train", "training")  # folders that part a data set
 HELD_OUT = ("test", "testing", "val", "valid", "validation")

@@ -1,0 +1,55 @@
+"""Formats that need a package or a newer Pillow, and files of no format."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from image_folders import QUARTERS, Load, refused
+
+
+def save_heic(path: Path, orientation: int = 1, **options: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(QUARTERS.repeat(4, axis=0).repeat(4, axis=1)))
+    pillow_heif.from_pillow(image).save(path, quality=-1, chroma=444, exif=exif.tobytes(), **options)
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.HEIF", "a.hif", "a.jpg"])  # some programs export them as .jpg
+def test_a_heic_image(name: str, images: Path, load: Load) -> None:
+    save_heic(images / name)
+    data = load(size=16)
+    assert data.reading is not None and data.reading["formats"] == {"HEIF": 1}
+    np.testing.assert_allclose(data.images[0].permute(1, 2, 0).int(), QUARTERS.astype(int), atol=3)
+
+
+def test_a_heic_image_of_a_turned_camera(images: Path, load: Load) -> None:
+    save_heic(images / "a.heic", orientation=6)
+    turned = np.rot90(QUARTERS, -1)
+    np.testing.assert_allclose(load(size=16).images[0].permute(1, 2, 0).int(), turned.astype(int), atol=3)
+
+
+def test_without_the_package_the_extra_is_named(images: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_heic(images / "a.jpg")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    sentence = refused(load)
+    assert "a.jpg is a HEIC image, which needs pillow-heif: pip install 'gan-exp[heic]'; remove it" in sentence
+
+
+def test_avif_with_an_older_pillow(images: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(QUARTERS).save(images / "a.avif")
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF")
+    assert "a.avif is an AVIF image, which needs Pillow 11.3 or newer" in refused(load)
+    (images / "a.avif").rename(images / "b.txt")
+    Image.fromarray(QUARTERS).save(images / "a.png")
+    assert len(load().images) == 1  # what it knows, it reads
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"", "it is empty"), (b"no image at all", "it is of no known format")])
+def test_what_is_no_image(content: bytes, why: str, images: Path, load: Load) -> None:
+    (images / "a.png").write_bytes(content)
+    assert f"a.png can't be read as an image ({why}" in refused(load)
