@@ -73,10 +73,13 @@ def test_names_of_any_bytes(images: Path, load: Load, capsys: pytest.CaptureFixt
 
 def test_no_such_folder(tmp_path: Path) -> None:
     (tmp_path / "file.png").touch()
-    for place in (tmp_path / "nowhere", tmp_path / "file.png"):
+    for name, why in (
+        ("nowhere", "no such folder; name the one that holds your images"),
+        ("file.png", "is a file, and no .zip; name the folder with your images, or a zip file of it"),
+    ):
         with pytest.raises(UserError) as caught:
-            folder(str(place), str(tmp_path / "cache"))
-        assert str(caught.value) == f"dataset.root={place}: no such folder; name the one that holds your images"
+            folder(str(tmp_path / name), str(tmp_path / "cache"))
+        assert str(caught.value) == f"dataset.root={tmp_path / name}: {why}"
     assert not (tmp_path / "cache").exists()
 
 
@@ -85,6 +88,7 @@ def test_empty_folder(images: Path, load: Load, tmp_path: Path) -> None:
     (images / "deep").mkdir()
     sentence = refused(load)
     assert sentence.startswith(f"dataset.root={images}: no images there (looked for .png, .jpg, ")
+    assert sentence.endswith(" at every depth; it has 1 .mp4)")
     assert not (tmp_path / "cache").exists()
 
 

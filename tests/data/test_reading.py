@@ -23,8 +23,8 @@ def test_a_folder_with_everything(images: Path, load: Load) -> None:
         "channels: 3 (cat/1.png has colours)",
         "classes: 2 (cat 3, dog 3)",
         "ignored: 2 .mp4, 1 without an ending",
-        f"broken: 1 images were skipped (dog/broken.png {reading['broken']['dog/broken.png']})",
-        "copies: 1 images equal an earlier one",
+        f"broken: 1 image skipped (dog/broken.png {reading['broken']['dog/broken.png']})",
+        "copies: 1 image equals an earlier one",
     ]
     assert reading == load(size=8, skip_broken=True).reading  # from the packed images
 

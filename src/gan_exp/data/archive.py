@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from gan_exp.data.image_tree import ENDINGS
+from gan_exp.data.image_tree import ENDINGS, no_images
 from gan_exp.data.packed_file import staging_directory
 from gan_exp.errors import UserError
 from gan_exp.runtime.processes import file_lock
@@ -35,12 +35,12 @@ def unpacked(archive: Path, cache: Path) -> Path:
             entries = [entry for entry in opened.infolist() if _is_wanted(entry)]
             folder = cache / f"zip-{_digest(opened.infolist())}"
             if not folder.is_dir():
-                _check(archive, entries, cache)
+                _check(archive, entries, cache, _others(opened.infolist(), entries))
                 cache.mkdir(parents=True, exist_ok=True)
                 with file_lock(f"{folder}.lock"):
                     if not folder.is_dir():  # another process may have unpacked it meanwhile
                         _unpack(opened, entries, folder)
-                        _tell(archive, opened.infolist(), entries, folder)
+                        _tell(archive, entries, _others(opened.infolist(), entries), folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UserError(f"dataset.root={archive}: can't be unpacked ({error}); pack it anew, as a plain zip") from error
     return _inner(folder)
@@ -75,9 +75,16 @@ def _digest(entries: Sequence[zipfile.ZipInfo]) -> str:
     return digest.hexdigest()
 
 
-def _check(archive: Path, entries: Sequence[zipfile.ZipInfo], cache: Path) -> None:
+def _others(all_: Sequence[zipfile.ZipInfo], entries: Sequence[zipfile.ZipInfo]) -> Counter[str]:
+    """Of files that are not among the `entries`, by their ending."""
+    wanted = {id(entry) for entry in entries}
+    left = (_path(entry) for entry in all_ if not entry.is_dir() and id(entry) not in wanted)
+    return Counter(path.suffix.lower() or "without an ending" for path in left)
+
+
+def _check(archive: Path, entries: Sequence[zipfile.ZipInfo], cache: Path, others: Counter[str]) -> None:
     if not any(_path(entry).name.lower().endswith(ENDINGS) for entry in entries):
-        raise UserError(f"dataset.root={archive}: no images there (looked for {', '.join(ENDINGS)} at every depth)")
+        raise no_images(archive, others)
     for entry in entries:
         path = _path(entry)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
@@ -111,9 +118,7 @@ def _unpack(opened: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], folder:
             os.utime(target, (FIXED_TIME, FIXED_TIME))
 
 
-def _tell(archive: Path, all_: Sequence[zipfile.ZipInfo], entries: Sequence[zipfile.ZipInfo], folder: Path) -> None:
+def _tell(archive: Path, entries: Sequence[zipfile.ZipInfo], others: Counter[str], folder: Path) -> None:
     size = sum(entry.file_size for entry in entries)
-    wanted = {id(entry) for entry in entries}
-    left = Counter(_path(entry).suffix or "?" for entry in all_ if not entry.is_dir() and id(entry) not in wanted)
-    rest = f", without {', '.join(f'{n:,} {ending}' for ending, n in left.most_common(5))}" if left else ""
+    rest = f", without {', '.join(f'{n:,} {ending}' for ending, n in others.most_common(5))}" if others else ""
     say(f"unpacked: {len(entries):,} files of {archive.name} ({size / 1e6:,.1f} MB{rest}) to {folder}")

@@ -17,6 +17,7 @@ from gan_exp.data.brightness import BYTES, DARK, Kind, Scale, choose_scale, desc
 from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, decode, read_extrema, read_header
 from gan_exp.data.image_tree import ImageTree, find_images, may_have_parts, printable
 from gan_exp.data.labels_file import FileLabels, find_labels
+from gan_exp.data.layout import layout_lines
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import IMAGES, open_if_whole, open_packed, staging_directory, write_labels_and_meta
 from gan_exp.data.reading import describe_reading
@@ -159,6 +160,7 @@ def _pack(
             parted=tree is not whole,
             labels_file=None if tree.labels is None else tree.labels.name,
             unmatched=[] if tree.labels is None else tree.labels.unmatched,
+            layout=layout_lines(whole),
         )
         meta = {"count": len(kept), **asdict(target), "classes": classes if labels else [], "reading": reading}
         meta["root"] = str((tree.named or tree.root).resolve())

@@ -45,7 +45,10 @@ def find_images(root: Path) -> tuple[dict[str, Stamp], Counter[str]]:
         raise UserError(f"dataset.root={root}: {error.filename} can't be read ({error.strerror})") from error
 
     if not root.is_dir():
-        raise UserError(f"dataset.root={root}: no such folder; name the one that holds your images")
+        what = "is a file, and no .zip; name the folder with your images, or a zip file of it"
+        raise UserError(
+            f"dataset.root={root}: {what if root.exists() else 'no such folder; name the one that holds your images'}"
+        )
     stamps: dict[str, Stamp] = {}
     others, seen = Counter[str](), set()
     top = len(os.path.join(root, ""))  # noqa: PTH118
@@ -72,9 +75,16 @@ def find_images(root: Path) -> tuple[dict[str, Stamp], Counter[str]]:
             if stat.S_ISREG(status.st_mode):
                 stamps[path[top:]] = status.st_size, status.st_mtime_ns
     if not stamps:
-        raise UserError(f"dataset.root={root}: no images there (looked for {', '.join(ENDINGS)} at every depth)")
+        raise no_images(root, others)
     in_order = sorted(stamps, key=lambda name: name.replace(os.sep, "\0"))  # folder by folder, as the parts of a path
     return {name: stamps[name] for name in in_order}, others
+
+
+def no_images(root: Path, others: Counter[str]) -> UserError:
+    """`others` are the endings of the files that it has instead."""
+    found = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(5))
+    there = f"; it has {found}" if others else ""
+    return UserError(f"dataset.root={root}: no images there (looked for {', '.join(ENDINGS)} at every depth{there})")
 
 
 def may_have_parts(root: Path) -> bool:
@@ -190,14 +200,14 @@ class ImageTree:
 
         All images are to train on, and None is returned for the held-out part, where there are no such folders.
         """
-        tops = {_top(name).lower() for name in self.files} - {""}
+        tops = {top_of(name).lower() for name in self.files} - {""}
         if not (tops <= {*TRAIN, *HELD_OUT} and tops & {*TRAIN} and tops & {*HELD_OUT}):
             return self if wanted == "train" else None
         names = TRAIN if wanted == "train" else HELD_OUT
-        return replace(self, files=[n for n in self.files if _top(n).lower() in names], depth=self.depth + 1)
+        return replace(self, files=[n for n in self.files if top_of(n).lower() in names], depth=self.depth + 1)
 
 
-def _top(name: str) -> str:
+def top_of(name: str) -> str:
     """The folder directly below the root that holds it; empty if none does."""
     top, separator, _ = name.partition(os.sep)
     return top if separator else ""

@@ -23,11 +23,13 @@ def describe_reading(
     parted: bool,
     labels_file: str | None = None,
     unmatched: Sequence[str] = (),
+    layout: Sequence[str] = (),
 ) -> Reading:
     """`headers` are those of the images that are used; `others` are files that are no images, by their ending.
 
     `labels_file` has the labels, if a file has them; `unmatched` are what it names and the folder doesn't hold.
-    `copies` is the number of images that equal an earlier one, after they were brought to their common shape.
+    `layout` are sentences on parts and classes. `copies` is the number of images that equal an earlier one, after they
+    were brought to their common shape.
     """
     sizes = Counter((header.height, header.width) for header in headers)
     smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
@@ -50,6 +52,7 @@ def describe_reading(
         "labels_file": labels_file,
         "unmatched": list(unmatched),
         "parted": parted,
+        "layout": list(layout),
         "ignored": dict(others),
         "strays": list(strays),
         "broken": dict(broken),
@@ -104,28 +107,26 @@ def reading_lines(reading: Mapping[str, Any]) -> list[str]:
     if reading["classes"]:
         classes = [f"{name} {n:,}" for name, n in reading["classes"].items()]
         source = f", by {reading['labels_file']}" if reading.get("labels_file") else ""
-        lines.append(f"classes: {len(classes)}{source} ({_some(classes)})")
+        lines.append(f"classes: {len(classes)}{source} ({some(classes)})")
     if reading.get("unmatched"):
         unmatched = reading["unmatched"]
-        lines.append(
-            f"labels: {len(unmatched):,} of {reading['labels_file']} are of no image here ({_some(unmatched)})"
-        )
-    if reading["parted"]:
-        lines.append("parts: the folders train and test or val are kept apart; only the first is trained on")
+        lines.append(f"labels: {len(unmatched):,} of {reading['labels_file']} are of no image here ({some(unmatched)})")
+    lines += reading.get("layout") or []  # packed sets of earlier versions don't say
     if reading["profiles"]:
-        lines.append(f"colours: {reading['profiles']:,} images had a profile, and were converted to sRGB")
+        lines.append(f"colours: {counted(reading['profiles'])} had a profile, converted to sRGB")
     if reading["strays"]:
         file = reading.get("labels_file")
         why = f"without a class in {file}" if file else "beside the folders that are the classes"
-        lines.append(f"left out: {_some(reading['strays'])}, {why}")
+        lines.append(f"left out: {some(reading['strays'])}, {why}")
     if reading["ignored"]:
         ignored = [f"{n:,} {ending}" for ending, n in sorted(reading["ignored"].items(), key=lambda item: -item[1])]
-        lines.append(f"ignored: {_some(ignored)}")
+        lines.append(f"ignored: {some(ignored)}")
     if reading["broken"]:
         broken = [f"{name} {why}" for name, why in reading["broken"].items()]
-        lines.append(f"broken: {len(broken):,} images were skipped ({_some(broken, 2)})")
+        lines.append(f"broken: {counted(len(broken))} skipped ({some(broken, 2)})")
     if reading["copies"]:
-        lines.append(f"copies: {reading['copies']:,} images equal an earlier one")
+        one = reading["copies"] == 1
+        lines.append(f"copies: {counted(reading['copies'])} equal{'s' if one else ''} an earlier one")
     return lines
 
 
@@ -139,6 +140,11 @@ def _changes(reading: Mapping[str, Any]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _some(names: Sequence[str], most: int = MOST_NAMED) -> str:
+def counted(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """The first of them, and how many more there are."""
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
