@@ -35,13 +35,21 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "images", "--size", "16")
     assert lines[0] == "images: 5 (5 PNG) of 16x16, brought to 16x16"
-    assert "plain: 1 images have one colour only" in lines
-    assert "near-duplicates: 1 images nearly equal an earlier one" in lines
+    assert "plain: 1 image of one colour only" in lines
+    assert "near-duplicates: 1 image nearly equals an earlier one" in lines
     assert lines[-1] == "contact sheet: data.png"
     with Image.open("data.png") as sheet:
         assert sheet.size[1] < sheet.size[0]  # one row of five images
     assert "--output data.png: exists" in refused(["data", "images"], capsys)
     assert printed(capsys, "images", "--size", "16", "--force") == lines  # from the cache
+
+
+def test_a_sheet_of_a_number_of_images_that_fills_no_row(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(5, 14):
+        draw(place / f"{number:02d}.png", number, size=(16, 16))
+    assert printed(capsys, "images", "--size", "16")[-1] == "contact sheet: data.png"
+    with Image.open("data.png") as sheet:
+        assert sheet.size == (12 * 17 - 1, 2 * 17 - 1)
 
 
 def test_the_cache(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

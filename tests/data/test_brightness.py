@@ -13,6 +13,7 @@ from PIL import Image
 from gan_exp.data.brightness import Kind, choose_scale
 from gan_exp.data.folder import folder
 from gan_exp.data.packed import PackedImages
+from gan_exp.data.reading import reading_lines
 
 
 def packed(place: Path, *arrays: np.ndarray, **options: Any) -> PackedImages:
@@ -79,30 +80,33 @@ def test_the_scale(kind: Kind, low: float, high: float, expected: tuple[float, f
     assert choose_scale(kind, low, high) == expected
 
 
-def test_the_scale_is_printed_with_a_remedy_where_images_are_dark(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def told(data: PackedImages) -> list[str]:
+    assert data.reading is not None
+    return [line for line in reading_lines(data.reading) if line.startswith("brightness: ")]
+
+
+def test_the_scale_is_told_with_a_remedy_where_images_are_dark(tmp_path: Path) -> None:
     dark = np.array([[0, 1023]], dtype=np.uint16)
-    packed(tmp_path, dark)
-    output = capsys.readouterr().out
-    assert output == (
+    line = (
         "brightness: images of integers (1) hold 0 to 1023; 0 becomes black and 65535 white in all of them. "
-        "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it\n"
+        "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it"
     )
-    assert packed(tmp_path, dark, range=[0, 1023]).images.flatten().tolist() == [0, 255]
-    assert capsys.readouterr().out == ""  # the user has chosen it
-    packed(tmp_path, np.array([[-0.5, 0.75]], dtype=np.float32))
-    assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in capsys.readouterr().out
+    assert told(packed(tmp_path, dark)) == [line]
+    assert told(packed(tmp_path, dark)) == [line]  # from the packed images, too
+    data = packed(tmp_path, dark, range=[0, 1023])
+    assert data.images.flatten().tolist() == [0, 255] and told(data) == []  # the user has chosen it
+    (line,) = told(packed(tmp_path, np.array([[-0.5, 0.75]], dtype=np.float32)))
+    assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in line
 
 
-def test_dark_images_of_bytes_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dark_images_of_bytes_are_reported(tmp_path: Path) -> None:
     masks = np.array([[0, 3, 9]], dtype=np.uint8)
-    assert packed(tmp_path, masks).images.flatten().tolist() == [0, 3, 9]
-    assert "no pixel of the packed images is above 9 of 255" in (output := capsys.readouterr().out)
-    assert "dataset.range=[0,9]" in output
+    data = packed(tmp_path, masks)
+    assert data.images.flatten().tolist() == [0, 3, 9]
+    (line,) = told(data)
+    assert "no pixel of the packed images is above 9 of 255" in line and "dataset.range=[0,9]" in line
     assert packed(tmp_path, masks, range=[0, 9]).images.flatten().tolist() == [0, 85, 255]
-    packed(tmp_path, np.array([[0, 16]], dtype=np.uint8))
-    assert capsys.readouterr().out == ""
+    assert told(packed(tmp_path, np.array([[0, 16]], dtype=np.uint8))) == []
 
 
 @pytest.mark.parametrize(

@@ -47,19 +47,21 @@ def run(arguments: list[str]) -> int:
 
 def _describe(data: "PackedImages") -> list[tuple[int, int]]:
     """Print what there is to know; returns pairs of near-duplicates."""
-    from gan_exp.data.reading import data_lines, describe_data
+    from gan_exp.data.reading import counted, data_lines, describe_data
     from gan_exp.data.survey import survey
 
     for line in data_lines(describe_data(data)):
         say(line)
     found = survey(data.images)
     dark, middle, bright = found.brightness
-    say(f"brightness: {middle:.0f} of 255 in the middle, {dark:.0f} to {bright:.0f} for eight of ten images")
+    spread = f" in the middle, {dark:.0f} to {bright:.0f} for eight of ten images" if len(data.images) > 1 else ""
+    say(f"brightness: {middle:.0f} of 255{spread}")
     if found.one_colour:
-        say(f"plain: {found.one_colour:,} images have one colour only")
+        say(f"plain: {counted(found.one_colour)} of one colour only")
     if found.near:
         among = f" among the first {found.compared:,}" if found.compared < len(data.images) else ""
-        say(f"near-duplicates: {found.near:,} images{among} nearly equal an earlier one")
+        verb = "equals" if found.near == 1 else "equal"
+        say(f"near-duplicates: {counted(found.near)}{among} nearly {verb} an earlier one")
     return found.pairs
 
 
@@ -67,14 +69,13 @@ def _contact_sheet(data: "PackedImages", pairs: list[tuple[int, int]]) -> bytes:
     """As PNG: images spread evenly over the folder, then pairs of near-duplicates."""
     import torch
 
-    from gan_exp.display.images import encode_png, image_grid
+    from gan_exp.display.images import encode_png, filled_grid
 
     shown = [index for pair in pairs[:PAIRS_SHOWN] for index in pair]
     count = max(1, min(SHEET_ROWS * SHEET_COLUMNS, len(data.images)) - len(shown))
     spread = torch.arange(count) * len(data.images) // count
     images = data.images[torch.cat([spread, torch.tensor(shown, dtype=torch.long)])]
-    columns = min(SHEET_COLUMNS, len(images))
-    return encode_png(image_grid(images, -(-len(images) // columns), columns))
+    return encode_png(filled_grid(images, min(SHEET_COLUMNS, len(images))))
 
 
 def _list(cache: Path) -> int:

@@ -25,7 +25,6 @@ from gan_exp.errors import UserError
 from gan_exp.ranges import Byte, PositiveFloat, PositiveInt
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
-from gan_exp.runtime.terminal import say
 
 FORMAT = 4  # of the packed file; another number makes every folder be packed anew
 
@@ -128,7 +127,7 @@ def _pack(
     with staging_directory(packed) as staging:
         with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")  # about odd metadata; a broken image raises
-            headers, target, why = _choose_format(whole, pool, wanted, max_megapixels)
+            headers, target, why, values = _choose_format(whole, pool, wanted, max_megapixels)
             chosen = [name for name in tree.files if name in headers and name not in left]
             with (staging / IMAGES).open("wb") as out:
                 for name, image in tree.map(pool, lambda path: decode(path, target, max_megapixels), "packing", chosen):
@@ -140,7 +139,7 @@ def _pack(
                 out.flush()
                 os.fsync(out.fileno())
         tree.refuse_if_none(len(kept))
-        _warn_if_dark(target, largest)
+        values += _if_dark(target, largest)
         if tree is whole:  # a class whose images are all broken is none; the parts must have the same ones
             present = {tree.class_of(name) for name in kept}
             classes = [one for one in classes if one in present]
@@ -161,6 +160,7 @@ def _pack(
             labels_file=None if tree.labels is None else tree.labels.name,
             unmatched=[] if tree.labels is None else tree.labels.unmatched,
             layout=layout_lines(whole),
+            values=values,
         )
         meta = {"count": len(kept), **asdict(target), "classes": classes if labels else [], "reading": reading}
         meta["root"] = str((tree.named or tree.root).resolve())
@@ -169,8 +169,9 @@ def _pack(
 
 def _choose_format(
     tree: ImageTree, pool: ThreadPoolExecutor, wanted: _Wanted, max_megapixels: float
-) -> tuple[dict[str, ImageHeader], TargetFormat, str]:
-    """The headers of the images that have one, the common shape and brightness, and why there are so many channels.
+) -> tuple[dict[str, ImageHeader], TargetFormat, str, list[str]]:
+    """The headers of the images that have one, the common shape and brightness, why there are so many channels, and
+    lines about the brightness.
 
     Only images of more than 8 bits are decoded, and those whose modes have more channels than any image before.
     """
@@ -193,13 +194,13 @@ def _choose_format(
             deep.setdefault(header.kind, []).append(name)
     tree.refuse_if_none(len(headers))
     height, width = _common_size(headers, size)
-    scales = _for_all_kinds(scale) if scale is not None else _measure_scales(tree, pool, deep, max_megapixels)
+    scales, values = _measure_scales(tree, pool, deep, max_megapixels) if scale is None else (_for_all_kinds(scale), [])
     if channels != "auto":
         why = f"dataset.channels={channels}"
     else:
         why = {1: "all images are gray", 3: f"{deciding} has colours", 4: f"{deciding} is transparent somewhere"}[most]
     target = TargetFormat(height, width, fit, most if channels == "auto" else channels, scales, background)
-    return headers, target, why
+    return headers, target, why, values
 
 
 def _common_size(headers: Mapping[str, ImageHeader], size: int | tuple[int, int] | None) -> tuple[int, int]:
@@ -223,23 +224,25 @@ def _for_all_kinds(scale: Scale) -> dict[Kind, Scale]:
 
 def _measure_scales(
     tree: ImageTree, pool: ThreadPoolExecutor, deep: dict[Kind, list[str]], max_megapixels: float
-) -> dict[Kind, Scale]:
-    """A scale for each kind of numbers in the images; prints those that were chosen."""
+) -> tuple[dict[Kind, Scale], list[str]]:
+    """A scale for each kind of numbers in the images, and lines about those that were chosen."""
     scales: dict[Kind, Scale] = {"bytes": BYTES}
+    lines = []
     for kind, files in deep.items():
         results = tree.map(pool, lambda path: read_extrema(path, max_megapixels), "measuring", files)
         extrema = [found for _, found in results]
         if extrema:
             low, high = min(low for low, _ in extrema), max(high for _, high in extrema)
             scales[kind] = choose_scale(kind, low, high)
-            say(describe(kind, len(extrema), low, high))
-    return scales
+            lines.append(describe(kind, len(extrema), low, high))
+    return scales, lines
 
 
-def _warn_if_dark(target: TargetFormat, largest: int) -> None:
-    """For images of 8 bits, whose pixels are first seen while they are packed."""
-    if target.scales == {"bytes": BYTES} and 0 < largest < DARK * BYTES.white:
-        say(
-            f"brightness: no pixel of the packed images is above {largest} of 255, less than 1/16 of the range: "
-            f"dataset.range=[0,{largest}] uses all of it"
-        )
+def _if_dark(target: TargetFormat, largest: int) -> list[str]:
+    """A line for dark images of 8 bits, whose pixels are first seen while they are packed."""
+    if target.scales != {"bytes": BYTES} or not 0 < largest < DARK * BYTES.white:
+        return []
+    return [
+        f"brightness: no pixel of the packed images is above {largest} of 255, less than 1/16 of the range: "
+        f"dataset.range=[0,{largest}] uses all of it"
+    ]

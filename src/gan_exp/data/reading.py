@@ -24,12 +24,13 @@ def describe_reading(
     labels_file: str | None = None,
     unmatched: Sequence[str] = (),
     layout: Sequence[str] = (),
+    values: Sequence[str] = (),
 ) -> Reading:
     """`headers` are those of the images that are used; `others` are files that are no images, by their ending.
 
     `labels_file` has the labels, if a file has them; `unmatched` are what it names and the folder doesn't hold.
-    `layout` are sentences on parts and classes. `copies` is the number of images that equal an earlier one, after they
-    were brought to their common shape.
+    `layout` are sentences on parts and classes, `values` on the pixels' range. `copies` is the number of images that
+    equal an earlier one, after they were brought to their common shape.
     """
     sizes = Counter((header.height, header.width) for header in headers)
     smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
@@ -48,6 +49,7 @@ def describe_reading(
         "why_channels": why_channels,
         "profiles": sum(header.has_profile for header in headers),
         "scales": {kind: list(scale) for kind, scale in target.scales.items()},
+        "values": list(values),
         "classes": dict(class_counts),
         "labels_file": labels_file,
         "unmatched": list(unmatched),
@@ -104,6 +106,7 @@ def reading_lines(reading: Mapping[str, Any]) -> list[str]:
     sizes = f"of {smallest}" if reading["sizes"] == 1 else f"from {smallest} to {largest}"
     lines = [f"images: {count:,} ({formats}) {sizes}, brought to {height}x{width}{_changes(reading)}"]
     lines.append(f"channels: {reading['channels']} ({reading['why_channels']})")
+    lines += reading.get("values") or []  # packed sets of earlier versions don't say
     if reading["classes"]:
         classes = [f"{name} {n:,}" for name, n in reading["classes"].items()]
         source = f", by {reading['labels_file']}" if reading.get("labels_file") else ""
@@ -111,7 +114,7 @@ def reading_lines(reading: Mapping[str, Any]) -> list[str]:
     if reading.get("unmatched"):
         unmatched = reading["unmatched"]
         lines.append(f"labels: {len(unmatched):,} of {reading['labels_file']} are of no image here ({some(unmatched)})")
-    lines += reading.get("layout") or []  # packed sets of earlier versions don't say
+    lines += reading.get("layout") or []  # nor this
     if reading["profiles"]:
         lines.append(f"colours: {counted(reading['profiles'])} had a profile, converted to sRGB")
     if reading["strays"]:
