@@ -10,7 +10,7 @@ from image_folders import Load, draw
 def test_a_folder_with_everything(images: Path, load: Load) -> None:
     for number in range(3):
         draw(images / f"cat/{number}.png", (number, 0, 0), mode="RGB", size=(40, 20))
-    draw(images / "dog/a.jpg", 7, size=(16, 16))
+    draw(images / "dog/a.jpg", 207, size=(16, 16))
     draw(images / "dog/b.png", 9, size=(4, 4))
     draw(images / "dog/copy.png", 9, size=(4, 4))
     (images / "dog/broken.png").write_bytes(b"no image")
@@ -30,7 +30,7 @@ def test_a_folder_with_everything(images: Path, load: Load) -> None:
 
 
 def test_the_plainest_folder(images: Path, load: Load) -> None:
-    draw(images / "a.png", 3)
+    draw(images / "a.png", 200)
     data = load()
     assert data.reading is not None
     assert reading_lines(data.reading) == [
