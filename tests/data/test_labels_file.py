@@ -74,7 +74,7 @@ def test_what_does_not_match_is_told(three: Path, load: Load) -> None:
     (three / "more.csv").touch()
     reading = load().reading
     assert reading is not None
-    assert reading_lines(reading)[2:] == [
+    assert reading_lines(reading)[3:] == [  # after images, channels and brightness
         "classes: 2, by labels.csv (cat 1, dog 1)",
         "labels: 1 of labels.csv are of no image here (gone.png)",
         "left out: c.png, without a class in labels.csv",
