@@ -11,6 +11,7 @@ CHUNK = 2_000
 SIDE = 8  # of the grid whose brightness steps are an image's 64 bits
 NEAR_BITS = 2  # that may differ between near-duplicates
 FLAT_BITS = 8  # an image with fewer steps is too plain to be told from another one
+NEAR_SHARE = 0.35  # of an image's contrast: how much near-duplicates differ at most, both as standard deviations
 
 
 class Survey(NamedTuple):
@@ -42,10 +43,11 @@ def _gray(images: Tensor) -> Tensor:
 
 
 def near_duplicates(gray: Tensor, images: Tensor) -> list[tuple[int, int]]:
-    """Pairs (earlier, later) whose brightness rises and falls at the same places, without equal images.
+    """Pairs (earlier, later) whose brightness rises and falls at the same places and whose pixels differ by little.
 
-    A difference hash: 64 bits, each whether a cell of the grid is brighter than its left neighbour. One earlier image
-    is named for each later one.
+    A difference hash finds them: 64 bits, each whether a cell of the grid is brighter than its left neighbour. Alone it
+    would take an apple in green for one in red, and drawings with much empty ground for each other. One earlier image
+    is named for each later one, and equal images are no pair.
     """
     bits = (gray[:, :, 1:] > gray[:, :, :-1] + 1).flatten(1)  # one brightness step of 255 is noise
     signs = bits.float() * 2 - 1
@@ -60,7 +62,15 @@ def near_duplicates(gray: Tensor, images: Tensor) -> list[tuple[int, int]]:
         keep = earlier < later
         seen: set[int] = set()
         for one, other in zip(earlier[keep].tolist(), later[keep].tolist(), strict=True):
-            if other not in seen and not torch.equal(images[one], images[other]):
+            if other not in seen and _differ_by_little(images[one], images[other]):
                 seen.add(other)
                 pairs.append((one, other))
     return pairs
+
+
+def _differ_by_little(one: Tensor, other: Tensor) -> bool:
+    """But not by nothing."""
+    first, second = one.flatten(1).float(), other.flatten(1).float()
+    difference = float((first - second).square().mean())
+    contrast = min(float(image.var(1, correction=0).mean()) for image in (first, second))
+    return 0 < difference <= NEAR_SHARE**2 * contrast

@@ -80,7 +80,7 @@ def start_run(
                 _describe_networks(display, config, state, data, device)
             for line in [
                 *(reading_lines(data.reading) if data.reading else []),
-                *(f"chosen: {line}" for line in config.chosen),
+                *(f"{'chosen' if '=' in line.split()[0] else 'note'}: {line}" for line in config.chosen),
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *start.lines,
