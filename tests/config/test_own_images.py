@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings
+from gan_exp.config.own_images import Choice, Recipe, advice, choose_recipe, choose_settings, told
 from gan_exp.data.glance import Glance
 
 RECIPE = Recipe(steps=10_000, batch_size=32, gamma=1.0)
@@ -176,3 +176,8 @@ def test_words_and_lines() -> None:
     assert found[1].line == (
         "dataset.size=[64,96] (on a CPU, which is slow with larger ones; the images fill dataset.size=[128,192])"
     )
+
+
+def test_advice_is_not_told_as_a_choice() -> None:
+    lines = [Choice("dataset.size", [64, 96], "the images' own size").line, *advice(glance(30)._replace(letters=True))]
+    assert [line.split()[0] for line in told(lines)] == ["chosen:", "note:", "note:"]

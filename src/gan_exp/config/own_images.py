@@ -157,6 +157,11 @@ def advice(glance: Glance) -> list[str]:
     return lines
 
 
+def told(lines: Sequence[str]) -> list[str]:
+    """What `chosen` of a configuration holds, for the log."""
+    return [f"{'chosen' if '=' in line.partition(' ')[0] else 'note'}: {line}" for line in lines]
+
+
 def without(choices: Sequence[Choice], keys: Collection[str]) -> list[Choice]:
     """Those that the user's words leave open."""
     return [choice for choice in choices if choice.key not in keys]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 # Pillow reads more, but starts other programs for some of them. It knows the last one from 11.3 on.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF")
@@ -37,7 +38,7 @@ def one_line(error: Exception) -> str:
     return " ".join((reason or str(error)).split())[:120] or type(error).__name__
 
 
-def _identified(path: Path) -> Image.Image:
+def _identified(path: Path) -> ImageFile:
     try:
         return Image.open(path, formats=FORMATS)
     except (UnidentifiedImageError, KeyError) as error:  # KeyError: Pillow doesn't know the last one
@@ -60,7 +61,7 @@ def _brands(start: bytes) -> set[bytes]:
     return {fields[k : k + 4] for k in range(0, len(fields), 4)}
 
 
-def _open_heic(path: Path) -> Image.Image:
+def _open_heic(path: Path) -> ImageFile:
     try:
         import pillow_heif
     except ImportError:

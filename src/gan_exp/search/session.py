@@ -7,6 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from gan_exp.config.compose import compose
+from gan_exp.config.own_images import told
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted, asked_to_stop
@@ -55,8 +56,8 @@ class Session:
         searched = " ".join(f"{one.name}={one.text}" for one in question.space.parameters)
         goals = ", ".join(f"{one.metric} ({one.better} is better)" for one in question.objectives)
         seeds = f", the mean of {question.seeds} seeds each" if question.seeds > 1 else ""
-        for line in self._chosen():
-            say(f"chosen: {line}")
+        for line in told(self._chosen()):
+            say(line)
         found = rows(self.study)
         there = f"; {counts(found)} so far" if found else ""
         say(f"search: {self.count} trials of {searched} for {goals}{seeds}, {self.slots} at a time{there}")

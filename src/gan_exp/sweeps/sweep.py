@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gan_exp.config.own_images import told
 from gan_exp.config.targets import trusted_modules
 from gan_exp.display.plain import time_left
 from gan_exp.runs.run_names import is_sweep
@@ -125,7 +126,7 @@ def _with_threads(job: Job, found: dict[str, int]) -> Job:
 def _chosen(jobs: Sequence[Job]) -> list[str]:
     """What was chosen for a folder of images, in all of the runs; each tells its own."""
     first, *others = [job.config.get("chosen", ()) for job in jobs]
-    return [f"chosen: {line}" for line in first if all(line in lines for lines in others)]
+    return told([line for line in first if all(line in lines for lines in others)])
 
 
 def _announcement(sweep: Sweep, plan: Plan) -> str:

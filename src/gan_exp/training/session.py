@@ -14,6 +14,7 @@ import torch
 
 from gan_exp.config.check import with_absolute_paths
 from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
+from gan_exp.config.own_images import told
 from gan_exp.config.parts import refuse_other_statistics, statistics_of_parts
 from gan_exp.config.plain_yaml import yaml_text
 from gan_exp.config.schema import Config
@@ -80,7 +81,7 @@ def start_run(
                 _describe_networks(display, config, state, data, device)
             for line in [
                 *(reading_lines(data.reading) if data.reading else []),
-                *(f"{'chosen' if '=' in line.split()[0] else 'note'}: {line}" for line in config.chosen),
+                *told(config.chosen),
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *start.lines,
