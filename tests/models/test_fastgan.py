@@ -26,6 +26,26 @@ def test_fine_features_are_gated_by_those_that_are_sixteen_times_coarser(side: i
         assert torch.equal(closed, torch.tanh(generator.to_image.bias).view(1, 3, 1, 1).expand_as(closed))
 
 
+def test_antialias_leaves_no_steps_between_pixels() -> None:
+    """A ramp of four pixels becomes one of eight, evenly but at the edge, where the paper's has pairs of equals."""
+    ramp = torch.tensor([0.0, 4.0, 8.0, 12.0]).expand(1, 1, 4, 4)
+    found = []
+    for antialias in (True, False):
+        stage = FastGANGenerator(8, (3, 8, 8), width=1, antialias=antialias).stages[0]
+        stage.layers = nn.Identity()
+        found.append(stage(ramp)[0, 0, 3].tolist())
+    assert found == [[0, 1, 3, 5, 7, 9, 11, 12], [0, 0, 4, 4, 8, 8, 12, 12]]
+
+
+def test_without_batch_norm_the_logits_depend_on_the_image() -> None:
+    """As with it: the authors' small weights are for networks whose features are normalised."""
+    torch.manual_seed(0)
+    discriminator = FastGANDiscriminator((3, 128, 128), width=4, batch_norm=False)
+    pixels = torch.rand(8, 3, 1, 1).expand(-1, -1, 128, 128) * 2 - 1
+    logits = discriminator(pixels)
+    assert 0.003 < logits.std() < 3
+
+
 def test_quarters() -> None:
     images = torch.arange(16.0).view(1, 1, 4, 4).expand(4, -1, -1, -1)
     parts = _quarter(images, torch.arange(4)).flatten(1)

@@ -22,14 +22,22 @@ EXCITED_BY = 4  # a stage is gated by the one that is so many doublings coarser:
 COARSEST = 8  # the least side of D's last features, as in the paper
 
 
-def _initialise(module: nn.Module) -> None:
-    """As in the authors' code: weights N(0, 0.02), BatchNorm's gain N(1, 0.02)."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
+def _initialise(network: nn.Module, batch_norm: bool) -> None:
+    """As in the authors' code: weights N(0, 0.02), BatchNorm's gain N(1, 0.02).
+
+    Without BatchNorm, which restores the scale of features, each layer with such small weights would make them smaller
+    still, and the logits would not depend on the image: weights that keep the scale then (He et al. 2015).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if batch_norm:
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            else:
+                nn.init.kaiming_normal_(module.weight, LEAK)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
 
 
 class _Gated(nn.Module):
@@ -47,14 +55,14 @@ class _Gated(nn.Module):
 class _Double(nn.Module):
     """Each pixel becomes four, cut to `size` where a side is odd; then gated convolutions."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], convolutions: int) -> None:
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], convolutions: int, mode: str) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.mode = size, mode
         self.layers = nn.Sequential(*(_Gated(outputs if k else inputs, outputs) for k in range(convolutions)))
 
     def forward(self, features: Tensor) -> Tensor:
         height, width = self.size
-        doubled = interpolate(features, scale_factor=2.0, mode="nearest")[:, :, :height, :width]
+        doubled = interpolate(features, scale_factor=2.0, mode=self.mode)[:, :, :height, :width]
         return cast(Tensor, self.layers(doubled))
 
 
@@ -96,6 +104,7 @@ class FastGANGenerator(nn.Module):
         image_shape: ImageShape,
         width: PositiveInt = 32,
         max_width: PositiveInt = 512,
+        antialias: bool = False,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
@@ -107,13 +116,14 @@ class FastGANGenerator(nn.Module):
         start = 2 * widths[0] * sizes[0][0] * sizes[0][1]
         self.project = nn.Linear(latent_dim + self.label.dim, start, bias=False)
         self.norm = nn.BatchNorm2d(2 * widths[0])
+        mode = "bilinear" if antialias else "nearest"
         self.stages = nn.ModuleList(
-            _Double(inputs, outputs, size, convolutions=1 + k % 2)
+            _Double(inputs, outputs, size, 1 + k % 2, mode)
             for k, ((inputs, outputs), size) in enumerate(zip(pairwise(widths), sizes[1:], strict=True))
         )
         self.excitations = _excitations(widths)
         self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
-        self.apply(_initialise)
+        _initialise(self, batch_norm=True)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
@@ -209,7 +219,7 @@ class FastGANDiscriminator(nn.Module):
             doublings -= 1
         self.whole = _Decoder(widths[-1], width, channels, doublings, batch_norm)
         self.part = _Decoder(widths[-2], width, channels, doublings, batch_norm) if len(widths) > 1 else None
-        self.apply(_initialise)
+        _initialise(self, batch_norm)
         if self.embed is not None:
             nn.init.normal_(self.embed.weight, 0.0, 0.02)
 
