@@ -1,5 +1,7 @@
 """Convolutions and resampling whose derivatives are of their own kind."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,17 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import conv2d
 
 from gan_exp.models import layers
-from gan_exp.models.layers import _by_matrices, _resampled, convolve, pointwise, resample, small_convolution
+from gan_exp.models.activation import activate
+from gan_exp.models.layers import (
+    _by_matrices,
+    _resampled,
+    convolve,
+    pointwise,
+    pointwise_product,
+    resample,
+    small_convolution,
+)
+from kernels import Kernels
 
 EXACT = torch.float64
 
@@ -29,6 +41,25 @@ def test_a_convolution_is_differentiable_twice_in_all_arguments() -> None:
 def test_a_pointwise_convolution_is_differentiable_twice_in_all_arguments() -> None:
     given = [torch.randn(shape, dtype=EXACT, requires_grad=True) for shape in ((2, 3, 2, 2), (5, 3, 1, 1), (5,))]
     assert gradcheck(pointwise, given) and gradgradcheck(pointwise, given)
+
+
+def test_a_product_over_all_pixels_is_a_pointwise_convolution() -> None:
+    given = [torch.randn(shape, dtype=EXACT, requires_grad=True) for shape in ((2, 3, 2, 4), (5, 3, 1, 1), (5,))]
+    leak = partial(activate, leak=0.2)
+    torch.testing.assert_close(pointwise_product(*given, leak), pointwise(*given, leak), rtol=1e-14, atol=1e-14)
+    assert gradcheck(pointwise_product, (*given, leak)) and gradgradcheck(pointwise_product, (*given, leak))
+
+
+def test_no_view_of_a_product_is_overwritten() -> None:
+    """torch would copy its gradient several times."""
+    features = torch.randn(2, 3, 2, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(5, 3, 1, 1, requires_grad=True)
+    results = pointwise_product(features, weight, None, partial(activate, leak=0.2))
+    with Kernels() as kernels:
+        (gradient,) = torch.autograd.grad(results.square().sum(), features, create_graph=True)
+        gradient.square().sum().backward()
+    assert kernels.counts["leaky_relu_backward"] >= 2
+    assert not kernels.counts["copy_"] and not kernels.counts["clone"]
 
 
 @pytest.mark.parametrize("up", [True, False])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from gan_exp.models.activation import LeakyReLU
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, NonNegativeFloat, PositiveInt
 
@@ -141,12 +142,12 @@ class DCGANDiscriminator(nn.Module):
             stages.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=first or not batch_norm))
             if batch_norm and not first:
                 stages.append(nn.BatchNorm2d(outputs))
-            stages.append(nn.LeakyReLU(leak))
+            stages.append(LeakyReLU(leak))
         height, width_ = sizes[-1]
         stages.append(nn.Flatten())
         features = widths[-1] * height * width_
         for units in hidden:
-            stages += [nn.Linear(features, units), nn.LeakyReLU(leak)]
+            stages += [nn.Linear(features, units), LeakyReLU(leak)]
             features = units
         self.stages = nn.Sequential(*stages, nn.Linear(features, 1))
         self.embed = nn.Embedding(num_classes, features) if num_classes else None

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from gan_exp.models.activation import LeakyReLU
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 from gan_exp.runtime.randomness import draw
@@ -146,7 +147,7 @@ class _Halve(nn.Module):
 
         def activated(convolution: nn.Conv2d) -> list[nn.Module]:
             norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
-            return [convolution, *norm, nn.LeakyReLU(LEAK)]
+            return [convolution, *norm, LeakyReLU(LEAK)]
 
         bias = not batch_norm
         self.main = nn.Sequential(
@@ -207,11 +208,11 @@ class FastGANDiscriminator(nn.Module):
         stage_sizes("fastgan", *image_size)  # refuses what is too small
         sizes = stage_sizes("fastgan", *image_size, above=2 * COARSEST - 1)[::-1]
         widths = stage_widths(len(sizes), width, max_width)[::-1]
-        self.from_image = nn.Sequential(nn.Conv2d(channels, widths[0], 3, padding=1), nn.LeakyReLU(LEAK))
+        self.from_image = nn.Sequential(nn.Conv2d(channels, widths[0], 3, padding=1), LeakyReLU(LEAK))
         self.stages = nn.ModuleList(_Halve(a, b, batch_norm) for a, b in pairwise(widths))
         self.excitations = _excitations(widths)
         norm = [nn.BatchNorm2d(widths[-1])] if batch_norm else []
-        self.last = nn.Sequential(nn.Conv2d(widths[-1], widths[-1], 1, bias=not batch_norm), *norm, nn.LeakyReLU(LEAK))
+        self.last = nn.Sequential(nn.Conv2d(widths[-1], widths[-1], 1, bias=not batch_norm), *norm, LeakyReLU(LEAK))
         self.patches = nn.Conv2d(widths[-1], 1, 4, bias=False)
         self.embed = nn.Embedding(num_classes, widths[-1]) if num_classes else None
         doublings = len(sizes) - 1

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad
+from torch.nn.functional import pad
 
+from gan_exp.models.activation import activate
 from gan_exp.models.layers import convolve, pointwise, resample
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
@@ -54,7 +55,7 @@ class _BiasedActivation(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, biased: Tensor) -> Tensor:
-        return leaky_relu(biased, LEAK, inplace=True)
+        return activate(biased, LEAK)
 
 
 class _Block(nn.Module):

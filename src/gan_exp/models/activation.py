@@ -1,0 +1,70 @@
+"""Leaky ReLU in place, whose second derivative costs a GPU no more than the first.
+
+In place, because a layer's output is needed no more once it is activated: only the activated one is kept. torch's own
+is the same up to its second derivative, which adds zeros to the gradient of each activation: two passes over the memory
+for nothing, and another tensor of that size. Gradient penalties (R1, R2, WGAN-GP) take second derivatives.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+
+def activate(features: Tensor, leak: float) -> Tensor:
+    """Leaky ReLU of the `features`, which it overwrites; `leak` is the slope below zero and is not negative.
+
+    A CPU keeps torch's own: calling Functions costs narrow networks more than the zeros do (docs/performance.md).
+    """
+    if features.is_cuda and features.requires_grad and _takes_functions():
+        return Activation.apply(features, leak)  # type: ignore[no-any-return]
+    return leaky_relu(features, leak, inplace=True)
+
+
+def _takes_functions() -> bool:
+    """Whether this pass is differentiated by autograd itself."""
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return torch.is_grad_enabled() and not traced
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """`activate` as a layer, for what comes after a convolution, a linear layer or BatchNorm."""
+
+    def __init__(self, leak: float) -> None:
+        super().__init__(leak, inplace=True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return activate(input, self.negative_slope)
+
+
+class Activation(torch.autograd.Function):
+    """`activate` where a GPU differentiates it."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, leak: float) -> Tensor:
+        outputs = leaky_relu(features, leak, inplace=True)
+        ctx.mark_dirty(outputs)
+        ctx.save_for_backward(outputs)
+        ctx.leak = leak
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (outputs,) = ctx.saved_tensors
+        return ActivationGradient.apply(gradient, outputs.detach(), ctx.leak), None
+
+
+class ActivationGradient(torch.autograd.Function):
+    """Of `Activation`: linear in the `gradient`, and constant in the `outputs`, of which the signs alone count."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, outputs: Tensor, leak: float) -> Tensor:
+        ctx.save_for_backward(outputs)
+        ctx.leak = leak
+        return torch.ops.aten.leaky_relu_backward(gradient, outputs, leak, True)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, change: Tensor) -> Any:
+        (outputs,) = ctx.saved_tensors
+        return ActivationGradient.apply(change, outputs, ctx.leak), None, None
