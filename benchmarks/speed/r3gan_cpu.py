@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, pad, softplus
 
-from benchmarks.speed.gpu.layers import LEAK, plain_resample
+from benchmarks.speed.gpu.peers import resampled
 from gan_exp.models.parts import with_layout
-from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
+from gan_exp.models.r3gan import LEAK, R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 from gan_exp.runtime.device import _keep_freed_memory
 
 # image side, width, max_width, batch; all with one block per size
@@ -44,7 +44,7 @@ def plain(stages: nn.Sequential, features: Tensor) -> Tensor:
                     features = conv2d(features, layer.channels.weight)
                 if not layer.up:
                     features = pad(features, (0, features.shape[3] % 2, 0, features.shape[2] % 2))
-                features = plain_resample(features, layer.up)[:, :, : layer.size[0], : layer.size[1]]
+                features = resampled(features, layer.up)[:, :, : layer.size[0], : layer.size[1]]
                 if not layer.up and isinstance(layer.channels, nn.Conv2d):
                     features = conv2d(features, layer.channels.weight)
             case nn.Conv2d():

@@ -25,10 +25,10 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def set_precision(precision: str) -> None:
-    """Of float32 products and convolutions; what is to be bfloat16 says so itself, and leaves TF32 to the rest."""
-    torch.set_float32_matmul_precision("highest" if precision == "float32" else "high")
-    torch.backends.cudnn.allow_tf32 = precision != "float32"
+def torchs_defaults() -> None:
+    """As a new process has them: TF32 in convolutions, not in products. gan-exp makes its own settings."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, False
 
 
 def measure(make: Callable[[], Callable[[], Any]], device: str, seconds: float = 1.2) -> Speed:
@@ -70,10 +70,10 @@ def matrix_rates(device: str, size: int) -> dict[str, float]:
     """Operations a second of large products of random numbers, by precision."""
     found = {}
     for precision in PRECISIONS:
-        set_precision(precision)
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         first, second = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         speed = measure(lambda a=first, b=second: lambda: a @ b, device, 0.1)
         found[precision] = 2 * size**3 / speed.seconds
-    set_precision("float32")
+    torchs_defaults()
     return found

@@ -1,183 +1,155 @@
-"""R3GAN's training step with its layers computed in several ways; the networks and their parameters are gan-exp's.
+"""Peers' training loops with gan-exp's networks and draws on the device: a plain PyTorch loop, and R3GAN's.
 
-RpGAN with R1 and R2, unconditional, one update of each network (Huang et al. 2024). The peer is R3GAN's published loop,
-written afresh after its description: bfloat16 but for the coarsest stage, NCHW, grouped convolutions as torch has them,
-gradients gathered into one vector in which what is not finite is replaced.
+R3GAN's is written afresh after its description (Huang et al. 2024): bfloat16 but for the coarsest stage, NCHW, grouped
+convolutions as torch has them, resampling by depthwise ones, gradients gathered into one vector in which what is not
+finite is replaced.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, leaky_relu, linear, softplus
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad, softplus
 
-from benchmarks.speed.gpu import layers
-from gan_exp.models.layers import convolve, small_convolution
-from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
+from benchmarks.speed.gpu.package import Recipe
+from gan_exp.data.packed import normalise
+from gan_exp.models.r3gan import LEAK, _Block, _Resample
 
 GAMMA = 0.05
-SIGMA = 0.01  # of finite differences
-SMALLEST = 4  # pixels of a side, up to which a convolution is a matrix product
 
 
-@dataclass(frozen=True)
-class Way:
-    """How the same networks are computed. `dtype` is that of all stages but the coarsest, which has `exact`."""
+class Draws:
+    """Of one loop; both networks, in the layout that torch gives them."""
 
-    dtype: torch.dtype = torch.float32
-    exact: torch.dtype = torch.float32
-    fast: bool = False  # the layers of `layers`, instead of those that gan-exp and R3GAN have
-    channels_last: bool = False
-    fused: bool = False  # bias and activation in one compiled kernel
+    def __init__(self, recipe: Recipe, device: str) -> None:
+        self.recipe, self.device = recipe, device
+        self.generator, self.discriminator = (
+            network.to(memory_format=torch.contiguous_format) for network in recipe.networks(device)
+        )
+        self.images, self.random = recipe.noise(device), torch.Generator(device)
 
-    def pointwise(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        weight = weight.to(x.dtype)
-        bias = None if bias is None else bias.to(x.dtype)
-        if self.fast and self.channels_last:
-            return linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
-        return conv2d(x, weight, bias)
+    def reals(self) -> Tensor:
+        shape = (self.recipe.batch,)
+        rows = torch.randint(len(self.images), shape, generator=self.random, device=self.device)
+        return normalise(self.images[rows])
 
-    def grouped(self, x: Tensor, layer: nn.Conv2d) -> Tensor:
-        weight = layer.weight.to(x.dtype)
-        if not self.fast:
-            return conv2d(x, weight, padding=1, groups=layer.groups)
-        if max(x.shape[2:]) <= SMALLEST:
-            return self.placed(small_convolution(x, weight))
-        return convolve(x, self.placed(weight), groups=layer.groups)
-
-    def activated(self, x: Tensor, bias: Tensor) -> Tensor:
-        if self.fused:
-            return layers.FusedActivation.apply(x, bias.to(x.dtype))
-        if self.fast:
-            return layers.activate(x, bias.to(x.dtype))
-        return leaky_relu(x + bias.to(x.dtype).view(1, -1, 1, 1), layers.LEAK)
-
-    def block(self, x: Tensor, block: _Block) -> Tensor:
-        widen, activation_1, middle, activation_2, narrow = block.layers
-        if self.fast and not self.fused:  # the first bias costs nothing within the product
-            inner = leaky_relu(self.pointwise(x, widen.weight, activation_1.bias), layers.LEAK, inplace=True)
-        else:
-            inner = self.activated(self.pointwise(x, widen.weight), activation_1.bias)
-        inner = self.activated(self.grouped(inner, middle), activation_2.bias)
-        return x + self.pointwise(inner, narrow.weight)
-
-    def resampled(self, x: Tensor, module: _Resample) -> Tensor:
-        changes = isinstance(module.channels, nn.Conv2d)
-        if changes and module.up:
-            x = self.pointwise(x, module.channels.weight)
-        x = (layers.resample if self.fast else layers.plain_resample)(x, module.up)
-        if changes and not module.up:
-            x = self.pointwise(x, module.channels.weight)
-        return x
-
-    def placed(self, x: Tensor) -> Tensor:
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
-
-    def through(self, stages: nn.Sequential, x: Tensor, coarsest: int) -> Tensor:
-        for module in stages:
-            if not isinstance(module, _Block | _Resample | nn.Conv2d):
-                x = module(x)
-                continue
-            side = max(module.size) if isinstance(module, _Resample) and module.up else x.shape[-1]
-            x = self.placed(x.to(self.exact if side <= coarsest else self.dtype))
-            if isinstance(module, _Block):
-                x = self.block(x, module)
-            elif isinstance(module, _Resample):
-                x = self.resampled(x, module)
-            elif module.kernel_size == (1, 1):
-                x = self.pointwise(x, module.weight)
-            else:  # depthwise, over all that is left
-                x = (x * module.weight.squeeze(1)).sum((2, 3))
-        return x
+    def latents(self) -> Tensor:
+        shape = (self.recipe.batch, self.recipe.latent_dim)
+        return torch.randn(shape, generator=self.random, device=self.device)
 
 
-class Steps:
-    """Both networks, their optimizers, an average of the generator and the step that trains them."""
+class PlainLoop(Draws):
+    """As tutorials have it: one loss of reals and fakes, torch's own Adam, and two `.item()` to be printed."""
 
-    def __init__(
-        self,
-        way: Way,
-        device: str,
-        side: int,
-        model: dict[str, Any],
-        latent_dim: int = 64,
-        micro_batches: int = 1,
-        finite_differences: bool = False,
-        gathered: bool = False,
-    ) -> None:
-        torch.manual_seed(0)
-        self.way, self.device, self.latent_dim = way, device, latent_dim
-        self.micro_batches, self.finite_differences, self.gathered = micro_batches, finite_differences, gathered
-        self.generator = R3GANGenerator(latent_dim, (3, side, side), **model).to(device)
-        self.discriminator = R3GANDiscriminator((3, side, side), **model).to(device)
+    def __init__(self, recipe: Recipe, device: str) -> None:
+        super().__init__(recipe, device)
+        networks = self.generator, self.discriminator
+        self.of_g, self.of_d = (torch.optim.Adam(network.parameters(), 2e-4, recipe.betas) for network in networks)
+
+    def __call__(self) -> tuple[float, float]:
+        generator, discriminator, loss = self.generator, self.discriminator, self.recipe.config.loss
+        for _ in range(self.recipe.n_critic):
+            self.of_d.zero_grad()
+            logits = discriminator(self.reals()), discriminator(generator(self.latents()).detach())
+            of_discriminator = loss.discriminator(*logits).mean()
+            of_discriminator.backward()
+            self.of_d.step()
+        self.of_g.zero_grad()
+        of_generator = loss.generator(None, discriminator(generator(self.latents()))).mean()
+        of_generator.backward()
+        self.of_g.step()
+        return of_discriminator.item(), of_generator.item()
+
+
+class R3GANLoop(Draws):
+    """A step of it."""
+
+    def __init__(self, recipe: Recipe, device: str, dtype: torch.dtype | None = torch.bfloat16) -> None:
+        super().__init__(recipe, device)
+        self.dtype = dtype
+        torch.backends.cudnn.benchmark = True
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
-        on_gpu = device != "cpu"
-        self.optimizers = {
-            network: torch.optim.Adam(network.parameters(), 2e-4, (0.0, 0.99), fused=on_gpu, capturable=on_gpu)
-            for network in (self.generator, self.discriminator)
-        }
-        self.coarsest = self.generator.basis.shape[-1]
-        self.random = torch.Generator(device)
+        self.optimizers = [
+            torch.optim.Adam(n.parameters(), 2e-4, recipe.betas) for n in (self.generator, self.discriminator)
+        ]
 
-    def generate(self, latents: Tensor) -> Tensor:
-        start = self.generator.basis * self.generator.project(latents)[:, :, None, None]
-        return self.way.through(self.generator.stages, start, self.coarsest).to(self.way.exact)
-
-    def score(self, images: Tensor) -> Tensor:
-        features = self.way.through(self.discriminator.stages, images, self.coarsest)
-        return self.discriminator.head(features.to(self.way.exact)).squeeze(1)
-
-    def discriminator_loss(self, reals: Tensor, fakes: Tensor) -> Tensor:
-        images = [reals.detach(), fakes.detach()]
-        if self.finite_differences:
-            real_logits, fake_logits = logits = [self.score(x) for x in images]
-            moved = [self.score(x + SIGMA * self._normal(x.shape)) for x in images]
-            squares = sum(((b - a) / SIGMA).square() for a, b in zip(logits, moved, strict=True))
-        else:
-            real_logits, fake_logits = (self.score(x.requires_grad_()) for x in images)
-            both = real_logits.sum() + fake_logits.sum()
-            gradients = torch.autograd.grad(both, images, create_graph=True)
-            squares = sum(gradient.square().flatten(1).sum(1) for gradient in gradients)
-        return (softplus(fake_logits - real_logits) + GAMMA / 2 * squares).mean()
-
-    def generator_loss(self, reals: Tensor, latents: Tensor) -> Tensor:
+    def __call__(self) -> None:
+        of_g, of_d = self.optimizers
         with torch.no_grad():
-            real_logits = self.score(reals)
-        return softplus(real_logits - self.score(self.generate(latents))).mean()
-
-    def step(self, reals: Tensor) -> None:
-        parts = reals.chunk(self.micro_batches)
-        with torch.no_grad():
-            pairs = [(part, self.generate(latents)) for part, latents in zip(parts, self._latents(reals), strict=True)]
-        self._update(self.discriminator, [partial(self.discriminator_loss, *pair) for pair in pairs])
-        pairs = list(zip(parts, self._latents(reals), strict=True))
+            fakes = self.generate()
+        self.update(of_d, self.discriminator_loss(self.reals(), fakes))
         self.discriminator.requires_grad_(False)
-        self._update(self.generator, [partial(self.generator_loss, *pair) for pair in pairs])
+        reals = self.reals()
+        self.update(of_g, softplus(self.score(reals) - self.score(self.generate())).mean())
         self.discriminator.requires_grad_(True)
         torch._foreach_lerp_(self.average, list(self.generator.parameters()), 0.001)
 
-    def _latents(self, reals: Tensor) -> tuple[Tensor, ...]:
-        return self._normal((len(reals), self.latent_dim)).chunk(self.micro_batches)
+    def generate(self) -> Tensor:
+        generator = self.generator
+        start = generator.basis * generator.project(self.latents())[:, :, None, None]
+        return through(generator.stages, start, self.dtype).to(start.dtype)
 
-    def _normal(self, shape: Any) -> Tensor:
-        return torch.randn(shape, generator=self.random, device=self.device)
+    def score(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.discriminator.head(through(self.discriminator.stages, images, self.dtype).flatten(1))
+        return logits.squeeze(1)
 
-    def _update(self, network: nn.Module, losses: list[Callable[[], Tensor]]) -> None:
-        """By `torch.autograd.grad`: what accumulates into `.grad` remembers the stream of its first use."""
-        parameters = list(network.parameters())
-        total: list[Tensor] = []
-        for loss in losses:
-            gradients = list(torch.autograd.grad(loss() / len(losses), parameters))
-            if total:
-                torch._foreach_add_(total, gradients)
-            total = total or gradients
-        if self.gathered:
-            vector = torch.cat([gradient.flatten() for gradient in total]).nan_to_num_(0, 1e5, -1e5)
-            parts = vector.split([parameter.numel() for parameter in parameters])
-            total = [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
-        for parameter, gradient in zip(parameters, total, strict=True):
-            parameter.grad = gradient
-        self.optimizers[network].step()
+    def discriminator_loss(self, reals: Tensor, fakes: Tensor) -> Tensor:
+        """RpGAN with exact R1 and R2."""
+        images = [reals.detach().requires_grad_(), fakes.detach().requires_grad_()]
+        real_logits, fake_logits = (self.score(each) for each in images)
+        gradients = torch.autograd.grad(real_logits.sum() + fake_logits.sum(), images, create_graph=True)
+        squares = [gradient.square().flatten(1).sum(1) for gradient in gradients]
+        return (softplus(fake_logits - real_logits) + GAMMA / 2 * (squares[0] + squares[1])).mean()
+
+    def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        (parameters,) = (group["params"] for group in optimizer.param_groups)
+        gradients = torch.autograd.grad(loss, parameters)
+        vector = torch.cat([gradient.flatten() for gradient in gradients]).nan_to_num_(0, 1e5, -1e5)
+        parts = vector.split([parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        optimizer.step()
+
+
+def through(stages: nn.Sequential, features: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The `stages` of either network in torch's own layers, with a `dtype` all but the coarsest size in it."""
+    sizes = [layer.size for layer in stages if isinstance(layer, _Resample)]
+    up = next(layer.up for layer in stages if isinstance(layer, _Resample))
+    coarsest = features.shape[2:] if up else torch.Size(sizes[-1])
+    for layer in stages:
+        size = torch.Size(layer.size) if isinstance(layer, _Resample) and layer.up else features.shape[2:]
+        if dtype is not None:
+            features = features.to(torch.float32 if size == coarsest else dtype)
+        features = _layer(layer, features)
+    return features
+
+
+def _layer(layer: Any, features: Tensor) -> Tensor:
+    def weighted(layer: Any, features: Tensor) -> Tensor:
+        return conv2d(features, layer.weight.to(features.dtype), padding=layer.padding, groups=layer.groups)
+
+    def activated(layer: Any, features: Tensor) -> Tensor:
+        return leaky_relu(features + layer.bias.to(features.dtype).view(1, -1, 1, 1), LEAK)
+
+    match layer:
+        case _Block():
+            widen, first, middle, second, narrow = layer.layers
+            inner = activated(second, weighted(middle, activated(first, weighted(widen, features))))
+            return features + weighted(narrow, inner)
+        case _Resample():
+            changes = isinstance(layer.channels, nn.Conv2d)
+            if changes and layer.up:
+                features = weighted(layer.channels, features)
+            if not layer.up:
+                features = pad(features, (0, features.shape[3] % 2, 0, features.shape[2] % 2))
+            features = resampled(features, layer.up)[:, :, : layer.size[0], : layer.size[1]]
+            return weighted(layer.channels, features) if changes and not layer.up else features
+    return weighted(layer, features)
+
+
+def resampled(features: Tensor, up: bool) -> Tensor:
+    """The filter [1, 3, 3, 1] as a depthwise convolution; sides must be even."""
+    count = features.shape[1]
+    taps = features.new_tensor([1.0, 3.0, 3.0, 1.0]) / (4 if up else 8)
+    kernel = torch.outer(taps, taps).expand(count, 1, 4, 4)
+    return (conv_transpose2d if up else conv2d)(features, kernel, stride=2, padding=1, groups=count)
