@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,17 @@ def test_the_papers_sizes() -> None:
     generator, discriminator = R3GAN_CIFAR.networks("meta")
     for network in (generator, discriminator):
         assert sum(p.numel() for p in network.parameters()) == pytest.approx(20.7e6, rel=0.01)
+
+
+def test_a_wrong_step_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the distance between the weights, where only another step can show it."""
+
+    def other(recipe: Recipe, device: str, way: str, precision: Any) -> Step:
+        return Step(recipe if way != "graph" else replace(recipe, betas=(0.9, 0.9)), device, "plain", precision)
+
+    recipe = R3GAN_CIFAR.narrow()
+    monkeypatch.setattr(prove, "Step", other)
+    monkeypatch.setattr(prove, "COMPARED", 2)
+    assert prove.same(recipe, "compiled", "float32", "cpu") == "after 2 steps 0.0e+00 of the way apart, at most 0.05"
+    with pytest.raises(prove.Failed, match="of the way apart"):
+        prove.same(recipe, "graph", "float32", "cpu")

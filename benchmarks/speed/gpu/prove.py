@@ -20,7 +20,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from benchmarks.speed.gpu.measure import measure
+from benchmarks.speed.gpu.measure import measure, tidy
 from benchmarks.speed.gpu.package import (
     ARTICLE,
     DCGAN_64,
@@ -62,8 +62,8 @@ def checks() -> list[Check]:
         Check("R3GAN's penalty, float32 as float64", partial(penalty, "float32", 1e-4), 3),
         Check("R3GAN's penalty, bf16 as float64", partial(penalty, "bf16", 0.03), 1),
         Check("article, captured = plain", partial(same, ARTICLE, "graph", "float32"), 4, gpu=True),
-        Check("R3GAN, captured = plain", partial(same, R3GAN_CIFAR.narrow(), "graph", "bf16"), 5, gpu=True),
-        Check("SNGAN, captured = plain", partial(same, SNGAN_CIFAR.narrow(), "graph", "bf16"), 5, gpu=True),
+        Check("R3GAN, captured = plain", partial(same, R3GAN_CIFAR.narrow(), "graph", "float32"), 5, gpu=True),
+        Check("SNGAN, captured = plain", partial(same, SNGAN_CIFAR.narrow(), "graph", "float32"), 5, gpu=True),
         Check("article, compiled = plain", partial(same, ARTICLE, "compiled", "float32"), 20, gpu=True),
         Check("article, compiled: 2,400 steps/s", partial(rate, ARTICLE, "compiled", "float32", 2400, ANY), 8),
         Check("R3GAN CIFAR-10: 576 img/s in 6.9 GiB", partial(rate, R3GAN_CIFAR, "graph", "bf16", 9, 6.9), 20),
@@ -115,8 +115,9 @@ def same(recipe: Recipe, way: str, precision: str, device: str) -> str:
 
 
 def _weights(step: Step) -> Tensor:
-    networks = step.state.networks.values()
-    return torch.cat([value.detach().flatten().double() for network in networks for value in network.parameters()])
+    """But no biases: one before BatchNorm has a gradient of rounding errors alone, of which Adam makes whole steps."""
+    values = [value for network in step.state.networks.values() for value in network.parameters() if value.ndim > 1]
+    return torch.cat([value.detach().flatten().double() for value in values])
 
 
 def rate(recipe: Recipe, way: str, precision: str, least: float, gib: float, device: str) -> str:
@@ -137,6 +138,7 @@ def memory(recipe: Recipe, device: str) -> str:
     """What gan-exp would tell of a step's memory, against the GPU's own count."""
     if device == "cpu":
         recipe = recipe.narrow()
+    tidy(device)
     step = Step(recipe, device, "plain")
 
     def optimizers(networks: dict[str, torch.nn.Module]) -> tuple[torch.optim.Optimizer, ...]:
@@ -145,8 +147,8 @@ def memory(recipe: Recipe, device: str) -> str:
     spec = DataSpec(recipe.shape)
     counted = step_memory(step.state, recipe.config, spec, recipe.latent_dim, recipe.batch, optimizers).peak  # type: ignore[arg-type]
     assert counted is not None
+    step()  # in which cuDNN searches
     if device == "cpu":
-        step()
         return f"counted {counted / 2**20:,.1f} MiB; nothing to compare with"
     torch.cuda.reset_peak_memory_stats()
     for _ in range(3):
@@ -228,7 +230,7 @@ def table(chosen: Sequence[Check], device: str, seconds: float, say: Callable[[s
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.gpu.prove", description=__doc__.splitlines()[0])
     parser.add_argument("--dry", action="store_true", help="on the CPU, with narrow networks")
-    parser.add_argument("--seconds", type=float, default=120, help="what would take longer is left out")
+    parser.add_argument("--seconds", type=float, default=150, help="what would take longer is left out")
     options = parser.parse_args(words)
     if not options.dry and not torch.cuda.is_available():
         print("no CUDA GPU can be used here, so there is nothing to prove; --dry runs what a CPU can")
@@ -236,7 +238,8 @@ def main(words: Sequence[str] | None = None) -> int:
     device = "cpu" if options.dry else "cuda"
     where = "the CPU, narrow networks" if options.dry else f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
     print(f"{where}, torch {torch.__version__}", flush=True)
-    failed = table(checks(), device, options.seconds, partial(print, flush=True))
+    seconds = float("inf") if options.dry else options.seconds
+    failed = table(checks(), device, seconds, partial(print, flush=True))
     return 1 if failed else 0
 
 
