@@ -1,17 +1,21 @@
 """Fixtures: an empty directory, and a run that takes a moment."""
 
 import contextlib
-import logging
+import functools
 import multiprocessing
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from omegaconf import _utils as omegaconf_utils
+from omegaconf import base as omegaconf_base
+from omegaconf import grammar_parser
+
+from process_state import process_unchanged
 
 # Networks this small gain nothing from a second thread, and wait for each other where cores are shared: a step can take
 # fifty times as long then. Read by torch when it is imported, and by the processes that tests start.
@@ -34,22 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def process_as_it_was() -> Iterator[None]:
-    """Undo what a command sets for its process: environment variables, the import path, logging, torch's settings."""
-    environment, path = dict(os.environ), list(sys.path)
-    log = logging.getLogger()
-    level, handlers = log.level, list(log.handlers)
-    yield
-    log.setLevel(level)
-    log.handlers[:] = handlers
-    for name in set(os.environ) - set(environment):
-        del os.environ[name]
-    os.environ.update(environment)
-    sys.path[:] = path
-    if torch := sys.modules.get("torch"):
-        torch.set_flush_denormal(False)
-        torch.set_float32_matmul_precision("highest")
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # another number sums in another order
+def process_as_it_was(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Undo what a command sets for its process."""
+    with process_unchanged(tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("trained")
     words = ["steps=4", "log_every_steps=1", "sample_every_steps=2", "checkpoint_every_steps=2", "batch_size=4"]
     widths = ["model.generator.widths=[8]", "model.discriminator.widths=[8]"]
-    with contextlib.chdir(place):
+    with process_unchanged(), contextlib.chdir(place):
         assert main(["train", *words, *widths, "display=quiet", "hydra.run.dir=run"]) == 0
     return place / "run"
 
@@ -92,6 +84,41 @@ def run(trained: Path, in_tmp: Path) -> Path:
     """A copy of it that a test may change, `run` in the working directory."""
     shutil.copytree(trained, "run")
     return Path("run")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interpolations_are_read_once() -> None:
+    """A fifth of the time to compose a configuration, and always the same few."""
+    read = functools.cache(grammar_parser.parse)
+    for module in (omegaconf_base, omegaconf_utils):
+        module.parse = read  # type: ignore[attr-defined]
+
+
+# What has nothing to do with the memory of a step.
+PACE = {
+    *("name", "chosen", "steps", "lr", "schedule", "seed", "dataset", "start_from", "start_keep", "check_resources"),
+    *("log_every_steps", "sample_every_steps", "grid_rows", "grid_columns", "display", "best_metric"),
+    *("checkpoint_every_steps", "keep_checkpoints", "evaluate_every_steps", "evaluate_count"),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def memory_of_a_step_is_counted_once() -> None:
+    """For all runs with the same networks and the same step: counting takes half of the time of a run of few steps."""
+    from gan_exp.training import needs
+
+    count, counted = needs._step_memory, dict[str, Any]()
+
+    def once(config: Any, state: Any, data: Any, rows: int) -> Any:
+        plain = config.model_dump(exclude=PACE)
+        for optimizer in plain["optimizer"].values():
+            optimizer.pop("lr", None)
+        key = f"{plain} {data.spec} {rows}"
+        if key not in counted:
+            counted[key] = count(config, state, data, rows)
+        return counted[key]
+
+    needs._step_memory = once
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 
 CPU = torch.device("cpu")
-STEPS, STEPS_WITH_BATCH_NORM = 21, 14
+STEPS = 14
 CLOSE = {"rtol": 0.0, "atol": 1e-10}
 
 # Together every loss, penalty and augmentation, and every setting of the step.
@@ -69,10 +69,9 @@ def configured(words: tuple[str, ...]) -> Config:
 
 
 def train(
-    words: tuple[str, ...], micro_batch_size: int | None = None, ranks: Ranks = ALONE, steps: int | None = None
+    words: tuple[str, ...], micro_batch_size: int | None = None, ranks: Ranks = ALONE, steps: int = STEPS
 ) -> dict[str, Tensor]:
     """All that a training of these words leaves behind, by name."""
-    steps = steps or (STEPS if words in CASES else STEPS_WITH_BATCH_NORM)
     with float64():
         config = configured(words)
         state = build_state(config, data().spec, CPU)

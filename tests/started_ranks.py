@@ -1,13 +1,14 @@
-"""Real processes that train together, started as srun starts them."""
+"""Processes that train together, in the environment that srun gives each."""
 
 import os
 import resource
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from forked import Forked, fork_command
 from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
@@ -24,7 +25,7 @@ TINY = (
 ENDLESS = ("steps=10000000", *TINY)
 
 
-def srun(place: Path, count: int, *words: str, file_limit: int | None = None) -> list[subprocess.Popen[str]]:
+def srun(place: Path, count: int, *words: str, file_limit: int | None = None) -> list[Forked]:
     """`gan-exp words` in `count` processes, by rank; no file of rank 0 may grow beyond `file_limit` bytes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -43,32 +44,25 @@ def srun(place: Path, count: int, *words: str, file_limit: int | None = None) ->
         if file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
-    place.mkdir(parents=True, exist_ok=True)
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "gan_exp", *words],
-            cwd=place,
-            env=environ | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=limit if rank == 0 else None,
-        )
-        for rank in range(count)
+    own = [environ | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(count)]
+    return [fork_command(place, *words, environ=own[0], first=limit)] + [
+        fork_command(place, *words, environ=one) for one in own[1:]
     ]
 
 
-def ends(processes: list[subprocess.Popen[str]]) -> list[subprocess.CompletedProcess[str]]:
+Process = Forked | subprocess.Popen[str]
+
+
+def ends(processes: Sequence[Process]) -> list[subprocess.CompletedProcess[str]]:
     """Exit codes and outputs by rank."""
     found = []
     for process in processes:
         out, err = process.communicate(timeout=LONGEST_WAIT_S)
-        found.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+        found.append(subprocess.CompletedProcess([], process.returncode, out, err))
     return found
 
 
-def wait_until_they_train(processes: list[subprocess.Popen[str]], run: RunDir, steps: int = 10) -> None:
+def wait_until_they_train(processes: Sequence[Process], run: RunDir, steps: int = 10) -> None:
     """Until so many steps have been taken beyond those that a checkpoint holds now."""
     done = max((step for step, _ in run.list_checkpoints()), default=0)
     while max((step for step, _ in run.list_checkpoints()), default=0) < done + steps:

@@ -193,7 +193,7 @@ SAMPLE = ["sample", "run", "--force", "--count", "1"]
 RUN_COMMANDS = st.sampled_from([["resume", "run"], ["train", "--again", "run"], SAMPLE])
 
 
-@examples(110)
+@examples(60)
 @given(RUN_COMMANDS, st.lists(OVERRIDES, min_size=1, max_size=3))
 def test_overrides_of_a_run(
     place: Path, capsys: pytest.CaptureFixture[str], command: list[str], words: list[str]
@@ -306,7 +306,7 @@ def spoilt(draw: DrawFn, text: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-@examples(100)
+@examples(60)
 @given(
     st.sampled_from([["resume", "run", "steps=6"], ["resume", "run"], ["train", "--again", "run"], SAMPLE]),
     st.data(),

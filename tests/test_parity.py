@@ -4,9 +4,9 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
-import absl.logging
 import numpy as np
 import pytest
 import torch
@@ -26,12 +26,20 @@ from setups import discriminator_step, generator_step
 
 # Keras hands torch tensors to numpy in a way that numpy 2 is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-os.environ["KERAS_BACKEND"] = "torch"
-import keras  # noqa: E402  (looks at the variable when it is imported)
 
-# Keras brings absl's log handler, which closes the stream it found, where that is pytest's and not stderr itself,
-# as soon as Hydra sets up logging.
-absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
+
+@cache
+def keras_module() -> Any:
+    """Imported by the process that needs it, since it takes seconds."""
+    os.environ["KERAS_BACKEND"] = "torch"  # it looks at the variable when it is imported
+    import absl.logging
+    import keras
+
+    # Keras brings absl's log handler, which closes the stream it found, where that is pytest's and not stderr itself,
+    # as soon as Hydra sets up logging.
+    absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
+    return keras
+
 
 ITERATIONS = 30
 SPEC = DataSpec((1, 28, 28), num_classes=10)
@@ -42,6 +50,7 @@ class KerasArticle:
     """Both networks, and the combined model in which the discriminator is not trained."""
 
     def __init__(self) -> None:
+        keras = keras_module()
         layers = keras.layers
         self.generator = keras.Sequential([keras.Input((100,))])
         for width in (256, 512, 1024):
@@ -125,9 +134,10 @@ TOLERANCES = {
 
 @pytest.fixture(params=TOLERANCES)
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
-    keras.config.set_floatx(request.param)
+    config = keras_module().config
+    config.set_floatx(request.param)
     yield request.param
-    keras.config.set_floatx("float32")
+    config.set_floatx("float32")
 
 
 def to_double(state: TrainingState) -> None:
@@ -195,4 +205,4 @@ def test_the_start_is_drawn_from_the_same_distributions_as_in_keras() -> None:
         if isinstance(layer, nn.LeakyReLU):
             assert layer.negative_slope == 0.2
         if isinstance(layer, KerasBatchNorm1d):
-            assert layer.eps == keras.layers.BatchNormalization().epsilon
+            assert layer.eps == keras_module().layers.BatchNormalization().epsilon

@@ -13,13 +13,9 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
 from benchmarks.quality.experiments import Experiment, comparison_of
-from gan_exp.config.catalog import conf_dir
 from gan_exp.config.check import check
-from gan_exp.config.hydra_support import register_resolvers
+from gan_exp.config.compose import compose
 from gan_exp.runtime.files import json_text
 
 CURVE = "evaluation/"  # prefix of the scores of evaluations during training in metrics.jsonl
@@ -45,11 +41,7 @@ class Spent:
 
 def load_config(words: list[str]) -> dict[str, Any]:
     """The checked configuration that `gan-exp train` would make from `words`, as plain values."""
-    register_resolvers()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        composed = OmegaConf.to_container(compose("config", words), resolve=True)
-    assert isinstance(composed, dict)
-    return check({str(key): value for key, value in composed.items()}).model_dump(mode="json")
+    return check(compose(words).plain).model_dump(mode="json")
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:

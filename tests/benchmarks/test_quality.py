@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.quality.__main__ import main, seed_range
@@ -15,6 +16,7 @@ from benchmarks.quality.report import details, extremes, mean_and_spread, progre
 from benchmarks.quality.runs import RunFailed, digest, load_config, measured, settings_of
 from benchmarks.tables import as_markdown, write_section
 
+from forked import Forked, fork_command
 from gan_exp.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.slow
@@ -102,6 +104,11 @@ def test_seed_ranges() -> None:
 
 
 def test_a_run_is_trained_evaluated_and_then_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork(command: list[str], *, env: dict[str, str], **_: Any) -> Forked:
+        assert command[1:3] == ["-m", "gan_exp"]
+        return fork_command(tmp_path, *command[3:], environ=env)
+
+    monkeypatch.setattr("benchmarks.quality.runs.subprocess.Popen", fork)  # the failing run has a real one
     result = measured(TINY, 1, tmp_path, None)
     assert result["seed"] == 1 and "seed=1" in result["words"]
     assert 0 <= result["scores"]["high_quality"] <= 1

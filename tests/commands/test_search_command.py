@@ -1,7 +1,6 @@
 import csv
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from builders import SMALL, refused
 from fake_jobs import FakeJobs, distance_from
+from forked import fork_command
 from gan_exp.cli import main
 from gan_exp.config.check import check
 from gan_exp.config.compose import compose
@@ -160,10 +160,10 @@ def test_a_search_whose_processes_are_killed(in_tmp: Path, monkeypatch: pytest.M
     """
     settings = [*SMALL["points"], "dataset=ring", "dataset.count=200", "steps=1000", "checkpoint_every_steps=50"]
     words = ["search", "--dir", "found", "--trials", "1", LR, *settings, "device=cpu", "evaluate_count=100"]
-    begun = subprocess.Popen([sys.executable, "-m", "gan_exp", *words], stdout=subprocess.DEVNULL)
+    begun = fork_command(in_tmp, *words)
     wait_for_step(50)
     begun.kill()
-    begun.wait()
+    begun.wait(LONGEST_WAIT_S)
 
     start, killed = process.start, []
 

@@ -1,8 +1,11 @@
 """A sweep that is stopped says what was done, is finished in its own directory, and can grow there."""
 
+import contextlib
+import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -18,6 +21,7 @@ from gan_exp.runtime.signals import asked_to_stop
 from gan_exp.sweeps import process
 from gan_exp.sweeps.trial import Trial, kind_of
 from gan_exp.training.trainer import Trainer
+from process_state import process_unchanged
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +44,10 @@ def runs(directory: str) -> list[RunDir]:
     return [RunDir(path.parent) for path in sorted(Path(directory).glob("*/config.yaml"))]
 
 
-@pytest.fixture
-def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Ctrl-C in the second of three runs; what was printed."""
-
+@pytest.fixture(scope="module")
+def ended_by_ctrl_c(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """In the second of three runs: the directory with the sweep, and what was printed."""
+    place = tmp_path_factory.mktemp("ended")
     train_step = Trainer._train_step
 
     def interrupted(trainer: Trainer) -> Any:
@@ -51,13 +55,26 @@ def stopped(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             signal_the_sweep(signal.SIGINT)
         return train_step(trainer)
 
-    with monkeypatch.context() as patched:
+    printed, complaints = io.StringIO(), io.StringIO()
+    with (
+        process_unchanged(),
+        contextlib.chdir(place),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(complaints),
+        pytest.MonkeyPatch.context() as patched,
+    ):
         patched.setattr(Trainer, "_train_step", interrupted)
         assert sweep("swept") == 130
-    assert [run.read_status()["state"] for run in runs("swept")] == ["finished", "interrupted"]
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
+        assert [run.read_status()["state"] for run in runs("swept")] == ["finished", "interrupted"]
+    assert complaints.getvalue() == ""
+    return place / "swept", printed.getvalue()
+
+
+@pytest.fixture
+def stopped(ended_by_ctrl_c: tuple[Path, str], in_tmp: Path) -> str:
+    """A copy of it, `swept` in the working directory; what was printed."""
+    shutil.copytree(ended_by_ctrl_c[0], "swept")
+    return ended_by_ctrl_c[1]
 
 
 def test_a_runs_name_holds_what_differs(stopped: str) -> None:

@@ -1,4 +1,4 @@
-"""Stops a run at every instant, within one process: `python -m crash.driver PLACE -- WORDS of train`.
+"""Stops a run at every instant, within one process: `main`, whose arguments are PLACE -- WORDS of train.
 
 Trains one run that is never stopped. Trains it again, and before each system call (and in the middle of each write)
 records the state that a killed process would leave on the disk, and those that a power cut might. Resumes from each of
@@ -183,7 +183,3 @@ def _fork(act: Callable[[], int], place: Path) -> int:
 
 def _wait(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
-
-
-if __name__ == "__main__":
-    main()

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builders import SMALL
+from crash import driver
+from forked import Forked
 from gan_exp.runs.run_dir import RunDir
 from waiting import LONGEST_WAIT_S
 
-TESTS = Path(__file__).parent.parent
 # Intervals at which logging, grids and checkpoints come at different steps.
 RHYTHM = ("log_every_steps=2", "sample_every_steps=3", "checkpoint_every_steps=3", "grid_rows=2", "grid_columns=2")
 QUIET = ("device=cpu", "display=quiet")
@@ -44,15 +45,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def ended(process: subprocess.Popen[str], limit: float = LONGEST_WAIT_S) -> subprocess.CompletedProcess[str]:
+def ended(process: subprocess.Popen[str] | Forked, limit: float = LONGEST_WAIT_S) -> subprocess.CompletedProcess[str]:
     """The exit code and the output; a process that hangs is killed, which is a failure."""
     try:
         out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=limit)
         raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
 def begin_or_go_on(place: Path, words: Sequence[str]) -> list[str]:
@@ -91,10 +92,10 @@ def wait_until_it_notes(process: subprocess.Popen[str]) -> None:
         time.sleep(0.001)
 
 
-def wait_for(process: subprocess.Popen[str], path: Path) -> None:
+def wait_for(process: subprocess.Popen[str] | Forked, path: Path) -> None:
     """Wait until the process has created `path`."""
     while not path.exists():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, ended(process)
         time.sleep(0.002)
 
 
@@ -137,8 +138,10 @@ def explore(
     place: Path, words: Sequence[str], *options: str, limit: float = LONGEST_WAIT_S
 ) -> subprocess.CompletedProcess[str]:
     """Run `crash.driver` in an empty directory."""
-    place.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "crash.driver", str(place), *options, "--", *words]
-    return subprocess.run(
-        command, cwd=TESTS, env=environment(), capture_output=True, text=True, timeout=limit, check=False
-    )
+
+    def act() -> int:
+        sys.argv = ["driver", str(place), *options, "--", *words]
+        driver.main()
+        return 0
+
+    return ended(Forked(act, place, environment()), limit)

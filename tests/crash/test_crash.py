@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from crash.disk import Disk, Node
-from crash.processes import ended, explore, start, wait_for, words_for
+from crash.processes import ended, environment, explore, wait_for, words_for
+from forked import fork_command
 from gan_exp.runs.run_dir import RunDir
 
 pytestmark = pytest.mark.slow
@@ -17,13 +18,13 @@ def test_some_of_the_instants(tmp_path: Path) -> None:
     """States that a killed process or a power cut leaves, and processes that are really killed, also within a call."""
     words = words_for("mlp", "penalty=r1", "augment=ada", "augment.every=2", "augment.images_to_one=500")
     killed = tmp_path / "prepared/killed"
-    process = start(killed, "train", *words, "hydra.run.dir=run")
+    process = fork_command(killed, "train", *words, "hydra.run.dir=run", environ=environment())
     wait_for(process, RunDir(killed / "run").checkpoint(3))
     process.kill()
     assert ended(process).returncode == -signal.SIGKILL
-    done = explore(tmp_path, words, "--states=12", "--kills=2", "--prepared=prepared")
+    done = explore(tmp_path, words, "--states=8", "--kills=2", "--prepared=prepared")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["tried"] == 15
+    assert json.loads(done.stdout)["tried"] == 11
 
 
 def test_what_a_power_cut_leaves(tmp_path: Path) -> None:

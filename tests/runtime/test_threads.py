@@ -121,13 +121,15 @@ def test_a_slice_lasts_at_least_one_step(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
     ids=" ".join,
 )
-def test_steps_of_any_configuration_are_timed(overrides: list[str]) -> None:
+def test_steps_of_any_configuration_are_timed(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads_module, "SLICE_S", 0.0)
     config, line = choose(small_config(*overrides))
     assert config.device.threads in (1, 2, 4) and line is not None and line.count(" ms") == 3
 
 
 @pytest.mark.slow
-def test_timing_does_not_change_the_run() -> None:
+def test_timing_does_not_change_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads_module, "SLICE_S", 0.0)
     config = small_config("mlp")
     spec = build_data(config, CPU).spec
     torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""Real processes that train one run: as torchrun, srun and device.processes start them."""
+"""Processes that train one run: as torchrun and device.processes start them, and in the environment of srun."""
 
 import signal
 import subprocess
@@ -52,7 +52,8 @@ def test_a_run_goes_on_with_any_number_of_processes(in_tmp: Path, capfd: pytest.
     assert_alike(run.checkpoint(20), RunDir("alone").checkpoint(20))
 
     start = ["train", "--from", "alone", "--keep", "average,optimizers", "steps=5"]
-    assert main([*start, "device.processes=2", "hydra.run.dir=started"]) == 0  # all have the optimizers' moments
+    ranks = ends(srun(in_tmp, 2, *start, "hydra.run.dir=started"))  # all have the optimizers' moments
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks
     assert main([*start, "hydra.run.dir=started alone"]) == 0
     assert_alike(RunDir("started").checkpoint(5), RunDir("started alone").checkpoint(5))
 

@@ -1,6 +1,7 @@
 """Inception with random weights: the standard ones are not to be had without a network, their arithmetic is."""
 
 import urllib.error
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch_fidelity import feature_extractor_inceptionv3 as theirs
 
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
+from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.inception import inception_features
 from gan_exp.metrics.distances import class_score, frechet_distance, kernel_distance
 
@@ -60,18 +62,24 @@ def weights(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return random_weights
 
 
+@cache
+def extractor(channels: int) -> FeatureExtractor:
+    """With the random weights; reading them takes a second."""
+    return inception_features(DataSpec((channels, 32, 32)), CPU)
+
+
 def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
     """Images through our batches and metrics, and through its own from beginning to end."""
     generator = torch.Generator().manual_seed(0)
-    real, fake = (torch.randint(low, 256, (10, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
-    network = inception_features(RGB, CPU)
-    ours, others = network.embed(real, chunk=5), network.embed(fake, chunk=10)
+    real, fake = (torch.randint(low, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
+    network = extractor(3)
+    ours, others = network.embed(real, chunk=4), network.embed(fake, chunk=6)
     expected = torch_fidelity.calculate_metrics(
         input1=Images(fake),
         input2=Images(real),
         feature_extractor_weights_path=str(weights),
-        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=10, cuda=False, cache=False, verbose=False,
-        batch_size=10, save_cpu_ram=True,
+        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=6, cuda=False, cache=False, verbose=False,
+        batch_size=6, save_cpu_ram=True,
     )  # fmt: skip
     fid = frechet_distance(ours.features, others.features)
     assert fid == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
@@ -84,8 +92,7 @@ def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
 
 def test_gray_images_and_the_digest(weights: Path) -> None:
     gray = torch.randint(256, (1, 1, 16, 16), dtype=torch.uint8)
-    network = inception_features(DataSpec((1, 16, 16)), CPU)
-    other = inception_features(RGB, CPU)
+    network, other = extractor(1), extractor(3)
     assert torch.equal(network.embed(gray).features, other.embed(gray.expand(-1, 3, -1, -1).contiguous()).features)
     assert network.digest == other.digest and network.name == "inception"
 
@@ -122,7 +129,7 @@ def test_transparent_images_lie_on_white(weights: Path) -> None:
     opaque[:, 3] = 255
     clear = opaque.clone()
     clear[:, 3] = 0
-    network, of_rgb = inception_features(DataSpec((4, 16, 16)), CPU), inception_features(DataSpec((3, 16, 16)), CPU)
+    network, of_rgb = extractor(4), extractor(3)
     assert network.about["ground"] == "white behind what is transparent" and "ground" not in of_rgb.about
     assert torch.equal(network.embed(opaque).features, of_rgb.embed(opaque[:, :3]).features)
     assert torch.equal(network.embed(clear).features, of_rgb.embed(torch.full_like(opaque[:, :3], 255)).features)

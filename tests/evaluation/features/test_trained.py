@@ -1,8 +1,6 @@
 """The networks that make features: what they learn, and that the cache of each is trained once, whole and its own."""
 
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from forked import Forked
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.errors import UserError
@@ -91,16 +90,15 @@ def test_a_damaged_file_is_trained_anew(damage: str, cached: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_at_once(cached: Path) -> None:
+def test_two_at_once(cached: Path, tmp_path: Path) -> None:
     """One trains, the other waits for it; both have the same."""
-    code = (
-        "import torch; from gan_exp.data.digits import digits\n"
-        "from gan_exp.evaluation.features.learning import CNN\n"
-        "from gan_exp.evaluation.features.trained import trained_features\n"
-        "print(trained_features(CNN, digits(), None, torch.device('cpu'), images=500).digest)"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = [process.communicate(timeout=LONGEST_WAIT_S)[0].splitlines() for process in processes]
+
+    def train() -> int:
+        print(trained_features(CNN, digits(), None, CPU, images=500).digest)
+        return 0
+
+    processes = [Forked(train, tmp_path) for _ in range(2)]
+    printed = [process.communicate(LONGEST_WAIT_S)[0].splitlines() for process in processes]
     assert printed[0][-1] == printed[1][-1]
     assert sum(line.startswith("training") for lines in printed for line in lines) >= 1
     assert len(list(cached.glob("*.safetensors"))) == 1
