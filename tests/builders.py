@@ -66,7 +66,8 @@ def composed(words: Sequence[str]) -> dict[str, Any]:
     """
     options = [word for word in words if word.partition("=")[0] in groups()]
     config = copy.deepcopy(_of_options(*options))
-    overrides = OverridesParser.create().parse_overrides([word for word in words if word not in options])
+    others = [word for word in words if word not in options and not word.startswith("hydra.")]
+    overrides = OverridesParser.create().parse_overrides(others)
     GuardedLoader._apply_overrides_to_config(overrides, config)
     return resolved(config)
 

@@ -124,3 +124,4 @@ def _reset_torch() -> None:
         torch.set_grad_enabled(True)
         torch.use_deterministic_algorithms(False)
         torch.autograd.set_detect_anomaly(False)
+        torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = False
