@@ -48,11 +48,14 @@ class Forked:
     def communicate(self, timeout: float) -> tuple[str, str]:
         """What it has printed, when it has ended."""
         self.wait(timeout)
-        printed = []
         for file in self._outputs:
             file.seek(0)
-            printed.append(file.read().decode())
-        return printed[0], printed[1]
+        printed, complaints = (file.read().decode() for file in self._outputs)
+        return printed, complaints
+
+    def __del__(self) -> None:
+        for file in self._outputs:
+            file.close()
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
