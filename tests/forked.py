@@ -96,6 +96,7 @@ def _live(act: Callable[[], int], place: Path, environ: dict[str, str], outputs:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
     except BaseException:
+        code = 1
         traceback.print_exc()
     finally:
         sys.stdout.flush()

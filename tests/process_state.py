@@ -12,7 +12,7 @@ from typing import Any
 
 from gan_exp.runtime.signals import STOPPING
 
-ROOT = Path(__file__).parent.parent
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 @contextmanager
@@ -23,9 +23,9 @@ def process_unchanged(temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     finally:
+        _reset_torch()
         for put_back in back:
             put_back()
-        _reset_torch()
 
 
 def _environment() -> Callable[[], None]:
@@ -119,9 +119,10 @@ def _reset_torch() -> None:
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
         torch.set_float32_matmul_precision("highest")
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # another number sums in another order
+        if torch.get_num_threads() != THREADS:
+            torch.set_num_threads(THREADS)  # another number sums in another order
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
-        torch.use_deterministic_algorithms(False)
-        torch.autograd.set_detect_anomaly(False)
+        if torch.are_deterministic_algorithms_enabled():  # turning them off imports much
+            torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = False

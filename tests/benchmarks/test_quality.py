@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,7 +109,8 @@ def test_a_run_is_trained_evaluated_and_then_only_read(tmp_path: Path, monkeypat
         assert command[1:3] == ["-m", "gan_exp"]
         return fork_command(tmp_path, *command[3:], environ=env)
 
-    monkeypatch.setattr("benchmarks.quality.runs.subprocess.Popen", fork)  # the failing run has a real one
+    forking = SimpleNamespace(Popen=fork, STDOUT=None)
+    monkeypatch.setattr("benchmarks.quality.runs.subprocess", forking)  # the failing run has the real one
     result = measured(TINY, 1, tmp_path, None)
     assert result["seed"] == 1 and "seed=1" in result["words"]
     assert 0 <= result["scores"]["high_quality"] <= 1

@@ -1,10 +1,7 @@
 """Downloads of torchvision's data sets from a local server: once, checked, and safe when killed."""
 
 import gzip
-import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +18,7 @@ from fake_sets import (
     check_mnist,
     mnist_files,
 )
+from forked import Forked
 from gan_exp.data.packed import PackedImages
 from gan_exp.data.torchvision_sets import cifar10, emnist, fashion_mnist, kmnist, mnist, svhn
 from gan_exp.errors import UserError
@@ -140,21 +138,15 @@ def test_download_leaves_the_users_files_alone(mirror: Mirror, tmp_path: Path) -
 @pytest.mark.slow
 def test_killed_download_leaves_nothing_that_looks_complete(mirror: Mirror, tmp_path: Path) -> None:
     mirror.held = "train-labels-idx1-ubyte.gz"  # the second file: the first one is there already
-    child = (
-        "import json, sys\n"
-        "from torchvision.datasets import MNIST\n"
-        "from gan_exp.data.torchvision_sets import mnist\n"
-        "MNIST.mirrors, MNIST.resources = json.loads(sys.argv[1])\n"
-        "mnist(sys.argv[2])\n"
-    )
-    source = json.dumps([MNIST.mirrors, MNIST.resources])
-    process = subprocess.Popen(
-        [sys.executable, "-c", child, source, str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    with process:
-        assert mirror.half_sent.wait(timeout=LONGEST_WAIT_S)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+
+    def download() -> int:
+        mnist(str(tmp_path))
+        return 0
+
+    process = Forked(download, tmp_path)
+    assert mirror.half_sent.wait(timeout=LONGEST_WAIT_S)
+    process.kill()
+    assert process.wait(LONGEST_WAIT_S) == -signal.SIGKILL
     assert not (tmp_path / "MNIST").exists()
 
     mirror.held = ""

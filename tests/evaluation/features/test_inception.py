@@ -14,7 +14,7 @@ from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.inception import inception_features
-from gan_exp.metrics.distances import class_score, frechet_distance, kernel_distance
+from gan_exp.metrics.distances import class_score, kernel_distance
 
 pytestmark = pytest.mark.slow
 
@@ -69,20 +69,21 @@ def extractor(channels: int) -> FeatureExtractor:
 
 
 def test_scores_are_those_of_torch_fidelity(weights: Path) -> None:
-    """Images through our batches and metrics, and through its own from beginning to end."""
+    """Images through our batches and metrics, and through its own from beginning to end.
+
+    Without FID, whose root of 2,048 x 2,048 numbers takes it ten seconds: `test_distances.py` compares its formula.
+    """
     generator = torch.Generator().manual_seed(0)
-    real, fake = (torch.randint(low, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
+    real, fake = (torch.randint(low, 256, (10, 3, 32, 32), dtype=torch.uint8, generator=generator) for low in (0, 100))
     network = extractor(3)
-    ours, others = network.embed(real, chunk=4), network.embed(fake, chunk=6)
+    ours, others = network.embed(real, chunk=5), network.embed(fake, chunk=10)
     expected = torch_fidelity.calculate_metrics(
         input1=Images(fake),
         input2=Images(real),
         feature_extractor_weights_path=str(weights),
-        isc=True, isc_splits=1, fid=True, kid=True, kid_subset_size=6, cuda=False, cache=False, verbose=False,
-        batch_size=6, save_cpu_ram=True,
+        isc=True, isc_splits=1, kid=True, kid_subset_size=10, cuda=False, cache=False, verbose=False,
+        batch_size=10, save_cpu_ram=True,
     )  # fmt: skip
-    fid = frechet_distance(ours.features, others.features)
-    assert fid == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
     kid = kernel_distance(ours.features, others.features, seed=0)
     assert kid.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
     assert others.logits is not None
