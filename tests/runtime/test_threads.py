@@ -95,6 +95,14 @@ def test_long_steps_are_timed_only_a_few_times(monkeypatch: pytest.MonkeyPatch) 
     assert choose(small_config("mlp"))[0].device.threads == 2 and len(tried) == 9
 
 
+def test_steps_that_are_known_to_be_long_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "trial_step", pytest.fail)
+    config = small_config("mlp")
+    found, line = decisions.decide_threads(config, build_data(config, CPU), CPU, str, seconds_at_least=30.0)
+    assert found.device.threads == torch.get_num_threads() == 4 and line is not None
+    assert line.startswith("threads: 4 (steps are too long")
+
+
 def test_a_slice_lasts_at_least_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured with a fake clock, and a fake clock of this thread's computing time."""
     now = {"wall": 0.0, "computed": 0.0}

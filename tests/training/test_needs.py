@@ -40,6 +40,21 @@ def with_memory(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
     monkeypatch.setattr(needs_module, "available_memory", lambda: int(size))
 
 
+def test_a_step_that_takes_long_is_told_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = needs_of("device.threads=2")
+    assert not [line for line in needs.lines() if "a step takes" in line]
+    assert 0 < needs.seconds_at_least < 1
+    slow = {"float32": needs.step.operations / 60}
+    monkeypatch.setattr(needs_module, "OPERATIONS_PER_S", slow)
+    (line,) = (line for line in needs.lines() if "a step takes" in line)
+    assert line.startswith(
+        "warning: a step takes at least 30 s on this CPU; narrower networks (model.generator.width is "
+    )
+    assert needs_of("device.threads=2", "micro_batch_size=4").step.operations == pytest.approx(
+        needs.step.operations, 0.1
+    )
+
+
 def test_what_would_fit_is_named_and_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs_module, "resident_memory", lambda: 0)
     monkeypatch.setattr(needs_module, "ALLOWANCE", {})

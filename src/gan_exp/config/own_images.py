@@ -62,7 +62,8 @@ def choose_recipe(glance: Glance, on_gpu: bool, size: int | Sequence[int] | None
     choices = [] if size is not None else [_choose_size(glance.sizes, on_gpu)]
     side = _shorter(choices[0].value if size is None else size)
     if glance.images < FEW:
-        recipe = Choice("experiment", "folder_few", f"{glance.images:,} images are few: fewer than {FEW:,}")
+        verb = "is" if glance.images == 1 else "are"
+        recipe = Choice("experiment", "folder_few", f"{_images(glance)} {verb} few: fewer than {FEW:,}")
     elif on_gpu and side > LARGEST_ON_CPU:
         recipe = Choice("experiment", "folder_256", f"{glance.images:,} images of {side} pixels or more, and a GPU")
     else:
@@ -101,7 +102,7 @@ def _choose_batch(glance: Glance, recipe: Recipe, given: int | None) -> list[Cho
     if given is not None or glance.images >= recipe.batch_size:
         return []
     fitting = max(2, 2 ** (glance.images.bit_length() - 1))
-    return [Choice("batch_size", fitting, f"there are {glance.images} images")]
+    return [Choice("batch_size", fitting, f"for {_images(glance)}")]
 
 
 def _choose_gamma(recipe: Recipe, side: int, batch_size: int) -> list[Choice]:
@@ -219,6 +220,10 @@ def _common_shape(sizes: Sequence[tuple[int, int]], side: int) -> int | list[int
 
 def _in_words(shape: int | list[int]) -> str:
     return str(shape).replace(" ", "")
+
+
+def _images(glance: Glance) -> str:
+    return "1 image" if glance.images == 1 else f"{glance.images:,} images"
 
 
 def _choose_held_out(glance: Glance) -> list[Choice]:

@@ -21,12 +21,17 @@ OWN_CORE = 0.9  # the share of the time in which a thread computes that has a co
 
 
 def choose_threads(
-    make_step: Callable[[], Callable[[], object]], device: torch.device, deterministic: bool, most: int | None = None
+    make_step: Callable[[], Callable[[], object]],
+    device: torch.device,
+    deterministic: bool,
+    most: int | None = None,
+    seconds_at_least: float = 0.0,
 ) -> tuple[int, str] | None:
     """Set torch's number of threads, at most `most` (None: all cores); returns it and a line with the reason.
 
     `make_step` returns a training step to time. Nothing is timed, and None is returned, if OMP_NUM_THREADS is set,
-    for `deterministic` runs (the choice depends on the load), with one core, and on a GPU.
+    for `deterministic` runs (the choice depends on the load), with one core, and on a GPU. Nor is a step timed of which
+    `seconds_at_least` are known: it would be silent for minutes, and large operations gain by all cores.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return None
@@ -34,6 +39,8 @@ def choose_threads(
     torch.set_num_threads(most)
     if deterministic or device.type != "cpu" or most == 1:
         return None
+    if seconds_at_least > BUDGET_S:
+        return most, f"threads: {most} (steps are too long to try other numbers: device.threads sets one)"
     seconds, share = _measure(make_step(), most)
     busy = share < OWN_CORE
     chosen = 1 if busy else _choose(seconds)

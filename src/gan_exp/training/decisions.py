@@ -33,16 +33,22 @@ def decide_precision(config: Config, state: TrainingState, device: torch.device)
 
 
 def decide_threads(
-    config: Config, data: PackedImages, device: torch.device, what_would_fit: Callable[[], str]
+    config: Config,
+    data: PackedImages,
+    device: torch.device,
+    what_would_fit: Callable[[], str],
+    seconds_at_least: float = 0.0,
 ) -> tuple[Config, str | None]:
     """With `device.threads`, and a line that says why, unless the user set it.
 
-    Steps are tried for this; where the memory is too small for them, `what_would_fit` is asked.
+    Steps are tried for this, unless each would take long; where the memory is too small for them, `what_would_fit` is
+    asked.
     """
     if config.device.threads is not None:
         return config, None
     try:
-        choice = choose_threads(partial(trial_step, config, data, device), device, config.device.deterministic)
+        make_step = partial(trial_step, config, data, device)
+        choice = choose_threads(make_step, device, config.device.deterministic, seconds_at_least=seconds_at_least)
     except RuntimeError as error:
         raise explain_trial(error, what_would_fit) from error
     if choice is None:

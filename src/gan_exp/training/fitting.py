@@ -25,7 +25,10 @@ def remedies(config: Config, state: TrainingState, rows: int, limit: int, needed
                 break
     if found:
         return _alternatives(found)
-    return f"a smaller batch_size (now {config.batch_size}), narrower networks or a smaller dataset.resize"
+    smaller = next(
+        (f"a smaller dataset.{key}" for key in ("size", "resize") if key in config.dataset), "smaller images"
+    )
+    return f"a smaller batch_size (now {config.batch_size}), narrower networks or {smaller}"
 
 
 def _alternatives(found: list[str]) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.training.state import TrainingState
@@ -36,6 +37,7 @@ class StepMemory:
     peak: int | None  # within a step, `lasting` included; None if it can't be counted
     checkpoint: int  # the tensors that a checkpoint holds
     why_unknown: str = ""
+    operations: int = 0  # floating point, of convolutions and matrix products; not bytes
 
 
 def step_memory(
@@ -45,7 +47,7 @@ def step_memory(
 
     A class of the user's own may look at values, which are not there: then the peak is unknown.
     """
-    size = config.micro_batch_size
+    size, whole = config.micro_batch_size, rows
     if size is not None:
         rows = min(rows, 2 * size)  # further micro-batches take no more
     config = replace(config, micro_batch_size=None if size is None or size >= rows else size)
@@ -60,7 +62,8 @@ def step_memory(
             peak = counting.peak
         except Exception as error:
             why_unknown = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown)
+    operations = counting.operations * whole // rows
+    return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown, operations)
 
 
 def _without_values(state: TrainingState, optimizers: BuildOptimizers) -> TrainingState:
@@ -130,17 +133,20 @@ def _channels_last(made: Any) -> Any:
 
 
 class _Counting(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations make, until they are freed."""
+    """Counts the bytes of all tensors that operations make, until they are freed, and the operations on numbers."""
 
     def __init__(self, there: list[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
+        self.live = self.peak = self.operations = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         for tensor in there:
             self._add(tensor)
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function.overloadpacket)
+        if count is not None:
+            self.operations += count(*args, **(kwargs or {}), out_val=made)
         if function in CONVOLUTIONS:
             made = _channels_last(made)
         for value in made if isinstance(made, tuple | list) else (made,):

@@ -24,6 +24,8 @@ from gan_exp.training.state import TrainingState
 INSIDE_OPERATIONS = {"cpu": 1.45}  # times what passes: rearranged inputs, and gaps between freed blocks
 INSIDE_OPERATIONS_ELSEWHERE = 1.15
 ALLOWANCE = {"cpu": 225e6, "cuda": 700e6}  # what is imported later; CUDA's context and its libraries' workspaces
+OPERATIONS_PER_S = {"float32": 100e9, "bf16": 200e9}  # of a CPU's core, at most: narrow networks reach a quarter
+SLOW_S = 10.0  # a step for which the user should know it before
 CLEARLY = 1.15  # so many times as much as there is can't fit, whatever the error of the estimate
 MUCH_TO_WRITE = 50e9
 RECORDS_PER_LOG = 5000  # bytes in metrics.jsonl, log.txt and TensorBoard's events; measured
@@ -76,6 +78,15 @@ class Needs:
         if kind == "cpu":  # a checkpoint is put together in memory
             within_step = max(within_step, step.lasting + step.checkpoint)
         return round(within_step + self.there)
+
+    @property
+    def seconds_at_least(self) -> float:
+        """Of a step on a CPU, by its convolutions and matrix products; 0 elsewhere."""
+        if self.device.type != "cpu":
+            return 0.0
+        device = self.config.device
+        threads = device.threads or torch.get_num_threads()
+        return self.step.operations / threads / OPERATIONS_PER_S.get(device.precision, OPERATIONS_PER_S["float32"])
 
     @property
     def kept_checkpoints(self) -> int:
@@ -136,6 +147,13 @@ class Needs:
             found.append(f"warning: about {in_words(self.memory)} of memory are needed and {in_words(free)} are free")
         if disk is not None and self.disk > disk / 2:
             found.append(f"warning: {in_words(disk)} are free on the disk of {self.place}")
+        if self.seconds_at_least > SLOW_S:
+            width = self.config.model.generator.get("width")
+            now = f" (model.generator.width is {width})" if width else ""
+            found.append(
+                f"warning: a step takes at least {self.seconds_at_least:,.0f} s on this CPU; narrower networks{now}, "
+                f"smaller images or a smaller batch_size take less"
+            )
         written = self.written_checkpoints * self.step.checkpoint
         if written > MUCH_TO_WRITE:
             every = self.config.checkpoint_every_steps

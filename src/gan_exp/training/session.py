@@ -70,7 +70,8 @@ def start_run(
     needs.refuse_too_little()
     why_threads = None
     if ranks.count == 1:  # the threads of several are their share of the cores
-        config, why_threads = decide_threads(config, data, device, needs.after_running_out)
+        shortest = needs.seconds_at_least
+        config, why_threads = decide_threads(config, data, device, needs.after_running_out, shortest)
     environment = {**_environment(config, data, device, ranks, command), **start.record, **needs.record}
     stop_if_asked()
     bring_in(ranks, config, state, data, device)
