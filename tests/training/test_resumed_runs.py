@@ -115,7 +115,7 @@ def test_data_that_has_changed_is_refused(in_tmp: Path, monkeypatch: pytest.Monk
     refused(data.resized(9, 9), f"was trained on {was}, the data now is {now}; restore")
     one_pixel = data.images.clone()
     one_pixel[700, 0, 3, 3] += 1
-    changed = "the data has changed since the run began"
+    changed = "the data has changed since the run began.*gan-exp train --from "
     refused(PackedImages(one_pixel, data.labels, data.classes), changed)
     refused(PackedImages(data.images, data.labels.roll(1), data.classes), changed)
     refused(PackedImages(data.images[:-1], data.labels[:-1], data.classes), changed)

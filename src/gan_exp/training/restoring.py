@@ -1,5 +1,6 @@
 """The state of a run from its checkpoint, if it is the same experiment with the same data."""
 
+import shlex
 from typing import Any
 
 from gan_exp.config.overrides import differing_keys, leaves
@@ -36,7 +37,7 @@ def restore(state: TrainingState, data: PackedImages, checkpoint: dict[str, Any]
         raise UserError(
             f"{run.path}: the data has changed since the run began (its digest is {data.digest}, it was "
             f"{checkpoint['data_digest']}); restore the data that it was trained on{_labels_ignored(data)}, or "
-            f"train a new run"
+            f"train a new run from its weights: gan-exp train --from {shlex.quote(str(run.path))}"
         )
     try:
         state.load_state_dict(checkpoint)

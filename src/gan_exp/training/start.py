@@ -85,7 +85,7 @@ def _about_classes(rows: list[tuple[int, int]], content: Mapping[str, Any], data
         return []
     return [
         f"classes: {len(rows)} by their names"
-        + (f"; {len(new)} begin untrained ({_some(new)})" if new else "")
+        + (f"; {len(new)} {'begin' if len(new) > 1 else 'begins'} untrained ({_some(new)})" if new else "")
         + (f"; {dropped} of that run are left" if dropped else "")
     ]
 
