@@ -48,7 +48,7 @@ def decide_threads(
         return config, None
     try:
         make_step = partial(trial_step, config, data, device)
-        choice = choose_threads(make_step, device, config.device.deterministic, seconds_at_least=seconds_at_least)
+        choice = choose_threads(make_step, device, config.device.deterministic, None, seconds_at_least)
     except RuntimeError as error:
         raise explain_trial(error, what_would_fit) from error
     if choice is None:
