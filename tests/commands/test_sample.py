@@ -23,7 +23,7 @@ def test_array(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = sampled("--count", "5")
     assert (images.shape, images.dtype) == ((5, 8, 8, 1), np.uint8)
     assert images.std() > 0
-    assert capsys.readouterr().out == "5 samples of 8x8x1 in some.npy\n"
+    assert capsys.readouterr().out == "5 samples of 8x8x1 in some.npy, computed in float32\n"
     assert main(["sample", "run", "--count", "5", "--output", "some.NPZ"]) == 0
     with np.load("some.NPZ") as archive:
         assert archive.files == ["images"]
@@ -145,7 +145,7 @@ def check_class_files(capsys: pytest.CaptureFixture[str]) -> None:
         assert archive["labels"].tolist() == [*range(10), 0, 1, 2] and archive["images"].shape == (13, 8, 8, 1)
     capsys.readouterr()
     assert main(["sample", "run"]) == 0
-    assert capsys.readouterr().out == "80 samples of 8x8x1 in samples.png\n"
+    assert capsys.readouterr().out == "80 samples of 8x8x1 in samples.png, computed in float32\n"
     with Image.open("samples.png") as picture:
         width, height = picture.size
     assert height == 10 * 9 * 3 - 3 and width > 8 * 9 * 3 - 3  # the grid, enlarged three times, and the names
@@ -237,7 +237,7 @@ def test_points(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *QUICK, *WIDTHS, "dataset=ring", "dataset.count=50", "model=points"]) == 0
     capsys.readouterr()
     assert main(["sample", "run", "--count", "300", "--output", "points.npy"]) == 0
-    assert capsys.readouterr().out == "300 points in points.npy\n"
+    assert capsys.readouterr().out == "300 points in points.npy, computed in float32\n"
     points = np.load("points.npy")
     assert (points.shape, points.dtype) == ((300, 2), np.float32)
     assert main(["sample", "run", "--count", "300", "--output", "points.png"]) == 0

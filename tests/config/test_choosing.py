@@ -48,7 +48,14 @@ def test_the_penalty_follows_the_size(images: Path, monkeypatch: pytest.MonkeyPa
     assert config.name == "folder_many" and config.penalty["gamma"] == pytest.approx(0.391 * recipe.penalty["gamma"])
 
 
-@pytest.mark.parametrize(("words", "precision"), [((), "bf16"), (("device.precision=float32",), "float32")])
+@pytest.mark.parametrize(
+    ("words", "precision"),
+    [
+        ((), "bf16"),
+        (("device.precision=float32",), "float32"),
+        (("penalty=r1_r2_fd", "penalty.sigma=0.01"), "auto"),  # which becomes float32 on a CPU
+    ],
+)
 def test_the_device_may_be_named_beside_its_precision(
     images: Path, words: tuple[str, ...], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

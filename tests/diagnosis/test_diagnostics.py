@@ -47,7 +47,7 @@ def test_looking_changes_nothing(words: tuple[str, ...], more: set[str]) -> None
     modes = [layer.training for layer in state.discriminator.modules()]
     before, random = copy.deepcopy(state.state_dict()), torch.get_rng_state()
     diagnostics = build_diagnostics(config, data, partial(build_held_out, config), CPU)
-    first, second = (diagnostics.gather(state.generator_ema, state.discriminator) for _ in range(2))
+    first, second = (diagnostics.compare(diagnostics.look(state.generator_ema, state.discriminator)) for _ in range(2))
     of_images = set() if data.extent is not None else OF_IMAGES
     assert first.keys() == TAGS | of_images | more and second.pop("samples/change") == 0 and second == first
     assert_same(state.state_dict(), before)

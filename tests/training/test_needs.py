@@ -55,7 +55,10 @@ def test_a_step_that_takes_long_is_told_before_it_is_taken(monkeypatch: pytest.M
     )
 
 
-def test_what_would_fit_is_named_and_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_what_would_fit_is_named_and_does(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 only where the device multiplies it."""
+    monkeypatch.setattr(needs_module, "has_bf16", lambda device: bf16)
     monkeypatch.setattr(needs_module, "resident_memory", lambda: 0)
     monkeypatch.setattr(needs_module, "ALLOWANCE", {})
     words = ("model.generator.width=16", "model.discriminator.width=16", "batch_size=64")
@@ -70,12 +73,20 @@ def test_what_would_fit_is_named_and_does(monkeypatch: pytest.MonkeyPatch) -> No
     remedies = re.findall(r"((?:[\w.]+=[\w.]+ )+)\(about", sentence)
     assert [remedy.split("=")[0] for remedy in remedies] == [
         "micro_batch_size",
+        *(["device.precision"] if bf16 else []),
         "model.checkpointing",
         "model.generator.width",
     ], sentence
-    for remedy in remedies[1:2]:
+    for remedy in remedies[1 : 3 if bf16 else 2]:
         needs_of(*words, *remedy.split()).refuse_too_little()
     needs_of(*words, "check_resources=false").refuse_too_little()
+
+
+def test_bfloat16_is_no_remedy_where_it_is_refused_or_there_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs_module, "has_bf16", lambda device: True)
+    for words in (["penalty=r1_r2_fd", "penalty.sigma=0.01"], ["device.precision=bf16"]):
+        needs = needs_of(*words, "batch_size=64")
+        assert "device.precision" not in needs.what_would_fit(needs.memory or 0), words
 
 
 def test_what_does_not_fit_as_it_is_free_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

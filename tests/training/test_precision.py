@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from builders import make_config
+from gan_exp.config.contradictions import refuse_contradictions
 from gan_exp.config.schema import DeviceConfig
 from gan_exp.data.packed import normalise
 from gan_exp.penalties import DRAGAN, R1R2, WGANGP, PenaltyInputs
 from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.build import build_state, build_step_config
+from gan_exp.training.decisions import decide_precision
 from gan_exp.training.precision import choose_precision
 from gan_exp.training.scoring import make_images, score_images, score_reals
 from gan_exp.training.state import TrainingState
@@ -199,6 +201,26 @@ def test_the_choice(
     networks = build_state(make_config(f"model={model}"), SPEC, CPU).networks
     precision, line = choose_precision(wanted, torch.device(kind), networks)
     assert precision == chosen and says in line
+
+
+@pytest.mark.parametrize(("words", "chosen"), [((), "bf16"), (("penalty.sigma=0.01",), "float32")])
+def test_auto_heeds_what_bfloat16_is_too_coarse_for(
+    words: tuple[str, ...], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    config = make_config("model=resnet", "penalty=r1_r2_fd", "device.precision=auto", *words)
+    state = build_state(config, SPEC, CPU)
+    config, line = decide_precision(config, state, torch.device("cuda"))
+    refuse_contradictions(config)
+    assert config.device.precision == chosen
+    assert ("too coarse for penalty.sigma=0.01" in line) == (chosen == "float32")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_the_line_says_what_grids_and_evaluations_are_in(precision: str) -> None:
+    line = choose_precision(precision, CPU, {})[1]
+    assert line.endswith("; grids, evaluations and samples are in float32")
 
 
 @pytest.mark.parametrize(

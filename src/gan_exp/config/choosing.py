@@ -51,7 +51,8 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
     recipe, unset = read_yaml(path.read_text(encoding="utf-8")), _unset(path, words)
     shape: Any = next((choice.value for choice in choices if choice.key == "dataset.size"), size)
     facts = _facts(recipe, _mirrors(path, words))
-    choices += choose_settings(glance, facts, shape, steps, batch_size, on_gpu, bf16 and not on_gpu)
+    coarse = bf16 and not on_gpu and "penalty.sigma" not in keys  # a small one is lost in bfloat16
+    choices += choose_settings(glance, facts, shape, steps, batch_size, on_gpu, coarse)
     choices = [choice for choice in without(choices, keys) if f"~{choice.key}" not in unset]
     lines = [*(choice.line for choice in choices), *advice(glance)]
     return [*(choice.word for choice in choices), f"{CHOSEN}=[{','.join(map(_quoted, lines))}]", *unset]

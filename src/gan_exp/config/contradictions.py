@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # a check that finds a mistake first needs no torch
     from torch import nn
 
 
+LEAST_DIFFERENCE = 0.1  # of two images, from which on bfloat16 logits tell them apart: docs/performance.md
+
+
 def refuse_contradictions(config: Config) -> None:
     """Raises UserError for settings that no run may have."""
     if config.split_updates and config.node("penalty") is not None:
@@ -38,6 +41,12 @@ def refuse_contradictions(config: Config) -> None:
     if config.pac > 1 and config.conditional:
         raise UserError(
             f"pac={config.pac}: D can't be given one label for several images; set conditional=false or pac=1"
+        )
+    too_small = needs_float32(config)
+    if config.device.precision == "bf16" and too_small is not None:
+        raise UserError(
+            f"{too_small}: bfloat16 rounds such small differences away; set penalty.sigma={LEAST_DIFFERENCE:g} or "
+            f"device.precision=float32"
         )
     if config.schedule.augment is not None and not hasattr(_class(config, "augment"), "scale_p"):
         raise UserError(
@@ -146,6 +155,13 @@ def _refuse_mixed_gradients(config: Config, discriminator: "nn.Module") -> None:
     )
 
 
+def needs_float32(config: Config) -> str | None:
+    """The setting with which networks must not compute in bfloat16; `device.precision=auto` heeds it. None: none."""
+    if _says(config, "penalty", "same_network") and config.penalty["sigma"] < LEAST_DIFFERENCE:
+        return f"penalty.sigma={config.penalty['sigma']:g}"
+    return None
+
+
 def _refuse_differences(config: Config) -> None:
     """Finite differences between two forward passes, which must differ by the images alone."""
     if not _says(config, "penalty", "same_network"):
@@ -154,11 +170,6 @@ def _refuse_differences(config: Config) -> None:
         raise UserError(
             f"{_chosen(config, 'penalty')}: compares two forward passes of D, and spectral_norm=true changes its "
             f"weights in each; set spectral_norm=false, or penalty=r1_r2, which is exact"
-        )
-    if config.device.precision == "bf16" and config.penalty["sigma"] < 0.1:
-        raise UserError(
-            f"penalty.sigma={config.penalty['sigma']:g}: bfloat16 rounds such small differences away; set "
-            f"penalty.sigma=0.1 or device.precision=float32"
         )
 
 

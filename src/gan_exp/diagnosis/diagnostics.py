@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.diagnosis.evidence import SampleEvidence
@@ -21,6 +21,14 @@ SAMPLES = 128  # images, at each grid from the same latents
 POINTS = 512
 MOST_HELD_OUT = 256  # images that D was not trained on
 SMALL = 20_000  # images: D can hardly memorise more, and loading the held-out ones takes time
+
+
+class Sight(NamedTuple):
+    """What the networks made at one step, on the device."""
+
+    samples: Tensor
+    known: Tensor | None = None  # D's logits on training images
+    unseen: Tensor | None = None  # and on others
 
 
 class Diagnostics:
@@ -58,20 +66,27 @@ class Diagnostics:
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor/discriminator"))[:MOST_HELD_OUT]
         return data.select(order.to(data.images.device)).to(self._device)
 
-    def gather(self, generator: nn.Module, discriminator: nn.Module) -> dict[str, float]:
-        """The evidence at this step by tag, empty if it isn't finite; changes neither network."""
-        found = self._evidence.compare(generate_all(generator, self._latents, self._labels))
-        if self._for_discriminator is not None:
-            modes = {layer: layer.training for layer in discriminator.modules()}
-            discriminator.eval()
-            try:
-                known, unseen = (
-                    logits(discriminator, data, self._pac, self._conditional) for data in self._for_discriminator
-                )
-            finally:
-                for layer, training in modes.items():  # a frozen part may have been built in inference mode
-                    layer.training = training
-            found["discriminator/overfitting"] = overfitting(known, unseen)
+    def look(self, generator: nn.Module, discriminator: nn.Module) -> Sight:
+        """What `compare` needs of the networks, still on the device; changes neither of them."""
+        samples = generate_all(generator, self._latents, self._labels, device=self._device)
+        if self._for_discriminator is None:
+            return Sight(samples)
+        modes = {layer: layer.training for layer in discriminator.modules()}
+        discriminator.eval()
+        try:
+            known, unseen = (
+                logits(discriminator, data, self._pac, self._conditional) for data in self._for_discriminator
+            )
+        finally:
+            for layer, training in modes.items():  # a frozen part may have been built in inference mode
+                layer.training = training
+        return Sight(samples, known, unseen)
+
+    def compare(self, sight: Sight) -> dict[str, float]:
+        """The evidence in what was seen, by tag, empty if it isn't finite."""
+        found = self._evidence.compare(sight.samples.cpu())
+        if sight.known is not None and sight.unseen is not None:
+            found["discriminator/overfitting"] = overfitting(sight.known.cpu(), sight.unseen.cpu())
         return found if all(map(isfinite, found.values())) else {}
 
     @property

@@ -25,15 +25,15 @@ def discriminator_logits(
     """
     fakes = None if conditional else PackedImages(samples, extent=train.extent)
     return DiscriminatorLogits(
-        train=logits(discriminator, train, pac, conditional),
-        held_out=None if held_out is None else logits(discriminator, held_out, pac, conditional),
-        fake=None if fakes is None else logits(discriminator, fakes, pac),
+        train=logits(discriminator, train, pac, conditional).cpu(),
+        held_out=None if held_out is None else logits(discriminator, held_out, pac, conditional).cpu(),
+        fake=None if fakes is None else logits(discriminator, fakes, pac).cpu(),
     )
 
 
 @torch.no_grad()
 def logits(discriminator: nn.Module, data: PackedImages, pac: int = 1, conditional: bool = False) -> Tensor:
-    """[N / pac] on the CPU, of at most 5,000 images."""
+    """[N / pac] on the discriminator's device, of at most 5,000 images."""
     device = next(discriminator.parameters()).device
     chosen = choose(len(data.images), MOST_LOGITS).to(data.images.device)
     chosen = chosen[: len(chosen) // pac * pac]
@@ -43,7 +43,7 @@ def logits(discriminator: nn.Module, data: PackedImages, pac: int = 1, condition
         images = images.reshape(len(images) // pac, -1, *images.shape[2:])
         if conditional:
             assert data.labels is not None
-            parts.append(discriminator(images, data.labels[places].to(device)).float().cpu())
+            parts.append(discriminator(images, data.labels[places].to(device)).float())
         else:
-            parts.append(discriminator(images).float().cpu())
+            parts.append(discriminator(images).float())
     return torch.cat(parts)

@@ -4,6 +4,8 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,6 +28,7 @@ from gan_exp.metrics.modes import count_labels
 from gan_exp.metrics.neighbours import Nearest, find_nearest
 from gan_exp.metrics.panel import PanelReference, first_of
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.room import in_float64
 from gan_exp.runtime.signals import stop_if_asked
 
 MOST_REALS = 50_000
@@ -50,7 +53,8 @@ class Evaluator:
 
     Samples are compared with `reals`: the training images `data`, or those held out. Nearest neighbours are always
     looked for among the training images. `panel` are the extractors for a metric that needs several. Samples and
-    features are made by all ranks of `division`. Raises UserError for a metric that can't be measured on this data.
+    features are made by all ranks of `division`; scores are computed on the device of the extractor, which holds none
+    of the features between two measurements. Raises UserError for a metric that can't be measured on this data.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Evaluator:
             train = self._embed_real(extractor, data.images)
             self._train = train.features
             others = held_out.images[choose(len(held_out.images), MOST_NEIGHBOURS)]
-            distances = find_nearest(self._embed_real(extractor, others).features, self._train).distances
+            distances = self._find_nearest(self._embed_real(extractor, others).features).distances
         if train is None or reals is not data:
             self._real = self._embed_real(extractor, self._real_images())
         else:
@@ -121,7 +125,16 @@ class Evaluator:
             others, _, halved = self._other_reals(MOST_IN_PANEL)
             count = self.real_count if halved is None else len(halved)
             real = self._embed_by_panel(self._real_images()[:count], self._real.first(count), self._embed_real)
-            self._reference.panel = PanelReference(real, self._embed_by_panel(others, embed=self._embed_real))
+            own = self._embed_by_panel(others, embed=self._embed_real)
+            self._reference.panel = in_float64(self.extractor.device, partial(PanelReference, real, own))
+
+    def _find_nearest(self, features: Tensor) -> Nearest:
+        """The training images nearest to these."""
+        assert self._train is not None
+        train = self._train
+        return in_float64(
+            self.extractor.device, lambda device: find_nearest(features.to(device), train.to(device)).cpu()
+        )
 
     def _histogram(self, places: Tensor | None = None) -> Tensor | None:
         if self._labels is None:
@@ -173,18 +186,22 @@ class Evaluator:
         nearest = None
         try:
             if self._train is not None:
-                nearest = find_nearest(embedding.features[:MOST_NEIGHBOURS], self._train)
+                nearest = self._find_nearest(embedding.features[:MOST_NEIGHBOURS])
             logits = None if discriminator is None or metrics == self.comparing else discriminator(samples)
             self._complete_reference()
             inputs = MetricInputs(samples, embedding, seed, self._reference, nearest, logits, panel)
             for metric in metrics:
                 stop_if_asked()
-                scores |= _scores(metric, metric.measure(inputs))
+                scores |= self._measured(metric, inputs)
         except TooFewSamples as error:
             raise UserError(f"--count {count}: {error}") from error
         except ValueError as error:
             raise UserError(f"the samples can't be measured: {error}; try --checkpoint with an earlier one") from error
         return Measurement(scores, samples, embedding, nearest)
+
+    def _measured(self, metric: Metric, inputs: MetricInputs) -> dict[str, float]:
+        found = in_float64(self.extractor.device, lambda device: metric.measure(replace(inputs, device=device)))
+        return _scores(metric, found)
 
     @property
     def comparing(self) -> tuple[Metric, ...]:
@@ -226,7 +243,7 @@ class Evaluator:
                 scores |= _scores(metric, metric.data_scores(reference))
             elif Need.HELD_OUT not in metric.needs:  # those images have no neighbours of their own
                 with suppress(ValueError):  # there are too few images for such a number
-                    scores |= _scores(metric, metric.measure(inputs))
+                    scores |= self._measured(metric, inputs)
         return DataScores(scores, what, len(images))
 
 

@@ -37,8 +37,8 @@ class Sampler:
     def __call__(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         device = next(self._generator.parameters()).device
         labels = None if labels is None else labels.to(device)
-        images = generate_all(self._generator, latents.to(device), labels, BATCH)
-        return images if self._spec.extent is not None else to_uint8(images)
+        make = to_uint8 if self._spec.extent is None else Tensor.detach
+        return generate_all(self._generator, latents.to(device), labels, make, chunk=BATCH)
 
 
 def sample_latents(seed: int, indices: Iterable[int], latent_dim: int) -> Tensor:

@@ -15,6 +15,7 @@ from gan_exp.evaluation.features.kept import embed_real
 from gan_exp.generators.trained import TrainedGenerator
 from gan_exp.metrics.entries import MOST_NEIGHBOURS
 from gan_exp.metrics.neighbours import Nearest, find_several
+from gan_exp.runtime.room import in_float64
 from gan_exp.training.build import build_data, build_held_out
 
 
@@ -54,7 +55,16 @@ class TrainingImages:
 
     def nearest(self, images: Tensor, count: int = 1) -> Nearest:
         """The `count` training images nearest to each of `images` uint8 [N, C, H, W], the nearest first: [N, count]."""
-        return find_several(self.extractor.embed(images).features, self._features, min(count, len(self._features)))
+        return self._several(self.extractor.embed(images).features, min(count, len(self._features)))
+
+    def _several(self, features: Tensor, count: int, own: Tensor | None = None) -> Nearest:
+        """`find_several` among the training images, on the extractor's device."""
+
+        def find(device: torch.device) -> Nearest:
+            itself = None if own is None else own.to(device)
+            return find_several(features.to(device), self._features.to(device), count, own=itself).cpu()
+
+        return in_float64(self.extractor.device, find)
 
     def relative(self, nearest: Nearest, own: Tensor | None = None) -> Tensor:
         """[N]: distances to the first neighbours, in the unit of how far those are from the other training images.
@@ -64,7 +74,7 @@ class TrainingImages:
         `find_several`.
         """
         first, distances = nearest.indices[:, 0], nearest.distances[:, 0]
-        others = find_several(self._features[first], self._features, 2, own=first)
+        others = self._several(self._features[first], 2, own=first)
         to_others = others.distances[:, 0]
         if own is not None:
             to_others = torch.where(others.indices[:, 0] == own, others.distances[:, 1], to_others)
@@ -78,8 +88,8 @@ class TrainingImages:
         if self._held_out is not None:
             images = self._held_out.images
             some = images[choose(len(images), MOST_NEIGHBOURS).to(images.device)]
-            nearest = find_several(embed_real(self.extractor, some).features, self._features, 1)
+            nearest = self._several(embed_real(self.extractor, some).features, 1)
             return Yardstick(nearest.distances[:, 0], self.relative(nearest), "held-out images")
         own = choose(len(self._features), MOST_NEIGHBOURS)
-        nearest = find_several(self._features[own], self._features, 1, own=own)
+        nearest = self._several(self._features[own], 1, own=own)
         return Yardstick(nearest.distances[:, 0], self.relative(nearest, own), "training images, each to the others")

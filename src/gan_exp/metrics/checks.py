@@ -21,6 +21,11 @@ def check(what: str, values: Tensor, least: int) -> Tensor:
 def check_pair(real: Tensor, fake: Tensor, least: int) -> None:
     """Raises ValueError for features that fail `check`, or are not of the same space."""
     check("real features", real, least)
+    check_fake(real.shape[1], fake, least)
+
+
+def check_fake(dimensions: int, fake: Tensor, least: int) -> None:
+    """The same, where the real ones were checked before and have so many dimensions."""
     check("fake features", fake, least)
-    if real.shape[1] != fake.shape[1]:
-        raise ValueError(f"real features have {real.shape[1]} dimensions, fake ones {fake.shape[1]}")
+    if dimensions != fake.shape[1]:
+        raise ValueError(f"real features have {dimensions} dimensions, fake ones {fake.shape[1]}")

@@ -20,8 +20,8 @@ def _fid(inputs: "MetricInputs") -> Mapping[str, float]:
     from gan_exp.metrics.distances import FrechetReference
 
     reference = inputs.reference
-    data = reference.once("fid", lambda: FrechetReference(reference.features))
-    return {"fid": data.distance(inputs.embedding.features)}
+    data = reference.once("fid", lambda: FrechetReference(reference.features.to(inputs.device)))
+    return {"fid": data.distance(inputs.embedding.features.to(inputs.device))}
 
 
 FID = Metric(
@@ -35,7 +35,7 @@ FID = Metric(
 def _panel(inputs: "MetricInputs") -> Mapping[str, float]:
     reference = inputs.reference.panel
     assert inputs.panel is not None and reference is not None
-    found = reference.compare(inputs.panel)
+    found = reference.compare(inputs.panel, inputs.device)
     sure = {} if found.recognised is None else {"recognised": found.recognised}
     return {"panel": found.worst, **sure} | {f"panel_{name}": value for name, value in found.distances.items()}
 
@@ -77,7 +77,7 @@ def _kid(inputs: "MetricInputs") -> Mapping[str, float]:
 
     reference = inputs.reference
     kernel = reference.once("kid", lambda: KernelReference(reference.features))
-    distance, spread = kernel.distance(inputs.embedding.features, inputs.seed)
+    distance, spread = kernel.distance(inputs.embedding.features.to(inputs.device), inputs.seed)
     return {"kid": distance, "kid_subset_sd": spread}
 
 
@@ -103,7 +103,7 @@ def _score(inputs: "MetricInputs") -> Mapping[str, float]:
     from gan_exp.metrics.distances import class_score
 
     assert inputs.embedding.logits is not None
-    return {"score": class_score(inputs.embedding.logits, inputs.seed).mean}
+    return {"score": class_score(inputs.embedding.logits.to(inputs.device), inputs.seed).mean}
 
 
 def _score_protocol(samples: int, reals: int) -> Mapping[str, int]:
@@ -126,10 +126,10 @@ def _manifolds(inputs: "MetricInputs") -> Mapping[str, float]:
 
     reference, fake = inputs.reference, inputs.embedding.features
     count = min(len(reference.features), len(fake), MOST_IN_MANIFOLDS)  # equally many of both
-    real, radii = reference.features[:count], None
+    real, fake, radii = reference.features[:count].to(inputs.device), fake[:count].to(inputs.device), None
     if count > K_NEAREST:
-        radii = reference.once(("manifolds", count), lambda: squared_radii(real))
-    return compare_manifolds(real, fake[:count], real_radii=radii)._asdict()
+        radii = reference.once(("manifolds", count), lambda: squared_radii(real).cpu()).to(inputs.device)
+    return compare_manifolds(real, fake, real_radii=radii)._asdict()
 
 
 def _manifolds_protocol(samples: int, reals: int) -> Mapping[str, int]:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.metrics.neighbours import Nearest
 from gan_exp.metrics.panel import PanelReference
 
+CPU = torch.device("cpu")
 Made = TypeVar("Made")
 
 
@@ -54,7 +56,7 @@ class MetricInputs:
 
     `nearest` are the training images nearest to the first samples, where a metric needs held-out images.
     `discriminator` is None but for metrics that need it; so is `panel`, embeddings of the samples by the extractors'
-    names.
+    names. All tensors are on the CPU; `device` is where long sums over them are computed faster, in float64 too.
     """
 
     samples: Tensor  # uint8 [N, C, H, W]; points: float32 [N, 2, 1, 1]
@@ -64,3 +66,4 @@ class MetricInputs:
     nearest: Nearest | None = None
     discriminator: DiscriminatorLogits | None = None
     panel: Mapping[str, Embedding] | None = None
+    device: torch.device = CPU

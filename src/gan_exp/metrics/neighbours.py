@@ -55,7 +55,8 @@ def squared_radii(features: Tensor, k: int = K_NEAREST, chunk: int | None = None
     """The squared distance of each of [N, D] to its k-th neighbour, itself not counted: float64 [N]."""
     (features,) = centred(check("features", features, least=k + 1))
     found = []
-    for own in torch.arange(len(features)).split(chunk or rows_at_a_time(features)):
+    places = torch.arange(len(features), device=features.device)
+    for own in places.split(chunk or rows_at_a_time(features)):
         # topk, since it takes a tenth of the time of kthvalue
         found.append(squared_distances(features[own], features, own).topk(k, largest=False).values[:, -1])
     return torch.cat(found)
@@ -64,6 +65,9 @@ def squared_radii(features: Tensor, k: int = K_NEAREST, chunk: int | None = None
 class Nearest(NamedTuple):
     distances: Tensor  # float64 [N]
     indices: Tensor  # int64 [N]
+
+    def cpu(self) -> "Nearest":
+        return Nearest(self.distances.cpu(), self.indices.cpu())
 
 
 def find_nearest(queries: Tensor, references: Tensor, chunk: int | None = None) -> Nearest:
@@ -85,7 +89,7 @@ def find_several(
     check_pair(references, queries, least=1)
     check("references", references, least=k + (own is not None))
     references, queries = centred(references, queries)
-    places = torch.arange(len(queries)).split(chunk or rows_at_a_time(references))
+    places = torch.arange(len(queries), device=queries.device).split(chunk or rows_at_a_time(references))
     found = [
         squared_distances(queries[some], references, None if own is None else own[some]).topk(k, largest=False)
         for some in places

@@ -27,7 +27,7 @@ def squared_distances(some: Tensor, others: Tensor, own: Tensor | None = None) -
     lengths = some.square().sum(dim=1, keepdim=True) + others.square().sum(dim=1)
     found = torch.addmm(lengths, some, others.T, alpha=-2)
     near = found <= lengths.mul_(NEAR)
-    itself = None if own is None else (torch.arange(len(some)), own)
+    itself = None if own is None else (torch.arange(len(some), device=some.device), own)
     if itself is not None:
         near[itself] = False
     rows = near.any(dim=1).nonzero().flatten()

@@ -28,25 +28,27 @@ class PanelReference:
     Samples are compared at the number of `own`, since Frechet distances of fewer are larger.
     """
 
-    def __init__(self, real: Mapping[str, Embedding], own: Mapping[str, Embedding]) -> None:
-        self._real = {name: FrechetReference(features) for name, features in _spaces(real)}
+    def __init__(
+        self, real: Mapping[str, Embedding], own: Mapping[str, Embedding], device: torch.device | str = "cpu"
+    ) -> None:
+        self._real = {name: FrechetReference(features.to(device)) for name, features in _spaces(real)}
         self.own = own
         self._own_distances: dict[int, dict[str, float]] = {}  # by the number of images
         self.most = min(len(embedding.features) for embedding in own.values())
 
-    def compare(self, samples: Mapping[str, Embedding]) -> PanelScores:
-        """Raises ValueError where there are too few samples, or they aren't finite."""
+    def compare(self, samples: Mapping[str, Embedding], device: torch.device | str = "cpu") -> PanelScores:
+        """Computed on `device`. Raises ValueError where there are too few samples, or they aren't finite."""
         count = min(self.most, *(len(embedding.features) for embedding in samples.values()))
         first = first_of(samples, count)
-        found = self._distances(first)
+        found = self._distances(first, device)
         if count not in self._own_distances:
-            self._own_distances[count] = self._distances(first_of(self.own, count))
+            self._own_distances[count] = self._distances(first_of(self.own, count), device)
         # Where the data is the same image again and again, its distance is what rounding leaves.
         worst = max(found[name] / max(own, LEAST) for name, own in self._own_distances[count].items())
         return PanelScores(found, recognised(first), worst)
 
-    def _distances(self, samples: Mapping[str, Embedding]) -> dict[str, float]:
-        return {name: self._real[name].distance(features) for name, features in _spaces(samples)}
+    def _distances(self, samples: Mapping[str, Embedding], device: torch.device | str) -> dict[str, float]:
+        return {name: self._real[name].distance(features.to(device)) for name, features in _spaces(samples)}
 
 
 def first_of(embeddings: Mapping[str, Embedding], count: int) -> dict[str, Embedding]:

@@ -1,5 +1,7 @@
 """Calling a generator, with or without labels, all at once or in chunks."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,12 +15,22 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
 
 
 @torch.no_grad()
-def generate_all(generator: nn.Module, latents: Tensor, labels: Tensor | None = None, chunk: int = 256) -> Tensor:
-    """Float images [N, C, H, W] on the CPU for all `latents`, `chunk` at a time; leaves the generator in eval mode."""
+def generate_all(
+    generator: nn.Module,
+    latents: Tensor,
+    labels: Tensor | None = None,
+    make: Callable[[Tensor], Tensor] = lambda images: images,
+    device: torch.device | str = "cpu",
+    chunk: int = 256,
+) -> Tensor:
+    """What `make` makes of the float images [N, C, H, W] for all `latents`, `chunk` at a time, on `device`.
+
+    Leaves the generator in eval mode.
+    """
     generator.eval()
     parts = []
     for k in range(0, len(latents), chunk):
         stop_if_asked()
         some = None if labels is None else labels[k : k + chunk]
-        parts.append(generate(generator, latents[k : k + chunk], some).cpu())
+        parts.append(make(generate(generator, latents[k : k + chunk], some)).to(device))
     return torch.cat(parts)

@@ -1,6 +1,6 @@
-"""Small tensors on their way to the device."""
+"""Tensors on their way to the device, and back from it beside its work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -42,3 +42,42 @@ class Ahead:
             made = [self._make(each) for each in range(first, first + self._size)]
             self._first, self._block = first, send(torch.stack(made), self._device)
         return self._block[place]
+
+
+class SideStream:
+    """Brings tensors of a GPU to the CPU on a stream of its own: neither Python nor the next steps wait for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._stream = device, torch.cuda.Stream(device)
+
+    def snapshot(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], Callable[[], None]]:
+        """Copies in pinned memory of what `tensors` hold after the work so far, and a function that waits for them.
+
+        The next steps may overwrite `tensors`, since they are copied on the GPU first, at its own memory's rate. Where
+        there is no room for that, the steps wait until the CPU has them.
+        """
+        current = torch.cuda.current_stream(self._device)
+        kept: list[Tensor] | None
+        try:
+            kept = [tensor.detach().clone() for tensor in tensors]
+        except torch.OutOfMemoryError:
+            kept = None
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            found = [_fetched(tensor) for tensor in tensors] if kept is None else [_fetched(each) for each in kept]
+            complete = self._stream.record_event(torch.cuda.Event(blocking=True))
+        if kept is None:
+            current.wait_event(complete)
+
+        def arrived() -> None:
+            complete.synchronize()
+            if kept is not None:
+                kept.clear()  # their memory is used again only now
+
+        return found, arrived
+
+
+def _fetched(tensor: Tensor) -> Tensor:
+    if tensor.device.type == "cpu":
+        return tensor.detach().clone()
+    return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor.detach(), non_blocking=True)

@@ -24,7 +24,7 @@ from gan_exp.runs.metrics_log import MetricsLog, read_metrics
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Rows, Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
-from gan_exp.runtime.transfer import ahead_on
+from gan_exp.runtime.transfer import SideStream, ahead_on
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
 from gan_exp.training.grid import SampleGrid
 from gan_exp.training.inputs import InputSource
@@ -60,7 +60,7 @@ def make_trainer(
     load_held_out = cache(partial(build_held_out, config))  # the diagnostics and the evaluations may both need it
     diagnostics = build_diagnostics(config, data, load_held_out, device, saved, records)
     grid = _build_grid(config, data.spec, device)
-    writer = Writer(threaded=device.type == "cuda")
+    writer = Writer(SideStream(device) if device.type == "cuda" else None)
     log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count, writer)
     if checkpoint is None:
         log.introduce(config.model_dump(mode="json"), data)

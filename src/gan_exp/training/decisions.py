@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from gan_exp.config.contradictions import needs_float32
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
@@ -28,7 +29,7 @@ def decide_best_metric(config: Config, data: PackedImages) -> Config:
 
 def decide_precision(config: Config, state: TrainingState, device: torch.device) -> tuple[Config, str]:
     """With what `device.precision=auto` stands for, and a line that says it."""
-    precision, line = choose_precision(config.device.precision, device, state.networks)
+    precision, line = choose_precision(config.device.precision, device, state.networks, needs_float32(config))
     return _on_device(config, precision=precision), line
 
 

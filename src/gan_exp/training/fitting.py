@@ -12,10 +12,14 @@ LEAST_WIDTH = 4
 Needed = Callable[[Config], int | None]  # the bytes that a run with these settings needs; None if that isn't known
 
 
-def remedies(config: Config, state: TrainingState, rows: int, limit: int, needed: Needed) -> str:
-    """The settings with which a run would need less than `limit`, in half a sentence; `rows` are a process's images."""
+def remedies(config: Config, state: TrainingState, rows: int, limit: int, bf16: bool, needed: Needed) -> str:
+    """The settings with which a run would need less than `limit`, in half a sentence.
+
+    `rows` are a process's images. `bf16`: whether the device multiplies bfloat16 numbers, and the settings allow them.
+    """
     found = []
-    for candidates in (_micro_batches(config, state, rows), _recomputed(config), _narrower(config)):
+    halved = _halved(config) if bf16 else iter(())
+    for candidates in (_micro_batches(config, state, rows), halved, _recomputed(config), _narrower(config)):
         for words, changed in candidates:
             need = needed(changed)
             if need is None:
@@ -42,6 +46,13 @@ def _micro_batches(config: Config, state: TrainingState, rows: int) -> Iterator[
     while size % 2 == 0 and size // 2 >= least and size // 2 % config.pac == 0:
         size //= 2
         yield f"micro_batch_size={size}", config.model_copy(update={"micro_batch_size": size})
+
+
+def _halved(config: Config) -> Iterator[tuple[str, Config]]:
+    """Activations of half the size."""
+    if config.device.precision != "bf16":
+        device = config.device.model_copy(update={"precision": "bf16"})
+        yield "device.precision=bf16", config.model_copy(update={"device": device})
 
 
 def _recomputed(config: Config) -> Iterator[tuple[str, Config]]:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_exp.runtime.transfer import send
+
 NORMS_EVERY = 10  # steps: a norm of every update would take 5 % of the article's step, of every tenth 0.5 %
 
 
@@ -43,7 +45,7 @@ class GradientNorms:
             return
         kinds = [kind for kind, there in zip(penalised, measured, strict=True) if there]
         means = norms.view(len(norms), -1).mean(1)
-        with_penalty = torch.tensor(kinds).to(means.device)
+        with_penalty = send(torch.tensor(kinds), means.device)
         self._sums += torch.stack([means.where(~with_penalty, 0.0).sum(), means.where(with_penalty, 0.0).sum()])
         self._largest = torch.maximum(self._largest, norms.max())
         for kind in (False, True):

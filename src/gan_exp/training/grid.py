@@ -35,14 +35,18 @@ class SampleGrid:
         self._streams = Streams(seed)
         count = SCATTER_POINTS if spec.extent is not None else rows * columns
         self._latents = self._streams.latents(0, "grid", count, latent_dim).to(device)
+        self._device = device
         self._labels = None
         if conditional:
             self._labels = (torch.arange(count, device=device) // columns) % spec.num_classes
 
-    def of_generator(self, generator: nn.Module) -> Grid:
-        images = generate_all(generator, self._latents, self._labels)
-        if self._extent is None:
-            images = to_uint8(images)
+    def of_generator(self, generator: nn.Module) -> Tensor:
+        """The images uint8 [N, C, H, W], or points, still on the device."""
+        make = to_uint8 if self._extent is None else Tensor.detach
+        return generate_all(generator, self._latents, self._labels, make, self._device)
+
+    def drawn(self, images: Tensor) -> Grid:
+        """The grid of what `of_generator` returned."""
         picture = self._picture(images)
         return Grid(picture, images if self._extent is None else picture.unsqueeze(0))
 

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from gan_exp.config.contradictions import needs_float32
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.runtime.device import has_bf16
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.resources import available_memory, in_words, resident_memory, total_memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
@@ -192,15 +194,21 @@ class Needs:
                 state = build_state(config, self.data.spec, torch.device("cpu"))
             return self._memory(_step_memory(config, state, self.data, self.rows))
 
-        return remedies(self.config, self.state, self.rows, limit, needed)
+        return remedies(self.config, self.state, self.rows, limit, self._may_halve, needed)
+
+    @property
+    def _may_halve(self) -> bool:
+        """Whether the run could compute in bfloat16 as fast as it does."""
+        return has_bf16(self.device) and needs_float32(self.config) is None
 
     def after_running_out(self) -> str:
         """What to train anew with after the memory was not enough."""
         found = [value for value in (self.limit, self._free) if value is not None]
         if self.memory is None:
+            half = self._may_halve and self.config.device.precision != "bf16"
             return (
-                f"a smaller batch_size (now {self.config.batch_size}), a micro_batch_size (computes a batch in parts) "
-                f"or narrower networks"
+                f"a smaller batch_size (now {self.config.batch_size}), a micro_batch_size (computes a batch in parts), "
+                f"{'device.precision=bf16 ' if half else ''}or narrower networks"
             )
         lower = self.there + round(0.7 * (self.memory - self.there))
         # If the estimate was below what there is, it was too low, or the memory is limited in some other way.

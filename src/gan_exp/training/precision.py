@@ -30,21 +30,32 @@ def in_float32(result: Tensor) -> Tensor:
     return result.float() if result.dtype == torch.bfloat16 else result
 
 
-def choose_precision(wanted: str, device: torch.device, networks: Mapping[str, nn.Module]) -> tuple[Precision, str]:
-    """What `device.precision` stands for on this device, and a line that says so.
+def choose_precision(
+    wanted: str, device: torch.device, networks: Mapping[str, nn.Module], against_bf16: str | None = None
+) -> tuple[Precision, str]:
+    """What `device.precision` stands for on this device, and a line that says so, also of what is outside of the steps.
+
+    `against_bf16` is a setting that bfloat16 numbers are too coarse for.
 
     `auto`: bf16 for convolutional networks on a GPU that has it. On an H100 it made R3GAN's layers several times as
     fast, and the penalties' gradients were right within 1 %; an MLP gains nothing. A CPU stays with float32, so that
     results don't depend on its model.
     """
     if wanted != "auto":
-        return cast(Precision, wanted), f"precision: {wanted}{_warning(wanted, device)}"
+        return cast(Precision, wanted), f"precision: {wanted}{_warning(wanted, device)}{_beside(wanted)}"
     convolutional = any(isinstance(layer, nn.Conv2d) for network in networks.values() for layer in network.modules())
     if not convolutional or not has_bf16(device):
         return "float32", "precision: float32"
+    if device.type == "cuda" and against_bf16 is not None:
+        return "float32", f"precision: float32 (bfloat16 is too coarse for {against_bf16})"
     if device.type == "cuda":
-        return "bf16", "precision: bf16 in the networks (device.precision=float32 is slower and more exact)"
+        line = "precision: bf16 in the networks (device.precision=float32 is slower and more exact)"
+        return "bf16", f"{line}{_beside('bf16')}"
     return "float32", "precision: float32 (this CPU has instructions for device.precision=bf16, which is often faster)"
+
+
+def _beside(precision: str) -> str:
+    return "" if precision == "float32" else "; grids, evaluations and samples are in float32"
 
 
 def _warning(wanted: str, device: torch.device) -> str:

@@ -2,19 +2,22 @@
 
 metrics.jsonl and status.json are promised. The rest is best effort: if it fails, a warning says so once and training
 continues without it.
+
+All that is written in the course of the run goes through one `Writer`, so that its order is the same whether a thread
+writes it or not. The methods with an underscore that it calls touch nothing that the training loop does.
 """
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.data.reading import data_lines, describe_data
-from gan_exp.diagnosis.diagnostics import Diagnostics
+from gan_exp.diagnosis.diagnostics import Diagnostics, Sight
 from gan_exp.diagnosis.verdicts import Verdict
 from gan_exp.display.images import encode_png, save_animation
 from gan_exp.display.live import Display
@@ -27,8 +30,16 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.tensorboard import TensorBoardLog
 from gan_exp.runtime.files import json_text, write_atomically
 from gan_exp.training.grid import Grid, SampleGrid
-from gan_exp.training.state import TrainingState
+from gan_exp.training.state import TrainingState, share_equal
 from gan_exp.training.step_types import DiscriminatorReport
+
+
+class _Seen(NamedTuple):
+    """What a grid of samples is made of, on the device."""
+
+    images: Tensor
+    sight: Sight | None
+    logits: dict[str, Tensor]  # D's on the last batch, by tag
 
 
 class RunLog:
@@ -77,9 +88,12 @@ class RunLog:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What status.json says beside the step."""
+        """What status.json says beside the step, when all is written."""
+        return self._status(self.metrics)
+
+    def _status(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         verdicts = [verdict.plain() for verdict in self.verdicts]
-        return {"processes": self._processes, "metrics": self.metrics, "doctor": verdicts}
+        return {"processes": self._processes, "metrics": metrics, "doctor": verdicts}
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -98,7 +112,10 @@ class RunLog:
         self.display.exclude_time(seconds)
 
     def write_status(self, step: int) -> None:
-        self.run.write_status("running", step, **self.status)
+        self._writer.do(partial(self._write_status, step), self.metrics)
+
+    def _write_status(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.run.write_status("running", step, **self._status(metrics))
 
     def progress(self, step: int, metrics: dict[str, float]) -> None:
         """The running means of the steps since the last call."""
@@ -109,6 +126,9 @@ class RunLog:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """To metrics.jsonl, TensorBoard and the diagnostics, whose verdicts are shown when they change."""
+        self._writer.do(partial(self._write_scalars, step, self.metrics), values)
+
+    def _write_scalars(self, step: int, metrics: Mapping[str, float], values: Mapping[str, float]) -> None:
         self._metrics_log.add(step, values)
         self._to_tensorboard("scalars", lambda log: log.add_scalars(values, step))
         is_new = False
@@ -118,20 +138,26 @@ class RunLog:
             verdicts = self.verdicts
             self.display.show_verdicts(verdicts, step)
             self._to_tensorboard("verdicts", lambda log: log.add_text("doctor", as_markdown(verdicts), step))
-            self.write_status(step)
+            self._write_status(step, metrics)
 
     def sample(self, step: int, state: TrainingState, report: DiscriminatorReport | None) -> None:
         """The grid of the fixed latents, the doctor's evidence, and D's logits on the last batch."""
-        grid = self._grid.of_generator(state.generator_ema)
+        images, sight = self._grid.of_generator(state.generator_ema), None
+        with self.best_effort("the doctor's evidence"):
+            sight = self.diagnostics.look(state.generator_ema, state.discriminator)
+        logits = {} if report is None else {"logits/real": report.real_logits, "logits/fake": report.fake_logits}
+        self._writer.do(partial(self._write_sample, step, self.metrics), _Seen(images, sight, logits))
+
+    def _write_sample(self, step: int, metrics: Mapping[str, float], seen: _Seen) -> None:
+        grid = self._grid.drawn(seen.images)
         self._write_grid(step, grid)
         evidence: dict[str, float] = {}
         with self.best_effort("the doctor's evidence"):
-            evidence = self.diagnostics.gather(state.generator_ema, state.discriminator)
+            evidence = {} if seen.sight is None else self.diagnostics.compare(seen.sight)
         if evidence:
-            self.scalars(step, evidence)
-        if report is not None:
-            self._histogram(step, "logits/real", report.real_logits)
-            self._histogram(step, "logits/fake", report.fake_logits)
+            self._write_scalars(step, metrics, evidence)
+        for tag, values in seen.logits.items():
+            self._histogram(step, tag, values)
         with self.best_effort("the preview"):
             self.display.set_preview(grid.preview)
 
@@ -153,18 +179,27 @@ class RunLog:
 
     def save(self, step: int, content: Callable[[], dict[str, Any]], keep: int) -> None:
         """Write the checkpoint of this step; what was logged until then is on the disk before it."""
+        self._writer.do(partial(self._write_checkpoint, step, keep), content(), large=True)
+
+    def _write_checkpoint(self, step: int, keep: int, content: dict[str, Any]) -> None:
         self._metrics_log.sync()
         self._to_tensorboard("sync", TensorBoardLog.sync)
-        self._writer.do(self._with_evidence(content()), lambda found: save_checkpoint(self.run, step, found, keep))
+        save_checkpoint(self.run, step, self._complete(content), keep)
 
     def save_best(self, content: Callable[[], dict[str, Any]]) -> None:
-        self._writer.do(self._with_evidence(content()), lambda found: write_checkpoint(self.run.best, found))
+        self._writer.do(self._write_best, content(), large=True)
+
+    def _write_best(self, content: dict[str, Any]) -> None:
+        write_checkpoint(self.run.best, self._complete(content))
 
     def finish_writing(self) -> None:
-        """Until each checkpoint is on the disk. Raises OSError if one could not be written."""
+        """Until all is on the disk. Raises OSError if what is promised could not be written."""
         self._writer.wait()
 
-    def _with_evidence(self, content: dict[str, Any]) -> dict[str, Any]:
+    def _complete(self, content: dict[str, Any]) -> dict[str, Any]:
+        """With the doctor's evidence of the latest grid, whose job was before this one."""
+        if self._writer.beside and "generator_ema" in content:
+            share_equal(content["generator_ema"], content["generator"])
         return {**content, "doctor": self.diagnostics.state_dict()}
 
     @property

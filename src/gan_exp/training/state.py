@@ -37,7 +37,7 @@ class TrainingState:
         statistics, buffers = _buffers(self.generator_ema)
         current_statistics, current_buffers = _buffers(self.generator)
         self._averaged = [*weights, *statistics], [*self.generator_parameters, *current_statistics]
-        self._copied = list(zip(buffers, current_buffers, strict=True))
+        self._copied = buffers, current_buffers
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -77,8 +77,8 @@ class TrainingState:
         halflife = max(halflife_images, 1e-8)
         average = get_ema_multi_avg_fn(0.5 ** (batch_size / halflife))
         average(*self._averaged, None)
-        for kept, current in self._copied:
-            kept.copy_(current)
+        if self._copied[0]:
+            torch._foreach_copy_(*self._copied)
 
     def scale_optimizers(self, lr: float, beta2: float) -> None:
         """Set both optimizers' learning rates and beta2 to multiples of their initial values."""
@@ -108,13 +108,9 @@ class TrainingState:
             "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
         }
         if self.averages:
-            # What is equal, such as everything before the first step, is the same tensor, so that a file holds it once.
-            current = state["generator"]
-            average = self.generator_ema.state_dict()
-            for name, value in average.items():
-                if not value.is_meta and torch.equal(value, current[name]):
-                    average[name] = current[name]
-            state["generator_ema"] = average
+            state["generator_ema"] = self.generator_ema.state_dict()
+            if self.tensors[0].device.type not in ("cuda", "meta"):  # CUDA would be waited for at each tensor
+                share_equal(state["generator_ema"], state["generator"])
         if self.augment is not None:
             state["augment"] = self.augment.state_dict()
         return state
@@ -130,6 +126,13 @@ class TrainingState:
             self.augment.load_state_dict(state["augment"])
         self.step = state["step"]
         self.images_seen = state["images_seen"]
+
+
+def share_equal(average: dict[str, Tensor], current: dict[str, Tensor]) -> None:
+    """Put `current`'s tensors in the place of equal ones, as all are before the first step: a file holds them once."""
+    for name, value in average.items():
+        if torch.equal(value, current[name]):
+            average[name] = current[name]
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:

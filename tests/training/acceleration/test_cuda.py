@@ -8,13 +8,14 @@ import torch
 
 from builders import assert_same
 from gan_exp.data.packed import Batches, PackedImages, Sampling
-from gan_exp.runs.background import snapshot
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
+from gan_exp.runtime.transfer import SideStream
 from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep
 from gan_exp.training.acceleration.programs import Programs
 from gan_exp.training.build import build_step_config
+from gan_exp.training.running_means import BLOCK
 from gan_exp.training.state import gradient_norm
 from setups import Setup
 
@@ -93,11 +94,11 @@ def test_a_replay_is_the_warm_up_to_the_last_bit(
 
 @pytest.mark.parametrize("overrides", [RECIPES[0], RECIPES[1]], ids="-".join)
 def test_a_step_does_not_wait_for_the_gpu(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    """Its draws included, so that Python prepares the next step while the GPU is busy with this one."""
+    """Its draws and running means included: Python prepares the next step while the GPU is busy with this one."""
     setup = setup_of(overrides, tmp_path / "run", captured=True).train(34)  # until nothing is left to capture
     torch.cuda.set_sync_debug_mode("error")
     try:
-        setup.train(5)
+        setup.train(BLOCK)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert setup.warnings == []
@@ -128,12 +129,12 @@ def test_a_checkpoint_is_copied_at_its_instant_without_waiting() -> None:
     weight = torch.ones(1000, 1000, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
-        copied, arrived = snapshot({"weight": weight})
+        (copied,), arrived = SideStream(torch.device("cuda")).snapshot([weight])
         weight.zero_()
     finally:
         torch.cuda.set_sync_debug_mode("default")
     arrived()
-    assert copied["weight"].device.type == "cpu" and bool((copied["weight"] == 1).all())
+    assert copied.device.type == "cpu" and bool((copied == 1).all())
 
 
 def test_resumed_steps_equal_those_never_stopped(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def build_features(
         return random_features(data.spec, device)
     if name == "inception":
         return inception_features(data.spec, device)
-    return pixel_features(data.spec)
+    return pixel_features(data.spec, device)
 
 
 def build_panel(
@@ -61,4 +61,4 @@ def build_panel(
     designs = (*CLASSIFIERS, AUTOENCODER) if labels else (SSL, AUTOENCODER)
     learned = [trained_features(design, data, held_out, device, say) for design in designs]
     untrained = [] if labels else [random_features(data.spec, device)]
-    return (*learned, *untrained, pixel_features(data.spec))
+    return (*learned, *untrained, pixel_features(data.spec, device))

@@ -15,7 +15,7 @@ from gan_exp.runtime.randomness import Streams
 PROJECTIONS = 256  # a covariance of more would want many thousands of samples
 
 
-def pixel_features(spec: DataSpec) -> FeatureExtractor:
+def pixel_features(spec: DataSpec, device: torch.device | str = "cpu") -> FeatureExtractor:
     """Pixels in [-1, 1], [N, C * H * W]; of larger images 256 projections on Gaussian directions, always the same ones.
 
     Distances survive such a projection (Johnson and Lindenstrauss 1984), but they are distances of pixels: two
@@ -35,9 +35,9 @@ def pixel_features(spec: DataSpec) -> FeatureExtractor:
     if projection is not None:
         digest.update(projection.numpy().data)
     name = "pixels" if spec.extent is None else "points"
-    return FeatureExtractor(name, digest.hexdigest(), partial(_extract, projection), about={"what": what})
+    return FeatureExtractor(name, digest.hexdigest(), partial(_extract, projection), device, about={"what": what})
 
 
 def _extract(projection: Tensor | None, images: Tensor) -> Embedding:
     flat = prepare(images).flatten(1)
-    return Embedding(flat if projection is None else flat @ projection)
+    return Embedding(flat if projection is None else flat @ projection.to(flat.device))

@@ -71,11 +71,12 @@ class CudaRecorder:
         for generator in generators:
             graph.register_generator_state(generator)
         try:
-            # The outer block restores the current stream even where the end of the capture raises.
+            # The outer block restores the current stream even where the end of the capture raises. Only this thread's
+            # calls can spoil the capture: the one that writes checkpoints may wait for its copies meanwhile.
             with (
                 torch.cuda.device(self.device),
                 torch.cuda.stream(current),
-                torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
+                torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
             ):
                 result = run()
         except (RuntimeError, CaptureFailed) as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from gan_exp.data.packed import Batch
 from gan_exp.penalties import RngFor
@@ -26,16 +27,13 @@ class StaticInputs:
         self._weights = [DeviceNumber(device) for _ in given]
 
     def fill(self, given: Sequence[UpdateInputs]) -> None:
-        for number, inputs in enumerate(given):
-            self._latents[number].copy_(inputs.latents)
-            self._weights[number].set(cast(float, inputs.penalty_weight))
-            images, labels = self._images[number], self._labels[number]
-            if images is not None:
-                assert inputs.batch is not None
-                images.copy_(inputs.batch.images)
-            if labels is not None:
-                assert inputs.batch is not None and inputs.batch.labels is not None
-                labels.copy_(inputs.batch.labels)
+        """With one kernel for each kind of input, since they all run outside of the graph."""
+        batches = [inputs.batch for inputs in given]
+        _copy(self._latents, [inputs.latents for inputs in given])
+        _copy(self._images, [None if batch is None else batch.images for batch in batches])
+        _copy(self._labels, [None if batch is None else batch.labels for batch in batches])
+        for weight, inputs in zip(self._weights, given, strict=True):
+            weight.set(cast(float, inputs.penalty_weight))
 
     def read(self, rng_for_each: Sequence[RngFor], penalised: Sequence[bool], measured: bool) -> list[UpdateInputs]:
         """With `rng_for_each` for the random numbers, and a penalty in the updates that are `penalised` (never G's)."""
@@ -51,3 +49,11 @@ class StaticInputs:
             )
             for number, rng_for in enumerate(rng_for_each)
         ]
+
+
+def _copy(places: Sequence[Tensor | None], values: Sequence[Tensor | None]) -> None:
+    """Into those places that there are."""
+    pairs = [(place, value) for place, value in zip(places, values, strict=True) if place is not None]
+    if pairs:
+        into, what = zip(*pairs, strict=True)
+        torch._foreach_copy_(into, what)
