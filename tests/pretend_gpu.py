@@ -25,7 +25,7 @@ class PretendGpu(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if function is Tensor.device.__get__:  # type: ignore[attr-defined]
+        if function == Tensor.device.__get__:  # type: ignore[attr-defined]
             return GPU if isinstance(args[0], OnGpu) else function(*args)
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         there = [isinstance(tensor, OnGpu) for tensor in tensors]

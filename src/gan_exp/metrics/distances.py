@@ -125,7 +125,7 @@ def _rows(cloud: Cloud, places: Any) -> Cloud:
 
 def _kernel(some: Cloud, others: Cloud) -> Cloud:
     """numpy on a CPU, since its product of a matrix with itself takes half of torch's time."""
-    found: Any = some @ others.T  # type: ignore[operator]
+    found: Any = some @ others.T
     found /= some.shape[1]
     found += 1
     product: Cloud = found * found * found
