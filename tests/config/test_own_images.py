@@ -128,6 +128,16 @@ def test_mirroring(count: int, mirror: bool | None) -> None:
     assert chosen(glance(count)).get("dataset.mirror") is mirror
 
 
+def test_a_larger_size_that_most_images_fill_is_told() -> None:
+    def why(large: int, small: int, on_gpu: bool = False) -> str:
+        seen = Glance(300, [(200, 300)] * large + [(60, 90)] * small, False)
+        return next(choice.why for choice in choose_recipe(seen, on_gpu, None) if choice.key == "dataset.size")
+
+    assert why(8, 2) == "the largest power of two that the images fill; dataset.size=[64,96] would enlarge 20%"
+    assert why(4, 6) == "the largest power of two that the images fill"
+    assert "would enlarge" not in why(10, 0) and "would enlarge" not in why(10, 0, on_gpu=True)
+
+
 @pytest.mark.parametrize(
     ("count", "parted", "share"),
     [(49, False, 0), (50, False, 0.1), (3000, False, 0.1), (100_000, False, 0.05), (3000, True, None)],

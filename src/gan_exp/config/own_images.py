@@ -189,9 +189,17 @@ def _choose_size(sizes: Sequence[tuple[int, int]], on_gpu: bool) -> Choice:
         return Choice("dataset.size", shape, f"on a CPU, which is slow with larger ones; the images fill {word}")
     if not filled and sizes:
         return Choice("dataset.size", shape, "the images are smaller")
-    return Choice(
-        "dataset.size", shape, f"{'the largest power of two that ' if side < SIDES[-1] else ''}the images fill"
-    )
+    why = f"{'the largest power of two that ' if side < SIDES[-1] else ''}the images fill"
+    return Choice("dataset.size", shape, why + _if_few_are_smaller(sizes, side, on_gpu))
+
+
+def _if_few_are_smaller(sizes: Sequence[tuple[int, int]], side: int, on_gpu: bool) -> str:
+    """Most images are large enough for the next size, which the user may prefer."""
+    larger = 2 * side
+    share = sum(min(size) < larger for size in sizes) / max(len(sizes), 1)
+    if share >= 0.5 or larger > (SIDES[-1] if on_gpu else LARGEST_ON_CPU):
+        return ""
+    return f"; dataset.size={_in_words(_common_shape(sizes, larger))} would enlarge {share:.0%}"
 
 
 def _own_size(sizes: Sequence[tuple[int, int]]) -> int | list[int] | None:
