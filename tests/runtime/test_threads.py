@@ -119,6 +119,13 @@ def test_a_slice_lasts_at_least_one_step(monkeypatch: pytest.MonkeyPatch) -> Non
         assert now["wall"] - before == pytest.approx(steps * seconds)
 
 
+@pytest.fixture
+def real_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few: threads beyond the machine's cores wait for each other."""
+    for name, value in (("ALL", 2), ("ROUNDS", 2), ("SLICE_S", 0.0)):
+        monkeypatch.setattr(threads_module, name, value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
@@ -129,15 +136,13 @@ def test_a_slice_lasts_at_least_one_step(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
     ids=" ".join,
 )
-def test_steps_of_any_configuration_are_timed(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads_module, "SLICE_S", 0.0)
+def test_steps_of_any_configuration_are_timed(overrides: list[str], real_steps: None) -> None:
     config, line = choose(small_config(*overrides))
-    assert config.device.threads in (1, 2, 4) and line is not None and line.count(" ms") == 3
+    assert config.device.threads in (1, 2) and line is not None and line.count(" ms") == 2
 
 
 @pytest.mark.slow
-def test_timing_does_not_change_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads_module, "SLICE_S", 0.0)
+def test_timing_does_not_change_the_run(real_steps: None) -> None:
     config = small_config("mlp")
     spec = build_data(config, CPU).spec
     torch.manual_seed(3)
