@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import gan_exp.data.folder as module
+import gan_exp.data.packing as module
 from gan_exp.data.folder import folder
 from gan_exp.data.packed import PackedImages
 

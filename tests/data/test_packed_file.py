@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-import gan_exp.data.folder as module
+import gan_exp.data.packing as module
 from gan_exp.data.folder import folder
 from gan_exp.errors import UserError
 from image_folders import Load, draw, packings, pixels, refused

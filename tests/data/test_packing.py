@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-import gan_exp.data.folder as module
+import gan_exp.data.packing as module
+from gan_exp.data.folder import folder
 from image_folders import Load, draw, noise, packings, pixels
 
 
@@ -49,7 +50,7 @@ def start(images: Path, tmp_path: Path, hang: bool) -> Child:
 
         module.decode = noted
         theirs.recv()
-        theirs.send(module.folder(str(images), str(tmp_path / "cache"), size=None).images.sum().item())  # type: ignore[union-attr]
+        theirs.send(folder(str(images), str(tmp_path / "cache"), size=None).images.sum().item())  # type: ignore[union-attr]
 
     process = forking.Process(target=pack, daemon=True)
     process.start()

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from gan_exp.data.archive import unpacked
 from gan_exp.data.decode import read_header
 from gan_exp.data.image_file import BrokenImage
-from gan_exp.data.image_tree import ImageTree, find_images
+from gan_exp.data.image_tree import ImageTree, find_names
+from gan_exp.errors import UserError
 
 MOST_HEADERS = 500  # of so many images the headers are read, evenly over the folder: a fraction of a second
 
@@ -29,8 +30,10 @@ def glance_at(root: Path, cache: Path, max_megapixels: float) -> Glance:
     Raises UserError if there are none, or OSError.
     """
     place = unpacked(root, cache) if root.is_file() and root.suffix.lower() == ".zip" else root
-    stamps, _ = find_images(place)
-    tree = ImageTree(place, list(stamps), skip_broken=True, named=root)
+    names = find_names(place)
+    if not names:
+        raise UserError(f"dataset.root={root}: no images there")
+    tree = ImageTree(place, names, skip_broken=True, named=root)
     part = tree.part("train")
     assert part is not None
     count = len(part.files)

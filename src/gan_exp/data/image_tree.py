@@ -8,18 +8,21 @@ import hashlib
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from gan_exp.data.decoders import Pool
 from gan_exp.data.image_file import BrokenImage
 from gan_exp.data.labels_file import FileLabels
-from gan_exp.data.packed import Part
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
+
+if TYPE_CHECKING:
+    from gan_exp.data.packed import Part
 
 ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),
@@ -50,34 +53,71 @@ def find_images(root: Path) -> tuple[dict[str, Stamp], Counter[str]]:
             f"dataset.root={root}: {what if root.exists() else 'no such folder; name the one that holds your images'}"
         )
     stamps: dict[str, Stamp] = {}
-    others, seen = Counter[str](), set()
+    others = Counter[str]()
     top = len(os.path.join(root, ""))  # noqa: PTH118
-    for parent, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        real = os.path.realpath(parent)
-        if real in seen:  # a link to a folder above would never end
-            folders.clear()
+    for entry in _entries(root, refuse):
+        if not entry.name.lower().endswith(ENDINGS):
+            others[Path(entry.name).suffix.lower() or "without an ending"] += 1
             continue
-        seen.add(real)
-        for name in names:
-            if name.startswith("."):
-                continue
-            if not name.lower().endswith(ENDINGS):
-                others[Path(name).suffix.lower() or "without an ending"] += 1
-                continue
-            path = os.path.join(parent, name)  # noqa: PTH118
-            try:
-                status = os.stat(path)  # noqa: PTH116
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ELOOP):  # as links to nothing have
-                    refuse(error)
-                continue
-            if stat.S_ISREG(status.st_mode):
-                stamps[path[top:]] = status.st_size, status.st_mtime_ns
+        try:
+            status = os.stat(entry.path)  # noqa: PTH116
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):  # as links to nothing have
+                refuse(error)
+            continue
+        if stat.S_ISREG(status.st_mode):
+            stamps[entry.path[top:]] = status.st_size, status.st_mtime_ns
     if not stamps:
         raise no_images(root, others)
-    in_order = sorted(stamps, key=lambda name: name.replace(os.sep, "\0"))  # folder by folder, as the parts of a path
-    return {name: stamps[name] for name in in_order}, others
+    return {name: stamps[name] for name in _in_order_of_folders(stamps)}, others
+
+
+def find_names(root: Path) -> list[str]:
+    """The names of all image files, as `find_images` gives them, without a question to the system for each of them.
+
+    Raises OSError for a folder that can't be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    top = len(os.path.join(root, ""))  # noqa: PTH118
+    found = (entry for entry in _entries(root, refuse) if entry.name.lower().endswith(ENDINGS))
+    return _in_order_of_folders(entry.path[top:] for entry in found if _is(entry.is_file))
+
+
+def _entries(root: Path, refuse: Callable[[OSError], None]) -> Iterator["os.DirEntry[str]"]:
+    """All that is no folder, folder by folder, without what is hidden; `refuse` is called for what can't be read."""
+    seen, folders = set[str](), [str(root)]
+    while folders:
+        folder = folders.pop()
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a folder above would never end
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            refuse(error)
+            continue
+        below = [entry.path for entry in visible if _is(entry.is_dir)]
+        folders += sorted(below, reverse=True)
+        inside = {*below}
+        yield from (entry for entry in visible if entry.path not in inside)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Not where the system can't say, as for a link to itself."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _in_order_of_folders(names: Iterable[str]) -> list[str]:
+    """Sorted as the parts of a path."""
+    return sorted(names, key=lambda name: name.replace(os.sep, "\0"))
 
 
 def no_images(root: Path, others: Counter[str]) -> UserError:
@@ -130,7 +170,7 @@ class ImageTree:
         return digest.hexdigest()
 
     def map(
-        self, pool: ThreadPoolExecutor, work: Callable[[Path], Result], doing: str, files: Sequence[str] | None = None
+        self, pool: Pool, work: Callable[[Path], Result], doing: str, files: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Result]]:
         """Each of `files` (None: all) with the result of `work`, in order, with a progress bar titled `doing`.
 
@@ -140,19 +180,10 @@ class ImageTree:
         from rich.console import Console
         from rich.progress import track
 
-        def attempt(names: Sequence[str]) -> list[tuple[str, Result | BrokenImage]]:
-            found: list[tuple[str, Result | BrokenImage]] = []
-            for name in names:
-                try:
-                    found.append((name, work(self.root / name)))
-                except BrokenImage as error:
-                    found.append((name, error))
-            return found
-
         shown = Console(stderr=True)
         files = self.files if files is None else files
         tasks = [files[k : k + FILES_PER_TASK] for k in range(0, len(files), FILES_PER_TASK)]
-        results = _in_order(pool, attempt, tasks)
+        results = _in_order(pool, work, self.root, tasks)
         title = f"{doing} {len(files):,} images"
         for task in track(results, title, total=len(tasks), console=shown, disable=not shown.is_terminal):
             stop_if_asked()
@@ -195,7 +226,7 @@ class ImageTree:
             return []
         return sorted(name for name in counts if name is not None)
 
-    def part(self, wanted: Part) -> "ImageTree | None":
+    def part(self, wanted: "Part") -> "ImageTree | None":
         """The images of one part, where the folders directly below the root are called train and test, val, ...
 
         All images are to train on, and None is returned for the held-out part, where there are no such folders.
@@ -214,13 +245,25 @@ def top_of(name: str) -> str:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Sequence[str]], Result], tasks: Sequence[Sequence[str]]
-) -> Iterator[Result]:
+    pool: Pool, work: Callable[[Path], Result], root: Path, tasks: Sequence[Sequence[str]]
+) -> Iterator[list[tuple[str, Result | BrokenImage]]]:
     """The results of all tasks, of which so many are begun ahead that all cores are busy."""
-    pending = deque[Future[Result]]()
+    pending = deque[Future[list[tuple[str, Result | BrokenImage]]]]()
     for task in tasks:
         if len(pending) >= FILES_AHEAD // FILES_PER_TASK:
             yield pending.popleft().result()
-        pending.append(pool.submit(work, task))
+        pending.append(pool.submit(_attempt, work, root, task))
     while pending:
         yield pending.popleft().result()
+
+
+def _attempt(
+    work: Callable[[Path], Result], root: Path, names: Sequence[str]
+) -> list[tuple[str, Result | BrokenImage]]:
+    found: list[tuple[str, Result | BrokenImage]] = []
+    for name in names:
+        try:
+            found.append((name, work(root / name)))
+        except BrokenImage as error:
+            found.append((name, error))
+    return found

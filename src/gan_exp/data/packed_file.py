@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
-from gan_exp.data.packed import PackedImages
 from gan_exp.runtime.files import json_text
+
+if TYPE_CHECKING:
+    from gan_exp.data.packed import PackedImages
 
 IMAGES, LABELS, META = "images.u8", "labels.npy", "meta.json"
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # how much of the pixels the digest covers
@@ -55,24 +56,48 @@ def digest(directory: Path, meta: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def open_if_whole(directory: Path) -> PackedImages | None:
-    """The images, or None if the digest or the content is wrong: anyone can write a file with a valid digest."""
+class PackedArrays(NamedTuple):
+    """What a directory holds, for what needs no torch."""
+
+    images: np.ndarray  # uint8 [N, C, H, W], mapped into memory
+    labels: np.ndarray | None  # int64 [N]
+    classes: tuple[str, ...]
+    reading: dict[str, Any] | None
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether digest and content are right: anyone can write a file with a valid digest."""
     try:
         meta = json.loads((directory / META).read_text(encoding="utf-8"))
-        return open_packed(directory) if meta.pop("digest") == digest(directory, meta) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
-        return None
+        if meta.pop("digest") != digest(directory, meta):
+            return False
+        open_arrays(directory)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return False
+    return True
 
 
-def open_packed(directory: Path) -> PackedImages:
-    """The images, mapped into memory: pages are read when batches need them, and dropped when memory is short."""
+def open_arrays(directory: Path) -> PackedArrays:
+    """Pages are read when batches need them, and dropped when memory is short."""
     meta = json.loads((directory / META).read_text(encoding="utf-8"))
     shape = (meta["count"], meta["channels"], meta["height"], meta["width"])
     images = directory / IMAGES
-    if math.prod(shape) != images.stat().st_size:
+    if min(shape) < 1 or math.prod(shape) != images.stat().st_size:
         raise ValueError(f"{images} does not hold {shape}")
-    flat = torch.from_file(str(images), shared=False, size=math.prod(shape), dtype=torch.uint8)
-    labels = torch.from_numpy(np.load(directory / LABELS)) if meta["classes"] else None
-    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < len(meta["classes"]):
+    mapped = np.memmap(images, np.uint8, mode="c", shape=shape).view(np.ndarray)  # what is written to it stays here
+    labels = np.load(directory / LABELS) if meta["classes"] else None
+    if labels is not None and (labels.dtype != np.int64 or labels.shape != shape[:1]):
+        raise ValueError(f"{directory / LABELS} does not hold {shape[0]} labels")
+    if labels is not None and not 0 <= labels.min() <= labels.max() < len(meta["classes"]):
         raise ValueError("labels without a class")
-    return PackedImages(flat.view(shape), labels, tuple(meta["classes"]), reading=meta.get("reading"))
+    return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"))
+
+
+def open_packed(directory: Path) -> "PackedImages":
+    import torch
+
+    from gan_exp.data.packed import PackedImages
+
+    found = open_arrays(directory)
+    labels = None if found.labels is None else torch.from_numpy(found.labels)
+    return PackedImages(torch.from_numpy(found.images), labels, found.classes, reading=found.reading)

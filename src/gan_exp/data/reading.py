@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_exp.data.decode import ImageHeader, TargetFormat
-from gan_exp.data.packed import PackedImages
+
+if TYPE_CHECKING:
+    from gan_exp.data.packed import PackedImages
 
 Reading = dict[str, Any]  # plain data
 MOST_NAMED = 5
@@ -77,7 +79,7 @@ def _is_enlarged(size: tuple[int, int], target: TargetFormat) -> bool:
     return (min if target.fit == "pad" else max)(factors) > 1
 
 
-def describe_data(data: PackedImages) -> dict[str, Any]:
+def describe_data(data: "PackedImages") -> dict[str, Any]:
     """The facts of any data set: its size, shape and classes, and what was read of the user's files."""
     labels = None if data.labels is None else data.labels.bincount(minlength=data.spec.num_classes).tolist()
     names = data.classes or tuple(map(str, range(data.spec.num_classes)))
