@@ -27,5 +27,5 @@ def coarse(*channels: int) -> Tensor:
     ],
 )
 def test_a_pair(one: Tensor, other: Tensor, near: bool) -> None:
-    found = survey(torch.stack([one, other]))
+    found = survey(torch.stack([one, other]).numpy())
     assert found.near == near and found.pairs == ([(0, 1)] if near else [])

@@ -11,7 +11,9 @@ from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
-    from gan_exp.data.packed import PackedImages
+    import numpy as np
+
+    from gan_exp.data.packed_file import PackedArrays
 
 CACHE = "~/.cache/gan-exp/packed"  # as in conf/dataset/folder.yaml
 SHEET_ROWS, SHEET_COLUMNS = 8, 12
@@ -35,47 +37,48 @@ def run(arguments: list[str]) -> int:
         raise UserError("data: which folder? (see gan-exp data --help)")
     sheet = find_output(options, (".png",))
 
-    from gan_exp.data.folder import folder
+    from gan_exp.data.packed_file import open_arrays
+    from gan_exp.data.packing import packed_folder
 
-    data = folder(options.path, str(cache), size=options.size, skip_broken=True)
-    assert data is not None
+    packed = packed_folder(options.path, str(cache), size=options.size, skip_broken=True)
+    assert packed is not None
+    data = open_arrays(packed)
     pairs = _describe(data)
-    write_output(sheet, _contact_sheet(data, pairs), options.force)
+    write_output(sheet, _contact_sheet(data.images, pairs), options.force)
     say(f"contact sheet: {sheet}")
     return 0
 
 
-def _describe(data: "PackedImages") -> list[tuple[int, int]]:
+def _describe(data: "PackedArrays") -> list[tuple[int, int]]:
     """Print what there is to know; returns pairs of near-duplicates."""
-    from gan_exp.data.reading import counted, data_lines, describe_data
+    from gan_exp.data.reading import counted, data_lines
     from gan_exp.data.survey import survey
 
-    for line in data_lines(describe_data(data)):
+    images = data.images
+    facts = {"images": len(images), "shape": images.shape[1:], "bytes": images.nbytes, "reading": data.reading}
+    for line in data_lines(facts):
         say(line)
-    found = survey(data.images)
+    found = survey(images)
     dark, middle, bright = found.brightness
-    spread = f" in the middle, {dark:.0f} to {bright:.0f} for eight of ten images" if len(data.images) > 1 else ""
+    spread = f" in the middle, {dark:.0f} to {bright:.0f} for eight of ten images" if len(images) > 1 else ""
     say(f"brightness: {middle:.0f} of 255{spread}")
     if found.one_colour:
         say(f"plain: {counted(found.one_colour)} of one colour only")
     if found.near:
-        among = f" among the first {found.compared:,}" if found.compared < len(data.images) else ""
+        among = f" among the first {found.compared:,}" if found.compared < len(images) else ""
         verb = "equals" if found.near == 1 else "equal"
         say(f"near-duplicates: {counted(found.near)}{among} nearly {verb} an earlier one")
     return found.pairs
 
 
-def _contact_sheet(data: "PackedImages", pairs: list[tuple[int, int]]) -> bytes:
+def _contact_sheet(images: "np.ndarray", pairs: list[tuple[int, int]]) -> bytes:
     """As PNG: images spread evenly over the folder, then pairs of near-duplicates."""
-    import torch
-
-    from gan_exp.display.images import encode_png, filled_grid
+    from gan_exp.display.contact_sheet import contact_sheet
 
     shown = [index for pair in pairs[:PAIRS_SHOWN] for index in pair]
-    count = max(1, min(SHEET_ROWS * SHEET_COLUMNS, len(data.images)) - len(shown))
-    spread = torch.arange(count) * len(data.images) // count
-    images = data.images[torch.cat([spread, torch.tensor(shown, dtype=torch.long)])]
-    return encode_png(filled_grid(images, min(SHEET_COLUMNS, len(images))))
+    count = max(1, min(SHEET_ROWS * SHEET_COLUMNS, len(images)) - len(shown))
+    chosen = [*(number * len(images) // count for number in range(count)), *shown]
+    return contact_sheet([images[index] for index in chosen], min(SHEET_COLUMNS, len(chosen)))
 
 
 def _list(cache: Path) -> int:

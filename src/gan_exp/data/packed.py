@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, ParamSpec
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_exp.data.rows import rows_of
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.transfer import Ahead, ahead_on, send
@@ -112,10 +114,16 @@ class PackedImages:
 
         An image's hash decides on which side it is: copies stay together, and adding images moves no other.
         """
-        held_out = torch.tensor([_fraction(image) < share for image in self.images])
+        parts = (part.cpu().contiguous().numpy() for part in self.images.split(4096))
+        held_out = torch.tensor([_fraction(image) < share for part in parts for image in part])
         if held_out.all() or not held_out.any():
             raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
-        return self.select(~held_out), self.select(held_out)
+        return self._rows(~held_out), self._rows(held_out)
+
+    def _rows(self, mask: Tensor) -> "PackedImages":
+        """Of these images, which are not copied: a packed file stays where it is."""
+        labels = None if self.labels is None else self.labels[mask]
+        return replace(self, images=rows_of(self.images, mask), labels=labels, known_digest=None)
 
     def select(self, which: Tensor) -> "PackedImages":
         """The images and labels that `which`, indices or a mask, selects."""
@@ -135,9 +143,9 @@ class PackedImages:
         return self.images[indices.to(self.images.device)].cpu()
 
 
-def _fraction(image: Tensor) -> float:
+def _fraction(image: np.ndarray) -> float:
     """A hash of the image as a number in [0, 1)."""
-    return int.from_bytes(hashlib.blake2b(image.cpu().contiguous().numpy().data, digest_size=4).digest()) / 2**32
+    return int.from_bytes(hashlib.blake2b(image.data, digest_size=4).digest()) / 2**32
 
 
 def one_sided(dataset: Callable[Arguments, PackedImages]) -> Callable[Arguments, PackedImages]:

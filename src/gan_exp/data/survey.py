@@ -1,13 +1,12 @@
 """Numbers about a data set that show what is odd in it: brightness, images of one colour, near-duplicates."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+import numpy as np
 
 MOST_COMPARED = 20_000  # images that are compared with each other
-CHUNK = 2_000
+CHUNK = 500
 SIDE = 8  # of the grid whose brightness steps are an image's 64 bits
 NEAR_BITS = 2  # that may differ between near-duplicates
 FLAT_BITS = 8  # an image with fewer steps is too plain to be told from another one
@@ -22,42 +21,55 @@ class Survey(NamedTuple):
     pairs: list[tuple[int, int]]  # some of them, by index
 
 
-def survey(images: Tensor) -> Survey:
+def survey(images: np.ndarray) -> Survey:
     """Of images uint8 [N, C, H, W]; transparency does not count."""
-    gray = _gray(images)
-    means = gray.mean(dim=(1, 2))
-    low, middle, high = (float(means.quantile(share)) for share in (0.1, 0.5, 0.9))
-    one_colour = (images[:, :3].flatten(2).amax(2) == images[:, :3].flatten(2).amin(2)).all(1)
+    gray = np.concatenate([_gray(part) for part in _chunks(images)])
+    low, middle, high = (float(value) for value in np.quantile(gray.mean((1, 2)), (0.1, 0.5, 0.9)))
+    one_colour = sum(_of_one_colour(part) for part in _chunks(images))
     compared = gray[:MOST_COMPARED]
-    pairs = near_duplicates(compared, images[: len(compared)])
-    return Survey((low, middle, high), int(one_colour.sum()), len(pairs), len(compared), pairs)
+    pairs = near_duplicates(compared, images)
+    return Survey((low, middle, high), one_colour, len(pairs), len(compared), pairs)
 
 
-def _gray(images: Tensor) -> Tensor:
-    """float [N, SIDE, SIDE + 1]: the mean of the colours, on a coarse grid, some thousand images at a time."""
-    parts = [
-        interpolate(part[:, :3].float().mean(1, keepdim=True), (SIDE, SIDE + 1), mode="area").squeeze(1)
-        for part in images.split(CHUNK)
-    ]
-    return torch.cat(parts)
+def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
+    """The colours of some hundred images at a time."""
+    return (images[start : start + CHUNK, :3] for start in range(0, len(images), CHUNK))
 
 
-def near_duplicates(gray: Tensor, images: Tensor) -> list[tuple[int, int]]:
+def _gray(images: np.ndarray) -> np.ndarray:
+    """float32 [N, SIDE, SIDE + 1]: the mean of the colours, on a coarse grid."""
+    rows, columns = _averages(SIDE, images.shape[2]), _averages(SIDE + 1, images.shape[3])
+    gray: np.ndarray = rows @ images.mean(1, dtype=np.float32) @ columns.T
+    return gray
+
+
+def _averages(cells: int, length: int) -> np.ndarray:
+    """float32 [cells, length]: the weights of the pixels in each cell; cells overlap where they don't fit."""
+    cell, pixel = np.arange(cells)[:, None], np.arange(length)
+    inside = (pixel >= cell * length // cells) & (pixel < -(-(cell + 1) * length // cells))
+    return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _of_one_colour(images: np.ndarray) -> int:
+    pixels = images.reshape(*images.shape[:2], -1)
+    return int((pixels.max(2) == pixels.min(2)).all(1).sum())
+
+
+def near_duplicates(gray: np.ndarray, images: np.ndarray) -> list[tuple[int, int]]:
     """Pairs (earlier, later) whose brightness rises and falls at the same places and whose pixels differ by little.
 
     A difference hash finds them: 64 bits, each whether a cell of the grid is brighter than its left neighbour. Alone it
     would take an apple in green for one in red, and drawings with much empty ground for each other. One earlier image
     is named for each later one, and equal images are no pair.
     """
-    bits = (gray[:, :, 1:] > gray[:, :, :-1] + 1).flatten(1)  # one brightness step of 255 is noise
-    signs = bits.float() * 2 - 1
-    steps = bits.sum(1)
+    bits = (gray[:, :, 1:] > gray[:, :, :-1] + 1).reshape(len(gray), -1)  # one brightness step of 255 is noise
+    signs = bits.astype(np.float32) * 2 - 1
+    enough = bits.sum(1) >= FLAT_BITS
     pairs = []
     for start in range(0, len(signs), CHUNK):
-        here = signs[start : start + CHUNK]
-        alike = (here @ signs.T) >= signs.shape[1] - 2 * NEAR_BITS
-        alike &= (steps[start : start + CHUNK] >= FLAT_BITS)[:, None]
-        later, earlier = alike.nonzero(as_tuple=True)
+        end = start + CHUNK
+        alike = signs[start:end] @ signs[:end].T >= signs.shape[1] - 2 * NEAR_BITS
+        later, earlier = np.nonzero(alike & enough[start:end, None])
         later += start
         keep = earlier < later
         seen: set[int] = set()
@@ -68,9 +80,9 @@ def near_duplicates(gray: Tensor, images: Tensor) -> list[tuple[int, int]]:
     return pairs
 
 
-def _differ_by_little(one: Tensor, other: Tensor) -> bool:
+def _differ_by_little(one: np.ndarray, other: np.ndarray) -> bool:
     """But not by nothing."""
-    first, second = one.flatten(1).float(), other.flatten(1).float()
-    difference = float((first - second).square().mean())
-    contrast = min(float(image.var(1, correction=0).mean()) for image in (first, second))
+    first, second = (image.reshape(len(image), -1).astype(np.float32) for image in (one, other))
+    difference = float(np.square(first - second).mean())
+    contrast = min(float(image.var(1).mean()) for image in (first, second))
     return 0 < difference <= NEAR_SHARE**2 * contrast
