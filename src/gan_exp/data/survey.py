@@ -47,7 +47,8 @@ def _averages(cells: int, length: int) -> np.ndarray:
     """float32 [cells, length]: the weights of the pixels in each cell; cells overlap where they don't fit."""
     cell, pixel = np.arange(cells)[:, None], np.arange(length)
     inside = (pixel >= cell * length // cells) & (pixel < -(-(cell + 1) * length // cells))
-    return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+    weights: np.ndarray = (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 def _of_one_colour(images: np.ndarray) -> int:
