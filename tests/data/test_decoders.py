@@ -50,12 +50,11 @@ def pool() -> Iterator[Processes]:
     processes.close()
 
 
-def test_errors_come_back_and_the_end_of_a_process_is_told(pool: Processes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_come_back_and_the_end_of_a_process_is_told(pool: Processes) -> None:
+    pool.submit(os.write, 1, b"what a library prints is no result\n").result()
     assert pool.submit(abs, -3).result() == 3
     with pytest.raises(ZeroDivisionError):
         pool.submit(divmod, 1, 0).result()
-    pool.submit(os.write, 1, b"what a library says").result()
-    assert "what a library says" in capfd.readouterr().err
     with pytest.raises(UserError, match=r"a process that decodes images ended \(exit code 3\)"):
         pool.submit(os._exit, 3).result()
 

@@ -48,13 +48,13 @@ def test_rows_behave_as_their_copy(look: Callable[[Tensor], Any], copies: bool) 
 def test_the_parts_of_a_data_set_are_not_copied_to_be_trained_on() -> None:
     whole = torch.randint(256, (200, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data = PackedImages(whole, torch.arange(200) % 3)
-    for part in data.split_by_hash(0.3):
+    for part, share in zip(data.split_by_hash(0.3), (0.6, 0.15), strict=True):
         copied = PackedImages(torch.stack(list(part.images)), part.labels)
         assert part.digest == copied.digest and part.spec == copied.spec
         for sampling in SAMPLINGS:
             one, other = (Batches(images, 32, sampling, 0, mirror=True).draw(3) for images in (part, copied))
             assert torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)  # type: ignore[arg-type]
-        again = part.split_by_hash(0.1)[0]  # a part of a part
+        again = part.split_by_hash(share)[0]  # a part of a part
         assert len(again.images) < len(part.images)
         assert again.digest == PackedImages(torch.stack(list(again.images)), again.labels).digest
         assert isinstance(part.images, Rows) and "copied" not in vars(part.images)
