@@ -120,10 +120,10 @@ def _cached(
             f"GAN_EXP_CACHE={place}: can't be written ({error.strerror or error}); name a folder with room for it"
         ) from error
     assert found is not None
-    right = ""
+    learned = "trained"
     if design.labels:
-        right = f"{found.about['accuracy']:.2%} of {found.about['accuracy_is_of']:,} held-out images right "
-    say(f"feature extractor {design.name}: {right}({path})")
+        learned = f"{found.about['accuracy']:.2%} of {found.about['accuracy_is_of']:,} held-out images right"
+    say(f"feature extractor {design.name}: {learned} ({path})")
     return found
 
 
