@@ -23,11 +23,8 @@ def test_the_content_is_that_of_the_instant() -> None:
     weight = torch.ones(3, requires_grad=True)
     writer = Writer(LateCopies())
 
-    def job(content: dict[str, Any]) -> None:
-        may_write.wait(10)
-        written.append(content)
-
-    writer.do(job, {"generator": {"weight": weight, "names": ["a"]}, "pair": Pair(weight, None), "step": 1})
+    writer.do(lambda content: may_write.wait(10), None)  # until then the thread asks for no other copy
+    writer.do(written.append, {"generator": {"weight": weight, "names": ["a"]}, "pair": Pair(weight, None), "step": 1})
     with torch.no_grad():
         weight.zero_()
     may_write.set()
