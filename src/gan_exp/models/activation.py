@@ -1,4 +1,4 @@
-"""Leaky ReLU in place, whose second derivative costs a GPU no more than the first.
+"""Leaky ReLU in place, whose second derivative costs no more than the first.
 
 In place, because a layer's output is needed no more once it is activated: only the activated one is kept. torch's own
 is the same up to its second derivative, which adds zeros to the gradient of each activation: two passes over the memory
@@ -13,11 +13,8 @@ from torch.nn.functional import leaky_relu
 
 
 def activate(features: Tensor, leak: float) -> Tensor:
-    """Leaky ReLU of the `features`, which it overwrites; `leak` is the slope below zero and is not negative.
-
-    A CPU keeps torch's own: calling Functions costs narrow networks more than the zeros do (docs/performance.md).
-    """
-    if features.is_cuda and features.requires_grad and _takes_functions():
+    """Leaky ReLU of the `features`, which it overwrites; `leak` is the slope below zero and is not negative."""
+    if features.requires_grad and _takes_functions():
         return Activation.apply(features, leak)  # type: ignore[no-any-return]
     return leaky_relu(features, leak, inplace=True)
 
@@ -29,17 +26,20 @@ def _takes_functions() -> bool:
 
 
 class LeakyReLU(nn.LeakyReLU):
-    """`activate` as a layer, for what comes after a convolution, a linear layer or BatchNorm."""
+    """`activate` as a layer, for what comes after a convolution, a linear layer or BatchNorm.
+
+    On a CPU torch's own: the zeros cost less than calling Functions does, other than in R3GAN (docs/performance.md).
+    """
 
     def __init__(self, leak: float) -> None:
         super().__init__(leak, inplace=True)
 
     def forward(self, input: Tensor) -> Tensor:
-        return activate(input, self.negative_slope)
+        return activate(input, self.negative_slope) if input.is_cuda else super().forward(input)
 
 
 class Activation(torch.autograd.Function):
-    """`activate` where a GPU differentiates it."""
+    """`activate` where it is differentiated."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, leak: float) -> Tensor:
