@@ -33,6 +33,9 @@ WHOLLY: list[Callable[[Tensor], Any]] = [
     lambda images: torch.cat([images, images]),
     lambda images: torch.where(torch.gt(images, 5), torch.tensor(1), images),
     lambda images: images == COPY,
+    lambda images: (255 - images) // 2 > images,
+    lambda images: ~images & 3,
+    lambda images: np.asarray(images),
     lambda images: torch.flatten(images, start_dim=1),
     lambda images: images.cpu().contiguous().numpy(),
 ]

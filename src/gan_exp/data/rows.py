@@ -1,11 +1,17 @@
 """Some rows of a tensor, copied only as far as they are asked for: the images to train on stay in the packed file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+
+TWO_SIDED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+OPERATORS = (
+    *(*TWO_SIDED, *(f"r{name}" for name in TWO_SIDED), "neg", "invert", "abs"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "array"),  # the last is NumPy's
+)
 
 
 class Rows:
@@ -43,11 +49,6 @@ class Rows:
             raise AttributeError(name)
         return getattr(self.copied, name)
 
-    def __eq__(self, other: object) -> Any:
-        return self.copied == other
-
-    __hash__ = None  # type: ignore[assignment]
-
     @classmethod
     def __torch_function__(
         cls, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -56,9 +57,18 @@ class Rows:
         return function(*map(_plain, args), **{key: _plain(value) for key, value in (kwargs or {}).items()})
 
 
+def _on_copy(name: str) -> Callable[..., Any]:
+    """Python looks for operators in the class, not with `__getattr__`."""
+    return lambda rows, *others: getattr(rows.copied, name)(*map(_plain, others))
+
+
+for _name in OPERATORS:
+    setattr(Rows, f"__{_name}__", _on_copy(f"__{_name}__"))
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+    if isinstance(value, list | tuple) and any(isinstance(one, Rows) for one in value):
+        return [_plain(one) for one in value]
     return value.copied if isinstance(value, Rows) else value
 
 
