@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ def wait_until_it_trains(running: JobProcess) -> None:
 def test_the_server_makes_what_a_run_alone_makes(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process has the parent's variables, whenever the server was started, and takes a signal at any time."""
     monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("forkserver"))
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    with monkeypatch.context() as then:
+        then.setenv("OMP_NUM_THREADS", "2")
+        process.prepare()
     assert start(job("one")).wait(LONGEST_WAIT_S) == Outcome(0)
     assert train(job("two")) == Outcome(0)
     assert_same(*(load_checkpoint(job(name).run.checkpoint(3)) for name in ("one", "two")))

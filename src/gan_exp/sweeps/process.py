@@ -30,6 +30,7 @@ from gan_exp.sweeps.fork_server import IS_SERVER, import_all
 from gan_exp.sweeps.job import Job, Outcome, train
 
 T = TypeVar("T")
+THREADS = "OMP_NUM_THREADS"
 
 # Windows and others without forks start each process anew, which imports torch for some seconds.
 CONTEXT: Any = multiprocessing.get_context(
@@ -49,11 +50,14 @@ def prepare() -> None:
     from multiprocessing.forkserver import ensure_running
 
     CONTEXT.set_forkserver_preload(["gan_exp.sweeps.fork_server"])
+    threads = os.environ.pop(THREADS, None)  # torch reads it once, when it is imported: each job sets its own
     os.environ[IS_SERVER] = "1"
     try:
         ensure_running()
     finally:
         del os.environ[IS_SERVER]
+        if threads is not None:
+            os.environ[THREADS] = threads
 
 
 def start(job: Job, threads: int | None = None, gpu: str | None = None) -> "JobProcess":
@@ -147,6 +151,7 @@ def _main(work: Callable[[], Any], environ: Mapping[str, str], sender: Connectio
     """What the process does. The server's environment may be older than the job's."""
     os.environ.clear()
     os.environ.update(environ)
+    _take_threads_over()
     with recording_signals(for_good=True):
         unblock_signals()
         _stop_with_the_parent()
@@ -156,6 +161,13 @@ def _main(work: Callable[[], Any], environ: Mapping[str, str], sender: Connectio
         sender.send(result)
         sender.close()
         sys.exit(getattr(result, "code", 0))
+
+
+def _take_threads_over() -> None:
+    """The threads of OMP_NUM_THREADS, as in a process that imports torch with it: other numbers give other last bits."""
+    threads = os.environ.get(THREADS, "").partition(",")[0].strip()
+    if threads.isdecimal() and int(threads) > 0 and (torch := sys.modules.get("torch")):
+        torch.set_num_threads(int(threads))
 
 
 def _train(job: Job) -> Outcome:
