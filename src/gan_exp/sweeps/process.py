@@ -164,7 +164,7 @@ def _main(work: Callable[[], Any], environ: Mapping[str, str], sender: Connectio
 
 
 def _take_threads_over() -> None:
-    """The threads of OMP_NUM_THREADS, as in a process that imports torch with it: other numbers give other last bits."""
+    """The threads of OMP_NUM_THREADS, as of a process that imports torch with it: others change the last bits."""
     threads = os.environ.get(THREADS, "").partition(",")[0].strip()
     if threads.isdecimal() and int(threads) > 0 and (torch := sys.modules.get("torch")):
         torch.set_num_threads(int(threads))
