@@ -1,10 +1,12 @@
 """R3GAN: initialisation, resampling, shapes."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from builders import make_config
 from gan_exp.data.packed import DataSpec
@@ -14,6 +16,7 @@ from gan_exp.training.build import build, build_discriminator, build_generator
 
 GAIN = math.sqrt(2 / 1.04)  # for LeakyReLU(0.2)
 SHAPE = (3, 32, 32)
+SMALL = {"width": 8, "max_width": 16, "group_size": 4}
 
 
 def pair(num_classes: int = 0) -> tuple[R3GANGenerator, R3GANDiscriminator]:
@@ -230,10 +233,9 @@ def straightforward_resampling(layer: _Resample, features: Tensor) -> Tensor:
 def test_the_same_function_and_derivatives_as_the_straightforward_layers(size: tuple[int, int]) -> None:
     """To 1e-12 in float64: images, logits, the gradient at the images, a penalty's and G's at all parameters."""
     torch.manual_seed(0)
-    widths = {"width": 8, "max_width": 16, "group_size": 4}
     generator, discriminator = (
         with_layout(network.double())
-        for network in (R3GANGenerator(6, (3, *size), **widths), R3GANDiscriminator((3, *size), **widths))
+        for network in (R3GANGenerator(6, (3, *size), **SMALL), R3GANDiscriminator((3, *size), **SMALL))
     )
     for parameter in (*generator.parameters(), *discriminator.parameters()):
         parameter.data += 0.2 * torch.randn_like(parameter)
@@ -254,6 +256,40 @@ def test_the_same_function_and_derivatives_as_the_straightforward_layers(size: t
     assert len(found) == len(wanted) > 30
     for one, other in zip(found, wanted, strict=True):
         assert (one - other).norm() <= 1e-12 * other.norm()
+
+
+class Layouts(TorchDispatchMode):
+    """Notes what computes with batches of five images that don't lie channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow: list[str] = []
+        self.calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(name in str(func) for name in ("convolution", "leaky_relu", "upsample", "aten.add")):
+            images = [value for value in args if isinstance(value, Tensor) and value.dim() == 4 and len(value) == 5]
+            self.calls += len(images)
+            if not all(image.is_contiguous(memory_format=torch.channels_last) for image in images):
+                self.slow.append(f"{func} {[(*image.shape, image.stride()) for image in images]}")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_everything_lies_channels_last(channels: int) -> None:
+    """In both passes and a penalty's; what lies in two ways is copied and added slowly."""
+    generator, discriminator = (
+        with_layout(network)
+        for network in (R3GANGenerator(6, (channels, 16, 16), **SMALL), R3GANDiscriminator((channels, 16, 16), **SMALL))
+    )
+    with Layouts() as found:
+        fakes = generator(torch.randn(5, 6))
+        discriminator(fakes).sum().backward()
+        images = torch.randn(5, channels, 16, 16, requires_grad=True)
+        (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
+        gradient.square().sum().backward()
+    assert found.calls > 100
+    assert found.slow == []
 
 
 def test_the_weights_of_a_seed_stay_what_they_were() -> None:

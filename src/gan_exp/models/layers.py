@@ -65,7 +65,7 @@ class Convolution(torch.autograd.Function):
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.groups = groups
-        return conv2d(inputs, weight, bias, padding=weight.shape[2] // 2, groups=groups)
+        return _placed(conv2d(inputs, weight, bias, padding=weight.shape[2] // 2, groups=groups))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -88,7 +88,7 @@ class InputGradient(torch.autograd.Function):
         ctx.save_for_backward(gradient, weight)
         ctx.groups = groups
         if weight.shape[2:] == (1, 1):
-            return conv2d(gradient, _placed(weight.transpose(0, 1)))
+            return _placed(conv2d(gradient, _placed(weight.transpose(0, 1))))
         return _differentiate(gradient, gradient, weight, groups, at_inputs=True)  # the inputs give their shape only
 
     @staticmethod
@@ -130,6 +130,25 @@ def _differentiate(gradient: Tensor, inputs: Tensor, weight: Tensor, groups: int
         [at_inputs, not at_inputs, False],
     )
     return found[0] if at_inputs else found[1]  # type: ignore[no-any-return]
+
+
+def channels_last(features: Tensor) -> Tensor:
+    """The same numbers; their gradient, and its gradient, lie channels last too."""
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return _placed(features)
+    return ChannelsLast.apply(features)  # type: ignore[no-any-return]
+
+
+class ChannelsLast(torch.autograd.Function):
+    """`channels_last` where it is differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        return _placed(features)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return ChannelsLast.apply(gradient)
 
 
 def _placed(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from gan_exp.models.activation import activate
-from gan_exp.models.layers import convolve, pointwise, resample
+from gan_exp.models.layers import channels_last, convolve, pointwise, resample
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 
@@ -44,7 +44,7 @@ class _Basis(nn.Conv2d):
         super().__init__(width, width, size, groups=width, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        return (features * self.weight.squeeze(1)).sum((2, 3))
+        return (channels_last(features) * self.weight.squeeze(1)).sum((2, 3))
 
 
 class _BiasedActivation(nn.Module):
@@ -149,7 +149,7 @@ class R3GANGenerator(nn.Module):
     def _coarsest(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """The stage of a few pixels, always in float32, as in the authors' code: it costs little there."""
         scales = self.project(self.label(latents, labels))
-        features: Tensor = self.stages[: self.coarsest](self.basis * scales[:, :, None, None])
+        features: Tensor = self.stages[: self.coarsest](channels_last(self.basis * scales[:, :, None, None]))
         return features
 
 
