@@ -32,3 +32,13 @@ def test_cores(limit: str, cores: int, machine: Path, monkeypatch: pytest.Monkey
     if limit:
         (machine / "cpu.max").write_text(limit)
     assert resources.usable_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"), [("4", 4), ("4,2", 4), (" 3 ", 3), ("", None), ("0", None), ("many", None), (None, None)]
+)
+def test_asked_threads(given: str | None, threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert resources.asked_threads() == threads

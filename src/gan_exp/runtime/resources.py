@@ -7,6 +7,7 @@ from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
+THREADS = "OMP_NUM_THREADS"
 
 
 def available_memory() -> int | None:
@@ -57,6 +58,12 @@ def usable_cores() -> int:
         quota, period = (CGROUP / "cpu.max").read_text().split()  # "max 100000" without a limit
         cores = min(cores, math.ceil(int(quota) / int(period)))
     return max(1, cores)
+
+
+def asked_threads() -> int | None:
+    """The number that OMP_NUM_THREADS asks for, of nested ones the first; None where it is unset or no number."""
+    given = os.environ.get(THREADS, "").partition(",")[0].strip()
+    return int(given) if given.isdecimal() and int(given) > 0 else None
 
 
 def private_memory() -> int | None:

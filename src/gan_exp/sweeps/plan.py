@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import mean
 
-from gan_exp.runtime.resources import available_memory, usable_cores
+from gan_exp.runtime.resources import asked_threads, available_memory, usable_cores
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.sweeps.job import Job
 from gan_exp.sweeps.process import Child
@@ -83,8 +83,7 @@ def _time_steps(jobs: Sequence[Job], plan: Plan) -> dict[str, Trial]:
 
 def _threads_that_are_set(jobs: Sequence[Job]) -> int:
     """The most that a job takes by its configuration or OMP_NUM_THREADS."""
-    variable = os.environ.get("OMP_NUM_THREADS", "")
-    usual = int(variable) if variable.isdecimal() else 1
+    usual = asked_threads() or 1
     return max([1, *(job.config["device"]["threads"] or usual for job in jobs)])
 
 

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gan_exp.runtime.files import cannot_write
+from gan_exp.runtime.resources import THREADS, asked_threads
 from gan_exp.runtime.signals import recording_signals, unblock_signals
 from gan_exp.sweeps.fork_server import IS_SERVER, import_all
 from gan_exp.sweeps.job import Job, Outcome, train
 
 T = TypeVar("T")
-THREADS = "OMP_NUM_THREADS"
 
 # Windows and others without forks start each process anew, which imports torch for some seconds.
 CONTEXT: Any = multiprocessing.get_context(
@@ -165,9 +165,9 @@ def _main(work: Callable[[], Any], environ: Mapping[str, str], sender: Connectio
 
 def _take_threads_over() -> None:
     """The threads of OMP_NUM_THREADS, as of a process that imports torch with it: others change the last bits."""
-    threads = os.environ.get(THREADS, "").partition(",")[0].strip()
-    if threads.isdecimal() and int(threads) > 0 and (torch := sys.modules.get("torch")):
-        torch.set_num_threads(int(threads))
+    threads = asked_threads()
+    if threads is not None and (torch := sys.modules.get("torch")):
+        torch.set_num_threads(threads)
 
 
 def _train(job: Job) -> Outcome:

@@ -17,7 +17,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.synchronised import synchronise_batch_norm
 from gan_exp.runtime.device import prepare_device
 from gan_exp.runtime.ranks import Ranks
-from gan_exp.runtime.resources import usable_cores
+from gan_exp.runtime.resources import asked_threads, usable_cores
 from gan_exp.runtime.signals import before_forced_exit, deferring
 from gan_exp.training.assembly import make_silent_trainer
 from gan_exp.training.build import build_data, build_state
@@ -133,6 +133,5 @@ def threads_for(config: Config, ranks: Ranks, checkpoint: Mapping[str, Any] | No
 
 def _given_threads() -> int | None:
     """OMP_NUM_THREADS, unless torchrun has set it, which sets 1 for want of a better guess."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    by_torchrun = given == "1" and "TORCHELASTIC_RUN_ID" in os.environ
-    return int(given) if given.isdecimal() and int(given) > 0 and not by_torchrun else None
+    given = asked_threads()
+    return None if given == 1 and "TORCHELASTIC_RUN_ID" in os.environ else given
