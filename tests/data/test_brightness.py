@@ -131,7 +131,7 @@ def test_invalid_ranges(limits: list[float], tmp_path: Path) -> None:
 
 
 def test_images_of_bytes_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan_exp.data.packing.read_extrema", lambda *_: pytest.fail("was measured"))
+    monkeypatch.setattr("gan_exp.data.common_format.read_extrema", lambda *_: pytest.fail("was measured"))
     packed(tmp_path, np.array([[0, 99]], dtype=np.uint8))
 
 

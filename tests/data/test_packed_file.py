@@ -99,7 +99,6 @@ def test_a_changed_option_is_packed_anew(images: Path, load: Load, decoded: list
         {"size": [9, 8]},
         {"size": 8, "fit": "pad"},
         {"size": 8, "channels": 3},
-        {"size": 8, "skip_broken": True},
         {"size": 8, "max_megapixels": 1.0},
         {"size": 8, "range": [0, 255]},
     ]

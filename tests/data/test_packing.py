@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -17,8 +18,13 @@ import numpy as np
 import pytest
 
 import gan_exp.data.packing as module
+from gan_exp.data.brightness import Scale
+from gan_exp.data.common_format import Options
 from gan_exp.data.folder import folder
-from image_folders import Load, draw, noise, packings, pixels
+from gan_exp.data.image_tree import ImageTree
+from gan_exp.data.labels_file import FileLabels
+from gan_exp.data.packed import Part
+from image_folders import Load, draw, noise, packings, pixels, refused
 
 
 class Child(NamedTuple):
@@ -83,6 +89,44 @@ def test_two_at_once_pack_once(images: Path, tmp_path: Path) -> None:
     assert [child.process.exitcode for child in children] == [0, 0]
     assert [messages.pop() for messages in found] == [64 * (1 + 2 + 3)] * 2
     assert sorted(name for messages in found for name in messages) == [f"{number}.png" for number in range(4)]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_folder_without_broken_images_is_packed_once_whether_they_are_skipped_or_not(
+    first: bool, images: Path, load: Load, tmp_path: Path
+) -> None:
+    draw(images / "a.png")
+    load(skip_broken=first)
+    load(skip_broken=not first)
+    assert len(packings(tmp_path)) == 1
+
+
+def test_a_folder_that_was_packed_without_its_broken_images_is_refused_still(
+    images: Path, load: Load, tmp_path: Path
+) -> None:
+    draw(images / "a.png")
+    (images / "b.png").write_bytes(b"no image")
+    load(skip_broken=True)
+    assert "b.png can't be read as an image" in refused(load)
+    load(skip_broken=True)
+    assert len(packings(tmp_path)) == 1
+
+
+LABELS = FileLabels("labels.csv", {"a.png": "é"}, ["c.png"], "00")
+NAMES = [
+    (Options([48, 80], "pad", 3, Scale(0.0, 100.0), (1, 2, 3)), True, "train", None, "af15f90885a1d07146916d15"),  # type: ignore[arg-type]
+    (Options(64), False, "held_out", LABELS, "e68626f5c50d4d199843d59f"),
+]
+
+
+@pytest.mark.parametrize(("options", "skip_broken", "part", "labels", "digest"), NAMES)
+def test_folders_that_earlier_versions_packed_are_found(
+    options: Options, skip_broken: bool, part: Part, labels: FileLabels | None, digest: str
+) -> None:
+    stamps = {"a.png": (10, 20), "b/\udcff.png": (30, 40)}
+    tree = ImageTree(Path("/"), list(stamps), False, labels=labels)
+    found = module._Found(tree, tree, part, stamps, Counter())
+    assert found.name(options, skip_broken) == f"folder-{digest}"
 
 
 @pytest.mark.slow

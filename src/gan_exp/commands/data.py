@@ -37,10 +37,11 @@ def run(arguments: list[str]) -> int:
         raise UserError("data: which folder? (see gan-exp data --help)")
     sheet = find_output(options, (".png",))
 
+    from gan_exp.data.common_format import Options
     from gan_exp.data.packed_file import open_arrays
     from gan_exp.data.packing import packed_folder
 
-    packed = packed_folder(options.path, str(cache), size=options.size, skip_broken=True)
+    packed = packed_folder(options.path, str(cache), Options(size=options.size, skip_broken=True))
     assert packed is not None
     data = open_arrays(packed)
     pairs = _describe(data)

@@ -1,12 +1,11 @@
 """The packed folders in the cache, and unpacked archives: which there are, and their removal."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gan_exp.data.packed_file import META
+from gan_exp.data.packed_file import META, read_meta
 
 
 class PackedSet(NamedTuple):
@@ -29,7 +28,7 @@ def _sets(cache: Path) -> Iterator[PackedSet]:
             continue
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         try:
-            meta = json.loads((path / META).read_text(encoding="utf-8"))
+            meta = read_meta(path)
             shape = meta["channels"], meta["height"], meta["width"]
             yield PackedSet(path, meta.get("root", ""), meta["count"], shape, size, (path / META).stat().st_mtime)
         except (OSError, ValueError, KeyError, TypeError):

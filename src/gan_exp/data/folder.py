@@ -1,7 +1,7 @@
 """A folder of the user's images as a data set, mapped into memory."""
 
-from typing import Literal
-
+from gan_exp.data.brightness import scale_from_limits
+from gan_exp.data.common_format import Channels, Options
 from gan_exp.data.decode import Fit
 from gan_exp.data.packed import PackedImages, Part
 from gan_exp.data.packed_file import open_packed
@@ -14,7 +14,7 @@ def folder(
     cache: str,
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None,
     fit: Fit = "crop",
-    channels: Literal["auto", 1, 3, 4] = "auto",
+    channels: Channels = "auto",
     skip_broken: bool = False,
     max_megapixels: PositiveFloat = 64.0,
     range: tuple[float, float] | None = None,
@@ -41,7 +41,8 @@ def folder(
     `part` chooses which images are given. The held-out part is None where there are no such folders. Hidden files and
     folders are ignored. Raises UserError if there are no images, or broken ones and `skip_broken` is false.
     """
-    packed = packed_folder(
-        root, cache, size, fit, channels, skip_broken, max_megapixels, range, background, labels, part
-    )
+    red, green, blue = background  # a list, from YAML
+    scale = None if range is None else scale_from_limits(range)
+    options = Options(size, fit, channels, scale, (red, green, blue), skip_broken, max_megapixels, labels)
+    packed = packed_folder(root, cache, options, part)
     return None if packed is None else open_packed(packed)

@@ -161,12 +161,11 @@ class ImageTree:
     labels: FileLabels | None = None
     named: Path | None = None
 
-    def digest(self, stamps: Mapping[str, Stamp], *options: object) -> str:
-        """Changes with the name and the stamp of any file, and with `options`."""
-        digest = hashlib.blake2b(repr(options).encode(), digest_size=12)
-        for name in self.files:
-            size, changed = stamps[name]
-            digest.update(os.fsencode(name) + f"\0{size}\0{changed}\n".encode())
+    def digest(self, stamps: Mapping[str, Stamp], facts: str) -> str:
+        """Changes with the name and the stamp of any file, and with `facts`."""
+        digest = hashlib.blake2b(facts.encode(), digest_size=12)
+        lines = ("{}\0{}\0{}\n".format(name, *stamps[name]) for name in self.files)
+        digest.update(os.fsencode("".join(lines)))
         return digest.hexdigest()
 
     def map(

@@ -65,10 +65,14 @@ class PackedArrays(NamedTuple):
     reading: dict[str, Any] | None
 
 
+def read_meta(directory: Path) -> Any:
+    return json.loads((directory / META).read_text(encoding="utf-8"))
+
+
 def is_whole(directory: Path) -> bool:
     """Whether digest and content are right: anyone can write a file with a valid digest."""
     try:
-        meta = json.loads((directory / META).read_text(encoding="utf-8"))
+        meta = read_meta(directory)
         if meta.pop("digest") != digest(directory, meta):
             return False
         open_arrays(directory)
@@ -79,7 +83,7 @@ def is_whole(directory: Path) -> bool:
 
 def open_arrays(directory: Path) -> PackedArrays:
     """Pages are read when batches need them, and dropped when memory is short."""
-    meta = json.loads((directory / META).read_text(encoding="utf-8"))
+    meta = read_meta(directory)
     shape = (meta["count"], meta["channels"], meta["height"], meta["width"])
     images = directory / IMAGES
     if min(shape) < 1 or math.prod(shape) != images.stat().st_size:
