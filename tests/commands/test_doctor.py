@@ -54,7 +54,7 @@ def test_a_run_in_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("NonSaturating", "Minimax"))
     output = ask(capsys)
     assert "running at step 900" in output
-    assert output.index("generator collapse since step 300") < output.index("memorising since step 0")
+    assert output.index("generator collapse since step 300") < output.index("memorising since step 100")
     assert "to try    loss=non_saturating" in output and "or        loss=rpgan penalty=r1_r2" in output
     command = "gan-exp train 'model.generator.widths=[8]' loss=non_saturating\n"
     assert output.endswith(f"to train anew with the first override: {command}")
@@ -102,6 +102,9 @@ def test_evaluations_beside_the_checkpoints_count(run: Path, capsys: pytest.Capt
         and "memorising since step 900" in output
         and "70% of the samples are nearer" in output
     )
+    few = {**report, "protocol": {"held_out": 4}}  # of which the nearest is chance
+    (run / "checkpoints/step-00000900-cnn.evaluation.json").write_text(json.dumps(few))
+    assert "healthy since step 500" in ask(capsys)
 
 
 @pytest.mark.parametrize(

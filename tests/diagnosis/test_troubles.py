@@ -106,6 +106,12 @@ def to_and_fro(low: float, high: float) -> Value:
         ({"samples__duplicates": 0.9, "samples__texture": 1.7, **AT_CHANCE}, COLLAPSE, "90% of the samples"),
         ({"samples__texture": 1.7, **AT_CHANCE}, IDLE, "though structure of some size is 1.7 octaves off"),
         ({"discriminator__overfitting": 0.95}, "memorising", "above an unseen one 95% of the time"),
+        ({"discriminator__overfitting": lambda k: 0.5 if k < 6 else 0.85}, "memorising", "one 85% of the time"),
+        (
+            {"discriminator__overfitting": 0.75, **SURE},
+            "memorising",
+            "D is right on 99% of the reals and 99% of the fakes, and scores a training image above an unseen one 75%",
+        ),
         ({"samples__copies": 0.8}, "memorising", "80% of the samples are half as far"),
         ({"evaluation__nearer_cnn": 0.5}, "memorising", "50% of the samples are nearer"),
         ({"evaluation__logit_overfitting": 0.9}, "memorising", "an unseen one 90% of the time"),
@@ -141,6 +147,10 @@ def test_each_trouble_is_found(changes: dict[str, Any], verdict: str, message: s
         # with small logits only their differences count for the hinge loss: all may lie on one side of the boundary
         {"samples__distance": lambda k: 0.9 * 0.9**k, "accuracy__real": 1.0, "accuracy__fake": 0.0},
         {"discriminator__overfitting": 0.7, "samples__copies": 0.3, "evaluation__nearer_cnn": 0.05},
+        {"discriminator__overfitting": 0.65, **SURE},
+        # two grids of five, as happens where few images are held out
+        {"discriminator__overfitting": lambda k: 0.95 if k > 9 else 0.55, **SURE},
+        {"discriminator__overfitting": lambda k: 0.5 if k else 1.0, **SURE},
     ],
 )
 def test_healthy_runs_that_look_alike(changes: dict[str, Any]) -> None:

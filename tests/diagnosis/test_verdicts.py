@@ -65,6 +65,39 @@ def test_a_trouble_is_reported_when_it_lasts_and_withdrawn_when_it_is_gone() -> 
     assert diagnose(SETTINGS, records)[0].since == 1600
 
 
+def test_noise_of_few_held_out_images_gives_no_verdict_and_withdraws_none() -> None:
+    """As recorded with four of them every 250 steps: D gets surer, and was called memorising three times on the way."""
+    ranked = [0.4, 0.58, 0.52, 0.43, 0.47, 0.43, 0.7, 0.3, 0.45, 0.46, 0.83, 0.57, 0.63, 0.59, 0.39, 0.67, 0.64, 0.59]
+    ranked += [0.6, 0.74, 0.77, 0.63, 0.72, 0.73, 0.56, 0.59, 0.61, 0.76, 0.88, 0.78, 0.77, 0.66, 0.75, 0.81, 0.82]
+    right = {f"accuracy__{kind}": lambda k: min(0.7 + 0.02 * k, 1.0) for kind in ("real", "fake")}
+    better = {"samples__variety": lambda k: 0.5 + 0.01 * k}  # so that it hasn't stalled
+    records = list(story(len(ranked), 250, discriminator__overfitting=lambda k: ranked[k], **right, **better))
+    assert follow(records) == [(500, ["healthy"]), (5500, ["memorising"])]
+    (verdict,) = diagnose(SETTINGS, records)
+    assert verdict.evidence.startswith("D is right on 100% of the reals and 100% of the fakes, and scores a training")
+
+
+def test_of_few_unseen_images_an_evaluation_tells_nothing() -> None:
+    """The nearest of four lies beyond a fifth of samples that copy nothing more often than not."""
+    for unseen, name in ((4, "healthy"), (20, "memorising")):
+        scores = {"evaluation/nearer_cnn": 0.3, "evaluation/logit_overfitting": 0.9}
+        records = [*story(10), {"step": 900, "held_out": unseen, **scores}]
+        assert [verdict.name for verdict in diagnose(SETTINGS, records)] == [name]
+
+
+def test_that_the_discriminator_is_right_on_all_images_is_no_reason_to_call_a_run_healthy() -> None:
+    sure: dict[str, Any] = {"accuracy__real": 1.0, "accuracy__fake": 0.99}
+    (verdict,) = diagnose(SETTINGS, story(**sure))
+    samples = "samples are 90% as varied as the data, and 0.05 spreads from it (good: up to 0.35)"
+    right = "D is right on 100% of the reals and 99% of the fakes"
+    why = "it sees flaws that these measures don't, or overfits"
+    assert verdict.name == "healthy" and verdict.evidence == f"{samples}; but {right}: {why}"
+    (verdict,) = diagnose(SETTINGS, story(**sure, discriminator__overfitting=0.55))
+    ranked = "scores a training image above an unseen one 55% of the time (50 % without memorising)"
+    assert verdict.evidence == f"{samples}; but {right}, and {ranked}: {why}"
+    assert diagnose(SETTINGS, story())[0].evidence == f"D is right on 70% of the reals and 70% of the fakes; {samples}"
+
+
 def test_a_verdict_says_when_it_began_and_what_is_seen_now() -> None:
     (verdict,) = diagnose(SETTINGS, story(12, samples__duplicates=lambda k: 0.9 + 0.01 * (k == 11) if k >= 6 else 0.0))
     assert (verdict.name, verdict.since) == (COLLAPSE, 700)

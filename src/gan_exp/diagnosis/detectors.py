@@ -23,9 +23,6 @@ SHRUNK = 0.25  # of G's largest gradient so far
 RECOVERING = 0.05  # gain in spread over a few grids, or a third of the loss in duplicates
 RESTLESS = 0.5  # a sample that moves more between any two grids never settles
 BACK_AND_FORTH = 0.04  # of the distance, which goes and comes back so far from grid to grid
-MEMORISED = 0.8  # how often D scores a training image above a held-out one
-COPIES = 0.5  # share of samples that are half as far from a training image as those are from each other
-NEARER_THAN_UNSEEN = 0.2  # share of samples; 0.01 for images that are not memorised
 LEAST_GRIDS = 30  # before a run can have stalled
 GAIN = 0.1  # of a measure, from one quarter of a run to the one after the next
 
@@ -33,6 +30,7 @@ GAIN = 0.1  # of a measure, from one quarter of a run to the one after the next
 class Finding(NamedTuple):
     evidence: str  # with figures
     certain: bool = False  # it comes from thousands of samples, and need not be seen twice
+    begins: bool = True  # False: it keeps a verdict that is reported already, and is none by itself
 
 
 def diverged(history: History) -> Finding | None:
@@ -117,28 +115,6 @@ def _recovering(history: History) -> bool:
     """Samples get less alike, as the first images of a convolutional G do."""
     spread, repeated = measures.spread(history, history.trend), history.sampled("duplicates", history.trend)
     return measures.rise(spread) > RECOVERING or (repeated != [] and measures.rise(repeated) < -3 * RECOVERING)
-
-
-def memorising(history: History) -> Finding | None:
-    nearer, ranked = history.evaluated("nearer"), history.evaluated("logit_overfitting")
-    if nearer is not None and nearer > NEARER_THAN_UNSEEN:
-        return Finding(f"{nearer:.0%} of the samples are nearer to a training image than 99 % of unseen ones are", True)
-    if ranked is not None and ranked > MEMORISED:
-        return Finding(
-            f"D scores a training image above an unseen one {ranked:.0%} of the time (50 % without memorising)", True
-        )
-    if not history.grids:  # scores of a run whose version kept no evidence from samples
-        return None
-    by_logits, copies = history.grids[-1].get("discriminator/overfitting", 0.0), history.grids[-1]["samples/copies"]
-    if by_logits > MEMORISED:
-        return Finding(
-            f"D scores a training image above an unseen one {by_logits:.0%} of the time (50 % without memorising)"
-        )
-    if copies > COPIES:
-        return Finding(
-            f"{copies:.0%} of the samples are half as far from a training image as those are from each other"
-        )
-    return None
 
 
 def discriminator_wins(history: History) -> Finding | None:

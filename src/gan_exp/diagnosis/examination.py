@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gan_exp.diagnosis.divergence import DIVERGED, OLDER, likely_cause
-from gan_exp.diagnosis.history import Record
+from gan_exp.diagnosis.history import UNSEEN, Record
 from gan_exp.diagnosis.settings import settings_of
 from gan_exp.diagnosis.verdicts import Verdict, diagnose, diverged
 from gan_exp.runs.metrics_log import read_metrics
@@ -36,7 +36,9 @@ def read_records(run_dir: RunDir) -> list[Record]:
                 for name, value in report["metrics"].items()
                 if value["mean"] is not None  # it was infinite
             }
-            records.append({"step": int(report["step"]), **scores})
+            unseen = report.get("protocol", {}).get("held_out")
+            about = {UNSEEN: float(unseen)} if isinstance(unseen, int) else {}
+            records.append({"step": int(report["step"]), **scores, **about})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # another kind of file
     return sorted(records, key=lambda record: record["step"])

@@ -3,7 +3,15 @@
 from statistics import fmean
 
 from gan_exp.diagnosis.history import History
-from gan_exp.diagnosis.measures import FAR, accuracies_of, accuracy_words, lacking
+from gan_exp.diagnosis.measures import (
+    FAR,
+    SURE,
+    accuracies_of,
+    accuracy_words,
+    lacking,
+    ranked_above_unseen,
+    ranking_words,
+)
 from gan_exp.diagnosis.settings import RunSettings
 
 FIRST_STEP = 500  # before it the networks are close to their initial weights
@@ -67,8 +75,16 @@ def _of_settings(settings: RunSettings) -> list[str]:
 
 
 def summary(history: History) -> str:
-    """The state of the run in figures."""
+    """The state of the run in figures. That D is right on nearly all images is no sign of health."""
     accuracies, now = accuracies_of(history), history.grids[-1]
     spread, away = now["samples/spread"], now["samples/distance"]
-    of_samples = f"samples are {spread:.0%} as varied as the data, and {away:.2f} spreads from it (good: up to {FAR})"
-    return of_samples if accuracies is None else f"{accuracy_words(accuracies)}; {of_samples}"
+    of_samples = f"samples are {spread:.0%} as varied as the data, and {away:z.2f} spreads from it (good: up to {FAR})"
+    if accuracies is None:
+        return of_samples
+    if min(accuracies) < SURE:
+        return f"{accuracy_words(accuracies)}; {of_samples}"
+    ranked = ranked_above_unseen(history)
+    known = "" if ranked is None else f", and {ranking_words(ranked)}"
+    return (
+        f"{of_samples}; but {accuracy_words(accuracies)}{known}: it sees flaws that these measures don't, or overfits"
+    )

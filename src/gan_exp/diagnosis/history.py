@@ -5,6 +5,8 @@ from statistics import fmean
 
 TREND_STEPS = 300  # over so many a measure can be seen to rise or fall
 
+UNSEEN = "held_out"  # number of images, in the record of an evaluation
+
 Record = Mapping[str, float]  # `step`, and values by TensorBoard tag
 
 
@@ -55,6 +57,11 @@ class History:
     def sampled(self, tag: str, count: int) -> list[float]:
         """The values of samples/`tag` at the last `count` grids that have one, the oldest first."""
         return [grid[f"samples/{tag}"] for grid in self.grids[-count:] if f"samples/{tag}" in grid]
+
+    @property
+    def unseen(self) -> float | None:
+        """The number of held-out images of the newest evaluation; None if it does not tell."""
+        return self.evaluations[-1].get(UNSEEN) if self.evaluations else None
 
     def evaluated(self, *beginnings: str) -> float | None:
         """The newest value of a score whose name has one of these beginnings (its ending names the feature space)."""

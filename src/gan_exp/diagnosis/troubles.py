@@ -7,6 +7,7 @@ from gan_exp.diagnosis import detectors, remedies
 from gan_exp.diagnosis.detectors import Finding
 from gan_exp.diagnosis.divergence import likely_cause
 from gan_exp.diagnosis.history import History
+from gan_exp.diagnosis.memorising import memorising
 from gan_exp.diagnosis.settings import RunSettings
 
 
@@ -59,8 +60,8 @@ TROUBLES = (
     ),
     Trouble(
         "memorising",
-        "D learns the training images themselves, not what they have in common: they are too few for so many steps.",
-        detectors.memorising,
+        "D overfits: it learns the training images themselves, which are too few for so many steps.",
+        memorising,
         remedies.memorising,
     ),
     Trouble(

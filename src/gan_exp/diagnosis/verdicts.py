@@ -67,11 +67,16 @@ class Doctor:
                 self.verdicts = (_early(missing),)
             return False
         before = [verdict.name for verdict in self.verdicts]
-        found = {trouble: finding for trouble in TROUBLES if (finding := trouble.detect(self.history)) is not None}
+        found = self._detect()
         self._count(found, is_grid and not too_early(self.history))
         self.verdicts = self._report(found)
         names = [verdict.name for verdict in self.verdicts]
         return names not in (before, [EARLY])
+
+    def _detect(self) -> dict[Trouble, Finding]:
+        found = ((trouble, trouble.detect(self.history)) for trouble in TROUBLES)
+        reported = {verdict.name for verdict in self.verdicts}
+        return {trouble: one for trouble, one in found if one and (one.begins or trouble.name in reported)}
 
     @property
     def _patience(self) -> int:
