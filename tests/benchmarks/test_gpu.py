@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from benchmarks.speed.gpu import __main__ as gpu
-from benchmarks.speed.gpu import measure, package, prove
+from benchmarks.speed.gpu import measure, package, proofs, prove
 from benchmarks.speed.gpu.package import ARTICLE, R3GAN_CIFAR, SNGAN_CIFAR, Recipe, Step
 from benchmarks.speed.gpu.peers import GAMMA, PlainLoop, R3GANLoop
 from torch import nn
@@ -167,7 +167,7 @@ def test_without_a_gpu_it_says_so(main: Any, capsys: pytest.CaptureFixture[str],
 
 def test_what_failed_and_what_was_left_out() -> None:
     def fail(device: str) -> str:
-        raise prove.Failed("3, at most 2")
+        raise proofs.Failed("3, at most 2")
 
     def stumble(device: str) -> str:
         raise RuntimeError("CUDA error: out of luck\nand more")
@@ -193,7 +193,7 @@ def test_what_failed_and_what_was_left_out() -> None:
 def test_a_cpu_passes_what_it_can() -> None:
     """All but the whole run, a command of its own."""
     said: list[str] = []
-    chosen = [check for check in prove.checks() if check.run is not prove.whole_run]
+    chosen = [check for check in prove.checks() if check.run is not proofs.whole_run]
     assert prove.table(chosen, "cpu", float("inf"), said.append) == 0, said
     assert said[-1].startswith("7 passed, 0 FAILED, 5 left out")
 
@@ -204,7 +204,7 @@ def test_seconds_of_a_whole_run(tmp_path: Path) -> None:
     records = [{"step": step, "progress/images_per_sec": rate} for step, rate in rates]
     lines = [json.dumps(record) for record in (*records, {"step": 400, "evaluation/fid": 1.0})]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert prove.seconds_of(tmp_path / "metrics.jsonl") == pytest.approx(0.5 / 300)
+    assert proofs.seconds_of(tmp_path / "metrics.jsonl") == pytest.approx(0.5 / 300)
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_torch_and_numpy_are_enough() -> None:
     missing = ("hydra", "omegaconf", "pydantic", "annotated_types", "rich", "tensorboard", "yaml", "PIL", "scipy")
     code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import benchmarks.speed.gpu.__main__ as gpu"
     code += "; import benchmarks.speed.gpu.prove; gpu.Step(gpu.ARTICLE.narrow(), 'cpu', 'plain')()"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=prove.ROOT)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=proofs.ROOT)
 
 
 def test_the_papers_sizes() -> None:
@@ -229,8 +229,8 @@ def test_a_wrong_step_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
         return Step(recipe if way != "graph" else replace(recipe, betas=(0.9, 0.9)), device, "plain", precision)
 
     recipe = R3GAN_CIFAR.narrow()
-    monkeypatch.setattr(prove, "Step", other)
-    monkeypatch.setattr(prove, "COMPARED", 2)
-    assert prove.same(recipe, "compiled", "float32", "cpu") == "after 2 steps 0.0e+00 of the way apart, at most 0.05"
-    with pytest.raises(prove.Failed, match="of the way apart"):
-        prove.same(recipe, "graph", "float32", "cpu")
+    monkeypatch.setattr(proofs, "Step", other)
+    monkeypatch.setattr(proofs, "COMPARED", 2)
+    assert proofs.same(recipe, "compiled", "float32", "cpu") == "after 2 steps 0.0e+00 of the way apart, at most 0.05"
+    with pytest.raises(proofs.Failed, match="of the way apart"):
+        proofs.same(recipe, "graph", "float32", "cpu")

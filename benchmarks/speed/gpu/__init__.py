@@ -1,8 +1,8 @@
 """Training steps on a CUDA GPU: gan-exp's own, and those of peers.
 
 `__main__` has the plan and the table, `measure` the clock, `package` the recipes and gan-exp's step, `peers` the
-others' loops, `prove` the checks that only a GPU can pass. torch and NumPy are enough: nothing here needs Hydra,
-OmegaConf or pydantic.
+others' loops, `prove` and `proofs` the checks that only a GPU can pass. torch and NumPy are enough: nothing here needs
+Hydra, OmegaConf or pydantic.
 """
 
 import sys

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_exp.config.catalog import chosen_by, defaults, groups, settings_of
+from gan_exp.config.image_size import USUAL_SIDE
 from gan_exp.config.overrides import leaves
-from gan_exp.config.own_images import USUAL_SIDE, Recipe, advice, choose_recipe, choose_settings, without
+from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings, without
 from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.data.glance import Glance, glance_at
 from gan_exp.errors import UserError

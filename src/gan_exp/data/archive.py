@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from gan_exp.data.image_tree import ENDINGS, no_images
+from gan_exp.data.finding import ENDINGS, no_images
 from gan_exp.data.packed_file import staging_directory
 from gan_exp.errors import UserError
 from gan_exp.runtime.processes import file_lock

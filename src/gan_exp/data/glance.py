@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from gan_exp.data.archive import unpacked
 from gan_exp.data.decode import read_header
+from gan_exp.data.finding import find_names
 from gan_exp.data.image_file import BrokenImage
-from gan_exp.data.image_tree import ImageTree, find_names
+from gan_exp.data.image_tree import ImageTree
 from gan_exp.errors import UserError
 
 MOST_HEADERS = 500  # of so many images the headers are read, evenly over the folder: a fraction of a second

@@ -17,7 +17,8 @@ from gan_exp.data.brightness import BYTES, DARK
 from gan_exp.data.common_format import CommonFormat, Options, choose_format
 from gan_exp.data.decode import TargetFormat, decode
 from gan_exp.data.decoders import decoding_pool
-from gan_exp.data.image_tree import ImageTree, Stamp, find_images, may_have_parts, printable
+from gan_exp.data.finding import Stamp, find_images
+from gan_exp.data.image_tree import ImageTree, may_have_parts, printable
 from gan_exp.data.labels_file import find_labels
 from gan_exp.data.layout import layout_lines
 from gan_exp.data.packed_file import IMAGES, is_whole, read_meta, staging_directory, write_labels_and_meta
