@@ -1,4 +1,4 @@
-"""Leaky ReLU in place: torch's function and derivatives, without the zeros of torch's second derivative."""
+"""Leaky ReLU in place, and ReLU: torch's functions and derivatives, without the zeros of torch's second derivative."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,12 +11,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import grad
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, relu
 
-from gan_exp.models.activation import LeakyReLU, _takes_functions, activate
+from gan_exp.models.activation import LeakyReLU, Rectification, _takes_functions, activate, rectify
 from gan_exp.models.dcgan import DCGANDiscriminator
 from gan_exp.models.fastgan import FastGANDiscriminator
 from gan_exp.models.r3gan import R3GANDiscriminator, _BiasedActivation
+from gan_exp.models.resnet import ResNetDiscriminator
 from kernels import Kernels
 
 EXACT = torch.float64
@@ -32,7 +33,7 @@ def discriminators() -> list[nn.Module]:
     ]
 
 
-def penalised(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def penalised(network: Callable[[Tensor], Tensor], images: Tensor) -> tuple[Tensor, Tensor]:
     """The logits, and a loss with R1 in it."""
     images = images.detach().requires_grad_()
     logits = network(images)
@@ -91,6 +92,34 @@ def test_a_penalty_adds_no_zeros(which: int, take: Callable[[Any], None]) -> Non
     fewer = counts[1] - counts[0]
     assert fewer["zeros_like"] == activations >= 3
     assert fewer["add"] + fewer["add_"] >= activations - 1
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_resnet_computes_what_it_does_with_torchs_own_and_adds_no_zeros(
+    labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit; its blocks' inputs are activated and added, so that they can't be overwritten."""
+    torch.manual_seed(0)
+    network = ResNetDiscriminator(SHAPE, 4, num_classes=3 * labelled).to(EXACT)
+    images, labels = torch.randn(2, *SHAPE, dtype=EXACT), torch.tensor([0, 2]) if labelled else None
+    found, zeros = [], []
+    for way in (Rectification.apply, relu):
+        monkeypatch.setattr("gan_exp.models.resnet.rectify", way)
+        logits, loss = penalised(lambda images: network(images, labels), images)
+        with Kernels() as kernels:
+            gradients = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+        zeros.append(kernels.counts["zeros_like"])
+        found.append([logits, *(each for each in gradients if each is not None)])
+    for gpus, wanted in zip(*found, strict=True):
+        assert torch.equal(gpus, wanted)
+    assert zeros[1] - zeros[0] == 2 * len(network.blocks)  # the first block has one, D's end another
+
+
+def test_a_relu_on_a_cpu_is_torchs_and_keeps_its_input() -> None:
+    features = torch.tensor([-1.0, 2.0], requires_grad=True)
+    activated = rectify(features)
+    assert activated.tolist() == [0, 2] and features.tolist() == [-1, 2]
+    assert activated.grad_fn is not None and activated.grad_fn.name() == "ReluBackward0"
 
 
 def test_the_activated_features_alone_are_kept(take: Callable[[Any], None]) -> None:

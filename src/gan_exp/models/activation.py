@@ -1,4 +1,4 @@
-"""Leaky ReLU in place, whose second derivative costs no more than the first.
+"""Leaky ReLU in place, and ReLU, whose second derivatives cost no more than the first.
 
 In place, because a layer's output is needed no more once it is activated: only the activated one is kept. torch's own
 is the same up to its second derivative, which adds zeros to the gradient of each activation: two passes over the memory
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, relu
 
 
 def activate(features: Tensor, leak: float) -> Tensor:
@@ -17,6 +17,13 @@ def activate(features: Tensor, leak: float) -> Tensor:
     if features.requires_grad and _takes_functions():
         return Activation.apply(features, leak)  # type: ignore[no-any-return]
     return leaky_relu(features, leak, inplace=True)
+
+
+def rectify(features: Tensor) -> Tensor:
+    """ReLU of the `features`, which stay as they are: a residual block adds them again. On a CPU torch's own."""
+    if features.is_cuda and features.requires_grad and _takes_functions():
+        return Rectification.apply(features)  # type: ignore[no-any-return]
+    return relu(features)
 
 
 def _takes_functions() -> bool:
@@ -55,8 +62,23 @@ class Activation(torch.autograd.Function):
         return ActivationGradient.apply(gradient, outputs.detach(), ctx.leak), None
 
 
+class Rectification(torch.autograd.Function):
+    """`rectify` where it is differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        outputs = relu(features)
+        ctx.save_for_backward(outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (outputs,) = ctx.saved_tensors
+        return ActivationGradient.apply(gradient, outputs.detach(), 0.0)
+
+
 class ActivationGradient(torch.autograd.Function):
-    """Of `Activation`: linear in the `gradient`, and constant in the `outputs`, of which the signs alone count."""
+    """Of both: linear in the `gradient`, and constant in the `outputs`, of which the signs alone count."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, outputs: Tensor, leak: float) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
+from gan_exp.models.activation import rectify
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes
 from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveInt
 
@@ -79,7 +80,7 @@ class _DownBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if halve or inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        residual = self.convolution_2(relu(self.convolution_1(features if self.first else relu(features))))
+        residual = self.convolution_2(rectify(self.convolution_1(features if self.first else rectify(features))))
         shortcut = features
         if self.halve:
             residual = avg_pool2d(residual, 2, ceil_mode=True)
@@ -125,7 +126,7 @@ class ResNetDiscriminator(nn.Module):
         return in_full_precision(self._logits, self.blocks(images), labels)
 
     def _logits(self, features: Tensor, labels: Tensor | None) -> Tensor:
-        features = relu(features).sum(dim=(2, 3))
+        features = rectify(features).sum(dim=(2, 3))
         logits: Tensor = self.head(features).squeeze(1)
         if self.embed is not None:
             logits = logits + torch.sum(self.embed(labels) * features, dim=1)
