@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 MEMORY = Path("/dev/shm")
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4e9:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# What commands keep for later, such as trained features and packed folders, stays out of the user's cache. It is kept
+# until the end of this session for all its processes: xdist's workers, and those that tests start.
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not IS_WORKER:
+    os.environ["GAN_EXP_CACHE"] = tempfile.mkdtemp(prefix="gan-exp-cache-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+CACHE = os.environ["GAN_EXP_CACHE"]
+
+
+def pytest_unconfigure() -> None:
+    if not IS_WORKER:
+        shutil.rmtree(CACHE, ignore_errors=True)
+
 
 # For every property test, those included that set anything else: a busy machine must fail nothing.
 settings.register_profile("no time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,12 +145,11 @@ def forked_jobs() -> None:
 
 
 @pytest.fixture
-def quick_classifier(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Feature networks that have learned for a moment, kept for all tests of a process."""
+def quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feature networks that have learned for a moment, once for all tests."""
     from gan_exp.evaluation.features import choice, trained
 
     def briefly(design: Any, data: Any, held_out: Any, device: Any, say: Any) -> Any:
         return trained.trained_features(design, data, held_out, device, say, images=500)
 
     monkeypatch.setattr(choice, "trained_features", briefly)
-    monkeypatch.setenv("GAN_EXP_CACHE", str(tmp_path_factory.getbasetemp() / "features"))
