@@ -12,8 +12,7 @@ def available_needs(data: PackedImages, held_out: PackedImages | None, features:
     """What a checkpoint of a run on `data`, measured in the space `features`, offers to metrics."""
     whole_images = data.channel_data is None  # the classifier of others looks at each channel on its own
     alone = held_out is not None and len(held_out.images) < 2  # nothing to compare the data itself with
-    usual = usual_features(data)
-    has_panel = data.extent is None and not alone and (features == usual or (usual, features) == ("ssl", "pixels"))
+    has_panel = data.extent is None and not alone and features == usual_features(data)
     offered = {
         Need.CLASS_PROBABILITIES: features == "inception" or (features == "cnn" and whole_images),
         Need.DATA_CLASSES: features == "cnn" and whole_images,
