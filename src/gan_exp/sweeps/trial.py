@@ -2,13 +2,16 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_exp.runtime.resources import private_memory
 from gan_exp.sweeps.job import Job
+
+if TYPE_CHECKING:
+    import torch
 
 SLICE_S = 0.2  # the time for counting steps
 KINDS = 3  # so many kinds of jobs are timed; the others are taken for their mean
@@ -42,7 +45,8 @@ def _try_steps(plain: dict[str, Any], most_threads: int) -> Trial:
     from gan_exp.runtime.device import prepare_device
     from gan_exp.runtime.threads import choose_threads
     from gan_exp.training.assembly import trial_step
-    from gan_exp.training.build import build_data
+    from gan_exp.training.build import build_data, build_state
+    from gan_exp.training.needs import run_needs
 
     config = check(plain)
     device = prepare_device(config.device)
@@ -50,16 +54,29 @@ def _try_steps(plain: dict[str, Any], most_threads: int) -> Trial:
     make_step = partial(trial_step, config, data, device)
     threads = None
     if config.device.threads is None and "OMP_NUM_THREADS" not in os.environ:
-        choice = choose_threads(make_step, device, config.device.deterministic, most_threads)
+        needs = run_needs(config, build_state(config, data.spec, device), data, device, ".")
+        seconds = needs.seconds_at_least
+        choice = choose_threads(make_step, device, config.device.deterministic, most_threads, seconds)
         threads = None if choice is None else choice[0]
-    step = make_step()
-    step()  # the first allocates
+    return Trial(_seconds_of(make_step(), device), threads, private_memory())
+
+
+def _seconds_of(step: Callable[[], object], device: "torch.device") -> float:
+    """Without those of the first step, which allocates; of steps that take long, the first is enough."""
+    from gan_exp.training.needs import SLOW_S
+
+    seconds = _time(step, device, 0.0)
+    return seconds if seconds > SLOW_S else _time(step, device, SLICE_S)
+
+
+def _time(step: Callable[[], object], device: "torch.device", slice_s: float) -> float:
+    """Seconds for each of the steps that begin within `slice_s`, at least one."""
     steps, began = 0, time.perf_counter()
-    while steps == 0 or time.perf_counter() - began < SLICE_S:
+    while steps == 0 or time.perf_counter() - began < slice_s:
         step()
         steps += 1
     if device.type == "cuda":
         import torch
 
         torch.cuda.synchronize(device)
-    return Trial((time.perf_counter() - began) / steps, threads, private_memory())
+    return (time.perf_counter() - began) / steps
