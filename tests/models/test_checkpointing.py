@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from builders import SMALL, small_config
+from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
 from gan_exp.models.checkpointing import with_checkpointing
 from gan_exp.training import build as build_module
@@ -81,6 +82,25 @@ def test_under_autocast() -> None:
     half, exact = ("device.precision=bf16", "device.precision=float32")
     plain, twice = gradients(half), gradients(half, "model.checkpointing=true")
     assert (twice - plain).norm() < 0.3 * (gradients(exact) - plain).norm()
+
+
+@pytest.mark.parametrize("model", IMAGE_MODELS)
+def test_both_networks_of_every_model_take_part(model: str) -> None:
+    spec = DataSpec((1, 16, 16))
+    state = build_state(small_config(model, "model.checkpointing=true"), spec, CPU)
+    images = torch.zeros(2, *spec.image_shape)
+    for results in (state.generator(latents()[:2]), state.discriminator(images)):
+        assert "_RecomputedBackward" in nodes(results.grad_fn)
+
+
+def nodes(node: Any) -> set[str]:
+    """The names of all that lead to `node`."""
+    found, left = set(), [node]
+    while left:
+        node = left.pop()
+        found.add(node.name())
+        left += [before for before, _ in node.next_functions if before is not None]
+    return found
 
 
 @pytest.mark.parametrize("penalty", ["none", "r1_r2"])

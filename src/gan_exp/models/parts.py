@@ -119,10 +119,7 @@ def in_full_precision(function: Callable[..., Tensor], inputs: Tensor, *others: 
 
 def score(layers: nn.Sequential, inputs: Tensor) -> Tensor:
     """What `layers` return, the last of which makes the logits, in full precision."""
-    *before, last = layers
-    for layer in before:
-        inputs = layer(inputs)
-    return in_full_precision(last, inputs)
+    return in_full_precision(layers[-1], layers[:-1](inputs))  # a slice keeps its class, and so `model.checkpointing`
 
 
 def with_layout(network: nn.Module) -> nn.Module:
