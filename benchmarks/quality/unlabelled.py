@@ -83,7 +83,7 @@ def graded_faults(data: PackedImages) -> Iterator[Graded]:
         for share in (0.1, 0.3, 0.6):
             yield Graded(f"paler, {share:.0%}", paler(images, share))
     for pixels in (1, 3, 6):
-        yield Graded(f"moved, {pixels} pixels", images.roll(pixels, dims=3))
+        yield Graded(f"moved, {pixels} pixel{'s' * (pixels > 1)}", images.roll(pixels, dims=3))
     for groups in (1, 2, 3):
         found, share = without_groups(images, groups, rng)
         yield Graded(f"missing groups, {share:.0%} of the images", found)
@@ -93,7 +93,7 @@ def table(matrix: FaultMatrix, held_out: PackedImages) -> list[list[str]]:
     own = matrix.without()
     names = list(own.distances)
     rows = [["fault", "`panel`", *(f"`{name}`" for name in names)]]
-    rows.append(["none: the distance", "1", *(f"{own.distances[name]:.2g}" for name in names)])
+    rows.append(["none: the distance", "1", *(f"{float(f'{own.distances[name]:.2g}'):g}" for name in names)])
     for fault in graded_faults(held_out):
         found = matrix.measure(lambda data, rng, made=fault.images: made)  # type: ignore[misc]
         ratios = [f"{found.distances[name] / own.distances[name]:.3g}" for name in names]

@@ -25,6 +25,7 @@ def test_faults_and_their_table() -> None:
     assert kept.shape == data.images.shape and 0.2 <= share < 0.9
     rows = table(FaultMatrix([pixel_features(data.spec)], data.images, data), data)
     assert len(rows) == 23 and rows[0] == ["fault", "`panel`", "`pixels`"]
+    assert "moved, 1 pixel" in [row[0] for row in rows] and not any("e+" in cell for cell in rows[1])
 
 
 def test_a_picture_of_neighbours() -> None:
