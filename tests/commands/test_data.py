@@ -1,5 +1,6 @@
 """`gan-exp data`: what a folder holds, and the cache of packed folders."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +59,15 @@ def test_the_cache(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys, "images", "--size", "16", "--output", "b.png")
     first, second, total, _ = printed(capsys, "--cache")
     assert "5 of 16x16x3" in first and "5 of 8x8x3" in second and str(place) in first
-    assert total.startswith("2 packed folders, 0.0 MB, in ")
+    assert re.match(r"2 packed folders, \d\.\d KB, in ", total)
     name = second.split()[0]
     assert "no such packed folder; there are folder-" in refused(["data", "--cache", "--clean", "nothing"], capsys)
-    assert printed(capsys, "--cache", "--clean", name)[0].startswith("removed: 1 packed folders")
+    assert printed(capsys, "--cache", "--clean", name)[0].startswith("removed: 1 packed folder, ")
     assert len(printed(capsys, "--cache")) == 3
     for name in ("zip-1", "zip-2.incomplete"):
         (place.parent / "cache" / name).mkdir()
     lines = printed(capsys, "--cache")
-    assert {line.split()[0]: line.split("MB  ")[1] for line in lines if line.startswith("zip-")} == {
+    assert {line.split()[0]: line.split("0 bytes  ")[1] for line in lines if line.startswith("zip-")} == {
         "zip-1": "unpacked", "zip-2.incomplete": "not whole",
     }  # fmt: skip
     printed(capsys, "--cache", "--clean", "all")

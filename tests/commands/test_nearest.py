@@ -37,7 +37,9 @@ def test_samples_stand_beside_their_nearest_training_images(run: Path, capsys: p
 
 def test_of_many_the_likeliest_copies_are_shown(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nearest", "run", "--count", "30", "--rows", "2", "--neighbours", "1", "--features", "pixels"]) == 0
-    rows = capsys.readouterr().out.splitlines()[1:3]
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith("the 2 samples of least relative distance, each with its 1 nearest training image on")
+    rows = said[1:3]
     relative = [float(row.split()[-2]) for row in rows]
     assert relative == sorted(relative)
     with Image.open("nearest.png") as picture:

@@ -166,10 +166,12 @@ def test_what_exists_is_overwritten_by_force_alone(run: Path, capsys: pytest.Cap
     assert main(["sample", "run", "--count", "2", "--output", "folder", "--start", "2"]) == 0
 
 
-def test_an_image_is_the_same_wherever_one_starts(run: Path) -> None:
+def test_an_image_is_the_same_wherever_one_starts(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = sampled("--count", "300")
     np.testing.assert_array_equal(sampled("--count", "20", "--start", "250"), whole[250:270])
+    capsys.readouterr()
     np.testing.assert_array_equal(sampled("--count", "1", "--start", "299"), whole[299:])
+    assert capsys.readouterr().out.startswith("1 sample of 8x8x1 in ")
 
 
 def test_truncation_and_the_generator_in_training(run: Path) -> None:

@@ -163,6 +163,20 @@ def test_steps_and_intervals(count: int, given: int | None, steps: int | None, s
     assert found["sample_every_steps"] == samples and found["checkpoint_every_steps"] == checkpoints
 
 
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        (1, "the first and the last suffice for 1 step"),
+        (20, "the first and the last suffice for 20 steps"),
+        (60, "1 grid in 60 steps"),
+        (1000, "20 grids in 1,000 steps"),
+    ],
+)
+def test_why_grids_are_so_many(steps: int, why: str) -> None:
+    (choice,) = (one for one in choose_settings(glance(3000), RECIPE, 64, steps) if one.key == "sample_every_steps")
+    assert choice.why == why
+
+
 @pytest.mark.parametrize(("count", "steps"), [(3000, None), (100_000, 94_000), (10_000_000, 200_000)])
 def test_many_images_are_all_seen_on_a_gpu(count: int, steps: int | None) -> None:
     found = chosen(glance(count, (64, 64)), True)

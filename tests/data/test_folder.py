@@ -171,6 +171,23 @@ def test_a_file_that_cannot_be_read_is_not_blamed_on_the_cache(
     assert sentence.startswith(f"dataset.root={images}: a.png can't be read as an image (Permission denied); ")
 
 
+def test_a_file_that_is_removed_meanwhile_is_no_broken_image(
+    images: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever copies or moves images meanwhile would otherwise train on what happened to be there."""
+    draw(images / "a.png")
+    draw(images / "b.png")
+    opened = Image.open
+
+    def removing(path: Path, **rest: Any) -> Image.Image:
+        (images / "b.png").unlink(missing_ok=True)
+        return opened(path, **rest)
+
+    monkeypatch.setattr(Image, "open", removing)
+    sentence = refused(load, skip_broken=True)
+    assert sentence.startswith(f"dataset.root={images}: b.png was removed while the folder was read; start again")
+
+
 def test_an_error_while_decoding_is_not_blamed_on_the_cache(
     images: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:

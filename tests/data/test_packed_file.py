@@ -161,7 +161,9 @@ def test_a_cache_that_cannot_be_written(images: Path, tmp_path: Path) -> None:
             folder(str(images), str(cache))
         sentence = str(caught.value)
         assert sentence.startswith(f"dataset.cache={cache}: can't be written (")
-        assert sentence.endswith("); name a folder with room for it")
+        assert sentence.endswith(
+            "make room, or name a cache on another disk with dataset.cache=DIR, or in the variable GAN_EXP_CACHE"
+        )
 
 
 def test_a_full_disk(images: Path, load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

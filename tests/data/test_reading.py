@@ -43,4 +43,4 @@ def test_the_facts_of_any_data_set() -> None:
     facts = describe_data(data)
     assert facts["images"] == len(data.images) and facts["reading"] is None
     assert sum(facts["classes"].values()) == len(data.images) and list(facts["classes"]) == list(data.classes)
-    assert data_lines(facts) == [f"data: {len(data.images):,} of 8x8x1, 0.1 MB packed"]
+    assert data_lines(facts) == [f"data: {len(data.images):,} of 8x8x1, 115 KB packed"]

@@ -43,6 +43,11 @@ def test_the_articles_generator_as_keras_prints_it() -> None:
     ]
 
 
+def test_a_layer_of_the_project_has_a_plain_name() -> None:
+    network = DCGANGenerator(4, (1, 8, 8), width=4, antialias=True)
+    assert "Blur" in [row[0] for row in rows(network_table("generator", network, torch.zeros(1, 4)))]
+
+
 def test_frozen_parameters_are_not_counted_as_trained() -> None:
     discriminator = MLPDiscriminator((1, 28, 28))
     discriminator.layers[0].requires_grad_(False)

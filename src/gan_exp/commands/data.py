@@ -1,6 +1,7 @@
 """`gan-exp data PATH`: what a folder of images holds, without training; `--cache`: the packed folders."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,13 @@ from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.commands.outputs import add_output, find_output, write_output
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
+from gan_exp.runtime.resources import in_words
 from gan_exp.runtime.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from gan_exp.data.cache import PackedSet
     from gan_exp.data.packed_file import PackedArrays
 
 CACHE = "~/.cache/gan-exp/packed"  # as in conf/dataset/folder.yaml
@@ -22,7 +25,7 @@ PAIRS_SHOWN = 8
 
 def run(arguments: list[str]) -> int:
     parser = Parser("data", "Look at a folder of images before training on it, or at the cache of packed folders.")
-    parser.add_argument("path", nargs="?", metavar="PATH", help="the folder")
+    parser.add_argument("path", nargs="?", metavar="PATH", help="the folder, or a zip file of it")
     parser.add_argument("--size", type=count_of(1), default=64, metavar="N", help="pixels of a side (default 64)")
     add_output(parser, "data.png", "a .png for the contact sheet; near-duplicates are its last images")
     parser.add_argument("--cache", action="store_true", help="list the packed folders instead")
@@ -93,8 +96,8 @@ def _list(cache: Path) -> int:
         channels, height, width = one.shape
         whole = one.path.name.startswith("zip-") and not one.path.suffix
         what = f"{one.images:,} of {height}x{width}x{channels}" if one.images else "unpacked" if whole else "not whole"
-        say(f"{one.path.name}  {one.bytes / 1e6:>9,.1f} MB  {what}{f'  {one.root}' if one.root else ''}")
-    say(f"{len(found)} packed folders, {sum(one.bytes for one in found) / 1e6:,.1f} MB, in {cache}; remove some with")
+        say(f"{one.path.name}  {in_words(one.bytes):>9}  {what}{f'  {one.root}' if one.root else ''}")
+    say(f"{_total(found)}, in {cache}; remove some with")
     say("  gan-exp data --cache --clean NAME ...")
     return 0
 
@@ -112,5 +115,9 @@ def _clean(cache: Path, names: list[str]) -> int:
             remove(one)
         except OSError as error:
             raise UserError(f"--clean {one.path.name}: can't be removed ({error.strerror or error})") from error
-    say(f"removed: {len(chosen)} packed folders, {sum(one.bytes for one in chosen) / 1e6:,.1f} MB")
+    say(f"removed: {_total(chosen)}")
     return 0
+
+
+def _total(found: Sequence["PackedSet"]) -> str:
+    return f"{len(found)} packed folder{'s' * (len(found) != 1)}, {in_words(sum(one.bytes for one in found))}"

@@ -34,6 +34,7 @@ def run(arguments: list[str]) -> int:
         refuse_existing(output, options.force)
 
     from gan_exp.config.targets import trust
+    from gan_exp.data.reading import counted
     from gan_exp.generators.trained import TrainedGenerator
     from gan_exp.runtime.device import inference_device
 
@@ -48,8 +49,9 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         raise cannot_write(output, error) from error
     channels, height, width = generator.spec.image_shape
-    noun = "points" if generator.spec.extent is not None else f"samples of {height}x{width}x{channels}"
-    say(f"{done} {noun} in {output}, computed in float32")  # whatever the training's precision was
+    points = generator.spec.extent is not None
+    what = counted(done, "point") if points else f"{counted(done, 'sample')} of {height}x{width}x{channels}"
+    say(f"{what} in {output}, computed in float32")  # whatever the training's precision was
     return 0
 
 

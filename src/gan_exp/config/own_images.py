@@ -134,7 +134,9 @@ def _choose_intervals(steps: int, slow: float) -> list[Choice]:
 
 
 def _times(steps: int, every: int, what: str) -> str:
-    return f"{steps // every} {what} in {steps:,} steps" if steps >= 2 * every else f"there are {steps:,} steps"
+    if steps < every:
+        return f"the first and the last suffice for {steps:,} step{'s' * (steps > 1)}"
+    return f"{steps // every} {what[:-1] if steps < 2 * every else what} in {steps:,} steps"
 
 
 def advice(glance: Glance) -> list[str]:

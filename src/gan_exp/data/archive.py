@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from gan_exp.data.finding import ENDINGS, no_images
-from gan_exp.data.packed_file import staging_directory
+from gan_exp.data.packed_file import ANOTHER_CACHE, staging_directory
 from gan_exp.errors import UserError
 from gan_exp.runtime.processes import file_lock
+from gan_exp.runtime.resources import in_words
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
 
@@ -95,15 +96,15 @@ def _check(archive: Path, entries: Sequence[zipfile.ZipInfo], cache: Path, other
     total, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
     if total > max(ALWAYS_BYTES, MOST_TIMES * packed):
         raise UserError(
-            f"dataset.root={archive}: {packed / 1e6:,.1f} MB would become {total / 1e6:,.0f} MB, which images don't "
-            f"do; unpack it yourself if it is what you think, and name the folder"
+            f"dataset.root={archive}: {in_words(packed)} would become {in_words(total)}, which images don't do; "
+            f"unpack it yourself if it is what you think, and name the folder"
         )
     place = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if total > free - SPARE_BYTES:
         raise UserError(
-            f"dataset.root={archive}: unpacked it has {total / 1e6:,.0f} MB, and {place} has {free / 1e6:,.0f} MB "
-            f"left; make room, or name a cache on another disk with dataset.cache=DIR"
+            f"dataset.root={archive}: unpacked it has {in_words(total)}, {in_words(SPARE_BYTES)} should stay free, and "
+            f"{place} has {in_words(free)} left; make room, or name {ANOTHER_CACHE}"
         )
 
 
@@ -121,4 +122,4 @@ def _unpack(opened: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], folder:
 def _tell(archive: Path, entries: Sequence[zipfile.ZipInfo], others: Counter[str], folder: Path) -> None:
     size = sum(entry.file_size for entry in entries)
     rest = f", without {', '.join(f'{n:,} {ending}' for ending, n in others.most_common(5))}" if others else ""
-    say(f"unpacked: {len(entries):,} files of {archive.name} ({size / 1e6:,.1f} MB{rest}) to {folder}")
+    say(f"unpacked: {len(entries):,} files of {archive.name} ({in_words(size)}{rest}) to {folder}")

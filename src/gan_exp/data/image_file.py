@@ -15,6 +15,10 @@ class BrokenImage(Exception):
     """An image that can't be used; the message says why, as the end of a sentence that begins with its name."""
 
 
+class RemovedImage(BrokenImage):
+    """A file that was there when the folder was listed."""
+
+
 def open_image(path: Path, max_megapixels: float) -> Image.Image:
     """Read the header only and check the size, so that a decompression bomb is refused before it is decoded."""
     try:
@@ -24,6 +28,8 @@ def open_image(path: Path, max_megapixels: float) -> Image.Image:
         image.filename = ""
     except BrokenImage:
         raise
+    except FileNotFoundError as error:
+        raise RemovedImage("was removed while the folder was read") from error
     except Exception as error:
         raise BrokenImage(f"can't be read as an image ({one_line(error)})") from error
     if image.width * image.height > max_megapixels * 1e6:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gan_exp.data.decoders import Pool
 from gan_exp.data.finding import Stamp
-from gan_exp.data.image_file import BrokenImage
+from gan_exp.data.image_file import BrokenImage, RemovedImage
 from gan_exp.data.labels_file import FileLabels
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
@@ -69,13 +69,19 @@ class ImageTree:
         digest.update(os.fsencode("".join(lines)))
         return digest.hexdigest()
 
+    def _refused(self, name: str, why: BrokenImage) -> UserError:
+        remedy = "remove it, or skip all such images with dataset.skip_broken=true"
+        if isinstance(why, RemovedImage):
+            remedy = "start again when nothing changes the folder"
+        return UserError(f"dataset.root={self.named or self.root}: {printable(name)} {why}; {remedy}")
+
     def map(
         self, pool: Pool, work: Callable[[Path], Result], doing: str, files: Sequence[str] | None = None
     ) -> Iterator[tuple[str, Result]]:
         """Each of `files` (None: all) with the result of `work`, in order, with a progress bar titled `doing`.
 
         A few hundred files are processed at a time. An image for which `work` raises BrokenImage is skipped, or raises
-        UserError.
+        UserError; one that is no longer there always does.
         """
         from rich.console import Console
         from rich.progress import track
@@ -90,11 +96,8 @@ class ImageTree:
             for name, result in task:
                 if not isinstance(result, BrokenImage):
                     yield name, result
-                elif not self.skip_broken:
-                    raise UserError(
-                        f"dataset.root={self.named or self.root}: {printable(name)} {result}; remove it, or skip all "
-                        f"such images with dataset.skip_broken=true"
-                    )
+                elif isinstance(result, RemovedImage) or not self.skip_broken:
+                    raise self._refused(name, result)
                 elif printable(name) not in self.broken:
                     self.broken[printable(name)] = str(result)
                     say(f"skipped: {printable(name)} {result}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gan_exp.data.packed import PackedImages
 
 IMAGES, LABELS, META = "images.u8", "labels.npy", "meta.json"
+ANOTHER_CACHE = "a cache on another disk with dataset.cache=DIR, or in the variable GAN_EXP_CACHE"
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # how much of the pixels the digest covers
 
 

@@ -21,7 +21,14 @@ from gan_exp.data.finding import Stamp, find_images
 from gan_exp.data.image_tree import ImageTree, may_have_parts, printable
 from gan_exp.data.labels_file import find_labels
 from gan_exp.data.layout import layout_lines
-from gan_exp.data.packed_file import IMAGES, is_whole, read_meta, staging_directory, write_labels_and_meta
+from gan_exp.data.packed_file import (
+    ANOTHER_CACHE,
+    IMAGES,
+    is_whole,
+    read_meta,
+    staging_directory,
+    write_labels_and_meta,
+)
 from gan_exp.data.reading import Reading, describe_reading
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
@@ -56,7 +63,7 @@ def packed_folder(root: str, cache: str, options: Options, part: "Part" = "train
         return packed
     except OSError as error:
         raise UserError(
-            f"dataset.cache={cache}: can't be written ({error.strerror or error}); name a folder with room for it"
+            f"dataset.cache={cache}: can't be written ({error.strerror or error}); make room, or name {ANOTHER_CACHE}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gan_exp.data.decode import ImageHeader, TargetFormat
+from gan_exp.runtime.resources import in_words
 
 if TYPE_CHECKING:
     from gan_exp.data.packed import PackedImages
@@ -97,7 +98,7 @@ def data_lines(facts: Mapping[str, Any]) -> list[str]:
     """Sentences about what `describe_data` gave."""
     channels, height, width = facts["shape"]
     lines = reading_lines(facts["reading"]) if facts["reading"] else []
-    return [*lines, f"data: {facts['images']:,} of {height}x{width}x{channels}, {facts['bytes'] / 1e6:,.1f} MB packed"]
+    return [*lines, f"data: {facts['images']:,} of {height}x{width}x{channels}, {in_words(facts['bytes'])} packed"]
 
 
 def reading_lines(reading: Mapping[str, Any]) -> list[str]:
@@ -145,8 +146,8 @@ def _changes(reading: Mapping[str, Any]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def counted(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
+def counted(count: int, what: str = "image") -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def some(names: Sequence[str], most: int = MOST_NAMED) -> str:

@@ -24,7 +24,9 @@ def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
         if output is inputs[0] and not getattr(layer, "inplace", False):
             return  # it returns its input unchanged, as LabelEmbedding does without labels
         shape = " x ".join(map(str, output.shape[1:])) or "1"
-        kind = type(layer).__name__.removeprefix("Keras").removeprefix("Parametrized")  # the latter: spectral_norm
+        kind = (
+            type(layer).__name__.removeprefix("_").removeprefix("Keras").removeprefix("Parametrized")
+        )  # the latter: spectral_norm
         rows.append((kind, shape, _count(layer)))
 
     for path, layer in copied.named_modules():
