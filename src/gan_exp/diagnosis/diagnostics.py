@@ -14,7 +14,7 @@ from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.diagnosis.verdicts import Doctor, Verdict
 from gan_exp.evaluation.discriminator import logits
 from gan_exp.metrics.overfitting import overfitting
-from gan_exp.models.sampling import generate_all
+from gan_exp.models.sampling import at_once, generate_all
 from gan_exp.runtime.randomness import Streams
 
 SAMPLES = 128  # images, at each grid from the same latents
@@ -53,6 +53,7 @@ class Diagnostics:
     ) -> None:
         self._device, self._pac, self._conditional = device, pac, conditional
         count = SAMPLES if data.extent is None else POINTS
+        self._chunk = at_once(*data.image_shape[1:])
         self._doctor = Doctor(settings).follow(records)
         self._evidence = SampleEvidence(data, count, conditional)
         self._evidence.previous = None if saved is None else saved["samples"]
@@ -68,7 +69,7 @@ class Diagnostics:
 
     def look(self, generator: nn.Module, discriminator: nn.Module) -> Sight:
         """What `compare` needs of the networks, still on the device; changes neither of them."""
-        samples = generate_all(generator, self._latents, self._labels, device=self._device)
+        samples = generate_all(generator, self._latents, self._labels, device=self._device, chunk=self._chunk)
         if self._for_discriminator is None:
             return Sight(samples)
         modes = {layer: layer.training for layer in discriminator.modules()}

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.evaluation.evaluator import choose
 from gan_exp.metrics.inputs import DiscriminatorLogits
+from gan_exp.models.sampling import at_once
 
 MOST_LOGITS = 5_000
-CHUNK = 256  # a multiple of any usual pac
 
 
 def discriminator_logits(
@@ -38,7 +38,7 @@ def logits(discriminator: nn.Module, data: PackedImages, pac: int = 1, condition
     chosen = choose(len(data.images), MOST_LOGITS).to(data.images.device)
     chosen = chosen[: len(chosen) // pac * pac]
     parts = []
-    for places in chosen.split(CHUNK * pac):
+    for places in chosen.split(at_once(*data.image_shape[1:]) * pac):
         images = normalise(data.images[places].to(device))
         images = images.reshape(len(images) // pac, -1, *images.shape[2:])
         if conditional:

@@ -7,11 +7,23 @@ from torch import Tensor, nn
 
 from gan_exp.runtime.signals import stop_if_asked
 
+LARGEST_CHUNK = 256  # images
+MOST_PIXELS = LARGEST_CHUNK * 64 * 64  # of the images of a chunk
+
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
     """Images [N, C, H, W]; a generator is called with labels only where there are some."""
     images: Tensor = generator(latents) if labels is None else generator(latents, labels)
     return images
+
+
+def at_once(height: int, width: int) -> int:
+    """How many images a network is given at a time outside of training, so that large ones take no more than a step.
+
+    256 up to 64x64, 16 at 256x256; a power of two, so that chunks of 256 hold whole ones.
+    """
+    fitting = MOST_PIXELS // (height * width)
+    return min(LARGEST_CHUNK, 1 << max(fitting, 1).bit_length() - 1)
 
 
 @torch.no_grad()
@@ -21,7 +33,7 @@ def generate_all(
     labels: Tensor | None = None,
     make: Callable[[Tensor], Tensor] = lambda images: images,
     device: torch.device | str = "cpu",
-    chunk: int = 256,
+    chunk: int = LARGEST_CHUNK,
 ) -> Tensor:
     """What `make` makes of the float images [N, C, H, W] for all `latents`, `chunk` at a time, on `device`.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gan_exp.data.packed import DataSpec, PackedImages, to_uint8
 from gan_exp.display.images import image_grid, scatter_plot
-from gan_exp.models.sampling import generate_all
+from gan_exp.models.sampling import at_once, generate_all
 from gan_exp.runtime.randomness import Streams
 
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
@@ -33,6 +33,7 @@ class SampleGrid:
     ) -> None:
         self._extent, self._rows, self._columns = spec.extent, rows, columns
         self._streams = Streams(seed)
+        self._chunk = at_once(*spec.image_shape[1:])
         count = SCATTER_POINTS if spec.extent is not None else rows * columns
         self._latents = self._streams.latents(0, "grid", count, latent_dim).to(device)
         self._device = device
@@ -43,7 +44,7 @@ class SampleGrid:
     def of_generator(self, generator: nn.Module) -> Tensor:
         """The images uint8 [N, C, H, W], or points, still on the device."""
         make = to_uint8 if self._extent is None else Tensor.detach
-        return generate_all(generator, self._latents, self._labels, make, self._device)
+        return generate_all(generator, self._latents, self._labels, make, self._device, self._chunk)
 
     def drawn(self, images: Tensor) -> Grid:
         """The grid of what `of_generator` returned."""
