@@ -294,7 +294,7 @@ def test_another_checkpoint(run: Path) -> None:
     [
         (["nowhere"], "nowhere: is not the directory of a run"),
         (["run", "--count", "0"], "0: must be a whole number of at least 1"),
-        (["run", "--count", "1"], "--count 1: fake features: 1 samples are too few; at least 2 are needed"),
+        (["run", "--count", "1"], "--count 1: fake features: 1 sample is too few; at least 2 are needed"),
         (["run", "--seeds", "0"], "0: must be a whole number of at least 1"),
         (["run", "--metrics", "fdi"], "fdi: no such metric; did you mean fid?"),
         (["run", "--metrics", ","], "no metric is named; known are fid"),

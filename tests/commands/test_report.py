@@ -93,7 +93,7 @@ def test_a_run_that_has_barely_begun_and_one_whose_files_are_damaged(
     odd.environment.write_text('{"command": 3, "packages": [], "git": "x"}')
     (odd.checkpoints / "step-00000001-cnn.evaluation.json").write_text('{"metrics": {}}')
     written(capsys, "bare"), written(capsys, "odd"), written(capsys, ".")
-    assert "1 grids can&#39;t be read" in Path("odd/report.html").read_text()
+    assert "1 grid can&#39;t be read" in Path("odd/report.html").read_text()
 
 
 def test_jobs_that_wait_on_a_cluster(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_class_score() -> None:
 @pytest.mark.parametrize(
     ("real", "fake", "sentence"),
     [
-        (normal(1), normal(5), "real features: 1 samples are too few; at least 2 are needed"),
+        (normal(1), normal(5), "real features: 1 sample is too few; at least 2 are needed"),
         (normal(5), normal(0), "fake features: 0 samples are too few; at least 2 are needed"),
         (normal(5), normal(5, dim=7), "real features have 8 dimensions, fake ones 7"),
         (normal(5) / 0, normal(5), "real features: contains values that are not finite"),

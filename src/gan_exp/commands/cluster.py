@@ -11,6 +11,7 @@ from gan_exp.runs.submissions import FOLDER, Submission, read_submissions
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 from gan_exp.sweeps.job import Job, Outcome, refuse_processes
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def submit_run(job: Job, cluster: Cluster) -> int:
     refuse_processes(job.config)
     place = Path(job.directory)
     if _is_finished(job):
-        say(f"{path_from_here(place)} is finished ({job.run.read_status()['step']} steps)")
+        say(f"{path_from_here(place)} is finished ({plural(job.run.read_status()['step'], 'step')})")
         return 0
     outcome = _hand_over([job], place, cluster).get(job.number, Outcome(0))
     return outcome.code if outcome.code in (0, 2) else 1
@@ -170,7 +171,7 @@ def _is_finished(job: Job) -> bool:
 
 
 def _count(number: int) -> str:
-    return f"{number} job{'s' * (number != 1)}"
+    return plural(number, "job")
 
 
 def _whom(submissions: Sequence[Submission]) -> str:

@@ -11,6 +11,7 @@ from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.resources import in_words
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,4 +121,4 @@ def _clean(cache: Path, names: list[str]) -> int:
 
 
 def _total(found: Sequence["PackedSet"]) -> str:
-    return f"{len(found)} packed folder{'s' * (len(found) != 1)}, {in_words(sum(one.bytes for one in found))}"
+    return f"{plural(len(found), 'packed folder')}, {in_words(sum(one.bytes for one in found))}"

@@ -24,6 +24,7 @@ from gan_exp.commands.exploring import (
 from gan_exp.commands.outputs import add_output, write_output
 from gan_exp.errors import UserError
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +54,8 @@ def run(arguments: list[str]) -> int:
     effects = strengths.double().square()
     share = (effects[: options.count].sum() / effects.sum()).item()
     say(
-        f"{options.count} directions in {output}: {share:.0%} of the effect of all {generator.latent_dim}; strengths "
-        f"{', '.join(f'{strength:.3g}' for strength in strengths[: options.count].tolist())}"
+        f"{plural(options.count, 'direction')} in {output}: {share:.0%} of the effect of all {generator.latent_dim}; "
+        f"strengths {', '.join(f'{strength:.3g}' for strength in strengths[: options.count].tolist())}"
     )
     return 0
 

@@ -11,6 +11,7 @@ from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import RUN_FILE
 from gan_exp.runtime.paths import path_from_here
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from gan_exp.comparison.records import RunRecord
@@ -66,7 +67,7 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     grids = sum("samples/spread" in record for record in records)
     logs = sum("loss/generator" in record for record in records)
     evaluations = sum(any(tag.startswith("evaluation/") for tag in record) for record in records)
-    seen = f"looked at {_many(logs, 'logged mean')}, {_many(grids, 'grid')} and {_many(evaluations, 'evaluation')}"
+    seen = f"looked at {plural(logs, 'logged mean')}, {plural(grids, 'grid')} and {plural(evaluations, 'evaluation')}"
     status = run_dir.read_status()
     state = f"{status['state']} at step {status.get('step')}" if "state" in status else "no status"
     say(f"{run_dir.path}: {state}; {seen}")
@@ -81,10 +82,6 @@ def _show(run_dir: RunDir, records: "Sequence[Record]", verdicts: "Sequence[Verd
     if verdicts[0].remedies:
         words = with_override(_words(run_dir), verdicts[0].remedies[0])
         say(f"\nto train anew with the first override: gan-exp train {shlex.join(words)}")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _words(run_dir: RunDir) -> list[str]:

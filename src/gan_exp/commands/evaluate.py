@@ -18,6 +18,7 @@ from gan_exp.runs.run_names import RUN_FILE, short_name, short_names
 from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.terminal import report as report_fault
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from gan_exp.generators.run_evaluator import RunEvaluator
@@ -87,7 +88,7 @@ def _find_runs(names: Iterable[str]) -> tuple[list[Path], list[Path]]:
 
 def _evaluate_many(evaluator: "RunEvaluator", paths: Sequence[Path], checkpoint: str | None) -> int:
     """A line for each run, then their comparison; 1 if some can't be measured. Raises UserError if none can."""
-    say(f"evaluating {len(paths)} runs: loading the networks and the data")
+    say(f"evaluating {plural(len(paths), 'run')}: loading the networks and the data")
     refused: list[str] = []
     began = time.perf_counter()
     for number, (path, name) in enumerate(zip(paths, short_names(list(paths)), strict=True), start=1):

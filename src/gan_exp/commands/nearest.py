@@ -17,6 +17,7 @@ from gan_exp.commands.exploring import (
 from gan_exp.commands.outputs import add_output, find_output
 from gan_exp.evaluation.features.names import FEATURES
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,7 +36,6 @@ def run(arguments: list[str]) -> int:
     refuse_points(generator, "nearest")
 
     from gan_exp.data.packed import to_uint8
-    from gan_exp.data.reading import counted
     from gan_exp.generators.neighbours import TrainingImages
     from gan_exp.metrics.neighbours import Nearest
 
@@ -57,8 +57,8 @@ def run(arguments: list[str]) -> int:
         yardstick,
     )
     _conclude(nearest.distances[:, 0], yardstick, training.extractor.name)
-    chosen = "these samples" if options.indices else f"the {counted(len(shown), 'sample')} of least relative distance"
-    images = counted(nearest.indices.shape[1], "nearest training image")
+    chosen = "these samples" if options.indices else f"the {plural(len(shown), 'sample')} of least relative distance"
+    images = plural(nearest.indices.shape[1], "nearest training image")
     say(f"{chosen}, each with its {images} on the right, in {output}")
     return 0
 
@@ -123,13 +123,12 @@ def _show(
 
 
 def _conclude(distances: "Tensor", yardstick: "Yardstick", features: str) -> None:
-    from gan_exp.data.reading import counted
     from gan_exp.metrics.neighbours import compare_with_held_out
 
     found = compare_with_held_out(distances, yardstick.distances)
     of_data = f"{found.held_out_distance:.3g} of {len(yardstick.distances):,} {yardstick.of}"
     say(
         f"median distance to the nearest training image (features {features}): {found.sample_distance:.3g} of "
-        f"{counted(len(distances), 'sample')}, {of_data}; "
+        f"{plural(len(distances), 'sample')}, {of_data}; "
         f"{found.nearer:.1%} of the samples are nearer than 99 % of these (about 1 % where nothing is memorised)"
     )

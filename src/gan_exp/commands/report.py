@@ -12,6 +12,7 @@ from gan_exp.errors import UserError
 from gan_exp.runs.run_names import is_sweep
 from gan_exp.runtime.paths import expand_user, is_directory, path_from_here
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from gan_exp.comparison.records import RunRecord
@@ -41,7 +42,7 @@ def run(arguments: list[str]) -> int:
         write_atomically(output, content)
     except OSError as error:
         raise UserError(f"{output}: can't be written ({error.strerror or error}); name another file with -o") from error
-    runs = f"{len(records)} run{'s' * (len(records) != 1)}"
+    runs = plural(len(records), "run")
     say(f"report on {runs}, {len(content) / 1e6:.1f} MB: {path_from_here(output)}")
     return 0
 

@@ -14,6 +14,7 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.lifeline import TASK
 from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 How = Literal["start", "start or continue", "resume"]
 
@@ -83,4 +84,4 @@ def _resume(run: RunDir, name: str, overrides: Sequence[str], ranks: Ranks) -> N
     if not resume_run(run, overrides, ranks=ranks):
         steps = run.read_status()["step"]
         again = f"gan-exp resume {shlex.quote(name)} steps={2 * steps}"
-        say(f"{shlex.quote(str(run.path))} is finished ({steps} steps); to continue: {again}")
+        say(f"{shlex.quote(str(run.path))} is finished ({plural(steps, 'step')}); to continue: {again}")

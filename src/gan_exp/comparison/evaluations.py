@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_exp.metrics.entries import METRICS
+from gan_exp.runtime.words import plural
 
 TAG = "evaluation/"  # before a score's name in metrics.jsonl
 FEATURES = tuple(f"{score.name}_" for metric in METRICS for score in metric.scores if score.of_features)
@@ -43,10 +44,10 @@ class Protocol:
     data_settings: str = ""  # of the data set in the run's configuration, where there is no digest
 
     def __str__(self) -> str:
-        count = "an unknown number of" if self.samples is None else f"{self.samples:,}"
+        count = "an unknown number of samples" if self.samples is None else plural(self.samples, "sample")
         made = "during training" if self.in_training else "by gan-exp evaluate"
         features = self.features + (f" {self.digest}" if self.digest else "")
-        return f"{made}, {count} samples, features {features or 'unknown'}, {self.dataset} ({self.split})"
+        return f"{made}, {count}, features {features or 'unknown'}, {self.dataset} ({self.split})"
 
     def differences(self, other: "Protocol") -> list[str]:
         """What differs, as parts of a sentence: `samples: 5,000 and 10,000`."""

@@ -12,6 +12,7 @@ from gan_exp.comparison.metric_names import direction
 from gan_exp.comparison.records import RunRecord
 from gan_exp.comparison.statistics import LEVEL, TEST, Summary
 from gan_exp.errors import LISTABLE
+from gan_exp.runtime.words import plural
 
 MOST_RUNS = 8  # of those that don't count, in the terminal
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # behind a metric's name: the direction that is better
@@ -71,7 +72,7 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _seeds(summary: Summary) -> str:
-    return f"{summary.n} seed{'s' * (summary.n > 1)}"
+    return plural(summary.n, "seed")
 
 
 def _at(comparison: Comparison) -> str:

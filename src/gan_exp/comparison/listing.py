@@ -14,6 +14,7 @@ from gan_exp.comparison.grouping import MISSING, text
 from gan_exp.comparison.metric_names import direction, resolve_tag, usual_metric
 from gan_exp.comparison.records import RunRecord
 from gan_exp.comparison.states import STATES
+from gan_exp.runtime.words import plural
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def count_states(records: Sequence[RunRecord]) -> str:
     """For example `12 runs: 8 finished, 4 failed`."""
     found = Counter(record.state for record in records)
     states = ", ".join(f"{found[state]} {state}" for state in sorted(found, key=_order))
-    return f"{len(records):,} run{'s' * (len(records) != 1)}" + (f": {states}" if records else "")
+    return plural(len(records), "run") + (f": {states}" if records else "")
 
 
 def _order(state: str) -> int:

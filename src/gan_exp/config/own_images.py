@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gan_exp.config.image_size import LARGEST_ON_CPU, USUAL_SIDE, choose_size
 from gan_exp.data.glance import Glance
+from gan_exp.runtime.words import plural
 
 FEW = 2_000  # images
 ENOUGH = 20_000  # images without their mirror images
@@ -135,7 +136,7 @@ def _choose_intervals(steps: int, slow: float) -> list[Choice]:
 
 def _times(steps: int, every: int, what: str) -> str:
     if steps < every:
-        return f"the first and the last suffice for {steps:,} step{'s' * (steps > 1)}"
+        return f"the first and the last suffice for {plural(steps, 'step')}"
     return f"{steps // every} {what[:-1] if steps < 2 * every else what} in {steps:,} steps"
 
 
@@ -171,7 +172,7 @@ def _area(size: int | Sequence[int]) -> int:
 
 
 def _images(glance: Glance) -> str:
-    return "1 image" if glance.images == 1 else f"{glance.images:,} images"
+    return plural(glance.images, "image")
 
 
 def _choose_held_out(glance: Glance) -> list[Choice]:

@@ -17,6 +17,7 @@ from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.resources import in_words
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 LABELS = (".csv", ".json")  # labels of the images may be in them
 MOST_TIMES = 100  # what is unpacked may be so many times larger than the archive: images hardly shrink
@@ -122,4 +123,4 @@ def _unpack(opened: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], folder:
 def _tell(archive: Path, entries: Sequence[zipfile.ZipInfo], others: Counter[str], folder: Path) -> None:
     size = sum(entry.file_size for entry in entries)
     rest = f", without {', '.join(f'{n:,} {ending}' for ending, n in others.most_common(5))}" if others else ""
-    say(f"unpacked: {len(entries):,} files of {archive.name} ({in_words(size)}{rest}) to {folder}")
+    say(f"unpacked: {plural(len(entries), 'file')} of {archive.name} ({in_words(size)}{rest}) to {folder}")

@@ -16,6 +16,7 @@ from gan_exp.data.labels_file import FileLabels
 from gan_exp.errors import UserError
 from gan_exp.runtime.signals import stop_if_asked
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from gan_exp.data.packed import Part
@@ -90,7 +91,7 @@ class ImageTree:
         files = self.files if files is None else files
         tasks = [files[k : k + FILES_PER_TASK] for k in range(0, len(files), FILES_PER_TASK)]
         results = _in_order(pool, work, self.root, tasks)
-        title = f"{doing} {len(files):,} images"
+        title = f"{doing} {plural(len(files), 'image')}"
         for task in track(results, title, total=len(tasks), console=shown, disable=not shown.is_terminal):
             stop_if_asked()
             for name, result in task:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_exp.data.decode import ImageHeader, TargetFormat
 from gan_exp.runtime.resources import in_words
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     from gan_exp.data.packed import PackedImages
@@ -147,7 +148,7 @@ def _changes(reading: Mapping[str, Any]) -> str:
 
 
 def counted(count: int, what: str = "image") -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return plural(count, what)
 
 
 def some(names: Sequence[str], most: int = MOST_NAMED) -> str:

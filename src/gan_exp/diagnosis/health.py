@@ -13,6 +13,7 @@ from gan_exp.diagnosis.measures import (
     ranking_words,
 )
 from gan_exp.diagnosis.settings import RunSettings
+from gan_exp.runtime.words import plural
 
 FIRST_STEP = 500  # before it the networks are close to their initial weights
 FIRST_GRIDS = 2  # with the one of step 0
@@ -24,7 +25,7 @@ def too_early(history: History) -> list[str]:
     """The records that are still missing before the first verdict."""
     missing = []
     if history.step < FIRST_STEP:
-        missing.append(f"{FIRST_STEP - history.step} more steps")
+        missing.append(plural(FIRST_STEP - history.step, "more step"))
     if len(history.grids) < FIRST_GRIDS:
         missing.append("a grid of samples after step 0 (sample_every_steps)")
     return missing

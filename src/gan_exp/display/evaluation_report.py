@@ -10,6 +10,7 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import short_name
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 
 MOST_CLASSES = 30  # rows of a table
 
@@ -56,9 +57,9 @@ def protocol_line(report: Mapping[str, Any]) -> str:
     features = protocol["features"]
     right = f" (accuracy {features['accuracy']:.2%})" if "accuracy" in features else ""
     average = "averaged generator" if protocol["averaged_generator"] else "generator without an average"
-    seeds = len(protocol["seeds"])
+    samples, images = plural(protocol["samples"], "sample"), plural(protocol["reals"], "image")
     return (
-        f"protocol: {protocol['samples']:,} samples ({average}) against {protocol['reals']:,} images of "
-        f"{protocol['dataset']} ({protocol['split']}), {seeds} seed{'s' * (seeds > 1)}, features {features['name']} "
-        f"{features['digest']}{right}, in {protocol.get('precision', 'float32')}"
+        f"protocol: {samples} ({average}) against {images} of {protocol['dataset']} ({protocol['split']}), "
+        f"{plural(len(protocol['seeds']), 'seed')}, features {features['name']} {features['digest']}{right}, "
+        f"in {protocol.get('precision', 'float32')}"
     )

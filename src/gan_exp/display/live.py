@@ -22,6 +22,7 @@ from gan_exp.display.preview import Preview
 from gan_exp.display.verdicts import verdict_line
 from gan_exp.losses import Balance
 from gan_exp.runtime.terminal import shorten, wrap
+from gan_exp.runtime.words import plural
 
 STOP, STOP_NOTEBOOK = "Ctrl-C saves and stops", "interrupting the kernel saves and stops"
 FIRST_STEPS, FIRST_S = 20, 2.0  # as many steps, or seconds, are timed before the whole run's time is told
@@ -90,7 +91,7 @@ class Display:
         rate = steps / max(1e-9, seconds)
         if left / rate >= SHORT_S:
             self.say(
-                f"time: about {time_left(left, rate)} for {left:,} steps ({1000 / rate:,.1f} ms each), "
+                f"time: about {time_left(left, rate)} for {plural(left, 'step')} ({1000 / rate:,.1f} ms each), "
                 f"and what grids, checkpoints and evaluations take"
             )
 

@@ -13,6 +13,7 @@ from gan_exp.display.console import NamedRows
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import OUTPUTS
 from gan_exp.runtime.paths import path_from_here
+from gan_exp.runtime.words import plural
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
@@ -63,7 +64,7 @@ def closing_table(
         table.add("losses", f"D {metrics['loss/discriminator']:.4f}, G {metrics['loss/generator']:.4f}")
         real, fake = metrics["accuracy/real"], metrics["accuracy/fake"]
         table.add("accuracy", f"D is right on {real:.1%} of the reals and {fake:.1%} of the fakes")
-    table.add("time", f"{seconds:.1f} s for {steps:,} steps ({steps / max(seconds, 1e-9):,.1f} steps/s)")
+    table.add("time", f"{seconds:.1f} s for {plural(steps, 'step')} ({steps / max(seconds, 1e-9):,.1f} steps/s)")
     for verdict in verdicts:
         table.add("doctor", verdict.line())
     grids = run.list_sample_grids()

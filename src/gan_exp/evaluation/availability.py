@@ -6,6 +6,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.features.choice import usual_features
 from gan_exp.metrics.entries import METRICS
 from gan_exp.metrics.metric import Metric, Need
+from gan_exp.runtime.words import there_are
 
 
 def available_needs(data: PackedImages, held_out: PackedImages | None, features: str) -> frozenset[Need]:
@@ -44,10 +45,10 @@ def missing_for(
             return need.value
     count = len((reals or data).images)
     if count < metric.least_reals:
-        others = "training images: train on more"
+        what, remedy = "training image", "train on more"
         if reals is not None and reals is held_out:
-            others = "held-out images: train with a larger dataset.held_out, or compare with --split train"
-        return f"needs at least {metric.least_reals} images to compare with, and there are {count} {others}"
+            what, remedy = "held-out image", "train with a larger dataset.held_out, or compare with --split train"
+        return f"needs at least {metric.least_reals} images to compare with, and {there_are(count, what)}: {remedy}"
     return None
 
 

@@ -30,6 +30,7 @@ from gan_exp.metrics.panel import PanelReference, first_of
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.room import in_float64
 from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.words import plural
 
 MOST_REALS = 50_000
 Embed = Callable[[FeatureExtractor, Tensor], Embedding]
@@ -216,7 +217,7 @@ class Evaluator:
         if self._held_out is not None:
             others, name = (self._data, "training") if self._reals is self._held_out else (self._held_out, "held-out")
             images = others.images[choose(len(others.images), count).to(others.images.device)]
-            return images, f"{len(images):,} {name} images", None
+            return images, plural(len(images), f"{name} image"), None
         first, second = self._chosen.tensor_split(2)
         images = self._reals.images[second[:count].to(self._reals.images.device)]
         return images, f"{len(images):,} of the training images against {len(first):,} others", first

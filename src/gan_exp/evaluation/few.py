@@ -7,6 +7,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.inception import weights_place
+from gan_exp.runtime.words import plural
 
 FEW = 500  # training images below which distances of Gaussians say less than the kernel distance
 FEW_HELD_OUT = 100  # below which the column `data` is mostly chance
@@ -28,7 +29,7 @@ def notes(
         )
     if held_out is not None and len(held_out.images) < FEW_HELD_OUT:
         yield (
-            f"{len(held_out.images):,} held-out images: the column `data` and the panel are mostly chance; "
+            f"{plural(len(held_out.images), 'held-out image')}: the column `data` and the panel are mostly chance; "
             f"nearest_{name} beside nearest_held_out_{name} still tells whether training images are copied"
         )
     if name == "ssl":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gan_exp.errors import UserError, did_you_mean
+from gan_exp.runtime.words import plural
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 MOST_LISTED = 12
@@ -22,7 +23,8 @@ def find_class(wanted: str | int, names: Sequence[str]) -> int:
             raise UserError(f"--class {wanted}: no such class; {_known(wanted, names)}")
     if not 0 <= int(wanted) < len(names):
         raise UserError(
-            f"--class {wanted}: the run has {len(names)} classes, numbered from 0; {_known(str(wanted), names)}"
+            f"--class {wanted}: the run has {plural(len(names), 'class')}, numbered from 0; "
+            f"{_known(str(wanted), names)}"
         )
     return int(wanted)
 

@@ -11,6 +11,7 @@ from gan_exp.generators.evaluation_help import offer, shared
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import short_name
 from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.runtime.words import plural
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +82,8 @@ class RunEvaluator:
         choices = self._choices
         count = choices.count or default_count(loaded.data)
         say(
-            f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {count:,} samples of each of "
-            f"{choices.seeds} seed{'s' * (choices.seeds > 1)} against images of {loaded.config.dataset['name']}"
+            f"{short_name(run_dir.path)} at step {loaded.content['step']:,}: measuring {plural(count, 'sample')} of "
+            f"each of {plural(choices.seeds, 'seed')} against images of {loaded.config.dataset['name']}"
         )
         evaluator = self._evaluator(loaded, say)
         logits = partial(_discriminator_logits, run_dir, loaded, checkpoint)

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from gan_exp.runtime.words import plural
+
 
 class TooFewSamples(ValueError):
     """More samples would help; of other ValueErrors they would not."""
@@ -12,7 +14,8 @@ def check(what: str, values: Tensor, least: int) -> Tensor:
     if values.ndim != 2:
         raise ValueError(f"{what}: must be [N, D], not {list(values.shape)}")
     if len(values) < least:
-        raise TooFewSamples(f"{what}: {len(values)} samples are too few; at least {least} are needed")
+        found = f"{plural(len(values), 'sample')} {'is' if len(values) == 1 else 'are'}"
+        raise TooFewSamples(f"{what}: {found} too few; at least {least} are needed")
     if not values.isfinite().all():
         raise ValueError(f"{what}: contains values that are not finite")
     return values

@@ -22,6 +22,7 @@ from gan_exp.play.neighbours import Neighbour
 from gan_exp.play.questions import File, LatentDescription, Question
 from gan_exp.play.turns import Turns
 from gan_exp.runtime.signals import stop_if_asked
+from gan_exp.runtime.words import plural, there_are
 
 FEW = 8  # images that the page's own may have to wait for
 
@@ -131,9 +132,11 @@ class Answers:
         """What only the generator knows. Raises UserError."""
         size, classes = self._generator.latent_dim, len(self._generator.class_names)
         if description.latent is not None and len(description.latent) != size:
-            raise UserError(f"{name}.latent: has {len(description.latent)} numbers, and the generator takes {size}")
+            raise UserError(
+                f"{name}.latent: has {plural(len(description.latent), 'number')}, and the generator takes {size}"
+            )
         if description.shifts and len(description.shifts) > (count := len(self._directions.result())):
-            raise UserError(f"{name}.shifts: there are {count} directions")
+            raise UserError(f"{name}.shifts: {there_are(count, 'direction')}")
         if classes == 0 and description.label is not None:
             raise UserError(f"{name}.label: the generator is not conditional")
         if classes > 0 and not (description.label is not None and description.label < classes):

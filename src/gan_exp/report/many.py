@@ -16,6 +16,7 @@ from gan_exp.report.left_out import left_out
 from gan_exp.report.page import render
 from gan_exp.report.settings import shared_settings
 from gan_exp.runs.run_dir import RunDir
+from gan_exp.runtime.words import plural
 
 FEW = 6  # values of a parameter that a sentence lists
 
@@ -114,10 +115,10 @@ def _lede(records: Sequence[RunRecord], groups: Sequence[Group], varied: Sequenc
     parameters = [key for key in varied if key != SEED]
     swept = [f"{key} {_listed(records, key)}" for key in parameters[:FEW]]
     if len(parameters) > FEW:
-        swept.append(f"{len(parameters) - FEW} more settings")
+        swept.append(f"{plural(len(parameters) - FEW, 'more setting')}")
     if len(seeds) > 1:
         swept.append(f"seed {', '.join(seeds)}" if len(seeds) <= FEW else f"{len(seeds)} seeds")
-    return f"{len(records)} runs{over}: {counted}." + (f" Varied: {'; '.join(swept)}." if swept else "")
+    return f"{plural(len(records), 'run')}{over}: {counted}." + (f" Varied: {'; '.join(swept)}." if swept else "")
 
 
 def _listed(records: Sequence[RunRecord], key: str) -> str:

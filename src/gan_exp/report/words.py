@@ -12,6 +12,7 @@ from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.runs.metrics_log import read_metrics
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import SWEEP_FILE
+from gan_exp.runtime.words import plural
 
 Pairs = list[tuple[str, str]]
 
@@ -68,7 +69,7 @@ def _evaluation(report: Mapping[str, Any]) -> dict[str, Any]:
             "better": (score.better if score else None) or "",
             "meaning": value.get("reason") or (score.meaning if score else ""),
         })  # fmt: skip
-    many = f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+    many = plural(len(seeds), "seed")
     against = f"against {number(protocol.get('reals')) or 'unknown'} images of {protocol.get('dataset')}"
     summary = f"{number(protocol.get('samples'))} samples, {many}, {against} ({protocol.get('split')})"
     return {
@@ -116,7 +117,7 @@ def environment(records: Sequence[RunRecord]) -> Pairs:
 
 
 def _counted(values: Mapping[str, int]) -> str:
-    return "; ".join(f"{value} ({count} run{'s' * (count != 1)})" for value, count in values.items())
+    return "; ".join(f"{value} ({plural(count, 'run')})" for value, count in values.items())
 
 
 def _environment(plain: Mapping[str, Any]) -> Pairs:
@@ -138,7 +139,9 @@ def _commit(git: Any) -> str | None:
     if not isinstance(git, Mapping) or "commit" not in git:
         return None
     changed = git.get("changed_files")
-    return f"{git['commit']}" + (f", with {changed} changed files" if changed else "")
+    return f"{git['commit']}" + (
+        f", with {plural(changed, 'changed file')}" if isinstance(changed, int) and changed else ""
+    )
 
 
 def training_words(record: RunRecord) -> list[str] | None:

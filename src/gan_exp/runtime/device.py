@@ -10,6 +10,7 @@ import torch
 
 from gan_exp.errors import UserError
 from gan_exp.runtime.ranks import ALONE, Ranks
+from gan_exp.runtime.words import plural
 
 AMPERE = (8, 0)  # the least compute capability of an NVIDIA GPU that multiplies bfloat16 and TF32 numbers in hardware
 
@@ -189,7 +190,7 @@ def describe_device(device: torch.device, processes: int = 1) -> str:
         return name if processes == 1 else f"{processes} processes, each on {name}"
     if device.type == "cpu":
         threads = torch.get_num_threads()
-        threads_text = f"{threads} thread{'s' * (threads != 1)}"
+        threads_text = plural(threads, "thread")
         return (
             f"CPU, {threads_text}" if processes == 1 else f"{processes} processes on the CPU, each with {threads_text}"
         )

@@ -15,6 +15,7 @@ from gan_exp.config.compose import compose
 from gan_exp.config.overrides import leaves
 from gan_exp.config.plain_yaml import read_yaml, yaml_text
 from gan_exp.runtime.files import write_atomically
+from gan_exp.runtime.words import plural
 from gan_exp.search.study import Question
 from gan_exp.search.trial import Setting, trial_config
 from gan_exp.search.worker import CAUSE, DIVERGED, RUN, TRIALS, counted
@@ -119,7 +120,7 @@ def write_experiments(directory: Path, setting: Setting, found: Sequence[Row], p
         results = ", ".join(f"{o.metric} {v:.4g}" for o, v in zip(question.objectives, row.values, strict=True))
         mean = f", the mean of {question.seeds} seeds" if question.seeds > 1 else ""
         about = (
-            f"trial {row.number} of a search of {len(found)} trials: {results}{mean}",
+            f"trial {row.number} of a search of {plural(len(found), 'trial')}: {results}{mean}",
             f"train it: gan-exp train --config-dir {place} experiment={name}",
         )
         _write_experiment(directory, name, setting, row, about)

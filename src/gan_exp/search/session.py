@@ -12,6 +12,7 @@ from gan_exp.errors import UserError
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import Interrupted, asked_to_stop
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 from gan_exp.search.place import Place
 from gan_exp.search.result import EXPERIMENTS, front, importances, row_of, rows, write_experiments, write_history
 from gan_exp.search.show import closing_table, counts, importance_lines, trial_line
@@ -60,7 +61,7 @@ class Session:
             say(line)
         found = rows(self.study)
         there = f"; {counts(found)} so far" if found else ""
-        say(f"search: {self.count} trials of {searched} for {goals}{seeds}, {self.slots} at a time{there}")
+        say(f"search: {plural(self.count, 'trial')} of {searched} for {goals}{seeds}, {self.slots} at a time{there}")
 
     def _chosen(self) -> list[str]:
         """What is chosen for a folder of images, as far as all trials have it."""
@@ -90,7 +91,7 @@ class Session:
     def _close(self) -> int:
         found = rows(self.study)
         names = self._write()
-        say(f"search: {len(found)} trials: {counts(found)}")
+        say(f"search: {plural(len(found), 'trial')}: {counts(found)}")
         if not names:
             say(f"no trial is complete; the causes: {path_from_here(self.place.directory / 'history.csv')}")
             return 1

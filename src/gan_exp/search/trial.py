@@ -12,6 +12,7 @@ from gan_exp.errors import UserError
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import asked_to_stop
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 from gan_exp.search.objective import Evaluations, main_metric, training_seconds, value_of, why_missing
 from gan_exp.search.study import Question
 from gan_exp.sweeps.job import Job, Outcome
@@ -211,4 +212,4 @@ class TrialTraining:
 
 
 def _steps(number: int) -> str:
-    return f"{number:,} steps"
+    return plural(number, "step")

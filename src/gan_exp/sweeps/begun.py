@@ -14,6 +14,7 @@ from gan_exp.config.overrides import differing_keys, leaves
 from gan_exp.errors import UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runs.run_names import list_runs
+from gan_exp.runtime.words import plural
 from gan_exp.sweeps.job import Job
 from gan_exp.sweeps.trial import kind_of
 
@@ -81,7 +82,7 @@ def finished_sentence(job: Job) -> str | None:
     status = job.run.read_status()
     if not job.go_on or status.get("state") != "finished" or status.get("step", 0) < job.config["steps"]:
         return None
-    return f"{shlex.quote(str(job.run.path))} is finished ({status['step']} steps)"
+    return f"{shlex.quote(str(job.run.path))} is finished ({plural(status['step'], 'step')})"
 
 
 def threads_found(runs: Runs) -> dict[str, int]:

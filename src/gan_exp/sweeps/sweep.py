@@ -14,6 +14,7 @@ from gan_exp.runs.run_names import is_sweep
 from gan_exp.runtime.paths import path_from_here
 from gan_exp.runtime.signals import before_forced_exit, stop_if_asked
 from gan_exp.runtime.terminal import report, say
+from gan_exp.runtime.words import plural
 from gan_exp.sweeps.begun import Runs, finished_sentence, going_on, read_runs, threads_found
 from gan_exp.sweeps.compose import compose_jobs
 from gan_exp.sweeps.job import Job, Outcome
@@ -65,7 +66,9 @@ def compose_sweep(
         say(f"sweep: reading the configurations of {len(lists):,} runs")
     composed = compose_jobs(loader, master, lists, constants, options, trusted_modules())
     runs = read_runs(directory) if choices.may_continue else ()
-    sweep = Sweep(directory, size(newest, loader) if not before else f"{len(composed.jobs)} runs", composed.jobs, runs)
+    sweep = Sweep(
+        directory, size(newest, loader) if not before else plural(len(composed.jobs), "run"), composed.jobs, runs
+    )
     sweep.outcomes.update(composed.refused)
     if choices.may_continue:
         sweep.jobs = [job if job.number in sweep.outcomes else going_on(job, runs) for job in sweep.jobs]
@@ -135,9 +138,7 @@ def _announcement(sweep: Sweep, plan: Plan) -> str:
     left = f", {len(jobs)} of them still to train" if len(jobs) < len(sweep.jobs) else ""
     at_once = "one after the other" if plan.at_once == 1 else f"{plan.at_once} at a time"
     threads = {plan.threads(job) for job in jobs}
-    share = (
-        f" with {count} CPU thread{'s' * (count != 1)} each" if len(threads) == 1 and (count := threads.pop()) else ""
-    )
+    share = f" with {plural(count, 'CPU thread')} each" if len(threads) == 1 and (count := threads.pop()) else ""
     gpus = f" on GPUs {', '.join(plan.gpus)}" if plan.gpus else ""
     about = f"about {time_left(round(seconds), 1.0)}" if plan.trials else "no estimate of the time"
     return f"sweep: {sweep.size}{left}; {at_once}{share}{gpus}; {about}; in {path_from_here(sweep.directory)}"

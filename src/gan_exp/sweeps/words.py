@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from gan_exp.errors import UserError
+from gan_exp.runtime.words import plural
 
 SEED = "seed"
 MOST = 100_000  # jobs: more are a typing mistake
@@ -62,7 +63,7 @@ def size(expansion: Expansion, loader: Any = None) -> str:
     repeats = several.pop(SEED, None)
     parts = [f"{count} {key}" for key, count in several.items()] + ([f"{repeats} seeds"] if repeats else [])
     count = prod(several.values()) * (repeats or 1)
-    runs = f"{count} run{'s' * (count != 1)}"
+    runs = plural(count, "run")
     return f"{runs}: {' x '.join(parts)}" if parts else runs
 
 

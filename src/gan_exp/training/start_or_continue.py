@@ -11,6 +11,7 @@ from gan_exp.config.schema import Config
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.terminal import say
+from gan_exp.runtime.words import plural
 from gan_exp.training.session import continue_run, start_run
 
 
@@ -41,6 +42,6 @@ def start_or_continue(
     with run.locked():
         status = run.read_status()
         if status.get("state") == "finished" and status.get("step", 0) >= config.steps:
-            say(f"{shlex.quote(str(run.path))} is finished ({status['step']} steps)")
+            say(f"{shlex.quote(str(run.path))} is finished ({plural(status['step'], 'step')})")
         else:
             continue_run(config, run, in_sweep, ranks)

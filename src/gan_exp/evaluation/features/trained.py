@@ -21,6 +21,7 @@ from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.files import json_text, write_atomically
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
+from gan_exp.runtime.words import plural
 
 FORMAT = 1  # another number trains anew
 PREPARED = "colours multiplied by alpha"  # networks that learned from others are none of these
@@ -122,7 +123,7 @@ def _cached(
     assert found is not None
     learned = "trained"
     if design.labels:
-        learned = f"{found.about['accuracy']:.2%} of {found.about['accuracy_is_of']:,} held-out images right"
+        learned = f"{found.about['accuracy']:.2%} of {plural(found.about['accuracy_is_of'], 'held-out image')} right"
     say(f"feature extractor {design.name}: {learned} ({path})")
     return found
 

@@ -16,6 +16,7 @@ from gan_exp.generators.export.use import lines_of_use, lines_with_this_project
 from gan_exp.generators.trained import TrainedGenerator
 from gan_exp.report import words
 from gan_exp.report.settings import differing, settings
+from gan_exp.runtime.words import plural
 
 COLUMNS, ROWS = 8, 5  # of the grid of samples
 MOST_ROWS = 10  # a row for each class, if there are no more
@@ -79,10 +80,10 @@ def _what_it_is(trained: TrainedGenerator, about: dict[str, Any], file: str) -> 
     weights = "moving averages of the trained ones" if about["averaged"] else "the trained ones, not an average"
     parameters = sum(value.numel() for value in trained.network.parameters())
     return (
-        f"{code(file)} turns vectors of {about['latent_dim']} random numbers into {what} that resemble the data set "
-        f"{code(about['dataset'])}{asked}. It is the generator of a GAN of the kind "
-        f"{code(trained.config.model.name)} after {about['step']:,} training steps. Its {parameters:,} weights are "
-        f"{weights}."
+        f"{code(file)} turns vectors of {plural(about['latent_dim'], 'random number')} into {what} that resemble "
+        f"the data set {code(about['dataset'])}{asked}. It is the generator of a GAN of the kind "
+        f"{code(trained.config.model.name)} after {plural(about['step'], 'training step')}. Its {parameters:,} "
+        f"weights are {weights}."
     )
 
 
