@@ -41,13 +41,14 @@ def main(words: Sequence[str] | None = None) -> None:
     if options.one:
         print(json.dumps(_measure(options.one, options.precision, options.steps, options.batch)))
         return
-    print(sentence(describe_machine(1)))
+    print(sentence(describe_machine(1)), flush=True)
     rows = []
     for precision in [options.precision] if options.precision else ["float32", "bf16"]:
         results: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
         for _ in range(options.rounds):
             for variant in VARIANTS:
                 results[variant].append(_in_process(variant, precision, options.steps, options.batch))
+                print(f"{variant}, {precision}: {results[variant][-1]['step']:.3f} s", file=sys.stderr, flush=True)
         rows += [_row(variant, precision, found) for variant, found in results.items()]
     print(as_text([["network", "precision", "parameters (M)", "step (s)", "memory (MB)"], *rows]))
 
