@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_exp.data.packed import DataSpec
+from gan_exp.evaluation.sampling import Sampler
 from gan_exp.models.sampling import at_once
 from gan_exp.training.grid import SampleGrid
 
@@ -13,13 +14,24 @@ def test_fewer_of_large_images() -> None:
     assert [at_once(side, side) for side in sides] == [256, 256, 256, 128, 64, 16, 1]
 
 
+class Blank(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.given: list[int] = []
+
+    def forward(self, latents: Tensor) -> Tensor:
+        self.given.append(len(latents))
+        return torch.zeros(len(latents), 1, 256, 256)
+
+
 def test_a_grid_of_large_images_is_made_in_parts() -> None:
-    given = []
-
-    class Blank(nn.Module):
-        def forward(self, latents: Tensor) -> Tensor:
-            given.append(len(latents))
-            return torch.zeros(len(latents), 1, 256, 256)
-
+    generator = Blank()
     grid = SampleGrid(DataSpec((1, 256, 256)), 0, 4, 5, 5, False, torch.device("cpu"))
-    assert grid.of_generator(Blank()).shape == (25, 1, 256, 256) and given == [16, 9]
+    assert grid.of_generator(generator).shape == (25, 1, 256, 256) and generator.given == [16, 9]
+
+
+def test_so_are_samples_to_be_evaluated() -> None:
+    generator = Blank()
+    samples = Sampler(generator, DataSpec((1, 256, 256)))(torch.zeros(20, 4), None)
+    assert samples.shape == (20, 1, 256, 256) and generator.given == [16, 4]

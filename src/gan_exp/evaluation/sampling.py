@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gan_exp.data.packed import DataSpec, to_uint8
 from gan_exp.evaluation.division import Division
-from gan_exp.models.sampling import generate_all
+from gan_exp.models.sampling import at_once, generate_all
 from gan_exp.runtime.randomness import Streams
 
 BATCH = 256  # latents that are drawn at once: the numbers of a shorter batch would be others
@@ -38,7 +38,8 @@ class Sampler:
         device = next(self._generator.parameters()).device
         labels = None if labels is None else labels.to(device)
         make = to_uint8 if self._spec.extent is None else Tensor.detach
-        return generate_all(self._generator, latents.to(device), labels, make, chunk=BATCH)
+        chunk = at_once(*self._spec.image_shape[1:])
+        return generate_all(self._generator, latents.to(device), labels, make, chunk=chunk)
 
 
 def sample_latents(seed: int, indices: Iterable[int], latent_dim: int) -> Tensor:
