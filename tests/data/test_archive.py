@@ -108,6 +108,14 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "left; make room, or name a cache on another disk" in sentence
 
 
+def test_a_cache_that_cannot_be_written(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UserError, match=r"can't be unpacked to .*file \(.*\); name a cache on another disk with dataset"
+    ):
+        folder(str(archive), str(tmp_path / "file"), size=None)
+
+
 def test_an_entry_that_lies_about_its_size(tmp_path: Path) -> None:
     """Not more is written than the table states."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as out:

@@ -99,7 +99,9 @@ def _find(given: Path, store: Path, options: Options, part: "Part") -> _Found | 
     try:
         place = unpacked(given, store) if given.is_file() and given.suffix.lower() == ".zip" else given
     except OSError as error:
-        raise UserError(f"dataset.root={given}: can't be unpacked to {store} ({error.strerror or error})") from error
+        raise UserError(
+            f"dataset.root={given}: can't be unpacked to {store} ({error.strerror or error}); name {ANOTHER_CACHE}"
+        ) from error
     if part == "held_out" and not may_have_parts(place):
         return None
     stamps, others = find_images(place)
