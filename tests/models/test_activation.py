@@ -13,9 +13,10 @@ from torch.func import grad
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import leaky_relu, relu
 
-from gan_exp.models.activation import LeakyReLU, Rectification, _takes_functions, activate, rectify
+from gan_exp.models.activation import LeakyReLU, Rectification, activate, rectify
 from gan_exp.models.dcgan import DCGANDiscriminator
 from gan_exp.models.fastgan import FastGANDiscriminator
+from gan_exp.models.parts import takes_functions
 from gan_exp.models.r3gan import R3GANDiscriminator, _BiasedActivation
 from gan_exp.models.resnet import ResNetDiscriminator
 from kernels import Kernels
@@ -154,15 +155,15 @@ def test_a_trace_holds_the_second_derivatives(take: Callable[[Any], None]) -> No
 
 def test_what_differentiates_in_another_way_gets_torchs_own() -> None:
     """torch.func refuses such Functions."""
-    seen: list[bool] = [_takes_functions()]
+    seen: list[bool] = [takes_functions()]
 
     def summed(values: Tensor) -> Tensor:
-        seen.append(_takes_functions())
+        seen.append(takes_functions())
         return values.sum()
 
     grad(summed)(torch.ones(2))
     with torch.no_grad():
-        seen.append(_takes_functions())
+        seen.append(takes_functions())
     assert seen == [True, False, False]
 
 

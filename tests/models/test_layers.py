@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad
 from torch.nn.functional import conv2d
 
 from gan_exp.models import layers
@@ -13,6 +14,7 @@ from gan_exp.models.activation import activate
 from gan_exp.models.layers import (
     _by_matrices,
     _resampled,
+    channels_last,
     convolve,
     pointwise,
     pointwise_product,
@@ -60,6 +62,18 @@ def test_no_view_of_a_product_is_overwritten() -> None:
         gradient.square().sum().backward()
     assert kernels.counts["leaky_relu_backward"] >= 2
     assert not kernels.counts["copy_"] and not kernels.counts["clone"]
+
+
+def test_torch_func_differentiates_them_too() -> None:
+    """It refuses Functions such as theirs."""
+    inputs, weight, bias = arguments(requires_grad=False)
+
+    def summed(inputs: Tensor) -> Tensor:
+        return resample(channels_last(convolve(inputs, weight, bias, 2)), up=True).square().sum()
+
+    inputs.requires_grad_()
+    (wanted,) = torch.autograd.grad(summed(inputs), inputs)
+    torch.testing.assert_close(grad(summed)(inputs.detach()), wanted, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("up", [True, False])

@@ -11,25 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
+from gan_exp.models.parts import takes_functions
+
 
 def activate(features: Tensor, leak: float) -> Tensor:
     """Leaky ReLU of the `features`, which it overwrites; `leak` is the slope below zero and is not negative."""
-    if features.requires_grad and _takes_functions():
+    if features.requires_grad and takes_functions():
         return Activation.apply(features, leak)  # type: ignore[no-any-return]
     return leaky_relu(features, leak, inplace=True)
 
 
 def rectify(features: Tensor) -> Tensor:
     """ReLU of the `features`, which stay as they are: a residual block adds them again. On a CPU torch's own."""
-    if features.is_cuda and features.requires_grad and _takes_functions():
+    if features.is_cuda and features.requires_grad and takes_functions():
         return Rectification.apply(features)  # type: ignore[no-any-return]
     return relu(features)
-
-
-def _takes_functions() -> bool:
-    """Whether this pass is differentiated by autograd itself."""
-    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    return torch.is_grad_enabled() and not traced
 
 
 class LeakyReLU(nn.LeakyReLU):

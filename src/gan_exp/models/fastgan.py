@@ -90,6 +90,17 @@ def _excitations(widths: list[int]) -> nn.ModuleDict:
     return nn.ModuleDict({str(k): _SkipExcitation(widths[k - EXCITED_BY], widths[k]) for k in pairs})
 
 
+def _of_each_stage(stages: nn.ModuleList, excitations: nn.ModuleDict, features: Tensor) -> list[Tensor]:
+    """The `features`, and what each stage makes of those before it, gated where it has an excitation."""
+    found = [features]
+    for k, stage in enumerate(stages, start=1):
+        features = stage(features)
+        if str(k) in excitations:
+            features = excitations[str(k)](found[k - EXCITED_BY], features)
+        found.append(features)
+    return found
+
+
 class FastGANGenerator(nn.Module):
     """Gated convolutions at each size, the finer ones gated by the coarser; a 3x3 convolution and tanh.
 
@@ -130,13 +141,7 @@ class FastGANGenerator(nn.Module):
         features = self.project(self.label(latents, labels)).view(-1, *self.start_shape)
         features = features.contiguous(memory_format=torch.channels_last)
         features = nn.functional.glu(self.norm(features), dim=1)
-        by_stage = [features]
-        for k, stage in enumerate(self.stages, start=1):
-            features = stage(features)
-            if str(k) in self.excitations:
-                features = self.excitations[str(k)](by_stage[k - EXCITED_BY], features)
-            by_stage.append(features)
-        return torch.tanh(self.to_image(features))
+        return torch.tanh(self.to_image(_of_each_stage(self.stages, self.excitations, features)[-1]))
 
 
 class _Halve(nn.Module):
@@ -240,14 +245,7 @@ class FastGANDiscriminator(nn.Module):
 
     def _features(self, images: Tensor) -> list[Tensor]:
         """Of each stage, the image's size first."""
-        features = self.from_image(images)
-        by_stage = [features]
-        for k, stage in enumerate(self.stages, start=1):
-            features = stage(features)
-            if str(k) in self.excitations:
-                features = self.excitations[str(k)](by_stage[k - EXCITED_BY], features)
-            by_stage.append(features)
-        return by_stage
+        return _of_each_stage(self.stages, self.excitations, self.from_image(images))
 
     def _logits(self, features: Tensor, labels: Tensor | None) -> Tensor:
         last = self.last(features)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, linear
 
-from gan_exp.models.parts import autocast_dtype, autocasting
+from gan_exp.models.parts import autocast_dtype, autocasting, takes_functions
 
 SMALL = 4  # pixels of a side, up to which a GPU computes a float32 convolution as matrix products
 
@@ -53,7 +53,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, group
     if small and weight.shape[2:] == (3, 3):
         results = small_convolution(features, weight)
         return results if bias is None else results + bias.view(1, -1, 1, 1)
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not takes_functions():
         return conv2d(features, weight, bias, padding=weight.shape[2] // 2, groups=groups)
     return Convolution.apply(_placed(features), weight, bias, groups)  # type: ignore[no-any-return]
 
@@ -134,7 +134,7 @@ def _differentiate(gradient: Tensor, inputs: Tensor, weight: Tensor, groups: int
 
 def channels_last(features: Tensor) -> Tensor:
     """The same numbers; their gradient, and its gradient, lie channels last too."""
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not takes_functions():
         return _placed(features)
     return ChannelsLast.apply(features)  # type: ignore[no-any-return]
 
@@ -204,7 +204,7 @@ def _shifts(height: int, width: int, device: torch.device, dtype: torch.dtype) -
 
 def resample(features: Tensor, up: bool) -> Tensor:
     """Doubled or halved by the filter [1, 3, 3, 1] in both directions, 0 outside; to be halved, sides must be even."""
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not takes_functions():
         return _resampled(features, up, 1.0)
     return Resampling.apply(features, up, 1.0)  # type: ignore[no-any-return]
 

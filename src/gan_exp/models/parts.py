@@ -52,6 +52,15 @@ def stage_widths(stages: int, width: int, max_width: int) -> list[int]:
     return [min(width * 2**k, max_width) for k in range(stages)][::-1]
 
 
+def takes_functions() -> bool:
+    """Whether autograd itself differentiates this pass, with Functions that give derivatives of their own.
+
+    torch.compile and torch.func take torch's operations instead; neither they nor a pass without gradients need more.
+    """
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return torch.is_grad_enabled() and not traced
+
+
 class LabelEmbedding(nn.Module):
     """Appends a learned vector of the label to the inputs [N, F] (Mirza and Osindero 2014, "Conditional GANs").
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize
 
-from gan_exp.evaluation.features.networks import Shrink
+from gan_exp.evaluation.features.networks import Shrink, convolution
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.ranges import ImageShape
 
@@ -31,8 +31,8 @@ class Contrastive(nn.Module):
         super().__init__()
         self.shrink = Shrink(image_shape)
         channels, height, width = self.shrink.shape
-        self.first = nn.Sequential(*_convolution(channels, 32), *_convolution(32, 64))
-        self.rest = nn.Sequential(*_convolution(64, 128, 3, 1), *_convolution(128, 64), nn.Flatten())
+        self.first = nn.Sequential(*convolution(channels, 32, stride=2), *convolution(32, 64, stride=2))
+        self.rest = nn.Sequential(*convolution(64, 128), *convolution(128, 64, stride=2), nn.Flatten())
         height, width = (math.ceil(math.ceil(math.ceil(side / 2) / 2) / 2) for side in (height, width))
         self.dense = nn.Linear(64 * height * width, FEATURES)
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, FEATURES))
@@ -49,11 +49,6 @@ class Contrastive(nn.Module):
         count = len(images)
         likeness = (found @ found.T / TEMPERATURE).fill_diagonal_(-torch.inf)
         return cross_entropy(likeness, torch.arange(2 * count, device=images.device).roll(count))
-
-
-def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 2) -> list[nn.Module]:
-    layer = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
-    return [layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 def view(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
+Network = AveragingClassifier | LeNet | MLP | Autoencoder | Contrastive
+
 RECIPE: dict[str, Any] = {"batch_size": 96, "lr": 5e-3, "weight_decay": 0.02, "label_smoothing": 0.05, "warm_up": 0.2}
 # Without smoothing a classifier is sure of what it recognises, and leaves the probability 0.9 to doubtful images.
 OTHERS = RECIPE | {"label_smoothing": 0.0}
@@ -28,7 +31,7 @@ class Design:
 
     name: str
     what: str
-    make: Callable[[ImageShape, int], AveragingClassifier | LeNet | MLP | Autoencoder | Contrastive]
+    make: Callable[[ImageShape, int], Network]
     images: int  # shown in training, whatever the size of the set
     seconds: int  # that training takes on two cores for images of 28x28
     seed: int = 0
@@ -83,21 +86,25 @@ def train(
     for step in range(steps):
         stop_if_asked()
         batch = batches.draw(step)
-        floats = as_floats(batch.images.to(device))
-        if isinstance(network, Contrastive):
-            loss = network.loss(floats, streams.at(step, "views"))
-        elif isinstance(network, Autoencoder):
-            loss = network.loss(shift(floats, streams.at(step, "shift")), streams.at(step, "noise"))
-        else:
-            assert batch.labels is not None
-            logits = network(shift(floats, streams.at(step, "shift"))).logits
-            loss = cross_entropy(logits, batch.labels.to(device), label_smoothing=recipe["label_smoothing"])
+        rng = partial(streams.at, step)
         optimizer.zero_grad()
-        loss.backward()
+        _loss(network, as_floats(batch.images.to(device)), batch.labels, rng, recipe["label_smoothing"]).backward()
         optimizer.step()
         schedule.step()
         progress((step + 1) * recipe["batch_size"])
     return network.eval().requires_grad_(False)
+
+
+def _loss(
+    network: Network, images: Tensor, labels: Tensor | None, rng: Callable[[str], torch.Generator], smoothing: float
+) -> Tensor:
+    if isinstance(network, Contrastive):
+        return network.loss(images, rng("views"))
+    images = shift(images, rng("shift"))
+    if isinstance(network, Autoencoder):
+        return network.loss(images, rng("noise"))
+    assert labels is not None
+    return cross_entropy(network(images).logits, labels.to(images.device), label_smoothing=smoothing)
 
 
 def shrunk(data: PackedImages, shrink: Shrink, chunk: int = 1024) -> PackedImages:

@@ -43,12 +43,12 @@ class AveragingClassifier(nn.Module):
         self.shrink = Shrink(image_shape)
         channels, height, width = self.shrink.shape
         side = min(height, width)
-        layers: list[nn.Module] = _convolution(channels, 16)
+        layers: list[nn.Module] = convolution(channels, 16)
         inputs, outputs = 16, 64
         while side >= SMALLEST_SIDE or outputs == 64:
             if side >= SMALLEST_SIDE:
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))
-            layers += [*_convolution(inputs, outputs // 2), *_convolution(outputs // 2, outputs)]
+            layers += [*convolution(inputs, outputs // 2), *convolution(outputs // 2, outputs)]
             if outputs == 64:
                 self.early_layers = len(layers)
             inputs, outputs = outputs, 128
@@ -63,8 +63,9 @@ class AveragingClassifier(nn.Module):
         return Embedding(last, self.head(last), averages)
 
 
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+def convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    layer = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    return [layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 class LeNet(nn.Module):
