@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 
 from builders import small_config
-from gan_exp.data.packed import DataSpec
-from gan_exp.display.images import scatter_plot
+from gan_exp.data.packed import DataSpec, PackedImages
+from gan_exp.display.animations import opaque
+from gan_exp.display.images import scatter_plot, to_pil
 from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Streams
 from gan_exp.training.build import build_data, build_state
+from gan_exp.training.grid import SampleGrid, grid_rows, row_names
 from gan_exp.training.session import start_run
 from whole_runs import RHYTHM, read_events, train
 
@@ -79,6 +81,33 @@ def test_a_conditional_grid_has_a_class_to_each_row(in_tmp: Path, monkeypatch: p
             )
         np.testing.assert_array_equal(shown[row], images[:, 0].numpy())
         assert (images != others).any()
+
+
+def test_rows() -> None:
+    """As many as there are classes, where it isn't said; names say more than the numbers of rows."""
+    for words, classes, rows in (("", 3, 5), ("conditional=true", 3, 3), ("conditional=true", 30, 10)):
+        spec = DataSpec((1, 8, 8), num_classes=classes)
+        assert grid_rows(small_config("mlp", *words.split(), "grid_rows=null"), spec) == rows
+        assert grid_rows(small_config("mlp", *words.split(), "grid_rows=7"), spec) == 7
+    images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    config = small_config("mlp", "conditional=true", "grid_rows=3")
+    assert row_names(config, PackedImages(images, labels, classes=("cat", "dog"))) == ["cat", "dog", "cat"]
+    assert row_names(config, PackedImages(images, labels, classes=("0", "1"))) == []
+    assert row_names(small_config("mlp"), PackedImages(images, labels, classes=("cat", "dog"))) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_named_rows(channels: int) -> None:
+    """Beside the images, which stay what they are."""
+    spec, size = DataSpec((channels, 8, 8), num_classes=2), (2, 3)
+    grids = [SampleGrid(spec, 0, 4, *size, True, CPU, names) for names in ((), ("cat", "dog"))]
+    images = torch.randint(0, 256, (6, channels, 8, 8), dtype=torch.uint8)
+    plain, named = (to_pil(grid.drawn(images).picture) for grid in grids)
+    assert named.height == plain.height and named.width > plain.width
+    beside = named.width - plain.width
+    assert named.crop((beside, 0, *named.size)).tobytes() == opaque(plain).tobytes()
+    for top in (0, named.height // 2):
+        assert len(named.crop((0, top, beside, top + named.height // 2)).getcolors()) > 2  # letters
 
 
 def test_points_are_shown_as_a_scatter_plot(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

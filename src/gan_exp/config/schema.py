@@ -116,7 +116,7 @@ class Config(Checked):
     start_from: str | None = None
     start_keep: tuple[Literal["average", "optimizers", "augment"], ...] = ("average",)
     chosen: tuple[str, ...] = ()
-    grid_rows: PositiveInt
+    grid_rows: PositiveInt | None
     grid_columns: PositiveInt
     display: Literal["auto", "live", "plain", "quiet"]
     dataset: Node

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gan_exp.config.schema import Config, ScheduleConfig
-from gan_exp.data.packed import Batches, DataSpec, PackedImages
+from gan_exp.data.packed import Batches, PackedImages
 from gan_exp.diagnosis.diagnostics import SMALL, Diagnostics
 from gan_exp.diagnosis.history import Record
 from gan_exp.diagnosis.settings import RunSettings, Traits, settings_of, traits_of
@@ -26,7 +26,7 @@ from gan_exp.runtime.randomness import Rows, Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.transfer import SideStream, ahead_on
 from gan_exp.training.build import build, build_held_out, build_state, build_step_config
-from gan_exp.training.grid import SampleGrid
+from gan_exp.training.grid import SampleGrid, grid_rows, row_names
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
 from gan_exp.training.running_means import RunningMeans
@@ -59,7 +59,7 @@ def make_trainer(
     saved, records = (checkpoint or {}).get("doctor"), read_metrics(run.metrics)
     load_held_out = cache(partial(build_held_out, config))  # the diagnostics and the evaluations may both need it
     diagnostics = build_diagnostics(config, data, load_held_out, device, saved, records)
-    grid = _build_grid(config, data.spec, device)
+    grid = _build_grid(config, data, device)
     writer = Writer(SideStream(device) if device.type == "cuda" else None)
     log = RunLog(run, metrics_log, display, diagnostics, grid, step_config.balance, resumed_at, ranks.count, writer)
     if checkpoint is None:
@@ -183,9 +183,11 @@ def _build_schedules(config: Config) -> dict[str, Schedule | None]:
     return {name: build(config, f"schedule.{name}") for name in ScheduleConfig.model_fields}
 
 
-def _build_grid(config: Config, spec: DataSpec, device: torch.device) -> SampleGrid:
-    size = config.grid_rows, config.grid_columns
-    return SampleGrid(spec, config.seed, config.latent_dim, *size, config.conditional, device)
+def _build_grid(config: Config, data: PackedImages, device: torch.device) -> SampleGrid:
+    size = grid_rows(config, data.spec), config.grid_columns
+    return SampleGrid(
+        data.spec, config.seed, config.latent_dim, *size, config.conditional, device, row_names(config, data)
+    )
 
 
 def run_settings(config: Config, data: PackedImages) -> RunSettings:

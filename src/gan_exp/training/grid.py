@@ -1,16 +1,36 @@
 """The grid of samples: always of the same latents, so that two grids differ by the generator alone."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages, to_uint8
-from gan_exp.display.images import image_grid, scatter_plot
+from gan_exp.display.images import image_grid, scatter_plot, to_pil
+from gan_exp.display.row_names import with_row_names
 from gan_exp.models.sampling import at_once, generate_all
 from gan_exp.runtime.randomness import Streams
 
+USUAL_ROWS, MOST_ROWS = 5, 10
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
+
+
+def grid_rows(config: Config, spec: DataSpec) -> int:
+    """As many as are asked for; else in a conditional run one for each class, at most 10."""
+    if config.grid_rows is not None:
+        return config.grid_rows
+    return min(spec.num_classes, MOST_ROWS) if config.conditional else USUAL_ROWS
+
+
+def row_names(config: Config, data: PackedImages) -> list[str]:
+    """The classes of a conditional run's rows, where they have names that say more than their numbers."""
+    classes = data.classes
+    if not config.conditional or not classes or classes == tuple(map(str, range(len(classes)))):
+        return []
+    return [classes[row % len(classes)] for row in range(grid_rows(config, data.spec))]
 
 
 class Grid(NamedTuple):
@@ -19,7 +39,10 @@ class Grid(NamedTuple):
 
 
 class SampleGrid:
-    """`rows` times `columns` images, of points one plot; given `conditional`, a class to each row, then anew."""
+    """`rows` times `columns` images, of points one plot; given `conditional`, a class to each row, then anew.
+
+    `names` are written beside the rows; none leaves the pictures as they are, with their transparency.
+    """
 
     def __init__(
         self,
@@ -30,9 +53,10 @@ class SampleGrid:
         columns: int,
         conditional: bool,
         device: torch.device,
+        names: Sequence[str] = (),
     ) -> None:
         self._extent, self._rows, self._columns = spec.extent, rows, columns
-        self._streams = Streams(seed)
+        self._names, self._streams = names, Streams(seed)
         self._chunk = at_once(*spec.image_shape[1:])
         count = SCATTER_POINTS if spec.extent is not None else rows * columns
         self._latents = self._streams.latents(0, "grid", count, latent_dim).to(device)
@@ -59,4 +83,9 @@ class SampleGrid:
     def _picture(self, images: Tensor) -> Tensor:
         if self._extent is not None:
             return scatter_plot(images, self._extent)
-        return image_grid(images, self._rows, self._columns)
+        picture = image_grid(images, self._rows, self._columns)
+        if not self._names or self._labels is None:
+            return picture
+        numbers = self._labels[:: self._columns].tolist()
+        named = np.array(with_row_names(to_pil(picture), self._names, numbers))
+        return torch.from_numpy(named if named.ndim == 3 else named[:, :, None]).permute(2, 0, 1)

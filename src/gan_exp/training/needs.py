@@ -19,6 +19,7 @@ from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.resources import available_memory, in_words, resident_memory, total_memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
 from gan_exp.training.fitting import remedies
+from gan_exp.training.grid import grid_rows
 from gan_exp.training.memory import META, StepMemory, step_memory
 from gan_exp.training.state import TrainingState
 
@@ -111,7 +112,7 @@ class Needs:
     @property
     def _picture(self) -> int:
         channels, height, width = self.data.image_shape
-        return self.config.grid_rows * self.config.grid_columns * channels * height * width
+        return grid_rows(self.config, self.data.spec) * self.config.grid_columns * channels * height * width
 
     @property
     def free_disk(self) -> int | None:
