@@ -1,6 +1,7 @@
 """Scores are computed where the features are: on a GPU, as far as it has room. Here it is a pretended one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -52,7 +53,7 @@ def some_digits() -> tuple[PackedImages, PackedImages]:
 
 def evaluator_on(device: torch.device, *metrics: Metric) -> Evaluator:
     data, held_out = some_digits()
-    extractor = pixel_features(data.spec, device)
+    extractor = replace(pixel_features(data.spec, device), name="ssl")  # a panel compares in the usual features alone
     panel = (extractor, FeatureExtractor("mlp", "", darker, device)) if PANEL in metrics else ()
     return Evaluator(2, False, data, held_out, data, extractor, metrics, panel)
 

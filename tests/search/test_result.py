@@ -79,7 +79,7 @@ def test_the_best_as_an_experiment(search: Search, monkeypatch: pytest.MonkeyPat
     moved = check(compose(["experiment=best", "lr=0.5"], [search.directory]).plain)
     assert 0.5 in (moved.optimizer.generator["lr"], moved.optimizer.discriminator["lr"])  # ring sets G's itself
     text = (search.directory / "experiment/best.yaml").read_text()
-    assert text.startswith("# @package _global_\n# trial 0 of a search of 1 trials: fid 1\n")
+    assert text.startswith("# @package _global_\n# trial 0 of a search of 1 trial: fid 1\n")
 
 
 def test_an_experiment_for_each_trial_of_the_front(search: Search) -> None:
