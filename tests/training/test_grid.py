@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from builders import small_config
-from gan_exp.data.packed import DataSpec, PackedImages
+from gan_exp.data.packed import DataSpec
 from gan_exp.display.animations import opaque
 from gan_exp.display.images import scatter_plot, to_pil
 from gan_exp.runs.checkpoint import load_checkpoint
@@ -83,17 +83,16 @@ def test_a_conditional_grid_has_a_class_to_each_row(in_tmp: Path, monkeypatch: p
         assert (images != others).any()
 
 
-def test_rows() -> None:
-    """As many as there are classes, where it isn't said; names say more than the numbers of rows."""
-    for words, classes, rows in (("", 3, 5), ("conditional=true", 3, 3), ("conditional=true", 30, 10)):
-        spec = DataSpec((1, 8, 8), num_classes=classes)
-        assert grid_rows(small_config("mlp", *words.split(), "grid_rows=null"), spec) == rows
-        assert grid_rows(small_config("mlp", *words.split(), "grid_rows=7"), spec) == 7
-    images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
-    config = small_config("mlp", "conditional=true", "grid_rows=3")
-    assert row_names(config, PackedImages(images, labels, classes=("cat", "dog"))) == ["cat", "dog", "cat"]
-    assert row_names(config, PackedImages(images, labels, classes=("0", "1"))) == []
-    assert row_names(small_config("mlp"), PackedImages(images, labels, classes=("cat", "dog"))) == []
+@pytest.mark.parametrize(("conditional", "classes", "rows"), [(False, 3, 5), (True, 3, 3), (True, 30, 10)])
+def test_as_many_rows_as_classes_where_it_is_not_said(conditional: bool, classes: int, rows: int) -> None:
+    spec = DataSpec((1, 8, 8), num_classes=classes)
+    assert grid_rows(None, spec, conditional) == rows
+    assert grid_rows(7, spec, conditional) == 7
+
+
+def test_names_say_more_than_the_numbers_of_rows() -> None:
+    assert row_names(("cat", "dog"), 3) == ["cat", "dog", "cat"]
+    assert row_names(("0", "1"), 2) == row_names((), 2) == []
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -184,10 +184,10 @@ def _build_schedules(config: Config) -> dict[str, Schedule | None]:
 
 
 def _build_grid(config: Config, data: PackedImages, device: torch.device) -> SampleGrid:
-    size = grid_rows(config, data.spec), config.grid_columns
-    return SampleGrid(
-        data.spec, config.seed, config.latent_dim, *size, config.conditional, device, row_names(config, data)
-    )
+    spec, conditional = data.spec, config.conditional
+    rows = grid_rows(config.grid_rows, spec, conditional)
+    names = row_names(data.classes, rows) if conditional else []
+    return SampleGrid(spec, config.seed, config.latent_dim, rows, config.grid_columns, conditional, device, names)
 
 
 def run_settings(config: Config, data: PackedImages) -> RunSettings:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec, PackedImages, to_uint8
 from gan_exp.display.images import image_grid, scatter_plot, to_pil
 from gan_exp.display.row_names import with_row_names
@@ -18,19 +17,18 @@ USUAL_ROWS, MOST_ROWS = 5, 10
 SCATTER_POINTS = 2500  # as many as the published protocols draw for an evaluation
 
 
-def grid_rows(config: Config, spec: DataSpec) -> int:
+def grid_rows(asked: int | None, spec: DataSpec, conditional: bool) -> int:
     """As many as are asked for; else in a conditional run one for each class, at most 10."""
-    if config.grid_rows is not None:
-        return config.grid_rows
-    return min(spec.num_classes, MOST_ROWS) if config.conditional else USUAL_ROWS
+    if asked is not None:
+        return asked
+    return min(spec.num_classes, MOST_ROWS) if conditional else USUAL_ROWS
 
 
-def row_names(config: Config, data: PackedImages) -> list[str]:
-    """The classes of a conditional run's rows, where they have names that say more than their numbers."""
-    classes = data.classes
-    if not config.conditional or not classes or classes == tuple(map(str, range(len(classes)))):
+def row_names(classes: Sequence[str], rows: int) -> list[str]:
+    """The classes of the rows; none where they are unnamed, or their names are their numbers."""
+    if not classes or list(classes) == [str(number) for number in range(len(classes))]:
         return []
-    return [classes[row % len(classes)] for row in range(grid_rows(config, data.spec))]
+    return [classes[row % len(classes)] for row in range(rows)]
 
 
 class Grid(NamedTuple):

@@ -112,7 +112,8 @@ class Needs:
     @property
     def _picture(self) -> int:
         channels, height, width = self.data.image_shape
-        return grid_rows(self.config, self.data.spec) * self.config.grid_columns * channels * height * width
+        rows = grid_rows(self.config.grid_rows, self.data.spec, self.config.conditional)
+        return rows * self.config.grid_columns * channels * height * width
 
     @property
     def free_disk(self) -> int | None:
