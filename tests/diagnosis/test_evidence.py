@@ -9,7 +9,8 @@ from torch import Tensor
 from gan_exp.data.digits import digits
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.data.toys import ring
-from gan_exp.diagnosis.evidence import SampleEvidence, features
+from gan_exp.diagnosis import evidence
+from gan_exp.diagnosis.evidence import SampleEvidence, features, octaves
 from gan_exp.metrics.overfitting import overfitting
 
 COUNT = 128
@@ -154,3 +155,23 @@ def test_overfitting_is_the_area_under_the_curve() -> None:
     train, unseen = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0, 3.0])
     assert overfitting(train, unseen) == pytest.approx((1 + 0.5 + 0 + 1 + 1 + 0) / 6)
     assert overfitting(train, train) == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_octaves_leave_the_images_as_they_are(dtype: torch.dtype) -> None:
+    images = torch.randn(6, 1, 8, 8, dtype=dtype)
+    before = images.clone()
+    octaves(images, torch.arange(6) % 2)
+    assert torch.equal(images, before)
+
+
+def test_references_of_large_images_are_looked_at_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counted(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return features(images)
+
+    monkeypatch.setattr(evidence, "features", counted)
+    SampleEvidence(PackedImages(torch.zeros(40, 1, 256, 256, dtype=torch.uint8)), 8)
+    assert seen == [16, 16, 8]

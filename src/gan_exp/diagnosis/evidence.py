@@ -10,6 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from gan_exp.data.packed import PackedImages, normalise
 from gan_exp.metrics.pairwise import squared_distances
+from gan_exp.models.sampling import at_once
 from gan_exp.runtime.randomness import Streams
 
 SIDE = 16  # pixels: larger images are averaged down to it
@@ -32,7 +33,8 @@ class SampleEvidence:
     def __init__(self, data: PackedImages, count: int, conditional: bool = False) -> None:
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor"))[:MOST_REFERENCES]
         order = order.to(data.images.device)
-        references = features(normalise(data.images[order]))  # [R, F]
+        chunk = at_once(*data.image_shape[1:])
+        references = torch.cat([features(normalise(data.images[some])) for some in order.split(chunk)])  # [R, F]
         self._center = references.double().mean(dim=0)
         self._references = references - self._center
         self._classes = None if data.labels is None else data.labels[order].cpu()
@@ -104,9 +106,11 @@ def octaves(images: Tensor, classes: Tensor) -> Tensor:
     For images [N, C, H, W] and their `classes` [N], numbers from 0; float64. Averaging to half the size removes just
     this structure. No amplitude is 0, so that one can divide by it.
     """
-    images = images.cpu().double()  # not every device has such numbers
-    sums = torch.zeros_like(images).index_add_(0, classes, images)
-    rest = images - (sums / classes.bincount(minlength=len(images)).clamp_min(1).view(-1, 1, 1, 1))[classes]
+    rest = images.cpu().to(torch.float64, copy=True)  # not every device has such numbers
+    counts = classes.bincount()
+    means = rest.new_zeros(len(counts), *rest.shape[1:]).index_add_(0, classes, rest)
+    means /= counts.clamp_min(1).view(-1, 1, 1, 1)
+    rest -= means if len(means) == 1 else means[classes]
     power = []
     while min(rest.shape[2:]) >= 4:
         height, width = (2 * (side // 2) for side in rest.shape[2:])
