@@ -125,8 +125,8 @@ def _choose_intervals(steps: int, slow: float) -> list[Choice]:
     samples = _interval(steps / 40 / slow, int(50 / slow), 1000)
     checkpoints = _interval(steps / 10 / slow, int(200 / slow), 5000)
     found = [
-        Choice("sample_every_steps", samples, _times(steps, samples, "grids")),
-        Choice("checkpoint_every_steps", checkpoints, _times(steps, checkpoints, "checkpoints")),
+        Choice("sample_every_steps", samples, _times(steps, samples, "grid")),
+        Choice("checkpoint_every_steps", checkpoints, _times(steps, checkpoints, "checkpoint")),
     ]
     if slow > 1:
         log = _interval(100 / slow, 5, 100)
@@ -137,7 +137,7 @@ def _choose_intervals(steps: int, slow: float) -> list[Choice]:
 def _times(steps: int, every: int, what: str) -> str:
     if steps < every:
         return f"the first and the last suffice for {plural(steps, 'step')}"
-    return f"{steps // every} {what[:-1] if steps < 2 * every else what} in {steps:,} steps"
+    return f"{plural(steps // every, what)} in {plural(steps, 'step')}"
 
 
 def advice(glance: Glance) -> list[str]:
