@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,15 @@ def test_help_and_tab_need_no_torch(words: list[str]) -> None:
     assert not {"torch", "hydra", "omegaconf"} & set(imported_by(words))
 
 
-def imported_by(words: list[str]) -> list[str]:
+def test_a_run_on_a_cpu_imports_no_compiler(tmp_path: Path) -> None:
+    """It would take a second and 150 MB: the first optimizer would import it, and tensors without values."""
+    modules = ("torch", "torch._dynamo", "torch._inductor", "sympy", "torch.fx.experimental.symbolic_shapes")
+    run = ["train", "steps=2", "penalty=r1", "augment=ada", "ema_halflife_kimg=1", "device=cpu"]
+    assert imported_by([*run, f"hydra.run.dir={tmp_path / 'run'}"], modules) == ["torch"]
+    assert imported_by(["resume", str(tmp_path / "run"), "steps=3"], modules) == ["torch"]
+
+
+def imported_by(words: list[str], modules: Sequence[str] = HEAVY) -> list[str]:
     program = (
         "import sys\n"
         "from gan_exp.cli import main\n"
@@ -101,7 +110,7 @@ def imported_by(words: list[str]) -> list[str]:
         "    main(sys.argv[1:])\n"
         "except SystemExit:\n"
         "    pass\n"
-        f"print('imported:', *[name for name in {HEAVY} if name in sys.modules])\n"
+        f"print('imported:', *[name for name in {modules} if name in sys.modules])\n"
     )
     result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
     return result.stdout.rpartition("imported:")[2].split()

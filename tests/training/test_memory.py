@@ -9,8 +9,9 @@ from torch import nn
 
 from builders import SMALL, assert_same, small_config
 from gan_exp.config.schema import Config
+from gan_exp.training import memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
-from gan_exp.training.memory import META, StepMemory, _Counting, step_memory
+from gan_exp.training.memory import META, StepMemory, _Counting, is_short, step_memory
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import UpdateInputs
@@ -19,11 +20,11 @@ from single_steps import CPU, SPEC, latents, real_batch, rng_for
 PENALTIES = ("penalty=none", "penalty=r1_r2")
 
 
-def count(config: Config, state: TrainingState, rows: int = 16) -> StepMemory:
+def count(config: Config, state: TrainingState, rows: int = 16, device: torch.device = META) -> StepMemory:
     def optimizers(networks: Mapping[str, nn.Module]) -> Any:
-        return [build_optimizer(config, f"optimizer.{name}", networks[name], META) for name in networks]
+        return [build_optimizer(config, f"optimizer.{name}", networks[name], device) for name in networks]
 
-    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers)
+    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers, device)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -39,6 +40,10 @@ def test_it_is_that_of_a_step_with_values(model: str, penalty: str) -> None:
         assert abs(counting.live / counted.lasting - 1) < 1e-3  # torch's step counts
         train_step(state, step_config, [inputs], inputs)
     assert counted.peak is not None and abs(counting.peak / counted.peak - 1) < 0.02
+    with_values = count(config, build_state(config, SPEC, CPU), device=CPU)
+    assert with_values.peak is not None and abs(with_values.peak / counting.peak - 1) < 0.02
+    assert abs(with_values.checkpoint - counted.checkpoint) < 100  # counters that are equal are kept once
+    assert with_values.operations == counted.operations
 
 
 def tensors_between_steps(state: TrainingState) -> list[torch.Tensor]:
@@ -47,13 +52,30 @@ def tensors_between_steps(state: TrainingState) -> list[torch.Tensor]:
     return gradients + [value for optimizer in optimizers for of in optimizer.state.values() for value in of.values()]
 
 
-def test_counting_changes_nothing() -> None:
+@pytest.mark.parametrize("device", [META, CPU], ids=str)
+def test_counting_changes_nothing(device: torch.device) -> None:
     config = small_config("dcgan", "augment=ada", "penalty=r1")
     state, untouched = build_state(config, SPEC, CPU), build_state(config, SPEC, CPU)
     random = torch.get_rng_state()
-    count(config, state)
+    assert is_short(state, build_step_config(config), SPEC, config.latent_dim, 16)
+    count(config, state, device=device)
     assert torch.equal(torch.get_rng_state(), random)
     assert_same(state.state_dict(), untouched.state_dict())
+
+
+def test_long_steps_and_large_ones_are_not_counted_with_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("dcgan")
+    state = build_state(config, SPEC, CPU)
+
+    def short(rows: int = 16) -> bool:
+        return is_short(state, build_step_config(config), SPEC, config.latent_dim, rows)
+
+    assert short() and not short(rows=100_000)
+    for limit, of_weights in (("MOST_OPERATIONS", 0.0), ("MOST_BYTES", 10.0)):
+        weights = sum(tensor.nbytes for tensor in state.tensors)
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, limit, of_weights * weights * 0.99)
+            assert not short()
 
 
 def test_micro_batches_take_less_and_further_ones_no_more() -> None:

@@ -14,7 +14,7 @@ from gan_exp.runtime.signals import stop_if_asked
 
 ALL = torch.get_num_threads()  # torch's default, before a run changes it
 ROUNDS = 5  # each times all numbers, so that a disturbance of the machine affects all of them
-SLICE_S = 0.05  # the time for one number in a round; at least one step is taken
+SLICE_S = 0.03  # the time for one number in a round; at least one step is taken
 BUDGET_S = 2.0  # no further round begins after it
 MOST_TIME = 0.9  # of the time with fewer threads: less gain is noise, and more threads suffer more from other programs
 OWN_CORE = 0.9  # the share of the time in which a thread computes that has a core to itself

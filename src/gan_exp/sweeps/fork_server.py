@@ -12,7 +12,7 @@ from gan_exp.runtime.signals import block_signals
 
 IS_SERVER = "GAN_EXP_FORK_SERVER"  # set for the server alone: others may import this module
 
-# Beside the session these are imported when a run needs them; the first optimizer imports torch._dynamo.
+# Beside the session these are imported when a run needs them.
 MODULES = (
     "gan_exp.training.session",
     "gan_exp.training.acceleration.choice",
@@ -22,7 +22,6 @@ MODULES = (
     "gan_exp.optimizers",
     "gan_exp.schedules",
     "sklearn.datasets",
-    "torch._dynamo",
     "torch.utils.tensorboard",
     "filelock",
     "PIL.GifImagePlugin",

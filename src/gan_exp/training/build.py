@@ -14,6 +14,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.checkpointing import with_checkpointing
 from gan_exp.models.parts import with_layout
 from gan_exp.models.spectral import normalise_spectrally
+from gan_exp.runtime.no_compiler import leave_compiler_out
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.training.precision import Precision
@@ -153,6 +154,8 @@ def build_optimizer(config: Config, path: str, network: nn.Module, device: torch
     can_fuse = "fused" in inspect.signature(target).parameters and device.type in ("cpu", "cuda")
     fused: dict[str, Any] = {"fused": True} if can_fuse and "fused" not in node and "foreach" not in node else {}
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if isinstance(target, type) and issubclass(target, torch.optim.Optimizer):
+        leave_compiler_out(target)
     return cast(torch.optim.Optimizer, build(config, path, params=trainable, **fused))
 
 

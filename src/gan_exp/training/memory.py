@@ -1,7 +1,8 @@
-"""The memory that a training step takes, counted on tensors that have shapes and no values.
+"""The memory that a training step takes, counted in a step of a copy of the networks.
 
-The step itself runs on torch's meta device, so that whatever a model, a penalty or an augmentation does is counted as
-it is. What a library takes inside an operation, such as a convolution's rearranged inputs, does not show.
+So whatever a model, a penalty or an augmentation does is counted as it is. On torch's meta device tensors have shapes
+and no values, and the step takes neither memory nor long. What a library takes inside an operation, such as a
+convolution's rearranged inputs, does not show.
 """
 
 import copy
@@ -26,6 +27,11 @@ META = torch.device("meta")
 CONVOLUTIONS = {torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default}
 DRAWS = {torch.rand, torch.randn, torch.randint, torch.randperm}
 
+# Of a step that is counted with values; it takes several times the memory and the operations of its first passes.
+SEVERAL = 30
+MOST_BYTES = 1e9
+MOST_OPERATIONS = 30e9  # about half a second of two cores
+
 BuildOptimizers = Callable[[Mapping[str, nn.Module]], tuple[torch.optim.Optimizer, torch.optim.Optimizer]]
 
 
@@ -41,20 +47,27 @@ class StepMemory:
 
 
 def step_memory(
-    state: TrainingState, config: StepConfig, spec: DataSpec, latent_dim: int, rows: int, optimizers: BuildOptimizers
+    state: TrainingState,
+    config: StepConfig,
+    spec: DataSpec,
+    latent_dim: int,
+    rows: int,
+    optimizers: BuildOptimizers,
+    device: torch.device = META,
 ) -> StepMemory:
-    """Of a step of `rows` images at `state`, which stays as it is; `optimizers` builds those of other networks.
+    """Of a step of `rows` images at `state`, which stays as it is; `optimizers` builds those of a copy on `device`.
 
-    A class of the user's own may look at values, which are not there: then the peak is unknown.
+    A class of the user's own may look at values, which are not there on the meta device: then the peak is unknown.
     """
     size, whole = config.micro_batch_size, rows
     if size is not None:
         rows = min(rows, 2 * size)  # further micro-batches take no more
     config = replace(config, micro_batch_size=None if size is None or size >= rows else size)
-    shadow = _without_values(state, optimizers)
-    inputs = _inputs(spec, latent_dim, rows)
+    shadow = _copy(state, optimizers, device)
+    inputs = _inputs(spec, latent_dim, rows, device)
     peak, why_unknown = None, ""
-    with _AnyValues(), _Counting(_tensors(shadow)) as counting:
+    drawing = _AnyValues() if device.type == "meta" else torch.random.fork_rng(devices=[])
+    with drawing, _Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
         lasting = counting.peak = counting.live
         try:
@@ -66,17 +79,39 @@ def step_memory(
     return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown, operations)
 
 
-def _without_values(state: TrainingState, optimizers: BuildOptimizers) -> TrainingState:
-    """A copy whose tensors have no values."""
-    tensors = [state.generator, state.discriminator, state.generator_ema, state.augment]
+def is_short(state: TrainingState, config: StepConfig, spec: DataSpec, latent_dim: int, rows: int) -> bool:
+    """Whether a step of `rows` images, on a CPU, clearly takes less than a second and a gigabyte.
+
+    It is then counted with values: the meta device needs torch's compiler, whose import alone takes a second. Two rows
+    pass through the networks for this.
+    """
+    if sum(tensor.nbytes for tensor in state.tensors) > MOST_BYTES / 10:  # a copy, gradients, moments
+        return False
+    generator, discriminator = (copy.deepcopy(network).eval() for network in state.networks.values())
+    channels, height, width = spec.image_shape
+    labels = [torch.zeros(2, dtype=torch.long)] if config.conditional else []
+    there = [tensor for network in (generator, discriminator) for tensor in network.state_dict().values()]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), _Counting(there) as counting:
+            generator(torch.zeros(2, latent_dim), *labels)
+            discriminator(torch.zeros(2, channels * config.pac, height, width), *labels)
+    except Exception:  # a class of the user's own
+        return False
+    each = SEVERAL * rows / 2
+    return bool(each * counting.operations < MOST_OPERATIONS and each * counting.made < MOST_BYTES)
+
+
+def _copy(state: TrainingState, optimizers: BuildOptimizers, device: torch.device) -> TrainingState:
+    """On the meta device without values."""
+    networks = [state.generator, state.discriminator, state.generator_ema, state.augment]
     memo: dict[int, Any] = {}
-    for network in tensors:
+    for network in networks if device.type == "meta" else ():
         for parameter in network.parameters() if network is not None else ():
             empty = torch.empty_like(parameter, device=META)
             memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
         for buffer in network.buffers() if network is not None else ():
             memo[id(buffer)] = torch.empty_like(buffer, device=META)
-    generator, discriminator, average, augment = (copy.deepcopy(network, memo) for network in tensors)
+    generator, discriminator, average, augment = (copy.deepcopy(network, memo) for network in networks)
     assert generator is not None and discriminator is not None and average is not None
     of_generator, of_discriminator = optimizers({"generator": generator, "discriminator": discriminator})
     return TrainingState(generator, discriminator, average, of_generator, of_discriminator, augment)
@@ -87,15 +122,15 @@ def _fill_optimizers(state: TrainingState) -> None:
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                parameter.grad = torch.empty_like(parameter)
+                parameter.grad = torch.ones_like(parameter)  # so that G differs from its average
         optimizer.step()
         optimizer.step = lambda closure=None: None  # type: ignore[method-assign, assignment]
 
 
-def _inputs(spec: DataSpec, latent_dim: int, rows: int) -> UpdateInputs:
-    images = torch.empty(rows, *spec.image_shape, dtype=torch.uint8, device=META)
-    labels = torch.empty(rows, dtype=torch.long, device=META)
-    latents = torch.empty(rows, latent_dim, device=META)
+def _inputs(spec: DataSpec, latent_dim: int, rows: int, device: torch.device) -> UpdateInputs:
+    images = torch.zeros(rows, *spec.image_shape, dtype=torch.uint8, device=device)
+    labels = torch.zeros(rows, dtype=torch.long, device=device)
+    latents = torch.zeros(rows, latent_dim, device=device)
     return UpdateInputs(latents, Batch(images, labels), lambda purpose: torch.Generator(), measured=True)
 
 
@@ -137,10 +172,16 @@ class _Counting(TorchDispatchMode):
 
     def __init__(self, there: list[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = self.operations = 0
+        self.live = self.peak = self.made = self.operations = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         for tensor in there:
             self._add(tensor)
+        self.made = 0  # bytes in all, without those of `there`
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No, says torch: else the first operation imports the compiler (`runtime/no_compiler.py`)."""
+        return False
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = function(*args, **(kwargs or {}))
@@ -159,6 +200,7 @@ class _Counting(TorchDispatchMode):
         if storage not in self._known:
             size = storage.nbytes()
             self._known.add(storage)
+            self.made += size
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._free, size)

@@ -20,7 +20,7 @@ from gan_exp.runtime.resources import available_memory, in_words, resident_memor
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
 from gan_exp.training.fitting import remedies
 from gan_exp.training.grid import grid_rows
-from gan_exp.training.memory import META, StepMemory, step_memory
+from gan_exp.training.memory import META, StepMemory, is_short, step_memory
 from gan_exp.training.state import TrainingState
 
 # What a step takes beside the tensors that are counted, measured: docs/performance.md, "Memory".
@@ -230,11 +230,15 @@ def run_needs(
 
 
 def _step_memory(config: Config, state: TrainingState, data: PackedImages, rows: int) -> StepMemory:
+    step_config = replace(build_step_config(config), micro_batch_size=config.micro_batch_size)
+    of_step = (state, step_config, data.spec, config.latent_dim, rows)
+    on_cpu = all(tensor.device.type == "cpu" for tensor in state.tensors)
+    device = torch.device("cpu") if on_cpu and is_short(*of_step) else META
+
     def optimizers(networks: Mapping[str, nn.Module]) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         def of(name: str) -> torch.optim.Optimizer:
-            return build_optimizer(config, f"optimizer.{name}", networks[name], META)
+            return build_optimizer(config, f"optimizer.{name}", networks[name], device)
 
         return of("generator"), of("discriminator")
 
-    step_config = replace(build_step_config(config), micro_batch_size=config.micro_batch_size)
-    return step_memory(state, step_config, data.spec, config.latent_dim, rows, optimizers)
+    return step_memory(*of_step, optimizers, device)
