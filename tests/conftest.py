@@ -123,13 +123,13 @@ def memory_of_a_step_is_counted_once() -> None:
 
     count, counted = needs._step_memory, dict[str, Any]()
 
-    def once(config: Any, state: Any, data: Any, rows: int) -> Any:
+    def once(config: Any, state: Any, data: Any, rows: int, device: Any) -> Any:
         plain = config.model_dump(exclude=PACE)
         for optimizer in plain["optimizer"].values():
             optimizer.pop("lr", None)
-        key = f"{plain} {data.spec} {rows}"
+        key = f"{plain} {data.spec} {rows} {device.type}"
         if key not in counted:
-            counted[key] = count(config, state, data, rows)
+            counted[key] = count(config, state, data, rows, device)
         return counted[key]
 
     needs._step_memory = once

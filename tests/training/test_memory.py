@@ -9,6 +9,7 @@ from torch import nn
 
 from builders import SMALL, assert_same, small_config
 from gan_exp.config.schema import Config
+from gan_exp.models import activation, layers
 from gan_exp.training import memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
 from gan_exp.training.memory import META, StepMemory, _Counting, is_short, step_memory
@@ -20,11 +21,13 @@ from single_steps import CPU, SPEC, latents, real_batch, rng_for
 PENALTIES = ("penalty=none", "penalty=r1_r2")
 
 
-def count(config: Config, state: TrainingState, rows: int = 16, device: torch.device = META) -> StepMemory:
+def count(
+    config: Config, state: TrainingState, rows: int = 16, device: torch.device = META, kind: str = "cpu"
+) -> StepMemory:
     def optimizers(networks: Mapping[str, nn.Module]) -> Any:
         return [build_optimizer(config, f"optimizer.{name}", networks[name], device) for name in networks]
 
-    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers, device)
+    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers, device, kind)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -32,7 +35,10 @@ def count(config: Config, state: TrainingState, rows: int = 16, device: torch.de
 def test_it_is_that_of_a_step_with_values(model: str, penalty: str) -> None:
     config = small_config(model, penalty, "reuse_fakes=true")
     state = build_state(config, SPEC, CPU)
-    counted = count(config, state)
+    is_that_of_a_step(count(config, state), config, state)
+
+
+def is_that_of_a_step(counted: StepMemory, config: Config, state: TrainingState) -> None:
     inputs = UpdateInputs(latents(), real_batch(), rng_for, measured=True)
     step_config = build_step_config(config)
     train_step(state, step_config, [inputs], inputs)  # the moments
@@ -44,6 +50,18 @@ def test_it_is_that_of_a_step_with_values(model: str, penalty: str) -> None:
     assert with_values.peak is not None and abs(with_values.peak / counting.peak - 1) < 0.02
     assert abs(with_values.checkpoint - counted.checkpoint) < 100  # counters that are equal are kept once
     assert with_values.operations == counted.operations
+
+
+@pytest.mark.parametrize("model", ["dcgan", "resnet", "r3gan"])
+def test_for_a_gpu_it_is_that_of_the_forms_that_layers_have_there(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which they take here for once: matrix products, and derivatives of their own."""
+    config = small_config(model, "penalty=r1_r2")
+    state = build_state(config, SPEC, CPU)
+    counted, on_cpu = (count(config, state, kind=kind) for kind in ("cuda", "cpu"))
+    assert counted.peak != on_cpu.peak
+    for module in (layers, activation):
+        monkeypatch.setattr(module, "on_gpu", lambda tensor: True)
+    is_that_of_a_step(counted, config, state)
 
 
 def tensors_between_steps(state: TrainingState) -> list[torch.Tensor]:

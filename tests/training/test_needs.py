@@ -108,6 +108,13 @@ def test_processes_on_a_cpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) ->
         two.refuse_too_little()
 
 
+def test_a_run_on_a_gpu_is_counted_in_the_layers_forms_there() -> None:
+    config = small_config("r3gan", "penalty=r1_r2", "loss=rpgan")
+    state = build_state(config, IMAGES.spec, CPU)
+    on_cpu, on_gpu = (run_needs(config, state, IMAGES, torch.device(kind), "run").step.peak for kind in ("cpu", "cuda"))
+    assert on_cpu is not None and on_gpu is not None and on_cpu != on_gpu
+
+
 def test_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two checkpoints are kept, and there is a third while it is written."""
     needs = needs_of("evaluate_every_steps=10", "steps=10", model="mlp")

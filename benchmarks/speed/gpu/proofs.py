@@ -99,7 +99,10 @@ def memory(recipe: Recipe, device: str) -> str:
         return tuple(recipe.optimizers(networks["generator"], networks["discriminator"], fused=False))
 
     spec = DataSpec(recipe.shape)
-    counted = step_memory(step.state, recipe.config, spec, recipe.latent_dim, recipe.batch, optimizers).peak  # type: ignore[arg-type]
+    counted = step_memory(
+        *(step.state, recipe.config, spec, recipe.latent_dim, recipe.batch, optimizers),  # type: ignore[arg-type]
+        kind=torch.device(device).type,
+    ).peak
     assert counted is not None
     step()  # in which cuDNN searches
     if device == "cpu":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
-from gan_exp.models.parts import takes_functions
+from gan_exp.models.parts import on_gpu, takes_functions
 
 
 def activate(features: Tensor, leak: float) -> Tensor:
@@ -23,7 +23,7 @@ def activate(features: Tensor, leak: float) -> Tensor:
 
 def rectify(features: Tensor) -> Tensor:
     """ReLU of the `features`, which stay as they are: a residual block adds them again. On a CPU torch's own."""
-    if features.is_cuda and features.requires_grad and takes_functions():
+    if on_gpu(features) and features.requires_grad and takes_functions():
         return Rectification.apply(features)  # type: ignore[no-any-return]
     return relu(features)
 
@@ -38,7 +38,7 @@ class LeakyReLU(nn.LeakyReLU):
         super().__init__(leak, inplace=True)
 
     def forward(self, input: Tensor) -> Tensor:
-        return activate(input, self.negative_slope) if input.is_cuda else super().forward(input)
+        return activate(input, self.negative_slope) if on_gpu(input) else super().forward(input)
 
 
 class Activation(torch.autograd.Function):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, linear
 
-from gan_exp.models.parts import autocast_dtype, autocasting, takes_functions
+from gan_exp.models.parts import autocast_dtype, autocasting, on_gpu, takes_functions
 
 SMALL = 4  # pixels of a side, up to which a GPU computes a float32 convolution as matrix products
 
@@ -22,7 +22,7 @@ def pointwise(
     features: Tensor, weight: Tensor, bias: Tensor | None = None, activate: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
     """A 1x1 convolution [N, C, H, W] by weights [outputs, C, 1, 1], activated: on a GPU one product over all pixels."""
-    if features.is_cuda:
+    if on_gpu(features):
         return pointwise_product(features, weight, bias, activate)
     results = convolve(features, weight, bias)
     return results if activate is None else activate(results)
@@ -49,7 +49,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, group
     if dtype is not None:  # autocast doesn't look into a Function
         features, weight = features.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    small = features.is_cuda and features.dtype == torch.float32 and max(features.shape[2:]) <= SMALL
+    small = on_gpu(features) and features.dtype == torch.float32 and max(features.shape[2:]) <= SMALL
     if small and weight.shape[2:] == (3, 3):
         results = small_convolution(features, weight)
         return results if bias is None else results + bias.view(1, -1, 1, 1)
@@ -226,7 +226,7 @@ def _resampled(features: Tensor, up: bool, factor: float) -> Tensor:
     """By the fastest way for the device, in the features' own format."""
     kind = features.device.type
     with autocasting(kind, None) if features.is_meta else torch.autocast(kind, enabled=False):
-        if features.is_cuda:
+        if on_gpu(features):
             return _by_matrices(features, up, factor)
         if up:
             return _doubled(features if factor == 1 else features * factor)

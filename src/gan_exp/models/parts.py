@@ -76,6 +76,24 @@ class LabelEmbedding(nn.Module):
         return inputs if self.embed is None else torch.cat([inputs, self.embed(labels)], dim=1)
 
 
+_counted_for_gpu: ContextVar[bool] = ContextVar("_counted_for_gpu", default=False)
+
+
+def on_gpu(tensor: Tensor) -> bool:
+    """Whether layers compute it in the forms that are a GPU's: there, and where a step of a GPU is counted."""
+    return tensor.is_cuda or (tensor.is_meta and _counted_for_gpu.get())
+
+
+@contextmanager
+def counted_for(kind: str) -> Iterator[None]:
+    """Within it tensors on the meta device stand for those of this kind of device."""
+    before = _counted_for_gpu.set(kind == "cuda")
+    try:
+        yield
+    finally:
+        _counted_for_gpu.reset(before)
+
+
 _on_meta: ContextVar[torch.dtype | None] = ContextVar("_on_meta", default=None)
 
 

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from gan_exp.data.packed import Batch, DataSpec
+from gan_exp.models.parts import counted_for
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, UpdateInputs
@@ -54,10 +55,12 @@ def step_memory(
     rows: int,
     optimizers: BuildOptimizers,
     device: torch.device = META,
+    kind: str = "cpu",
 ) -> StepMemory:
     """Of a step of `rows` images at `state`, which stays as it is; `optimizers` builds those of a copy on `device`.
 
     A class of the user's own may look at values, which are not there on the meta device: then the peak is unknown.
+    `kind` of device: the run's, since some layers have forms of their own on a GPU.
     """
     size, whole = config.micro_batch_size, rows
     if size is not None:
@@ -67,7 +70,7 @@ def step_memory(
     inputs = _inputs(spec, latent_dim, rows, device)
     peak, why_unknown = None, ""
     drawing = _AnyValues() if device.type == "meta" else torch.random.fork_rng(devices=[])
-    with drawing, _Counting(_tensors(shadow)) as counting:
+    with counted_for(kind), drawing, _Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
         lasting = counting.peak = counting.live
         try:

@@ -49,7 +49,7 @@ class Needs:
 
     @cached_property
     def step(self) -> StepMemory:
-        return _step_memory(self.config, self.state, self.data, self.rows)
+        return _step_memory(self.config, self.state, self.data, self.rows, self.device)
 
     @cached_property
     def memory(self) -> int | None:
@@ -194,7 +194,7 @@ class Needs:
             state = self.state
             if config.model != self.config.model:
                 state = build_state(config, self.data.spec, torch.device("cpu"))
-            return self._memory(_step_memory(config, state, self.data, self.rows))
+            return self._memory(_step_memory(config, state, self.data, self.rows, self.device))
 
         return remedies(self.config, self.state, self.rows, limit, self._may_halve, needed)
 
@@ -229,16 +229,17 @@ def run_needs(
     return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), sharing, there)
 
 
-def _step_memory(config: Config, state: TrainingState, data: PackedImages, rows: int) -> StepMemory:
+def _step_memory(
+    config: Config, state: TrainingState, data: PackedImages, rows: int, device: torch.device
+) -> StepMemory:
     step_config = replace(build_step_config(config), micro_batch_size=config.micro_batch_size)
     of_step = (state, step_config, data.spec, config.latent_dim, rows)
-    on_cpu = all(tensor.device.type == "cpu" for tensor in state.tensors)
-    device = torch.device("cpu") if on_cpu and is_short(*of_step) else META
+    counted_on = torch.device("cpu") if device.type == "cpu" and is_short(*of_step) else META
 
     def optimizers(networks: Mapping[str, nn.Module]) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         def of(name: str) -> torch.optim.Optimizer:
-            return build_optimizer(config, f"optimizer.{name}", networks[name], device)
+            return build_optimizer(config, f"optimizer.{name}", networks[name], counted_on)
 
         return of("generator"), of("discriminator")
 
-    return step_memory(*of_step, optimizers, device)
+    return step_memory(*of_step, optimizers, counted_on, device.type)
