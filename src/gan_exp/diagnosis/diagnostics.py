@@ -53,7 +53,7 @@ class Diagnostics:
     ) -> None:
         self._device, self._pac, self._conditional = device, pac, conditional
         count = SAMPLES if data.extent is None else POINTS
-        self._chunk = at_once(*data.image_shape[1:])
+        self._chunk = at_once(data.image_shape)
         self._doctor = Doctor(settings).follow(records)
         self._evidence = SampleEvidence(data, count, conditional)
         self._evidence.previous = None if saved is None else saved["samples"]

@@ -33,7 +33,7 @@ class SampleEvidence:
     def __init__(self, data: PackedImages, count: int, conditional: bool = False) -> None:
         order = torch.randperm(len(data.images), generator=Streams(0).at(0, "doctor"))[:MOST_REFERENCES]
         order = order.to(data.images.device)
-        chunk = at_once(*data.image_shape[1:])
+        chunk = at_once(data.image_shape)
         references = torch.cat([features(normalise(data.images[some])) for some in order.split(chunk)])  # [R, F]
         self._center = references.double().mean(dim=0)
         self._references = references - self._center

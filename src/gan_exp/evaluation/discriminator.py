@@ -38,7 +38,7 @@ def logits(discriminator: nn.Module, data: PackedImages, pac: int = 1, condition
     chosen = choose(len(data.images), MOST_LOGITS).to(data.images.device)
     chosen = chosen[: len(chosen) // pac * pac]
     parts = []
-    for places in chosen.split(at_once(*data.image_shape[1:]) * pac):
+    for places in chosen.split(at_once(data.image_shape) * pac):
         images = normalise(data.images[places].to(device))
         images = images.reshape(len(images) // pac, -1, *images.shape[2:])
         if conditional:

@@ -38,7 +38,7 @@ class Sampler:
         device = next(self._generator.parameters()).device
         labels = None if labels is None else labels.to(device)
         make = to_uint8 if self._spec.extent is None else Tensor.detach
-        chunk = at_once(*self._spec.image_shape[1:])
+        chunk = at_once(self._spec.image_shape)
         return generate_all(self._generator, latents.to(device), labels, make, chunk=chunk)
 
 

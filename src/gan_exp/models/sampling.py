@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from gan_exp.ranges import ImageShape
 from gan_exp.runtime.signals import stop_if_asked
 
 LARGEST_CHUNK = 256  # images
@@ -17,11 +18,12 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
     return images
 
 
-def at_once(height: int, width: int) -> int:
+def at_once(image_shape: ImageShape) -> int:
     """How many images a network is given at a time outside of training, so that large ones take no more than a step.
 
     256 up to 64x64, 16 at 256x256; a power of two, so that chunks of 256 hold whole ones.
     """
+    _, height, width = image_shape
     fitting = MOST_PIXELS // (height * width)
     return min(LARGEST_CHUNK, 1 << max(fitting, 1).bit_length() - 1)
 

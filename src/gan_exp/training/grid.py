@@ -55,7 +55,7 @@ class SampleGrid:
     ) -> None:
         self._extent, self._rows, self._columns = spec.extent, rows, columns
         self._names, self._streams = names, Streams(seed)
-        self._chunk = at_once(*spec.image_shape[1:])
+        self._chunk = at_once(spec.image_shape)
         count = SCATTER_POINTS if spec.extent is not None else rows * columns
         self._latents = self._streams.latents(0, "grid", count, latent_dim).to(device)
         self._device = device
