@@ -11,7 +11,7 @@ import torch
 from builders import small_config
 from gan_exp.training import acceleration
 from gan_exp.training.assembly import trial_step
-from gan_exp.training.build import build_data
+from gan_exp.training.build import build_data, build_state
 from gan_exp.training.step import train_step
 from setups import Setup
 from whole_runs import RECIPES
@@ -35,11 +35,12 @@ def test_every_option_trains_without_the_accelerations(
     setup = Setup(overrides, tmp_path / "run")
     assert isinstance(setup._step_fn, partial) and setup._step_fn.func is train_step
     assert setup.train(2).state.step == 2
-    trial_step(setup.config, build_data(setup.config, CPU), CPU)()
+    trial_step(setup.config, setup.state, build_data(setup.config, CPU), CPU)()
 
 
 def test_another_path_needs_them(no_acceleration: None) -> None:
     """So the fixture does block them."""
     config = small_config("mlp")
+    data = build_data(config, CPU)
     with pytest.raises(ModuleNotFoundError, match="acceleration"):
-        trial_step(config, build_data(config, CPU), CPU)
+        trial_step(config, build_state(config, data.spec, CPU), data, CPU)

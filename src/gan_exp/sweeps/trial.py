@@ -4,10 +4,10 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gan_exp.runtime.resources import private_memory
+from gan_exp.runtime.resources import asked_threads, private_memory
 from gan_exp.sweeps.job import Job
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def _try_steps(plain: dict[str, Any], most_threads: int) -> Trial:
     config = check(plain)
     device = prepare_device(config.device)
     data = build_data(config, device)
-    make_step = partial(trial_step, config, data, device)
+    state = build_state(config, data.spec, device)
+    make_step = cache(partial(trial_step, config, state, data, device))
     threads = None
-    if config.device.threads is None and "OMP_NUM_THREADS" not in os.environ:
-        needs = run_needs(config, build_state(config, data.spec, device), data, device, ".")
-        seconds = needs.seconds_at_least
+    if config.device.threads is None and asked_threads() is None:
+        seconds = run_needs(config, state, data, device, ".").seconds_at_least
         choice = choose_threads(make_step, device, config.device.deterministic, most_threads, seconds)
         threads = None if choice is None else choice[0]
     return Trial(_seconds_of(make_step(), device), threads, private_memory())

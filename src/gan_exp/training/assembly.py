@@ -25,7 +25,7 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.randomness import Rows, Streams
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.transfer import SideStream, ahead_on
-from gan_exp.training.build import build, build_held_out, build_state, build_step_config
+from gan_exp.training.build import build, build_held_out, build_step_config
 from gan_exp.training.grid import SampleGrid, grid_rows, row_names
 from gan_exp.training.inputs import InputSource
 from gan_exp.training.run_log import RunLog
@@ -124,9 +124,9 @@ def _put_together(
     )
 
 
-def trial_step(config: Config, data: PackedImages, device: torch.device) -> Callable[[], object]:
-    """A training step of separate networks, always on the same batch; the networks of the run stay untouched."""
-    state, step_config = build_state(config, data.spec, device), build_step_config(config)
+def trial_step(config: Config, state: TrainingState, data: PackedImages, device: torch.device) -> Callable[[], object]:
+    """A training step, always on the same batch, which changes `state`: give it networks that no run needs."""
+    step_config = build_step_config(config)
     step_fn, _ = _choose_step(config, state, step_config, device)
     inputs = build_inputs(config, data, step_config, device)
     discriminator_inputs, generator_inputs = inputs.discriminator(0), inputs.generator(0)

@@ -4,7 +4,6 @@ Each decision returns the configuration with its value, which the run keeps: a r
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
@@ -14,6 +13,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import trial_step
+from gan_exp.training.build import build_state
 from gan_exp.training.faults import explain_trial
 from gan_exp.training.precision import choose_precision
 from gan_exp.training.state import TrainingState
@@ -47,8 +47,11 @@ def decide_threads(
     """
     if config.device.threads is not None:
         return config, None
+
+    def make_step() -> Callable[[], object]:
+        return trial_step(config, build_state(config, data.spec, device), data, device)  # the run's stay untouched
+
     try:
-        make_step = partial(trial_step, config, data, device)
         choice = choose_threads(make_step, device, config.device.deterministic, None, seconds_at_least)
     except RuntimeError as error:
         raise explain_trial(error, what_would_fit) from error
