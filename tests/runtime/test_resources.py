@@ -35,7 +35,8 @@ def test_cores(limit: str, cores: int, machine: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("given", "threads"), [("4", 4), ("4,2", 4), (" 3 ", 3), ("", None), ("0", None), ("many", None), (None, None)]
+    ("given", "threads"),
+    [("4", 4), ("4,2", 4), (" 3 ", 3), ("", None), ("0", None), ("many", None), ("4,x", None), (None, None)],
 )
 def test_asked_threads(given: str | None, threads: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

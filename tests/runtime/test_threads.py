@@ -168,6 +168,13 @@ def test_nothing_is_timed_where_the_environment_decides(monkeypatch: pytest.Monk
     assert choose(config) == (config, None)
 
 
+def test_a_value_of_the_environment_that_is_no_number_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for OpenMP, which ignores it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    steps_take(monkeypatch, {1: [20] * 5, 2: [11] * 5, 4: [20] * 5})
+    assert choose(small_config("mlp"))[0].device.threads == 2
+
+
 @pytest.mark.slow
 def test_a_run_keeps_its_number_of_threads(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the saved configuration and a resumed run round in the same way under any load."""

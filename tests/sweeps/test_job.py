@@ -101,6 +101,8 @@ def test_its_own_modules_are_trusted_while_it_trains(in_tmp: Path, monkeypatch: 
 def test_threads_are_given_where_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert job().with_threads(3) == job()
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")  # no number chooses none
+    assert job().with_threads(3).config["device"]["threads"] == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     given = job().with_threads(3)
     assert given.config["device"]["threads"] == 3 and given.with_threads(4) == given

@@ -61,9 +61,12 @@ def usable_cores() -> int:
 
 
 def asked_threads() -> int | None:
-    """The number that OMP_NUM_THREADS asks for, of nested ones the first; None where it is unset or no number."""
-    given = os.environ.get(THREADS, "").partition(",")[0].strip()
-    return int(given) if given.isdecimal() and int(given) > 0 else None
+    """The number that OMP_NUM_THREADS asks for, of nested ones the first.
+
+    None where it is unset, or holds something else than numbers from 1 on: OpenMP ignores it then, and so do we.
+    """
+    numbers = [number.strip() for number in os.environ.get(THREADS, "").split(",")]
+    return int(numbers[0]) if all(number.isdecimal() and int(number) > 0 for number in numbers) else None
 
 
 def private_memory() -> int | None:

@@ -3,13 +3,13 @@
 More threads are faster on idle cores, and several times slower on busy ones, where they wait for each other.
 """
 
-import os
 import time
 from collections.abc import Callable
 from statistics import median
 
 import torch
 
+from gan_exp.runtime.resources import asked_threads
 from gan_exp.runtime.signals import stop_if_asked
 
 ALL = torch.get_num_threads()  # torch's default, before a run changes it
@@ -29,11 +29,11 @@ def choose_threads(
 ) -> tuple[int, str] | None:
     """Set torch's number of threads, at most `most` (None: all cores); returns it and a line with the reason.
 
-    `make_step` returns a training step to time. Nothing is timed, and None is returned, if OMP_NUM_THREADS is set,
-    for `deterministic` runs (the choice depends on the load), with one core, and on a GPU. Nor is a step timed of which
-    `seconds_at_least` are known: it would be silent for minutes, and large operations gain by all cores.
+    `make_step` returns a training step to time. Nothing is timed, and None is returned, if OMP_NUM_THREADS asks for a
+    number, for `deterministic` runs (the choice depends on the load), with one core, and on a GPU. Nor is a step timed
+    of which `seconds_at_least` are known: it would be silent for minutes, and large operations gain by all cores.
     """
-    if "OMP_NUM_THREADS" in os.environ:
+    if asked_threads() is not None:
         return None
     most = min(ALL, most or ALL)
     torch.set_num_threads(most)

@@ -3,7 +3,6 @@
 A job is plain data, so it can be pickled to another process, or written down and trained on another machine.
 """
 
-import os
 import time
 import traceback
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from gan_exp.config.targets import trusting
 from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.processes import refuse_multiple_processes
+from gan_exp.runtime.resources import asked_threads
 from gan_exp.runtime.signals import Interrupted, stop_if_asked
 from gan_exp.runtime.terminal import report
 
@@ -64,7 +64,7 @@ class Job:
     def with_threads(self, threads: int) -> "Job":
         """The job with a number of CPU threads, unless its configuration or OMP_NUM_THREADS sets one."""
         device = self.config["device"]
-        if device["threads"] is not None or "OMP_NUM_THREADS" in os.environ:
+        if device["threads"] is not None or asked_threads() is not None:
             return self
         return replace(self, config={**self.config, "device": {**device, "threads": threads}})
 
