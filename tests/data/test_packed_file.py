@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import gan_exp.data.packing as module
 from gan_exp.data.folder import folder
+from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from image_folders import Load, draw, packings, pixels, refused
 
@@ -186,3 +188,22 @@ def test_a_whole_cache_need_not_be_writable(images: Path, load: Load, monkeypatc
 
     monkeypatch.setattr(module, "file_lock", refusing)
     assert pixels(load()) == [[3]]
+
+
+def test_the_images_hashes_are_kept(images: Path, load: Load, decoded: list[str], tmp_path: Path) -> None:
+    """Which of them are held out is known without reading any; folders that were packed before go without."""
+    for number in range(40):
+        draw(images / f"{number:02d}.png", number)
+    data = load()
+    assert data.fractions is not None
+    plain = PackedImages(data.images).split_by_hash(0.3)
+    (file,) = packings(tmp_path)[0].glob("fractions.npy")
+    file.unlink()
+    without = load()
+    assert without.fractions is None and len(decoded) == 40
+    for parts in (data.split_by_hash(0.3), without.split_by_hash(0.3)):
+        assert [pixels(part) for part in parts] == [pixels(part) for part in plain]
+        assert all(part.fractions is None for part in parts)
+    np.save(file, np.zeros(39))
+    again = load()
+    assert len(decoded) == 80 and again.fractions is not None and torch.equal(again.fractions, data.fractions)

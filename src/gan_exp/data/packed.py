@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, ParamSpec
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_exp.data.packed_file import fraction_of
 from gan_exp.data.rows import rows_of
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.randomness import Streams
@@ -49,7 +49,8 @@ class PackedImages:
 
     Points of the plane are float32 [N, 2, 1, 1] with the `extent` of their plot; they are not normalised. Evaluations
     use `mixture`, the distribution of points, and `channel_data`, the data set whose images are the channels. `reading`
-    tells what was read of the user's files (`reading.reading_lines`). Raises ValueError for other dtypes and shapes.
+    tells what was read of the user's files (`reading.reading_lines`), and `fractions` [N] are the images' hashes where
+    they are known (`packed_file.fraction_of`). Raises ValueError for other dtypes and shapes.
     """
 
     images: Tensor
@@ -60,6 +61,7 @@ class PackedImages:
     channel_data: "PackedImages | None" = field(default=None, compare=False)
     known_digest: str | None = field(default=None, compare=False)
     reading: Mapping[str, Any] | None = field(default=None, compare=False)
+    fractions: Tensor | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.extent is None else torch.float32
@@ -107,28 +109,34 @@ class PackedImages:
             for part in self.images.split(chunk)
         ]
         channel_data = None if self.channel_data is None else self.channel_data.resized(height, width, chunk)
-        return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None)
+        return replace(self, images=torch.cat(parts), channel_data=channel_data, known_digest=None, fractions=None)
 
     def split_by_hash(self, share: float) -> tuple["PackedImages", "PackedImages"]:
         """The images to train on, and about `share` of all to hold out. Raises ValueError if one side is empty.
 
         An image's hash decides on which side it is: copies stay together, and adding images moves no other.
         """
-        parts = (part.cpu().contiguous().numpy() for part in self.images.split(4096))
-        held_out = torch.tensor([_fraction(image) < share for part in parts for image in part])
+        held_out = self._fractions() < share
         if held_out.all() or not held_out.any():
             raise ValueError(f"{share:g} of {len(held_out)} images leaves nothing on one side")
         return self._rows(~held_out), self._rows(held_out)
 
+    def _fractions(self) -> Tensor:
+        if self.fractions is not None:
+            return self.fractions
+        parts = (part.cpu().contiguous().numpy() for part in self.images.split(4096))
+        return torch.tensor([fraction_of(image.data) for part in parts for image in part], dtype=torch.float64)
+
     def _rows(self, mask: Tensor) -> "PackedImages":
         """Of these images, which are not copied: a packed file stays where it is."""
         labels = None if self.labels is None else self.labels[mask]
-        return replace(self, images=rows_of(self.images, mask), labels=labels, known_digest=None)
+        images = rows_of(self.images, mask)
+        return replace(self, images=images, labels=labels, known_digest=None, fractions=None)
 
     def select(self, which: Tensor) -> "PackedImages":
         """The images and labels that `which`, indices or a mask, selects."""
         labels = None if self.labels is None else self.labels[which]
-        return replace(self, images=self.images[which], labels=labels, known_digest=None)
+        return replace(self, images=self.images[which], labels=labels, known_digest=None, fractions=None)
 
     def examples(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
         """`count` images on the CPU, of the classes `labels` [count] if given; repeated only if too few."""
@@ -141,11 +149,6 @@ class PackedImages:
                 if len(of_class):
                     indices[here] = of_class[torch.arange(int(here.sum())) % len(of_class)]
         return self.images[indices.to(self.images.device)].cpu()
-
-
-def _fraction(image: np.ndarray) -> float:
-    """A hash of the image as a number in [0, 1)."""
-    return int.from_bytes(hashlib.blake2b(image.data, digest_size=4).digest()) / 2**32
 
 
 def one_sided(dataset: Callable[Arguments, PackedImages]) -> Callable[Arguments, PackedImages]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gan_exp.data.packed import PackedImages
 
 IMAGES, LABELS, META = "images.u8", "labels.npy", "meta.json"
+FRACTIONS = "fractions.npy"  # folders that earlier versions packed have none
 ANOTHER_CACHE = "a cache on another disk with dataset.cache=DIR, or in the variable GAN_EXP_CACHE"
 CHECKED_BLOCKS, BLOCK = 64, 1 << 16  # how much of the pixels the digest covers
 
@@ -33,6 +34,11 @@ def staging_directory(packed: Path) -> Iterator[Path]:
         staging.rename(packed)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def fraction_of(content: bytes | memoryview) -> float:
+    """A hash of an image's pixels as a number in [0, 1)."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest()) / 2**32
 
 
 def write_labels_and_meta(directory: Path, labels: np.ndarray, meta: dict[str, Any]) -> None:
@@ -64,6 +70,7 @@ class PackedArrays(NamedTuple):
     labels: np.ndarray | None  # int64 [N]
     classes: tuple[str, ...]
     reading: dict[str, Any] | None
+    fractions: np.ndarray | None  # float64 [N], `fraction_of` each image
 
 
 def read_meta(directory: Path) -> Any:
@@ -95,7 +102,10 @@ def open_arrays(directory: Path) -> PackedArrays:
         raise ValueError(f"{directory / LABELS} does not hold {shape[0]} labels")
     if labels is not None and not 0 <= labels.min() <= labels.max() < len(meta["classes"]):
         raise ValueError("labels without a class")
-    return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"))
+    fractions = np.load(directory / FRACTIONS) if (directory / FRACTIONS).exists() else None
+    if fractions is not None and (fractions.dtype != np.float64 or fractions.shape != shape[:1]):
+        raise ValueError(f"{directory / FRACTIONS} does not hold {shape[0]} numbers")
+    return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"), fractions)
 
 
 def open_packed(directory: Path) -> "PackedImages":
@@ -105,4 +115,6 @@ def open_packed(directory: Path) -> "PackedImages":
 
     found = open_arrays(directory)
     labels = None if found.labels is None else torch.from_numpy(found.labels)
-    return PackedImages(torch.from_numpy(found.images), labels, found.classes, reading=found.reading)
+    fractions = None if found.fractions is None else torch.from_numpy(found.fractions)
+    images = torch.from_numpy(found.images)
+    return PackedImages(images, labels, found.classes, reading=found.reading, fractions=fractions)

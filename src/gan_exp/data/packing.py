@@ -23,7 +23,9 @@ from gan_exp.data.labels_file import find_labels
 from gan_exp.data.layout import layout_lines
 from gan_exp.data.packed_file import (
     ANOTHER_CACHE,
+    FRACTIONS,
     IMAGES,
+    fraction_of,
     is_whole,
     read_meta,
     staging_directory,
@@ -117,6 +119,7 @@ class _Decoded(NamedTuple):
     content: bytes
     digest: bytes
     largest: int  # of the colours, without transparency
+    fraction: float
 
 
 class _Written(NamedTuple):
@@ -125,6 +128,7 @@ class _Written(NamedTuple):
     names: list[str]
     copies: int  # that equal an earlier image
     largest: int  # value of a colour
+    fractions: list[float]
 
 
 def _pack(found: _Found, options: Options, packed: Path) -> None:
@@ -151,28 +155,32 @@ def _pack(found: _Found, options: Options, packed: Path) -> None:
         reading = _reading(found, common, written, counts, strays)
         meta = {"count": len(written.names), **asdict(common.target), "classes": classes, "reading": reading}
         meta["root"] = str((tree.named or tree.root).resolve())
+        np.save(staging / FRACTIONS, np.array(written.fractions, np.float64))
         write_labels_and_meta(staging, labels, meta)
 
 
 def _decoded(path: Path, target: TargetFormat, max_megapixels: float) -> _Decoded:
     image = decode(path, target, max_megapixels)
     content = np.ascontiguousarray(image).tobytes()
-    return _Decoded(content, hashlib.blake2b(content, digest_size=16).digest(), int(image[:3].max()))
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    return _Decoded(content, digest, int(image[:3].max()), fraction_of(content))
 
 
 def _write(file: Path, images: Iterable[tuple[str, _Decoded]]) -> _Written:
     names: list[str] = []
+    fractions: list[float] = []
     contents: set[bytes] = set()  # digests
     largest = 0
     with file.open("wb") as out:
         for name, image in images:
             out.write(image.content)
             names.append(name)
+            fractions.append(image.fraction)
             contents.add(image.digest)
             largest = max(largest, image.largest)
         out.flush()
         os.fsync(out.fileno())
-    return _Written(names, len(names) - len(contents), largest)
+    return _Written(names, len(names) - len(contents), largest, fractions)
 
 
 def _reading(

@@ -114,7 +114,7 @@ def shrunk(data: PackedImages, shrink: Shrink, chunk: int = 1024) -> PackedImage
     if shrink(normalise(data.images[:1])).shape == data.images[:1].shape:
         return data
     parts = [to_uint8(shrink(prepare(part))) for part in data.images.split(chunk)]
-    return replace(data, images=torch.cat(parts), channel_data=None, known_digest=None)
+    return replace(data, images=torch.cat(parts), channel_data=None, known_digest=None, fractions=None)
 
 
 def shift(images: Tensor, generator: torch.Generator) -> Tensor:
