@@ -2,9 +2,10 @@
 
 Crops of two photographs, in PNG files of 32x32, are packed by `gan-exp train` (20 steps) and by `gan-exp data`, each
 a process of its own. Cold: nothing has been packed, though the files are in the system's cache. Warm: an earlier run
-has packed them. Memory is the largest sum of the resident sets of all processes of a command, where pages that several
-processes share count once (PSS); other programs that have imported torch make its libraries' part look smaller. What
-belongs to no file is told apart: the rest, which are those libraries and the packed images, the system may drop.
+has packed them. Memory is that of further runs, since looking at it stops a process for a moment: the largest sum of
+the resident sets of all processes of a command, where pages that several processes share count once (PSS); other
+programs that have imported torch make its libraries' part look smaller. What belongs to no file is told apart: the
+rest, which are those libraries and the packed images, the system may drop.
 
 The package's modules are compiled before, as an installed package's are.
 """
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +35,7 @@ from benchmarks.tables import ROOT, as_markdown, as_text, write_section
 SIDE = 32
 PER_FOLDER = 1000
 PAUSE = 0.02  # seconds between two looks at the output
-LOOK_EVERY = 0.25  # seconds between two looks at the memory, which stop the process for a moment
+LOOK_EVERY = 0.1  # seconds between two looks at the memory
 COLUMNS = ("s to the first step", "s to the end", "CPU s", "MiB of no file", "MiB in all")
 
 
@@ -85,21 +87,39 @@ def resident(pid: int) -> tuple[float, float]:
     return (total - of_files) / 1024, total / 1024
 
 
-def cost_of(words: list[str], folder: Path) -> Cost:
+def cost_of(words: list[str], folder: Path, prepare: Callable[[], object]) -> Cost:
+    """Of two runs, before each of which everything is prepared: one is timed, the other's memory is looked at."""
+    prepare()
+    seconds = time_of(words, folder)
+    prepare()
+    return Cost(*seconds, *memory_of(words, folder))
+
+
+def time_of(words: list[str], folder: Path) -> tuple[float, float, float]:
+    """Seconds to the first step and to the end, and those of all cores."""
     before, began = os.times(), time.perf_counter()
-    to_first_step, private, total, looked = math.nan, 0.0, 0.0, began
+    to_first_step = math.nan
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(words, cwd=folder, stdout=output)
         while process.poll() is None:
             time.sleep(PAUSE)
             if math.isnan(to_first_step) and f"\n{FIRST}" in os.pread(output.fileno(), 1 << 20, 0).decode():
                 to_first_step = time.perf_counter() - began
-            if time.perf_counter() - looked > LOOK_EVERY:
-                found = resident(process.pid)
-                private, total, looked = max(private, found[0]), max(total, found[1]), time.perf_counter()
     assert process.returncode == 0, f"{' '.join(words)} failed"
     after, to_end = os.times(), time.perf_counter() - began
-    return Cost(to_first_step, to_end, sum(after[2:4]) - sum(before[2:4]), private, total)
+    return to_first_step, to_end, sum(after[2:4]) - sum(before[2:4])
+
+
+def memory_of(words: list[str], folder: Path) -> tuple[float, float]:
+    """Mebibytes at their peaks: those that belong to no file, and all."""
+    private = total = 0.0
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        time.sleep(LOOK_EVERY)
+        found = resident(process.pid)
+        private, total = max(private, found[0]), max(total, found[1])
+    assert process.returncode == 0, f"{' '.join(words)} failed"
+    return private, total
 
 
 def targets(found: dict[str, list[Cost]]) -> str:
@@ -152,13 +172,13 @@ def main() -> int:
             "gan-exp train": [GAN_EXP, "train", *settings],
             "gan-exp data": [GAN_EXP, "data", str(images), "--size", str(SIDE), "--force"],
         }
+        states = {"cold": partial(shutil.rmtree, cache, ignore_errors=True), "warm": lambda: None}
         for words in commands.values():
-            cost_of(words, work)  # compiles
+            time_of(words, work)  # compiles
         for _ in range(repeats):
             for name, words in commands.items():
-                shutil.rmtree(cache, ignore_errors=True)
-                for state in ("cold", "warm"):
-                    found.setdefault(f"{name}, {state}", []).append(cost_of(words, work))
+                for state, prepare in states.items():
+                    found.setdefault(f"{name}, {state}", []).append(cost_of(words, work, prepare))
                     print(f"{name}, {state}: {found[f'{name}, {state}'][-1]}", flush=True)
     rows = [["medians (quartiles)", *COLUMNS]]
     for name, costs in found.items():
