@@ -115,6 +115,14 @@ def test_images_are_mirrored_once(images: Path) -> None:
     assert composed(images, "augment=ada", "augment.flip=false").dataset["mirror"] is True
 
 
+def test_digits_of_a_file_are_not_mirrored(images: Path) -> None:
+    """As those that folders are called by."""
+    labels = images.parent / "digits.csv"
+    labels.write_text("\n".join(["file,label", *(f"{number}.png,{number % 10}" for number in range(60))]))
+    config = composed(images, f"dataset.labels={quoted(str(labels))}")
+    assert config.dataset["mirror"] is False and "one letter or digit" in config.chosen[-2]
+
+
 def test_a_mistake_is_named_as_without_a_choice(images: Path) -> None:
     with pytest.raises(UserError, match=r"^lrr: unknown key"):
         composed(images, "lrr=1")

@@ -41,7 +41,8 @@ def chosen_words(words: Sequence[str], composed: Any) -> list[str]:
         return []  # refused later, in a sentence
     dataset = composed.dataset
     try:
-        glance = _look(str(dataset.root), str(dataset.cache), float(dataset.max_megapixels))
+        labels = None if dataset.labels is None else str(dataset.labels)
+        glance = _look(str(dataset.root), str(dataset.cache), float(dataset.max_megapixels), labels)
     except (UserError, OmegaConfBaseException, OSError, ValueError, TypeError):
         return []  # so are a folder that can't be read, and none
     on_gpu, bf16 = _on_gpu_and_bf16(str(composed.device.name))
@@ -73,16 +74,16 @@ def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
 
 
-def _look(root: str, cache: str, max_megapixels: float) -> Glance:
+def _look(root: str, cache: str, max_megapixels: float, labels: str | None) -> Glance:
     folder = expand_user(root, "dataset.root")
-    changed = folder.stat().st_mtime_ns
-    return _remembered(folder, expand_user(cache, "dataset.cache", "GAN_EXP_CACHE"), max_megapixels, changed)
+    store = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE")
+    return _remembered(folder, store, max_megapixels, labels, folder.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _remembered(root: Path, cache: Path, max_megapixels: float, changed: int) -> Glance:
+def _remembered(root: Path, cache: Path, max_megapixels: float, labels: str | None, changed: int) -> Glance:
     """All jobs of a sweep have the same folder."""
-    return glance_at(root, cache, max_megapixels)
+    return glance_at(root, cache, max_megapixels, labels)
 
 
 def _on_gpu_and_bf16(device: str) -> tuple[bool, bool]:

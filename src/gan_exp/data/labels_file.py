@@ -25,6 +25,7 @@ class Row(NamedTuple):
     place: str  # in the file: line 3
     image: str
     label: str
+    is_name: bool = True  # not the number of a class
 
 
 class FileLabels(NamedTuple):
@@ -32,6 +33,7 @@ class FileLabels(NamedTuple):
     labels: dict[str, str]  # by the image's name below the root
     unmatched: list[str]  # what it names and the folder doesn't hold
     digest: str
+    are_names: bool = True  # False: numbers, as a dataset.json has them for classes of any kind
 
     def classes(self, files: Sequence[str]) -> list[str]:
         """The labels of these images, sorted: whole numbers by their value."""
@@ -126,7 +128,7 @@ def _from_json(file: Path, text: str, must: bool) -> list[Row]:
         if not good or isinstance(entry[1], bool) or not isinstance(entry[1], int | str) or entry[1] == "":
             shown = json.dumps(entry)[:60]
             raise UserError(f'{file}, entry {number} of labels: {shown} is not like ["a.png", 3]; mend it, {ANOTHER}')
-        rows.append(Row(f"entry {number} of labels", entry[0], str(entry[1])))
+        rows.append(Row(f"entry {number} of labels", entry[0], str(entry[1]), isinstance(entry[1], str)))
     return rows
 
 
@@ -160,4 +162,4 @@ def _match(file: Path, rows: Sequence[Row], root: Path, files: Collection[str]) 
     labels = {name: row.label for name, row in found.items()}
     listed = sorted((name.replace(os.sep, "/"), label) for name, label in labels.items())
     digest = hashlib.blake2b(repr(listed).encode(errors="surrogateescape"), digest_size=12).hexdigest()
-    return FileLabels(file.name, labels, unmatched, digest)
+    return FileLabels(file.name, labels, unmatched, digest, any(row.is_name for row in found.values()))
