@@ -10,8 +10,8 @@ from gan_exp.training.grid import SampleGrid
 
 
 def test_fewer_of_large_images() -> None:
-    sides = (1, 28, 64, 65, 128, 256, 4096)
-    assert [at_once((3, side, side)) for side in sides] == [256, 256, 256, 128, 64, 16, 1]
+    sides = (1, 28, 32, 64, 65, 128, 256, 257, 4096)
+    assert [at_once((3, side, side)) for side in sides] == [256, 256, 256, 64, 32, 16, 16, 8, 1]
 
 
 class Blank(nn.Module):

@@ -17,6 +17,7 @@ from gan_exp.errors import TrainingFault, UserError
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.runtime.ranks import Ranks
 from gan_exp.runtime.resources import in_words
+from gan_exp.training import memory as memory_module
 from gan_exp.training import needs as needs_module
 from gan_exp.training.build import build_state
 from gan_exp.training.needs import Needs, run_needs
@@ -59,7 +60,8 @@ def test_a_step_that_takes_long_is_told_before_it_is_taken(monkeypatch: pytest.M
 def test_what_would_fit_is_named_and_does(bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """bfloat16 only where the device multiplies it."""
     monkeypatch.setattr(needs_module, "has_bf16", lambda device: bf16)
-    monkeypatch.setattr(needs_module, "resident_memory", lambda: 0)
+    for module in (needs_module, memory_module):
+        monkeypatch.setattr(module, "resident_memory", lambda: 0)
     monkeypatch.setattr(needs_module, "ALLOWANCE", {})
     words = ("model.generator.width=16", "model.discriminator.width=16", "batch_size=64")
     needed = needs_of(*words).memory

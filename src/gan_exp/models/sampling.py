@@ -9,7 +9,9 @@ from gan_exp.ranges import ImageShape
 from gan_exp.runtime.signals import stop_if_asked
 
 LARGEST_CHUNK = 256  # images
-MOST_PIXELS = LARGEST_CHUNK * 64 * 64  # of the images of a chunk
+USUAL_PIXELS = LARGEST_CHUNK * 32 * 32  # of the images of a chunk
+FEW = 16  # images, about a batch: so many may have more pixels
+MOST_PIXELS = FEW * 256 * 256
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -21,10 +23,11 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
 def at_once(image_shape: ImageShape) -> int:
     """How many images a network is given at a time outside of training, so that large ones take no more than a step.
 
-    256 up to 64x64, 16 at 256x256; a power of two, so that chunks of 256 hold whole ones.
+    256 up to 32x32, 64 at 64x64, 16 from 128x128 to 256x256; a power of two, so that chunks of 256 hold whole ones.
     """
     _, height, width = image_shape
-    fitting = MOST_PIXELS // (height * width)
+    pixels = height * width
+    fitting = min(max(USUAL_PIXELS // pixels, FEW), MOST_PIXELS // pixels)
     return min(LARGEST_CHUNK, 1 << max(fitting, 1).bit_length() - 1)
 
 

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import flop_registry
 
 from gan_exp.data.packed import Batch, DataSpec
 from gan_exp.models.parts import counted_for
+from gan_exp.runtime.resources import resident_memory
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, UpdateInputs
@@ -45,6 +46,7 @@ class StepMemory:
     checkpoint: int  # the tensors that a checkpoint holds
     why_unknown: str = ""
     operations: int = 0  # floating point, of convolutions and matrix products; not bytes
+    imported: int = 0  # what the process has grown by while it was counted: modules that stay
 
 
 def step_memory(
@@ -68,7 +70,7 @@ def step_memory(
     config = replace(config, micro_batch_size=None if size is None or size >= rows else size)
     shadow = _copy(state, optimizers, device)
     inputs = _inputs(spec, latent_dim, rows, device)
-    peak, why_unknown = None, ""
+    peak, why_unknown, before = None, "", resident_memory()
     drawing = _AnyValues() if device.type == "meta" else torch.random.fork_rng(devices=[])
     with counted_for(kind), drawing, _Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
@@ -79,7 +81,8 @@ def step_memory(
         except Exception as error:
             why_unknown = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     operations = counting.operations * whole // rows
-    return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown, operations)
+    imported = max(0, resident_memory() - before) if device.type == "meta" else 0
+    return StepMemory(lasting, peak, _bytes(tree_leaves(shadow.state_dict())), why_unknown, operations, imported)
 
 
 def is_short(state: TrainingState, config: StepConfig, spec: DataSpec, latent_dim: int, rows: int) -> bool:

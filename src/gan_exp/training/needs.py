@@ -79,7 +79,7 @@ class Needs:
         factor = INSIDE_OPERATIONS.get(kind, INSIDE_OPERATIONS_ELSEWHERE)
         within_step = step.lasting + factor * (step.peak - step.lasting) + ALLOWANCE.get(kind, 0)
         if kind == "cpu":  # a checkpoint is put together in memory
-            within_step = max(within_step, step.lasting + step.checkpoint)
+            within_step = max(within_step, step.lasting + step.checkpoint) + self.step.imported
         return round(within_step + self.there)
 
     @property
