@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
+from torch.nn.functional import glu
 
 from benchmarks.machine import describe_machine, sentence
 from benchmarks.speed.ours import load_config
 from benchmarks.speed.report import save_results, write_section
 from benchmarks.tables import Table, as_markdown, as_text
+from gan_exp.models import fastgan
 from gan_exp.runtime.device import prepare_device
 from gan_exp.training.assembly import build_inputs
 from gan_exp.training.build import build_data, build_state, build_step_config
@@ -90,14 +92,17 @@ def _step(overrides: Sequence[str], precision: str, channels_last: bool) -> Call
 
 @contextmanager
 def _layout(channels_last: bool) -> Iterator[None]:
-    """The networks ask for channels last by its name in torch; without it they are NCHW."""
-    before = torch.channels_last
+    """The networks ask for channels last by its name in torch; without it they are NCHW.
+
+    FastGAN's gates are then torch's own: its form of them is for channels last.
+    """
+    before = torch.channels_last, fastgan.gate
     if not channels_last:
-        torch.channels_last = torch.contiguous_format
+        torch.channels_last, fastgan.gate = torch.contiguous_format, partial(glu, dim=1)
     try:
         yield
     finally:
-        torch.channels_last = before
+        torch.channels_last, fastgan.gate = before
 
 
 def _cells(seconds: list[list[float]]) -> list[str]:

@@ -3,9 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.functional import glu
 
-from gan_exp.models.fastgan import FastGANDiscriminator, FastGANGenerator, _difference, _quarter
-from gan_exp.models.parts import HasAuxiliaryLoss
+from gan_exp.models.fastgan import FastGANDiscriminator, FastGANGenerator, _difference, _quarter, gate
+from gan_exp.models.parts import HasAuxiliaryLoss, with_layout
+from kernels import Layouts
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -91,3 +94,27 @@ def test_the_size_of_the_reconstructions(side: int, limit: int, made: int) -> No
     discriminator = FastGANDiscriminator((3, side, side), width=2, reconstruction_size=limit)
     features = discriminator._features(torch.zeros(2, 3, side, side))
     assert discriminator.whole(features[-1]).shape == (2, 3, made, made)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_gate_is_a_gated_linear_unit(layout: torch.memory_format) -> None:
+    features = torch.randn(2, 6, 3, 5, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    torch.testing.assert_close(gate(features), glu(features, dim=1), rtol=1e-14, atol=1e-14)
+    assert gradcheck(gate, features) and gradgradcheck(gate, features)
+    half = features.detach().bfloat16()
+    torch.testing.assert_close(gate(half), glu(half, dim=1), rtol=2**-7, atol=0)
+
+
+def test_everything_lies_channels_last() -> None:
+    """But images: features in both passes, the decoders' too. torch's gradient of a gated linear unit does not."""
+    generator, discriminator = (
+        with_layout(network)
+        for network in (FastGANGenerator(6, (3, 64, 64), width=2), FastGANDiscriminator((3, 64, 64), width=2))
+    )
+    images = torch.randn(5, 3, 64, 64)
+    with Layouts(5) as found:
+        discriminator(generator(torch.randn(5, 6))).sum().backward()
+        logits, loss = discriminator.score_with_auxiliary(images, None, rng())
+        (logits + loss).sum().backward()
+    assert found.calls > 300
+    assert [each for each in found.slow if "(5, 3, " not in each] == []

@@ -1,18 +1,17 @@
 """R3GAN: initialisation, resampling, shapes."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from builders import make_config
 from gan_exp.data.packed import DataSpec
 from gan_exp.models.parts import stage_sizes, with_layout
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator, _Block, _Resample
 from gan_exp.training.build import build, build_discriminator, build_generator
+from kernels import Layouts
 
 GAIN = math.sqrt(2 / 1.04)  # for LeakyReLU(0.2)
 SHAPE = (3, 32, 32)
@@ -258,23 +257,6 @@ def test_the_same_function_and_derivatives_as_the_straightforward_layers(size: t
         assert (one - other).norm() <= 1e-12 * other.norm()
 
 
-class Layouts(TorchDispatchMode):
-    """Notes what computes with batches of five images that don't lie channels last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slow: list[str] = []
-        self.calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if any(name in str(func) for name in ("convolution", "leaky_relu", "upsample", "aten.add")):
-            images = [value for value in args if isinstance(value, Tensor) and value.dim() == 4 and len(value) == 5]
-            self.calls += len(images)
-            if not all(image.is_contiguous(memory_format=torch.channels_last) for image in images):
-                self.slow.append(f"{func} {[(*image.shape, image.stride()) for image in images]}")
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_everything_lies_channels_last(channels: int) -> None:
     """In both passes and a penalty's; what lies in two ways is copied and added slowly."""
@@ -282,7 +264,7 @@ def test_everything_lies_channels_last(channels: int) -> None:
         with_layout(network)
         for network in (R3GANGenerator(6, (channels, 16, 16), **SMALL), R3GANDiscriminator((channels, 16, 16), **SMALL))
     )
-    with Layouts() as found:
+    with Layouts(5) as found:
         fakes = generator(torch.randn(5, 6))
         discriminator(fakes).sum().backward()
         images = torch.randn(5, channels, 16, 16, requires_grad=True)
