@@ -48,7 +48,11 @@ def row(model: str, side: int, penalty: str) -> list[str]:
     given += ["loss=rpgan"] if model == "r3gan" else []
     plain, less = (passing([*given, f"model.checkpointing={value}"], side) for value in ("false", "true"))
     sizes = [f"{size / 1e6:,.0f} MB" for size in (plain, less)]
-    return [f"{model}, {side}x{side}{PENALTIES[penalty]}", *sizes, f"{less / plain:.0%}"]
+    return [named(model, side, penalty), *sizes, f"{less / plain:.0%}"]
+
+
+def named(model: str, side: int, penalty: str) -> str:
+    return f"{model}, {side}x{side}{PENALTIES[penalty]}"
 
 
 def passing(words: Sequence[str], side: int) -> int:
