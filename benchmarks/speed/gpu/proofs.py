@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -88,19 +89,19 @@ def rate(recipe: Recipe, way: str, precision: str, least: float, gib: float, dev
     return _expect(per_second >= least and speed.memory_gib <= gib, found)
 
 
-def memory(recipe: Recipe, device: str) -> str:
+def memory(recipe: Recipe, precision: str, device: str) -> str:
     """What gan-exp would tell of a step's memory, against the GPU's own count."""
     if device == "cpu":
         recipe = recipe.narrow()
     tidy(device)
-    step = Step(recipe, device, "plain")
+    step = Step(recipe, device, "plain", cast(Precision, precision))
 
     def optimizers(networks: dict[str, torch.nn.Module]) -> tuple[torch.optim.Optimizer, ...]:
         return tuple(recipe.optimizers(networks["generator"], networks["discriminator"], fused=False))
 
-    spec = DataSpec(recipe.shape)
+    spec, config = DataSpec(recipe.shape), replace(recipe.config, precision=cast(Precision, precision))
     counted = step_memory(
-        *(step.state, recipe.config, spec, recipe.latent_dim, recipe.batch, optimizers),  # type: ignore[arg-type]
+        *(step.state, config, spec, recipe.latent_dim, recipe.batch, optimizers),  # type: ignore[arg-type]
         kind=torch.device(device).type,
     ).peak
     assert counted is not None

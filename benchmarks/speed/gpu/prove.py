@@ -43,7 +43,8 @@ def checks() -> list[Check]:
         Check("whole run of the article: 1.05 times the step", whole_run, 35, packages=RUN),
         Check("the GPU's tests", tests, 35, gpu=True, packages=(*RUN, "pytest")),
         Check("SNGAN CIFAR-10: 71.4 steps/s", partial(rate, SNGAN_CIFAR, "graph", "bf16", 71.4, ANY), 12),
-        Check("memory, counted as measured", partial(memory, DCGAN_64), 3),
+        Check("DCGAN 64, memory counted as measured", partial(memory, DCGAN_64, "float32"), 3),
+        Check("R3GAN, memory counted as measured", partial(memory, R3GAN_CIFAR, "bf16"), 8),
         Check("finite differences: 960 img/s", partial(rate, R3GAN_DIFFERENCES, "graph", "bf16", 15, ANY), 12),
     ]
 
