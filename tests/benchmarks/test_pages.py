@@ -25,6 +25,11 @@ def section(page: str, name: str) -> str:
     return found[1]
 
 
+def test_each_program_finds_its_place_on_the_page() -> None:
+    """What has none is written at the page's end."""
+    assert all(section("performance.md", name) for name in ("GPU", "needs", "checkpointing", "speed precision"))
+
+
 @pytest.mark.parametrize(("name", "runs"), [("usual", USUAL), ("short", SHORT)])
 def test_verdicts(name: str, runs: Sequence[Run]) -> None:
     text = section("doctor.md", f"verdicts {name}")
