@@ -1,5 +1,6 @@
 """Every format and mode of an image file, and the shapes that images are brought to."""
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,17 @@ def test_float_tiff_that_holds_no_numbers(value: float, images: Path, load: Load
 def test_32_bit_integers(images: Path, load: Load) -> None:
     Image.fromarray(np.array([[0, 50_000, 100_000, -5]], dtype=np.int32)).save(images / "a.tif")
     assert load().images.flatten().tolist() == [0, 128, 255, 0]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_unsigned_32_bit_integers(orientation: int, images: Path, load: Load) -> None:
+    """Pillow reads them as signed, so that the bright half would be negative, and black."""
+    file, signed, unsigned = io.BytesIO(), *(struct.pack("<HHIH", 339, 3, 1, kind) for kind in (2, 1))
+    values = np.array([[0, 2**31, 2**32 - 1]], dtype=np.uint32)
+    Image.fromarray(values.view(np.int32)).save(file, "TIFF", tiffinfo={274: orientation})
+    assert signed in file.getvalue()  # Pillow writes what is signed only
+    (images / "a.tif").write_bytes(file.getvalue().replace(signed, unsigned))
+    assert load().images.flatten().tolist() == [0, 128, 255]
 
 
 def test_pillows_warnings_do_not_come_through(images: Path, load: Load) -> None:

@@ -130,7 +130,17 @@ def test_nothing_but_broken_images(options: dict[str, Any], images: Path, load: 
     for name in ("a.png", "b.png"):
         (images / name).write_bytes(b"broken")
     sentence = refused(load, skip_broken=True, **options)
-    assert sentence == f"dataset.root={images}: none of the 2 images can be read"
+    assert sentence.startswith(f"dataset.root={images}: none of the 2 images can be read (a.png can't be read as an ")
+
+
+def test_of_many_broken_images_some_are_named(images: Path, load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(25):
+        (images / f"{number:02}.png").write_bytes(b"broken")
+    draw(images / "a.png", 50)
+    reading = load(skip_broken=True).reading
+    assert reading is not None and len(reading["broken"]) == 25
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 21 and lines[-1] == "skipped: others too; a run's data.json names them all"
 
 
 def test_a_decompression_bomb_is_refused_from_its_header(images: Path, load: Load, decoded: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from image_folders import QUARTERS, Load, refused
 
@@ -54,3 +54,16 @@ def test_avif_with_an_older_pillow(images: Path, load: Load, monkeypatch: pytest
 def test_what_is_no_image(content: bytes, why: str, images: Path, load: Load) -> None:
     (images / "a.png").write_bytes(content)
     assert f"a.png can't be read as an image ({why}" in refused(load)
+
+
+@pytest.mark.parametrize(
+    ("changed", "numbers"),
+    [({258: (64,)}, "1 channel of 64-bit floats"), ({258: (32, 32, 32), 277: 3}, "3 channels of 32-bit floats")],
+)
+def test_numbers_that_pillow_cannot_read(changed: dict[int, object], numbers: str, images: Path, load: Load) -> None:
+    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
+    floats = {256: 2, 257: 2, 258: (32,), 262: 1, 273: 8, 277: 1, 278: 2, 279: 16, 339: (3,)}
+    for tag, value in (floats | changed).items():
+        directory[tag] = value
+    (images / "a.tif").write_bytes(b"II*\0\x08\0\0\0" + directory.tobytes(8))
+    assert f"a.tif is a TIFF with {numbers}, which Pillow can't read" in refused(load)

@@ -26,6 +26,8 @@ def test_a_folder_with_everything(images: Path, load: Load) -> None:
         f"broken: 1 image skipped (dog/broken.png {reading['broken']['dog/broken.png']})",
         "copies: 1 image equals an earlier one",
     ]
+    assert reading_lines(reading, used=5)[1] == "held out: 1 of them, so that 5 are trained on"
+    assert reading_lines(reading, used=6) == reading_lines(reading)
     assert reading == load(size=8, skip_broken=True).reading  # from the packed images
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from gan_exp.data.brightness import BYTES, Kind, Scale, kind_of, rescale
 from gan_exp.data.colours import has_transparency, is_srgb, to_srgb
-from gan_exp.data.image_file import BrokenImage, one_line, open_image
+from gan_exp.data.image_file import BITS_PER_SAMPLE, SAMPLE_FORMAT, BrokenImage, one_line, open_image
 
 Fit = Literal["crop", "pad", "stretch"]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -139,9 +139,17 @@ def read_extrema(path: Path, max_megapixels: float) -> tuple[float, float]:
 
 def _numbers(image: Image.Image) -> np.ndarray:
     values = np.asarray(image, dtype=np.float64)
+    if image.mode == "I" and _is_unsigned(image):
+        values = values % 2**32
     if not np.isfinite(values).all():
         raise BrokenImage("contains values that are not finite")
     return values
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Whether Pillow took 32 bits for signed ones, so that the upper half of their range became negative."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(BITS_PER_SAMPLE) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
 
 
 def _eight_bits(image: Image.Image, scale: Scale) -> Image.Image:

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
+
+from gan_exp.runtime.words import plural
 
 # Pillow reads more, but starts other programs for some of them. It knows the last one from 11.3 on.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF")
 HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}  # brands in the container's first box
+TIFF = (b"II*\0", b"MM\0*")
+BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, SAMPLE_FORMAT = 258, 277, 339  # tags of TIFF
+SAMPLE_KINDS = {1: "integers", 2: "integers", 3: "floats", 5: "complex numbers", 6: "complex numbers"}
 AVIF = {b"avif", b"avis"}
 
 
@@ -55,8 +60,25 @@ def _identified(path: Path) -> ImageFile:
             return _open_heic(path)
         if brands & AVIF and "AVIF" not in Image.OPEN:
             raise BrokenImage("is an AVIF image, which needs Pillow 11.3 or newer: pip install -U pillow") from error
+        if start[:4] in TIFF and (numbers := _numbers_of_tiff(path)):
+            raise BrokenImage(
+                f"is a TIFF with {numbers}, which Pillow can't read (of floats: 32 bits, one channel)"
+            ) from error
         why = "it is of no known format, or broken from its beginning" if start else "it is empty"
         raise BrokenImage(f"can't be read as an image ({why})") from error
+
+
+def _numbers_of_tiff(path: Path) -> str | None:
+    """Of a pixel, in words; None where the file doesn't say."""
+    try:
+        with path.open("rb") as file:
+            tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+            file.seek(tags.next)
+            tags.load(file)
+        bits, kind = tags[BITS_PER_SAMPLE][0], SAMPLE_KINDS[tags.get(SAMPLE_FORMAT, (1,))[0]]
+        return f"{plural(tags.get(SAMPLES_PER_PIXEL, 1), 'channel')} of {bits}-bit {kind}"
+    except Exception:  # Pillow's reader of tags raises anything for broken bytes
+        return None
 
 
 def _brands(start: bytes) -> set[bytes]:

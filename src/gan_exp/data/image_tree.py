@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TRAIN = ("train", "training")  # folders that part a data set
 HELD_OUT = ("test", "testing", "val", "valid", "validation")
 FILES_PER_TASK = 16  # small images take less time than a task of their own
+MOST_SKIPPED = 20  # broken images that are named while the folder is read
 FILES_AHEAD = 256  # whose results are held at most, however many cores there are
 
 Result = TypeVar("Result")
@@ -101,12 +102,17 @@ class ImageTree:
                     raise self._refused(name, result)
                 elif printable(name) not in self.broken:
                     self.broken[printable(name)] = str(result)
-                    say(f"skipped: {printable(name)} {result}")
+                    if len(self.broken) <= MOST_SKIPPED:
+                        say(f"skipped: {printable(name)} {result}")
+                    elif len(self.broken) == MOST_SKIPPED + 1:
+                        say("skipped: others too; a run's data.json names them all")
 
     def refuse_if_none(self, count: int) -> None:
         """Raises UserError if `count`, the number of images that could be read, is 0."""
         if count == 0:
-            raise UserError(f"dataset.root={self.named or self.root}: none of the {len(self.files)} images can be read")
+            first = next((f" ({name} {why})" for name, why in self.broken.items()), "")
+            images = "the only image can't" if len(self.files) == 1 else f"none of the {len(self.files):,} images can"
+            raise UserError(f"dataset.root={self.named or self.root}: {images} be read{first}")
 
     def class_of(self, name: str) -> str | None:
         """Its label, or the name of the folder at `depth` that holds it; None if it has none or lies beside them."""

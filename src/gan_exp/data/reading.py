@@ -98,17 +98,22 @@ def describe_data(data: "PackedImages") -> dict[str, Any]:
 def data_lines(facts: Mapping[str, Any]) -> list[str]:
     """Sentences about what `describe_data` gave."""
     channels, height, width = facts["shape"]
-    lines = reading_lines(facts["reading"]) if facts["reading"] else []
+    lines = reading_lines(facts["reading"], facts["images"]) if facts["reading"] else []
     return [*lines, f"data: {facts['images']:,} of {height}x{width}x{channels}, {in_words(facts['bytes'])} packed"]
 
 
-def reading_lines(reading: Mapping[str, Any]) -> list[str]:
-    """Sentences for the log: the images, and each thing about them that not all folders have."""
+def reading_lines(reading: Mapping[str, Any], used: int | None = None) -> list[str]:
+    """Sentences for the log: the images, and each thing about them that not all folders have.
+
+    `used` is the number of images that are trained on, if some are held out.
+    """
     count, height, width = reading["images"], reading["height"], reading["width"]
     formats = ", ".join(f"{n:,} {name}" for name, n in reading["formats"].items())
     smallest, largest = (f"{size[0]}x{size[1]}" for size in (reading["smallest"], reading["largest"]))
     sizes = f"of {smallest}" if reading["sizes"] == 1 else f"from {smallest} to {largest}"
     lines = [f"images: {count:,} ({formats}) {sizes}, brought to {height}x{width}{_changes(reading)}"]
+    if used is not None and used < count:
+        lines.append(f"held out: {count - used:,} of them, so that {used:,} are trained on")
     lines.append(f"channels: {reading['channels']} ({reading['why_channels']})")
     lines += reading.get("values") or []  # packed sets of earlier versions don't say
     if reading["classes"]:

@@ -81,7 +81,7 @@ def start_run(
             if not in_sweep:
                 _describe_networks(display, config, state, data, device)
             for line in [
-                *(reading_lines(data.reading) if data.reading else []),
+                *(reading_lines(data.reading, len(data.images)) if data.reading else []),
                 *told(config.chosen),
                 *choices(config),
                 *statistics_of_parts(config, state.networks, ranks.count),
