@@ -149,7 +149,7 @@ def _numbers(image: Image.Image) -> np.ndarray:
 def _is_unsigned(image: Image.Image) -> bool:
     """Whether Pillow took 32 bits for signed ones, so that the upper half of their range became negative."""
     tags: Any = getattr(image, "tag_v2", {})
-    return tags.get(BITS_PER_SAMPLE) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
+    return bool(tags.get(BITS_PER_SAMPLE) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,))
 
 
 def _eight_bits(image: Image.Image, scale: Scale) -> Image.Image:
