@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from gan_exp.data.file_names import NAMES, names_in, write_names
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
 from gan_exp.evaluation.features.pixels import pixel_features
@@ -74,3 +76,12 @@ def test_data_of_a_run_are_loaded_and_must_be_the_same(run: Path) -> None:
     object.__setattr__(generator, "data_digest", "another")
     with pytest.raises(UserError, match="digits: the data has changed since the run began"):
         TrainingImages.of(generator, "pixels")
+
+
+def test_images_are_called_by_their_files_where_these_are_known(tmp_path: Path) -> None:
+    write_names(tmp_path, [f"{number}.png" for number in range(2000)])
+    data = replace(packed(2000, 0), names=names_in(tmp_path))
+    features = pixel_features(data.spec)
+    assert TrainingImages(data, None, features).called([1500, 3]) == ["1500.png", "3.png"]
+    (tmp_path / NAMES).unlink()
+    assert TrainingImages(data, None, features).called([1500, 3]) == ["1,500", "3"]

@@ -108,7 +108,7 @@ def _show(
     columns = [
         Column("sample", [f"{index:,}" for index in indices], right=True),
         Column("distance", [f"{distance:.3g}" for distance in nearest.distances[:, 0].tolist()], right=True),
-        Column("nearest training image", [f"{index:,}" for index in first.tolist()], right=True),
+        Column("nearest training image", training.called(first.tolist()), right=training.data.names is None),
     ]
     labels, names = training.data.labels, training.data.classes
     if labels is not None:

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from gan_exp.data.brightness import BYTES, Kind, Scale, choose_scale, describe
 from gan_exp.data.decode import Fit, ImageHeader, TargetFormat, count_channels, read_extrema, read_header
 from gan_exp.data.decoders import Pool
-from gan_exp.data.image_tree import ImageTree, printable
+from gan_exp.data.file_names import printable
+from gan_exp.data.image_tree import ImageTree
 from gan_exp.errors import UserError
 
 Channels = Literal["auto", 1, 3, 4]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gan_exp.data.decoders import Pool
+from gan_exp.data.file_names import printable
 from gan_exp.data.finding import Stamp
 from gan_exp.data.image_file import BrokenImage, RemovedImage
 from gan_exp.data.labels_file import FileLabels
@@ -41,11 +42,6 @@ def may_have_parts(root: Path) -> bool:
     except OSError:
         return True  # `finding.find_images` says what is wrong
     return bool(tops & {*TRAIN} and tops & {*HELD_OUT})
-
-
-def printable(name: str) -> str:
-    """Whatever bytes it has."""
-    return os.fsencode(name).decode(errors="replace")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 
-from gan_exp.data.image_tree import HELD_OUT, TRAIN, ImageTree, printable, top_of
+from gan_exp.data.file_names import printable
+from gan_exp.data.image_tree import HELD_OUT, TRAIN, ImageTree, top_of
 from gan_exp.data.reading import counted, some
 
 

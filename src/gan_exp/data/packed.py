@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_exp.data.file_names import FileNames
 from gan_exp.data.packed_file import fraction_of
 from gan_exp.data.rows import rows_of
 from gan_exp.ranges import ImageShape
@@ -50,7 +51,8 @@ class PackedImages:
     Points of the plane are float32 [N, 2, 1, 1] with the `extent` of their plot; they are not normalised. Evaluations
     use `mixture`, the distribution of points, and `channel_data`, the data set whose images are the channels. `reading`
     tells what was read of the user's files (`reading.reading_lines`), and `fractions` [N] are the images' hashes where
-    they are known (`packed_file.fraction_of`). Raises ValueError for other dtypes and shapes.
+    they are known (`packed_file.fraction_of`), `names` those of the user's files. Raises ValueError for other dtypes
+    and shapes.
     """
 
     images: Tensor
@@ -62,6 +64,7 @@ class PackedImages:
     known_digest: str | None = field(default=None, compare=False)
     reading: Mapping[str, Any] | None = field(default=None, compare=False)
     fractions: Tensor | None = field(default=None, compare=False)
+    names: FileNames | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         wanted = torch.uint8 if self.extent is None else torch.float32
@@ -129,14 +132,16 @@ class PackedImages:
 
     def _rows(self, mask: Tensor) -> "PackedImages":
         """Of these images, which are not copied: a packed file stays where it is."""
-        labels = None if self.labels is None else self.labels[mask]
-        images = rows_of(self.images, mask)
-        return replace(self, images=images, labels=labels, known_digest=None, fractions=None)
+        return self._selected(rows_of(self.images, mask), mask)
 
     def select(self, which: Tensor) -> "PackedImages":
         """The images and labels that `which`, indices or a mask, selects."""
+        return self._selected(self.images[which], which)
+
+    def _selected(self, images: Tensor, which: Tensor) -> "PackedImages":
         labels = None if self.labels is None else self.labels[which]
-        return replace(self, images=self.images[which], labels=labels, known_digest=None, fractions=None)
+        names = None if self.names is None else self.names.select(which)
+        return replace(self, images=images, labels=labels, known_digest=None, fractions=None, names=names)
 
     def examples(self, count: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
         """`count` images on the CPU, of the classes `labels` [count] if given; repeated only if too few."""

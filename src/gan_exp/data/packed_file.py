@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gan_exp.data.file_names import FileNames, names_in
 from gan_exp.runtime.files import json_text
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class PackedArrays(NamedTuple):
     classes: tuple[str, ...]
     reading: dict[str, Any] | None
     fractions: np.ndarray | None  # float64 [N], `fraction_of` each image
+    names: FileNames | None
 
 
 def read_meta(directory: Path) -> Any:
@@ -105,7 +107,7 @@ def open_arrays(directory: Path) -> PackedArrays:
     fractions = np.load(directory / FRACTIONS) if (directory / FRACTIONS).exists() else None
     if fractions is not None and (fractions.dtype != np.float64 or fractions.shape != shape[:1]):
         raise ValueError(f"{directory / FRACTIONS} does not hold {shape[0]} numbers")
-    return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"), fractions)
+    return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"), fractions, names_in(directory))
 
 
 def open_packed(directory: Path) -> "PackedImages":
@@ -117,4 +119,4 @@ def open_packed(directory: Path) -> "PackedImages":
     labels = None if found.labels is None else torch.from_numpy(found.labels)
     fractions = None if found.fractions is None else torch.from_numpy(found.fractions)
     images = torch.from_numpy(found.images)
-    return PackedImages(images, labels, found.classes, reading=found.reading, fractions=fractions)
+    return PackedImages(images, labels, found.classes, reading=found.reading, fractions=fractions, names=found.names)

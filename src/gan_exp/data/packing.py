@@ -17,8 +17,9 @@ from gan_exp.data.brightness import BYTES, DARK
 from gan_exp.data.common_format import CommonFormat, Options, choose_format
 from gan_exp.data.decode import TargetFormat, decode
 from gan_exp.data.decoders import decoding_pool
+from gan_exp.data.file_names import printable, write_names
 from gan_exp.data.finding import Stamp, find_images
-from gan_exp.data.image_tree import ImageTree, may_have_parts, printable
+from gan_exp.data.image_tree import ImageTree, may_have_parts
 from gan_exp.data.labels_file import find_labels
 from gan_exp.data.layout import layout_lines
 from gan_exp.data.packed_file import (
@@ -156,6 +157,7 @@ def _pack(found: _Found, options: Options, packed: Path) -> None:
         meta = {"count": len(written.names), **asdict(common.target), "classes": classes, "reading": reading}
         meta["root"] = str((tree.named or tree.root).resolve())
         np.save(staging / FRACTIONS, np.array(written.fractions, np.float64))
+        write_names(staging, written.names)
         write_labels_and_meta(staging, labels, meta)
 
 

@@ -1,6 +1,6 @@
 """The training images that are nearest to samples, and how near those of other images are: is anything memorised?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -56,6 +56,11 @@ class TrainingImages:
     def nearest(self, images: Tensor, count: int = 1) -> Nearest:
         """The `count` training images nearest to each of `images` uint8 [N, C, H, W], the nearest first: [N, count]."""
         return self._several(self.extractor.embed(images).features, min(count, len(self._features)))
+
+    def called(self, indices: Sequence[int]) -> list[str]:
+        """These images for people: by their files' names where they are known, else by their numbers."""
+        names = None if self.data.names is None else self.data.names.of(indices)
+        return names or [f"{index:,}" for index in indices]
 
     def _several(self, features: Tensor, count: int, own: Tensor | None = None) -> Nearest:
         """`find_several` among the training images, on the extractor's device."""

@@ -27,7 +27,7 @@ def load_neighbours(generator: TrainedGenerator) -> Callable[[Tensor], Neighbour
         label = None if labels is None else int(labels[index])
         of_class = "" if label is None else f" (class {names[label] if names else label})"
         nearer = (yardstick.relative < relative).double().mean().item()
-        which, real = f"{index:,}{of_class}", yardstick.of.partition(",")[0]
+        which, real = f"{training.called([index])[0]}{of_class}", yardstick.of.partition(",")[0]
         return Neighbour(
             training.data.images[index].cpu(),
             f"Training image {which}, at a distance of {nearest.distances.item():.3g} (features {features}): "

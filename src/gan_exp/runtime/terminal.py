@@ -44,6 +44,9 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 def report(sentence: str) -> None:
     """Print one line on stderr; line breaks and control characters in `sentence` are replaced."""
-    line = " ".join(sentence.split())
-    shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
-    say(f"gan-exp: {''.join(shown)}", sys.stderr)
+    say(f"gan-exp: {visible(' '.join(sentence.split()))}", sys.stderr)
+
+
+def visible(text: str) -> str:
+    """With an escape sequence in the place of each character that moves the cursor or shows nothing."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
