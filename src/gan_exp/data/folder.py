@@ -1,10 +1,14 @@
 """A folder of the user's images as a data set, mapped into memory."""
 
+from pathlib import Path
+
+import torch
+
 from gan_exp.data.brightness import scale_from_limits
 from gan_exp.data.common_format import Channels, Options
 from gan_exp.data.decode import Fit
 from gan_exp.data.packed import PackedImages, Part
-from gan_exp.data.packed_file import open_packed
+from gan_exp.data.packed_file import open_arrays
 from gan_exp.data.packing import packed_folder
 from gan_exp.ranges import Byte, PositiveFloat, PositiveInt
 
@@ -45,4 +49,12 @@ def folder(
     scale = None if range is None else scale_from_limits(range)
     options = Options(size, fit, channels, scale, (red, green, blue), skip_broken, max_megapixels, labels)
     packed = packed_folder(root, cache, options, part)
-    return None if packed is None else open_packed(packed)
+    return None if packed is None else _open(packed)
+
+
+def _open(directory: Path) -> PackedImages:
+    found = open_arrays(directory)
+    labels = None if found.labels is None else torch.from_numpy(found.labels)
+    fractions = None if found.fractions is None else torch.from_numpy(found.fractions)
+    images = torch.from_numpy(found.images)
+    return PackedImages(images, labels, found.classes, reading=found.reading, fractions=fractions, names=found.names)

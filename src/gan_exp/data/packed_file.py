@@ -7,15 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_exp.data.file_names import FileNames, names_in
 from gan_exp.runtime.files import json_text
-
-if TYPE_CHECKING:
-    from gan_exp.data.packed import PackedImages
 
 IMAGES, LABELS, META = "images.u8", "labels.npy", "meta.json"
 FRACTIONS = "fractions.npy"  # folders that earlier versions packed have none
@@ -108,15 +105,3 @@ def open_arrays(directory: Path) -> PackedArrays:
     if fractions is not None and (fractions.dtype != np.float64 or fractions.shape != shape[:1]):
         raise ValueError(f"{directory / FRACTIONS} does not hold {shape[0]} numbers")
     return PackedArrays(mapped, labels, tuple(meta["classes"]), meta.get("reading"), fractions, names_in(directory))
-
-
-def open_packed(directory: Path) -> "PackedImages":
-    import torch
-
-    from gan_exp.data.packed import PackedImages
-
-    found = open_arrays(directory)
-    labels = None if found.labels is None else torch.from_numpy(found.labels)
-    fractions = None if found.fractions is None else torch.from_numpy(found.fractions)
-    images = torch.from_numpy(found.images)
-    return PackedImages(images, labels, found.classes, reading=found.reading, fractions=fractions, names=found.names)
