@@ -26,8 +26,11 @@ def section(page: str, name: str) -> str:
 
 
 def test_each_program_finds_its_place_on_the_page() -> None:
-    """What has none is written at the page's end."""
+    """What has none is written at the page's end; no section stands twice."""
     assert all(section("performance.md", name) for name in ("GPU", "needs", "checkpointing", "speed precision"))
+    for page in (ROOT / "docs").glob("*.md"):
+        names = re.findall(r"<!-- begin: (.*?) \(", page.read_text(encoding="utf-8"))
+        assert len(names) == len(set(names)), page
 
 
 @pytest.mark.parametrize(("name", "runs"), [("usual", USUAL), ("short", SHORT)])
