@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from gan_exp.models.sampling import generate, generate_all
+from gan_exp.runtime.no_compiler import leave_compiler_out
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
@@ -52,6 +53,7 @@ def invert(
     latents, classes = _choose_starts(network, target, latent_dim, labels, starts, seed)
     best, error = latents.clone(), torch.full((len(latents),), math.inf, device=device)
     latents.requires_grad_(True)
+    leave_compiler_out(Adam)
     optimizer = Adam([latents], lr=LR)
     first = math.inf
     with torch.enable_grad():

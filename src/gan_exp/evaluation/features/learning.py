@@ -15,6 +15,7 @@ from gan_exp.evaluation.features.contrastive import Contrastive
 from gan_exp.evaluation.features.extractor import prepare
 from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, LeNet, Shrink
 from gan_exp.ranges import ImageShape
+from gan_exp.runtime.no_compiler import leave_compiler_out
 from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.signals import stop_if_asked
 
@@ -80,6 +81,7 @@ def train(
         whole, data = data, shrunk(data, network.shrink)
         as_floats = prepare if data is whole else normalise
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    leave_compiler_out(torch.optim.AdamW)
     optimizer = torch.optim.AdamW(network.parameters(), recipe["lr"], weight_decay=recipe["weight_decay"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe["lr"], steps, pct_start=recipe["warm_up"])
     batches = Batches(data, recipe["batch_size"], "shuffled", seed=design.seed)
