@@ -10,6 +10,7 @@ from builders import refused
 from gan_exp.cli import main
 from gan_exp.config.compose import compose
 from gan_exp.config.hydra_guard import ConfigLoaderImpl, GuardedLoader, RunMode
+from gan_exp.errors import UserError
 
 
 @pytest.fixture
@@ -34,6 +35,27 @@ def test_a_run_is_composed_once(in_tmp: Path, tiny: list[str], composed: list[li
 def test_so_is_one_that_is_refused(in_tmp: Path, composed: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     assert "model=nothing" in refused(["train", "model=nothing"], capsys)
     assert len(composed) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("model/mine", "- 1\n", "model/mine: has a list in the place of the keys of model; write each as key: value"),
+        (
+            "experiment/mine",
+            "# @package _global_\nmodel: [1]\n",
+            "experiment/mine: has a list in the place of the keys",
+        ),
+        ("experiment/mine", "# @package _global_\nmodel:\n  generator: [1]\n", "has a list in the place of a group"),
+    ],
+)
+def test_a_file_with_a_list_in_the_place_of_keys(file: str, content: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{file}.yaml"
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        compose([file.replace("/", "=")], [tmp_path])
+    assert sentence in str(caught.value)
 
 
 def test_it_is_what_hydra_would_compose(monkeypatch: pytest.MonkeyPatch, in_tmp: Path, tiny: list[str]) -> None:

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_exp.config.catalog import conf_dir
+from gan_exp.config.catalog import conf_dir, groups
 from gan_exp.config.targets import TRUST_VARIABLE
 from gan_exp.errors import UserError
 
@@ -111,7 +111,14 @@ class GuardedLoader(ConfigLoaderImpl):
 
     def _check(self, name: str | None, loaded: ConfigResult) -> None:
         ours = loaded.path.startswith("structured://") or _is_ours(loaded.path)
-        if ours or self.trusting or not OmegaConf.is_dict(loaded.config) or "hydra" not in loaded.config:
+        if ours or not OmegaConf.is_dict(loaded.config):
+            return
+        content = OmegaConf.to_container(loaded.config, resolve=False)
+        assert isinstance(content, dict)
+        for group in groups():
+            if isinstance(content.get(group), list):
+                raise UserError(f"{name}: has a list in the place of the keys of {group}; write each as key: value")
+        if self.trusting or "hydra" not in loaded.config:
             return
         raise UserError(
             f"{name}: sets keys of hydra.*, which can run code; set them on the command line, "

@@ -23,7 +23,8 @@ def refuse_malformed(word: str, before: str = "") -> None:
         raise UserError(_no_override(word, before))
     if separator and key.lstrip("+~")[:1] in ("", "@"):
         raise UserError(f"{word}: has no key; it must be written key=value, such as model=mlp")
-    if re.fullmatch(NO_OPTION, value) and catalog.defaults().get(name) is not None:
+    no_option = re.fullmatch(NO_OPTION, value) and catalog.defaults().get(name) is not None
+    if no_option or (value[:1] in ("[", "{") and name in catalog.groups()):  # one option, and no list
         raise UserError(unknown_option(name, value, catalog.groups()[name]))
     plugin = re.fullmatch(r"hydra[/.](launcher|sweeper)(\W.*)?", key.lstrip("+~"))
     if plugin is not None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gan_exp.config.catalog import config_dirs, known_keys
-from gan_exp.config.mistakes.unknown import unknown_key, unknown_option
+from gan_exp.config.mistakes.unknown import has_keys, unknown_key, unknown_option
 from gan_exp.config.overrides import as_written
 from gan_exp.errors import TrainingFault, UserError
 
@@ -23,7 +23,7 @@ def explain(error: BaseException, words: Sequence[str]) -> str:
         return _unreadable(str(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_file(str(error.missing_cfg_file), error.options or ())
-    return _unknown_key(error, text, words) or text or type(error).__name__
+    return _unknown_key(error, text, words) or _in_the_place_of_keys(text) or text or type(error).__name__
 
 
 def _ours(error: BaseException) -> Exception | None:
@@ -64,6 +64,17 @@ def _unknown_key(error: BaseException, text: str, words: Sequence[str]) -> str:
     # For discriminator.lr=1 Hydra names discriminator alone.
     whole = (word.partition("=")[0] for word in overrides if word.startswith(f"{key}.") and "=" in word)
     return unknown_key(next(whole, str(key)), known_keys(overrides, config_dirs(words)), overrides)
+
+
+def _in_the_place_of_keys(text: str) -> str:
+    """For a list where OmegaConf has keys; empty if the error is another one."""
+    file = re.match(r"In '([^']+)'.* Cannot merge DictConfig with ListConfig", text)
+    if file is not None:
+        return f"{file[1]}: has a list in the place of a group of keys; write each as key: value"
+    word = text.removeprefix("Error merging override ")
+    key, _, value = word.partition("=")
+    within_group = word != text and any(known.startswith(f"{key}.") for known in known_keys())
+    return f"{word}: {has_keys(key, value)}" if within_group else ""
 
 
 def _unreadable(word: str) -> str:

@@ -136,6 +136,15 @@ def _what_there_is(key: str, names: list[str]) -> str:
     return SEE_HELP
 
 
+def has_keys(key: str, value: object) -> str:
+    """For a value in the place of keys: an option is chosen with the name of its group."""
+    group = key.partition(".")[0]
+    options = catalog.groups().get(group, {})
+    if isinstance(value, str) and value in options:
+        return f"{key} is a group of keys; to choose {value}: {group}={value}"
+    return f"is a group of keys; set those, or choose an option: {group}={'|'.join(options)}"
+
+
 def unknown_option(group: str, option: str, options: Iterable[str]) -> str:
     """The sentence for an option that a group doesn't have."""
     names = list(options)

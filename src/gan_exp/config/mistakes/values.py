@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gan_exp.config.catalog import groups
-from gan_exp.config.mistakes.unknown import unknown_key
+from gan_exp.config.mistakes.unknown import has_keys, unknown_key
 from gan_exp.config.schema import Node
 from gan_exp.errors import did_you_mean
 
@@ -24,18 +23,9 @@ def wrong_value(error: ValidationError, schema: type[BaseModel], plain: Node, pa
     if fault["type"] == "extra_forbidden":
         return unknown_key(key, _known_keys(schema, path, location), [f"{key}={_shown(fault['input'])}"])
     if fault["type"] in ("dict_type", "model_type"):
-        return f"{key}={_shown(fault['input'])}: {_has_keys(key, fault['input'])}"
+        return f"{key}={_shown(fault['input'])}: {has_keys(key, fault['input'])}"
     wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
     return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
-
-
-def _has_keys(key: str, value: object) -> str:
-    """For a value in the place of keys: an option is chosen with the name of its group."""
-    group = key.partition(".")[0]
-    options = groups().get(group, {})
-    if value in options:
-        return f"{key} is a group of keys; to choose {value}: {group}={value}"
-    return f"is a group of keys; set those, or choose an option: {group}={'|'.join(options)}"
 
 
 def place_of(fault: Any, plain: Node) -> tuple[str | int, ...]:
