@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from builders import refused
 from gan_exp.cli import main
+from gan_exp.config.check import check
+from gan_exp.config.compose import compose
+from gan_exp.training.build import build_data
 from image_folders import draw
 
 
@@ -43,6 +47,23 @@ def test_a_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert sheet.size[1] < sheet.size[0]  # one row of five images
     assert "--output data.png: exists" in refused(["data", "images"], capsys)
     assert printed(capsys, "images", "--size", "16", "--force") == lines  # from the cache
+
+
+@pytest.mark.parametrize(("shape", "said"), [((16, 16), "size: 16"), ((64, 96), "size: 64x96")])
+def test_the_size_is_that_which_a_run_chooses(
+    shape: tuple[int, int], said: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So the run finds the folder packed."""
+    monkeypatch.setenv("GAN_EXP_CACHE", str(in_tmp / "cache"))
+    height, width = shape
+    for number in range(3):
+        draw(in_tmp / f"images/{number}.png", number, size=(width, height))
+    lines = printed(capsys, "images")
+    assert lines[0].startswith(f"{said} (")
+    config = check(compose(["dataset=folder", "dataset.root=images"]).plain)
+    build_data(config, torch.device("cpu"))
+    listed = printed(capsys, "--cache")
+    assert len(listed) == 3 and f"3 of {height}x{width}x" in listed[0]
 
 
 def test_a_sheet_of_a_number_of_images_that_fills_no_row(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ PAIRS_SHOWN = 8
 def run(arguments: list[str]) -> int:
     parser = Parser("data", "Look at a folder of images before training on it, or at the cache of packed folders.")
     parser.add_argument("path", nargs="?", metavar="PATH", help="the folder, or a zip file of it")
-    parser.add_argument("--size", type=count_of(1), default=64, metavar="N", help="pixels of a side (default 64)")
+    parser.add_argument("--size", type=count_of(1), metavar="N", help="pixels of a side (default: as train chooses)")
     add_output(parser, "data.png", "a .png for the contact sheet; near-duplicates are its last images")
     parser.add_argument("--cache", action="store_true", help="list the packed folders instead")
     parser.add_argument("--clean", nargs="+", metavar="NAME", help="with --cache: remove these, or `all`")
@@ -45,13 +45,30 @@ def run(arguments: list[str]) -> int:
     from gan_exp.data.packed_file import open_arrays
     from gan_exp.data.packing import packed_folder
 
-    packed = packed_folder(options.path, str(cache), Options(size=options.size, skip_broken=True))
+    size, why = (options.size, None) if options.size else _choose_size(options.path, cache)
+    packed = packed_folder(options.path, str(cache), Options(size=size, skip_broken=True))
     assert packed is not None
     data = open_arrays(packed)
+    if why:
+        say(f"size: {size if isinstance(size, int) else 'x'.join(map(str, size))} ({why})")
     pairs = _describe(data)
     write_output(sheet, _contact_sheet(data.images, pairs), options.force)
     say(f"contact sheet: {sheet}")
     return 0
+
+
+def _choose_size(path: str, cache: Path) -> tuple[int | tuple[int, int], str | None]:
+    """As `gan-exp train dataset=folder` chooses on a CPU, and the reason."""
+    from gan_exp.config.image_size import USUAL_SIDE, choose_size
+    from gan_exp.data.common_format import Options
+    from gan_exp.data.glance import glance_at
+
+    try:
+        glance = glance_at(expand_user(path, "data"), cache, Options.max_megapixels)
+    except (UserError, OSError, ValueError):
+        return USUAL_SIDE, None  # packing says what is wrong
+    size, why = choose_size(glance.sizes, on_gpu=False)
+    return (size, why) if isinstance(size, int) else ((size[0], size[1]), why)
 
 
 def _describe(data: "PackedArrays") -> list[tuple[int, int]]:
@@ -65,7 +82,7 @@ def _describe(data: "PackedArrays") -> list[tuple[int, int]]:
         say(line)
     found = survey(images)
     dark, middle, bright = found.brightness
-    spread = f" in the middle, {dark:.0f} to {bright:.0f} for eight of ten images" if len(images) > 1 else ""
+    spread = f" in the middle, {dark:.0f} to {bright:.0f} for eight of ten images" if len(images) >= 10 else ""
     say(f"brightness: {middle:.0f} of 255{spread}")
     if found.one_colour:
         say(f"plain: {counted(found.one_colour)} of one colour only")

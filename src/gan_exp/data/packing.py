@@ -86,8 +86,9 @@ class _Found(NamedTuple):
 
     def name(self, options: Options, skip_broken: bool) -> str:
         """Of the packed folder, which all that it depends on is in; as in earlier versions, whose folders are used."""
+        size = list(options.size) if isinstance(options.size, tuple) else options.size  # a list where YAML names it
         shape = (
-            f"_Wanted(size={options.size!r}, fit={options.fit!r}, channels={options.channels!r}, "
+            f"_Wanted(size={size!r}, fit={options.fit!r}, channels={options.channels!r}, "
             f"scale={options.scale!r}, background={options.background!r})"
         )
         labels = self.whole.labels
