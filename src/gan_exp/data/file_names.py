@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gan_exp.runtime.files import json_text
 from gan_exp.runtime.terminal import visible
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def printable(name: str) -> str:
 
 def write_names(directory: Path, names: Sequence[str]) -> None:
     """Of the packed images in this directory, in their order."""
-    (directory / NAMES).write_text(json.dumps(list(names)), encoding="utf-8")  # other bytes than UTF-8 are escaped
+    (directory / NAMES).write_text(json_text(list(names)), encoding="utf-8")  # other bytes than UTF-8 are escaped
 
 
 def names_in(directory: Path) -> "FileNames | None":
