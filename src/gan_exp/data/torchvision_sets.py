@@ -1,6 +1,5 @@
 """Data sets from torchvision: downloaded once, checked, safe when two runs start at the same time."""
 
-import math
 import os
 import shutil
 import socket
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from gan_exp.data.idx_files import is_whole_idx, read_idx
 from gan_exp.data.packed import PackedImages, Part, one_sided
 from gan_exp.errors import UserError
 from gan_exp.ranges import PositiveInt
@@ -21,12 +21,26 @@ from gan_exp.runtime.processes import file_lock
 from gan_exp.runtime.signals import waiting
 from gan_exp.runtime.terminal import say
 
+# The classes' names, as torchvision has them.
+DIGITS = tuple(
+    f"{number} - {name}"
+    for number, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+)
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+CHARACTERS = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
 DOWNLOAD_TIMEOUT_S = 30  # without it a network that doesn't answer would hang the run
 
 
 @one_sided
 def mnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 handwritten digits of 28x28 (LeCun, Cortes and Burges)."""
+    found = read_idx(_place(root) / "MNIST/raw", part, DIGITS)
+    if found is not None:
+        return found
     from torchvision.datasets import MNIST
 
     return _packed(_load(MNIST, "mnist", "MNIST/raw", root, train=part == "train"))
@@ -34,6 +48,9 @@ def mnist(root: str, part: Part = "train") -> PackedImages:
 
 def fashion_mnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 pieces of clothing of 28x28 (Xiao et al. 2017)."""
+    found = read_idx(_place(root) / "FashionMNIST/raw", part, CLOTHES)
+    if found is not None:
+        return found
     from torchvision.datasets import FashionMNIST
 
     return _packed(_load(FashionMNIST, "fashion_mnist", "FashionMNIST/raw", root, train=part == "train"))
@@ -49,6 +66,9 @@ def cifar10(root: str, part: Part = "train") -> PackedImages:
 @one_sided
 def kmnist(root: str, part: Part = "train") -> PackedImages:
     """60,000 cursive Japanese characters of 28x28 in ten classes (Clanuwat et al. 2018)."""
+    found = read_idx(_place(root) / "KMNIST/raw", part, CHARACTERS)
+    if found is not None:
+        return found
     from torchvision.datasets import KMNIST
 
     return _packed(_load(KMNIST, "kmnist", "KMNIST/raw", root, train=part == "train"))
@@ -144,7 +164,7 @@ def _find_broken_file(dataset: Any, files: Path) -> str | None:
     if hasattr(dataset, "splits") or not hasattr(dataset, "resources" if hasattr(dataset, "mirrors") else "train_list"):
         return None  # EMNIST, SVHN and CelebA don't list their files in a common form
     if hasattr(dataset, "resources"):  # MNIST and similar sets: the checksums are those of the compressed files
-        checks = {Path(name).stem: _is_whole_idx for name, _ in dataset.resources}
+        checks = {Path(name).stem: is_whole_idx for name, _ in dataset.resources}
     else:
         known = [*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])]
         checks = {name: partial(check_integrity, md5=md5) for name, md5 in known}
@@ -154,15 +174,6 @@ def _find_broken_file(dataset: Any, files: Path) -> str | None:
         if not is_whole(files / name):
             return f"{name} is truncated or changed"
     return None
-
-
-def _is_whole_idx(path: Path) -> bool:
-    """Whether an IDX file is as long as its header says: [0, 0, type, dimensions], then each size in four bytes."""
-    with path.open("rb") as file:
-        header = file.read(16)
-    dimensions = int.from_bytes(header[3:4])
-    sizes = [int.from_bytes(header[4 * k : 4 * k + 4]) for k in range(1, dimensions + 1)]
-    return dimensions > 0 and path.stat().st_size == 4 * (1 + dimensions) + math.prod(sizes)
 
 
 def _download(make: Callable[[Path], Any], name: str, folder: str, place: Path) -> None:
