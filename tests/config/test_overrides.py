@@ -39,6 +39,14 @@ def test_values_are_yaml(text: str, value: object, config: dict[str, Any]) -> No
     assert type(changed["lr"]) is type(value)
 
 
+def test_a_number_of_thousands_of_digits_is_refused(config: dict[str, Any]) -> None:
+    word = f"lr={'9' * 5000}"
+    for read in (lambda: for_hydra(word, sweeping=False), lambda: apply_overrides(config, [word])):
+        with pytest.raises(UserError, match=r"^lr=9+\.\.\.: has a number with thousands of digits"):
+            read()
+    assert for_hydra(f"lr={'9' * 4000}", sweeping=False) == f"lr={'9' * 4000}"
+
+
 def test_nested_keys_and_several(config: dict[str, Any]) -> None:
     changed = apply_overrides(config, ["model.generator.widths=[4]", "steps=3", "steps=4"])
     assert changed["model"]["generator"]["widths"] == [4]

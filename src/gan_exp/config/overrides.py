@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def for_hydra(word: str, sweeping: bool) -> str:
     Hydra still reads null, a value that the user quoted, `${...}`, and in a sweep the comma between values (not
     within brackets) and functions such as choice().
     """
+    _refuse_endless_number(word)
     key, separator, value = word.partition("=")
     if not separator or key.startswith("~") or not is_text(key) or value in ("", "null"):
         return word
@@ -62,6 +64,13 @@ def for_hydra(word: str, sweeping: bool) -> str:
         value = str(expand_user(value, key))
     values = split_values(value) if sweeping and not key.startswith("hydra.") else [value]
     return f"{key}={','.join(one if QUOTED.fullmatch(one) else quoted(one) for one in values)}"
+
+
+def _refuse_endless_number(word: str) -> None:
+    """Python makes no number of so many digits, and Hydra's parser doesn't expect that."""
+    most = sys.get_int_max_str_digits()  # 0: any number of them
+    if most and re.search(rf"\d{{{most + 1}}}", word.replace("_", "")):
+        raise UserError(f"{word[:40]}...: has a number with thousands of digits; write a shorter one, such as 1e9")
 
 
 def as_written(word: str) -> str:
@@ -106,6 +115,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Sequence[str], may_add
     addable = {*MAY_CHANGE, *MAY_CHANGE_WITH_THE_SAME_DATA, *NEW_OF_DEVICE, *may_add}
     changed = copy.deepcopy(dict(config))
     for override in overrides:
+        _refuse_endless_number(override)
         key, separator, text = override.partition("=")
         if not separator:
             raise UserError(f"{override}: must be written key=value, such as steps=20000")
