@@ -189,6 +189,25 @@ def test_what_failed_and_what_was_left_out() -> None:
     assert said[-1].startswith("1 passed, 2 FAILED, 3 left out")
 
 
+def test_the_usual_checks_take_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ten seconds for Python, torch and CUDA to start; --full has the others, and leaves none out."""
+    ran: list[tuple[str, float]] = []
+
+    def note(chosen: Any, device: str, seconds: float, say: Any) -> int:
+        ran.extend((check.name, seconds) for check in chosen)
+        return 0
+
+    monkeypatch.setattr(prove, "table", note)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    every = prove.checks()
+    usual = [check for check in every if not check.full]
+    assert prove.main([]) == prove.main(["--full"]) == 0
+    assert ran == [(check.name, 120) for check in usual] + [(check.name, float("inf")) for check in every]
+    assert sum(check.needs for check in usual) <= prove.SECONDS - 10
+    assert every[: len(usual)] == usual  # what says whether numbers are right, then the targets, then the rest
+
+
 @pytest.mark.slow
 def test_a_cpu_passes_what_it_can() -> None:
     """All but the whole run, a command of its own."""
