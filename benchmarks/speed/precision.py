@@ -62,7 +62,7 @@ def words(model: str, width: int, options: argparse.Namespace) -> list[str]:
 
 def measure(overrides: Sequence[str], rounds: int) -> list[list[float]]:
     """The seconds of each variant's steps, one a round."""
-    steps = [partial(_step, overrides, *variant)() for variant in VARIANTS]
+    steps = [partial(step_of, overrides, *variant)() for variant in VARIANTS]
     seconds: list[list[float]] = [[] for _ in steps]
     for number in range(WARM_UPS + rounds):
         for step, found in zip(steps, seconds, strict=True):
@@ -73,8 +73,8 @@ def measure(overrides: Sequence[str], rounds: int) -> list[list[float]]:
     return seconds
 
 
-def _step(overrides: Sequence[str], precision: str, channels_last: bool) -> Callable[[], object]:
-    """Always the same batch: it is the networks that are measured."""
+def step_of(overrides: Sequence[str], precision: str, channels_last: bool = True) -> Callable[[], object]:
+    """A plain training step, always on the same batch: it is the networks that are measured."""
     config = load_config([*overrides, f"device.precision={precision}", "fast_path=plain"])
     with _layout(channels_last):
         device = prepare_device(config.device)

@@ -31,12 +31,15 @@ def test_fine_features_are_gated_by_those_that_are_sixteen_times_coarser(side: i
 
 def test_antialias_leaves_no_steps_between_pixels() -> None:
     """A ramp of four pixels becomes one of eight, evenly but at the edge, where the paper's has pairs of equals."""
-    ramp = torch.tensor([0.0, 4.0, 8.0, 12.0]).expand(1, 1, 4, 4)
+    ramp = torch.tensor([0.0, 4.0, 8.0, 12.0]).expand(1, 2, 4, 4)
     found = []
     for antialias in (True, False):
         stage = FastGANGenerator(8, (3, 8, 8), width=1, antialias=antialias).stages[0]
-        stage.layers = nn.Identity()
-        found.append(stage(ramp)[0, 0, 3].tolist())
+        convolution = stage.layers[0].convolution  # of two channels, the second of which gates the first
+        nn.init.zeros_(convolution.weight)
+        convolution.weight.data[0, 0, 1, 1] = 1
+        stage.layers[0].norm = nn.Identity()
+        found.append((2 * stage(ramp))[0, 0, 3].tolist())
     assert found == [[0, 1, 3, 5, 7, 9, 11, 12], [0, 0, 4, 4, 8, 8, 12, 12]]
 
 

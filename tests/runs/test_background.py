@@ -1,6 +1,7 @@
 """What a thread writes beside the training: the content of the instant, in order, and no error is lost."""
 
 import threading
+import time
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -118,6 +119,35 @@ def test_nothing_follows_what_could_not_be_written() -> None:
     writer.join()
     with pytest.raises(OSError, match="No space left"):
         writer.do(done.append, "the next line of metrics.jsonl")
+    assert done == []
+
+
+def test_nor_what_is_still_waiting_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread comes to the jobs behind only after the error was raised."""
+    told, done = threading.Event(), list[str]()
+    writer = Writer(LateCopies())
+    run = writer._run
+
+    def late(job: Any, content: Any, arrived: Any) -> None:
+        if job == done.append:
+            told.wait(10)
+        run(job, content, arrived)
+
+    def fail(content: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "_run", late)
+    failing = threading.Event()
+    writer.do(lambda content: failing.wait(10) and fail(content), None)
+    writer.do(done.append, "a grid")
+    writer.do(done.append, "a checkpoint")
+    failing.set()
+    while writer._error is None:
+        time.sleep(0.001)
+    with pytest.raises(OSError, match="No space left"):
+        writer.do(done.append, "the next line of metrics.jsonl")
+    told.set()
+    writer.wait()
     assert done == []
 
 

@@ -64,11 +64,11 @@ def test_what_would_fit_is_named_and_does(bf16: bool, monkeypatch: pytest.Monkey
         monkeypatch.setattr(module, "resident_memory", lambda: 0)
     monkeypatch.setattr(needs_module, "ALLOWANCE", {})
     words = ("model.generator.width=16", "model.discriminator.width=16", "batch_size=64")
-    needed = needs_of(*words).memory
+    needed = needs_of(*words, model="fastgan").memory
     assert needed is not None
     with_memory(monkeypatch, 0.8 * needed)
     with pytest.raises(UserError) as refused:
-        needs_of(*words).refuse_too_little()
+        needs_of(*words, model="fastgan").refuse_too_little()
     sentence = str(refused.value)
     start = f"batch_size=64: this run needs about {in_words(needed)} of memory, and this machine has "
     assert sentence.startswith(start) and sentence.endswith("or train anyway with check_resources=false")
@@ -80,8 +80,8 @@ def test_what_would_fit_is_named_and_does(bf16: bool, monkeypatch: pytest.Monkey
         "model.generator.width",
     ], sentence
     for remedy in remedies[1 : 3 if bf16 else 2]:
-        needs_of(*words, *remedy.split()).refuse_too_little()
-    needs_of(*words, "check_resources=false").refuse_too_little()
+        needs_of(*words, *remedy.split(), model="fastgan").refuse_too_little()
+    needs_of(*words, "check_resources=false", model="fastgan").refuse_too_little()
 
 
 def test_bfloat16_is_no_remedy_where_it_is_refused_or_there_already(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from gan_exp.training.acceleration.manual import ManualStep
 from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.decisions import decide_precision
 from gan_exp.training.precision import choose_precision
-from gan_exp.training.scoring import make_images, score_images, score_reals
+from gan_exp.training.scoring import Scorer, make_images
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import StepConfig, UpdateInputs
@@ -37,7 +37,7 @@ def penalty_gradient(
     """Of the penalty's mean with respect to all of D's parameters, one after the other."""
     state = copy.copy(state)
     state.discriminator = copy.deepcopy(state.discriminator).to(dtype)
-    score = partial(score_images, state, config, None, rng_for, "penalty")
+    score = partial(Scorer(state, config, None, rng_for).score, "penalty")
     reals, fakes = (some.to(dtype).requires_grad_() for some in images)
     inputs = PenaltyInputs(score, reals, fakes, score(reals), score(fakes))
     parameters = list(state.discriminator.parameters())
@@ -83,7 +83,7 @@ def test_what_a_network_returns_and_all_that_is_kept_is_float32(model: str) -> N
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
     images = make_images(state, config, latents(), None)
-    logits, _ = score_reals(state, config, None, rng_for, images)
+    logits, _ = Scorer(state, config, None, rng_for).score_reals(images)
     assert images.dtype == logits.dtype == torch.float32
     assert not torch.equal(logits, logits.bfloat16().float())  # the layer that makes them is computed in float32 too
     assert torch.bfloat16 in seen
@@ -150,7 +150,7 @@ def test_the_coarsest_stages_of_r3gan_compute_in_float32() -> None:
         for layer in network.modules():
             if type(layer).__name__ == "_Block":
                 layer.layers[1].register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
-    score_images(state, config, None, rng_for, "fake", make_images(state, config, latents(), None))
+    Scorer(state, config, None, rng_for).score("fake", make_images(state, config, latents(), None))
     assert seen == [torch.float32, torch.bfloat16, torch.bfloat16, torch.float32]
 
 
@@ -160,7 +160,7 @@ def test_spectral_norms_are_computed_in_float32(monkeypatch: pytest.MonkeyPatch)
     enabled: list[bool] = []
     product = torch.mv
     monkeypatch.setattr(torch, "mv", lambda *given: enabled.append(torch.is_autocast_enabled("cpu")) or product(*given))
-    score_images(state, config, None, rng_for, "real", normalise(real_batch().images))
+    Scorer(state, config, None, rng_for).score("real", normalise(real_batch().images))
     assert enabled and not any(enabled)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.losses import NonSaturating, RelativisticPairing
 from gan_exp.penalties import PenaltyInputs, RngFor
-from gan_exp.training.scoring import score_images
+from gan_exp.training.scoring import Scorer
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step_types import StepConfig
 from setups import discriminator_step, generator_step
@@ -114,7 +114,7 @@ def test_penalties_are_on_the_gradients_of_the_original_images(penalty: str) -> 
             difference[:, image, pixel] = step
             change = difference.view(4, 1, 8, 8)
             higher, lower = (
-                score_images(copied, step_config, None, rng_for, kind, places + sign * change) for sign in (1, -1)
+                Scorer(copied, step_config, None, rng_for).score(kind, places + sign * change) for sign in (1, -1)
             )
             squares += ((higher - lower) / (2 * step)).detach().square()
         return squares

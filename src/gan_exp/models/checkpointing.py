@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gan_exp.models.parts import autocast_dtype, autocasting
+from gan_exp.models.spectral import weights_of_update
 
 Tensors = tuple[Tensor | None, ...]
 Function = Callable[..., Tensor | Tensors]  # of tensors alone
@@ -79,7 +80,7 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
 
 def recomputed(module: nn.Module, forward: Callable[..., Any], *inputs: Tensor) -> Any:
     """`forward(*inputs)`, which uses the parameters and buffers of `module`; its buffers change once."""
-    parameters = dict(module.named_parameters())
+    parameters = {**dict(module.named_parameters()), **weights_of_update(module)}
     given = (*inputs, *parameters.values())
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
         return forward(*inputs)
@@ -104,7 +105,8 @@ class _Segment:
     def __call__(self, *tensors: Tensor, only: Sequence[bool] | None = None) -> Tensor:
         inputs, parameters = tensors[: self._inputs], tensors[self._inputs :]
         if self._buffers is None:
-            self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+            buffers = dict(self._module.named_buffers())
+            self._buffers = {name: buffers[name].clone() for name in buffers.keys() - set(self._parameters)}
             return self._run(inputs)
         values = dict(zip(self._parameters, parameters, strict=True))
         buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}

@@ -128,6 +128,7 @@ class DCGANDiscriminator(nn.Module):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
+        self.per_image = not batch_norm
         channels, *image_size = image_shape
         sizes = stage_sizes("dcgan", *image_size)[::-1]
         widths = [channels, *stage_widths(len(sizes) - 1, width, max_width)[::-1]]

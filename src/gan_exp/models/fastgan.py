@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from gan_exp.models.activation import LeakyReLU
+from gan_exp.models.folding import convolve_doubled
 from gan_exp.models.layers import channels_last
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
@@ -54,29 +55,38 @@ def gate(features: Tensor) -> Tensor:
 
 
 class _Gated(nn.Module):
-    """A 3x3 convolution whose second half of channels gates the first (a gated linear unit)."""
+    """A 3x3 convolution whose second half of channels gates the first (a gated linear unit).
 
-    def __init__(self, inputs: int, outputs: int, batch_norm: bool = True) -> None:
+    With `doubles` it is given an image of half the size, of which each pixel becomes four.
+    """
+
+    def __init__(self, inputs: int, outputs: int, batch_norm: bool = True, doubles: bool = False) -> None:
         super().__init__()
+        self.doubles = doubles
         self.convolution = nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=not batch_norm)
         self.norm = nn.BatchNorm2d(2 * outputs) if batch_norm else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        return gate(self.norm(self.convolution(features)))
+        convolved = convolve_doubled(self.convolution, features) if self.doubles else self.convolution(features)
+        return gate(self.norm(convolved))
 
 
 class _Double(nn.Module):
     """Each pixel becomes four, cut to `size` where a side is odd; then gated convolutions."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], convolutions: int, mode: str) -> None:
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], convolutions: int, antialias: bool) -> None:
         super().__init__()
-        self.size, self.mode = size, mode
-        self.layers = nn.Sequential(*(_Gated(outputs if k else inputs, outputs) for k in range(convolutions)))
+        self.size, self.mode = size, "bilinear" if antialias else "nearest"
+        self.folded = not antialias and not any(side % 2 for side in size)  # then the first convolution doubles
+        self.layers = nn.Sequential(
+            *(_Gated(outputs if k else inputs, outputs, doubles=self.folded and k == 0) for k in range(convolutions))
+        )
 
     def forward(self, features: Tensor) -> Tensor:
-        height, width = self.size
-        doubled = interpolate(features, scale_factor=2.0, mode=self.mode)[:, :, :height, :width]
-        return cast(Tensor, self.layers(doubled))
+        if not self.folded:
+            height, width = self.size
+            features = interpolate(features, scale_factor=2.0, mode=self.mode)[:, :, :height, :width]
+        return cast(Tensor, self.layers(features))
 
 
 class _SkipExcitation(nn.Module):
@@ -140,9 +150,8 @@ class FastGANGenerator(nn.Module):
         start = 2 * widths[0] * sizes[0][0] * sizes[0][1]
         self.project = nn.Linear(latent_dim + self.label.dim, start, bias=False)
         self.norm = nn.BatchNorm2d(2 * widths[0])
-        mode = "bilinear" if antialias else "nearest"
         self.stages = nn.ModuleList(
-            _Double(inputs, outputs, size, 1 + k % 2, mode)
+            _Double(inputs, outputs, size, 1 + k % 2, antialias)
             for k, ((inputs, outputs), size) in enumerate(zip(pairwise(widths), sizes[1:], strict=True))
         )
         self.excitations = _excitations(widths)
@@ -190,12 +199,12 @@ class _Decoder(nn.Module):
     def __init__(self, inputs: int, width: int, channels: int, doublings: int, batch_norm: bool) -> None:
         super().__init__()
         widths = [inputs, *stage_widths(doublings, width, 8 * width)]
-        self.doublings = nn.ModuleList(_Gated(a, b, batch_norm) for a, b in pairwise(widths))
+        self.doublings = nn.ModuleList(_Gated(a, b, batch_norm, doubles=True) for a, b in pairwise(widths))
         self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         for layer in self.doublings:
-            features = layer(interpolate(features, scale_factor=2.0, mode="nearest"))
+            features = layer(features)
         return torch.tanh(self.to_image(features))
 
 

@@ -82,6 +82,8 @@ class MLPGenerator(nn.Module):
 class MLPDiscriminator(nn.Module):
     """Flatten, then Linear -> LeakyReLU for each width, then one logit."""
 
+    per_image = True
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -81,6 +81,8 @@ class Maxout(nn.Module):
 class PointDiscriminator(nn.Module):
     """Points divided by `scale`, maxout layers, then one logit."""
 
+    per_image = True
+
     def __init__(
         self,
         image_shape: ImageShape,

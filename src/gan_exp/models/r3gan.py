@@ -159,6 +159,8 @@ class R3GANDiscriminator(nn.Module):
     Conditional: the logit is the inner product of `label_dim` features with the label's embedding.
     """
 
+    per_image = True
+
     def __init__(
         self,
         image_shape: ImageShape,

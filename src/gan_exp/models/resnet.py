@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from gan_exp.models.activation import rectify
+from gan_exp.models.folding import convolve_doubled, convolve_halved
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes
 from gan_exp.ranges import ImageShape, NonNegativeInt, PositiveInt
 
@@ -38,8 +39,8 @@ class _UpBlock(nn.Module):
         self.shortcut = nn.Conv2d(width, width, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        residual = interpolate(relu(self.norm_1(features)), self.size)
-        residual = self.convolution_2(relu(self.norm_2(self.convolution_1(residual))))
+        residual = convolve_doubled(self.convolution_1, relu(self.norm_1(features)), self.size)
+        residual = self.convolution_2(relu(self.norm_2(residual)))
         # A 1x1 convolution commutes with nearest upsampling, and is four times cheaper before it.
         return residual + interpolate(self.shortcut(features), self.size)  # type: ignore[no-any-return]
 
@@ -80,12 +81,11 @@ class _DownBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if halve or inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        residual = self.convolution_2(rectify(self.convolution_1(features if self.first else rectify(features))))
-        shortcut = features
-        if self.halve:
-            residual = avg_pool2d(residual, 2, ceil_mode=True)
-            shortcut = avg_pool2d(shortcut, 2, ceil_mode=True)
-        return residual + self.shortcut(shortcut)  # type: ignore[no-any-return]
+        residual = rectify(self.convolution_1(features if self.first else rectify(features)))
+        if not self.halve:
+            return self.convolution_2(residual) + self.shortcut(features)  # type: ignore[no-any-return]
+        shortcut = self.shortcut(avg_pool2d(features, 2, ceil_mode=True))
+        return convolve_halved(self.convolution_2, residual) + shortcut  # type: ignore[no-any-return]
 
 
 class ResNetDiscriminator(nn.Module):
@@ -95,6 +95,8 @@ class ResNetDiscriminator(nn.Module):
     Conditional: the inner product with the label's embedding is added (Miyato and Koyama 2018, "cGANs with Projection
     Discriminator", equation 3).
     """
+
+    per_image = True
 
     def __init__(
         self,

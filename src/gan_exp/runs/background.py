@@ -28,9 +28,9 @@ class Copies(Protocol):
 class Writer:
     """Does its jobs in order, each with its content as it is when the job is given.
 
-    With `copies` a thread does them. What a job raised is then raised by the next call of `do` or `wait`, and the jobs
-    between are left out: nothing follows what could not be written. Without `copies` each job is done at once, since on
-    a CPU a thread would take the cores from the step.
+    With `copies` a thread does them. What a job raised is then raised by the next call of `do` or `wait`, and all
+    jobs behind it are left out: nothing follows what could not be written. Without `copies` each job is done at once,
+    since on a CPU a thread would take the cores from the step.
     """
 
     def __init__(self, copies: Copies | None = None) -> None:
@@ -38,7 +38,8 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "writer")
         self._newest: Future[None] | None = None
         self._large: Future[None] | None = None  # the newest with a large content
-        self._error: BaseException | None = None
+        self._error: BaseException | None = None  # of the job that was the last
+        self._told = False
 
     @property
     def beside(self) -> bool:
@@ -69,9 +70,9 @@ class Writer:
             self._newest.result()
 
     def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        if self._error is not None and not self._told:
+            self._told = True
+            raise self._error
 
     def _run(self, job: Callable[[Any], object], content: Any, arrived: Arrived) -> None:
         if self._error is not None:

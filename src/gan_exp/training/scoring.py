@@ -3,10 +3,12 @@
 D sees images through augmentation, noise and packing.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from gan_exp.models.parts import HasAuxiliaryLoss
+from gan_exp.models.parts import HasAuxiliaryLoss, on_gpu
 from gan_exp.models.sampling import generate
 from gan_exp.penalties import RngFor
 from gan_exp.runtime.randomness import draw
@@ -22,36 +24,59 @@ def make_images(state: TrainingState, config: StepConfig, latents: Tensor, label
     return in_float32(images)
 
 
-def score_images(
-    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, kind: str, images: Tensor
-) -> Tensor:
-    """D's logits [N / pac]."""
-    images = _as_seen(state, config, rng_for, kind, images)
-    with computing_in(config.precision, images.device):
-        logits: Tensor = state.discriminator(images) if labels is None else state.discriminator(images, labels)
-    return in_float32(logits)
+class Scorer(NamedTuple):
+    """D in an update: what it makes of images that have `labels`, by random numbers of `rng_for`."""
 
+    state: TrainingState
+    config: StepConfig
+    labels: Tensor | None
+    rng_for: RngFor
 
-def score_reals(
-    state: TrainingState, config: StepConfig, labels: Tensor | None, rng_for: RngFor, images: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """D's logits [N / pac], and its own loss [N / pac] if it has one."""
-    discriminator = state.discriminator
-    if not isinstance(discriminator, HasAuxiliaryLoss):
-        return score_images(state, config, labels, rng_for, "real", images), None
-    images = _as_seen(state, config, rng_for, "real", images)
-    with computing_in(config.precision, images.device):
-        logits, loss = discriminator.score_with_auxiliary(images, labels, rng_for("auxiliary"))
-    return in_float32(logits), in_float32(loss)
+    def score(self, kind: str, images: Tensor) -> Tensor:
+        """The logits [N / pac] of images [N, C, H, W]; each `kind` sees random numbers of its own."""
+        return self._logits(self._as_seen(kind, images), self.labels)
 
+    def score_reals(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The logits [N / pac], and D's own loss [N / pac] if it has one."""
+        discriminator = self.state.discriminator
+        if not isinstance(discriminator, HasAuxiliaryLoss):
+            return self.score("real", images), None
+        images = self._as_seen("real", images)
+        with computing_in(self.config.precision, images.device):
+            logits, loss = discriminator.score_with_auxiliary(images, self.labels, self.rng_for("auxiliary"))
+        return in_float32(logits), in_float32(loss)
 
-def _as_seen(state: TrainingState, config: StepConfig, rng_for: RngFor, kind: str, images: Tensor) -> Tensor:
-    """What D sees of the images, through augmentation, noise and packing [N / pac, pac * C, H, W]."""
-    if state.augment is not None:
-        images = state.augment(images, rng_for(f"augment/{kind}"))
-    if config.instance_noise > 0:
-        noise = draw(torch.randn, images.shape, rng_for(f"noise/{kind}"), device=images.device)
-        images = images + config.instance_noise * noise
-    if config.pac > 1:
-        images = images.reshape(len(images) // config.pac, -1, *images.shape[2:])
-    return images
+    def score_both(
+        self, real_images: Tensor, fake_images: Tensor, apart: bool = False
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """As `score_reals`, and the logits of the fakes.
+
+        On a GPU in one pass, of half as many kernels, unless they must be `apart` or D may mix the images of a batch. A
+        CPU gains little from larger batches, and its caches lose.
+        """
+        together = on_gpu(real_images) and getattr(self.state.discriminator, "per_image", False) and not apart
+        if not together:
+            return *self.score_reals(real_images), self.score("fake", fake_images)
+        images = torch.cat([self._as_seen("real", real_images), self._as_seen("fake", fake_images)])
+        labels = None if self.labels is None else torch.cat([self.labels, self.labels])
+        real_logits, fake_logits = self._logits(images, labels).chunk(2)
+        return real_logits, None, fake_logits
+
+    def _logits(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        discriminator = self.state.discriminator
+        with computing_in(self.config.precision, images.device):
+            logits: Tensor = discriminator(images) if labels is None else discriminator(images, labels)
+        return in_float32(logits)
+
+    def _as_seen(self, kind: str, images: Tensor) -> Tensor:
+        """What D sees of the images, through augmentation, noise and packing [N / pac, pac * C, H, W]."""
+        augment, noise, pac = self.state.augment, self.config.instance_noise, self.config.pac
+        if augment is not None:
+            images = augment(images, self.rng_for(f"augment/{kind}"))
+        if noise > 0:
+            images = images + noise * draw(
+                torch.randn, images.shape, self.rng_for(f"noise/{kind}"), device=images.device
+            )
+        if pac > 1:
+            images = images.reshape(len(images) // pac, -1, *images.shape[2:])
+        return images

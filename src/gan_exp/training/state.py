@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from gan_exp.models.spectral import SpectralNorms
+
 LARGEST_BETA = 0.9999  # a schedule must not bring beta2 to 1, where Adam's average of squares would not change any more
 
 
@@ -32,6 +34,7 @@ class TrainingState:
             [parameter for parameter in network.parameters() if parameter.requires_grad]
             for network in (self.generator, self.discriminator)
         )
+        self.spectral_norms = SpectralNorms(self.discriminator)
         both = zip(self.generator_ema.parameters(), self.generator.parameters(), strict=True)
         weights = [average for average, current in both if current.requires_grad]
         statistics, buffers = _buffers(self.generator_ema)

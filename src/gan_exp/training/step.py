@@ -14,22 +14,18 @@ from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.penalties import PenaltyInputs
 from gan_exp.training.parts import add_up, add_up_ranks, concatenate, one_by_one, std_over_ranks, total
-from gan_exp.training.scoring import make_images, score_images, score_reals
+from gan_exp.training.scoring import Scorer, make_images
 from gan_exp.training.state import TrainingState, gradient_norm
 from gan_exp.training.step_types import DiscriminatorReport, StepConfig, StepReport, UpdateInputs
 
 
 class Shown(NamedTuple):
-    """What D is shown in an update, or in a part of one.
-
-    `score` gives its logits for a kind of images, `score_reals` also its own loss on reals [N], None if it has none.
-    """
+    """What D is shown in an update, or in a part of one."""
 
     inputs: UpdateInputs
     real_images: Tensor
     fake_images: Tensor
-    score: Callable[[str, Tensor], Tensor]
-    score_reals: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+    scorer: Scorer
 
 
 def train_step(
@@ -64,9 +60,11 @@ def update_discriminator(
         state.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
         whole_std = cache(partial(_std_of_reals, config, inputs))
-        reports = [
-            discriminator_gradients(config, _show(state, config, part, fake_images), whole_std) for part in parts
-        ]
+        reports = []
+        for part in parts:
+            with state.spectral_norms.once():
+                shown = _show(state, config, part, fake_images)
+                reports.append(discriminator_gradients(config, shown, whole_std))
         report = add_up(config.ranks, inputs, state.discriminator_parameters, reports)
         norm = _apply_discriminator_gradients(state, config, inputs.measured)
         report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
@@ -85,13 +83,14 @@ def discriminator_gradients(
 
     `whole_std` computes the standard deviation of the whole batch's reals, if the rows aren't all of it.
     """
-    inputs, real_images, fake_images, score, score_reals = shown
+    inputs, real_images, fake_images, scorer = shown
     weight = inputs.penalty_weight
     penalty = config.penalty if isinstance(weight, Tensor) or weight > 0 else None
     if penalty is not None:
         real_images.requires_grad_(penalty.at_reals)
         fake_images.requires_grad_(penalty.at_fakes)
-    (real_logits, extra), fake_logits = score_reals(real_images), score("fake", fake_images)
+    at_images = real_images.requires_grad or fake_images.requires_grad  # a gradient that the others need not have
+    real_logits, extra, fake_logits = scorer.score_both(real_images, fake_images, apart=at_images)
     loss = total = inputs.mean(config.loss.discriminator(real_logits, fake_logits))
     auxiliary = value = None
     if extra is not None:
@@ -100,7 +99,7 @@ def discriminator_gradients(
         auxiliary = auxiliary.detach()
     if penalty is not None:
         std = None if inputs.rows is None else whole_std
-        given = PenaltyInputs(partial(score, "penalty"), real_images, fake_images, real_logits, fake_logits, std)
+        given = PenaltyInputs(partial(scorer.score, "penalty"), real_images, fake_images, real_logits, fake_logits, std)
         value = inputs.mean(penalty(given, inputs.part_rng_for))
         total = total + weight * value
         value = value.detach()
@@ -120,7 +119,11 @@ def update_generator(
     state.freeze_discriminator(True)
     state.generator_optimizer.zero_grad(set_to_none=True)
     parts = one_by_one(_parts(config, inputs, fake_images), state.generator, state.discriminator)
-    loss = total([generator_gradients(state, config, part, fake_images) for part in parts])
+    losses = []
+    for part in parts:
+        with state.spectral_norms.once():
+            losses.append(generator_gradients(state, config, part, fake_images))
+    loss = total(losses)
     add_up_ranks(config.ranks, inputs, state.generator_parameters, [loss])
     norm = apply_gradients(state.generator_optimizer, state.generator_parameters, inputs.measured)
     state.freeze_discriminator(False)
@@ -134,12 +137,12 @@ def generator_gradients(
     labels = None if inputs.batch is None else _labels(config, inputs.batch)
     if fake_images is None:
         fake_images = make_images(state, config, inputs.latents, labels)
-    score = partial(score_images, state, config, labels, inputs.part_rng_for)
-    fake_logits = score("fake", fake_images)
+    scorer = Scorer(state, config, labels, inputs.part_rng_for)
+    fake_logits = scorer.score("fake", fake_images)
     real_logits = None
     if config.loss.needs_reals:
         assert inputs.batch is not None
-        real_logits = score("real", normalise(inputs.batch.images))
+        real_logits = scorer.score("real", normalise(inputs.batch.images))
     loss = inputs.mean(config.loss.generator(real_logits, fake_logits))
     loss.backward()
     return loss.detach()
@@ -175,7 +178,10 @@ def _split_update(
     auxiliary = None
     for kind in ("real", "fake"):
         state.discriminator_optimizer.zero_grad(set_to_none=True)
-        found = [_split_gradients(config, part, kind) for part in one_by_one(shown, state.discriminator)]
+        found = []
+        for part in one_by_one(shown, state.discriminator):
+            with state.spectral_norms.once():
+                found.append(_split_gradients(config, part, kind))
         means = [total([loss for loss, _, _ in found])]
         if extra := [value for _, _, value in found if value is not None]:
             means.append(auxiliary := total(extra))
@@ -197,9 +203,9 @@ def _split_gradients(config: StepConfig, shown: Shown, kind: str) -> tuple[Tenso
     Returns the loss [], the logits, and D's own loss [] on reals, if it has one; all detached.
     """
     if kind == "real":
-        logits, extra = shown.score_reals(shown.real_images)
+        logits, extra = shown.scorer.score_reals(shown.real_images)
     else:
-        logits, extra = shown.score(kind, shown.fake_images), None
+        logits, extra = shown.scorer.score(kind, shown.fake_images), None
     loss = shown.inputs.mean(getattr(config.loss, kind)(logits))
     auxiliary = None if extra is None else shown.inputs.mean(extra)
     (loss if auxiliary is None else loss + auxiliary).backward()
@@ -215,8 +221,7 @@ def _show(state: TrainingState, config: StepConfig, inputs: UpdateInputs, fake_i
         with torch.no_grad():
             state.generator.train(not config.inference_fakes)
             fake_images = make_images(state, config, inputs.latents, labels)
-    given = state, config, labels, inputs.part_rng_for
-    return Shown(inputs, real_images, fake_images, partial(score_images, *given), partial(score_reals, *given))
+    return Shown(inputs, real_images, fake_images, Scorer(state, config, labels, inputs.part_rng_for))
 
 
 def _std_of_reals(config: StepConfig, inputs: UpdateInputs) -> Tensor:
