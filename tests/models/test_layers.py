@@ -105,13 +105,13 @@ def test_a_small_convolution_is_one(size: tuple[int, int]) -> None:
 def test_gradients_that_nobody_asked_for_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     """`torch.autograd.grad` at the images computes none of the weights', which require gradients nevertheless."""
     asked: list[bool] = []
-    compute = layers._differentiate
+    compute = layers.differentiate_merged
 
     def counted(*given: Tensor, at_inputs: bool) -> Tensor:
         asked.append(at_inputs)
         return compute(*given, at_inputs=at_inputs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(layers, "_differentiate", counted)
+    monkeypatch.setattr(layers, "differentiate_merged", counted)
     inputs, weight, bias = arguments()
     results = convolve(inputs, weight * 1, bias, 2)
     (gradient,) = torch.autograd.grad(results.sum(), inputs, create_graph=True)

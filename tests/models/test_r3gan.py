@@ -69,7 +69,7 @@ def test_blocks_begin_as_the_identity_and_learn() -> None:
 
 def test_a_block_is_its_formula() -> None:
     torch.manual_seed(0)
-    block = _Block(8, 2, 4, depth=3)
+    block = _Block(8, 2, 4, depth=3, size=(5, 4), coarsest=False)
     for parameter in block.parameters():
         nn.init.normal_(parameter)
     first, bias_1, second, bias_2, last = block.layers

@@ -64,6 +64,16 @@ def test_for_a_gpu_it_is_that_of_the_forms_that_layers_have_there(model: str, mo
     is_that_of_a_step(counted, config, state)
 
 
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_the_memory_is_that_of_merged_groups(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("r3gan", "penalty=r1_r2", "device.merged_groups=[8x8x8/4:2,16x4x4/4:4]")
+    state = build_state(config, SPEC, CPU)
+    if kind == "cuda":
+        for module in (layers, activation):
+            monkeypatch.setattr(module, "on_gpu", lambda tensor: True)
+    is_that_of_a_step(count(config, state, kind=kind), config, state)
+
+
 def tensors_between_steps(state: TrainingState) -> list[torch.Tensor]:
     gradients = [p.grad for p in (*state.generator_parameters, *state.discriminator_parameters) if p.grad is not None]
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)

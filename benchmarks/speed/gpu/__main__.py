@@ -27,6 +27,7 @@ from benchmarks.speed.gpu.package import (
     SNGAN_CIFAR,
     Recipe,
     Step,
+    merged_groups,
 )
 from benchmarks.speed.gpu.peers import PlainLoop, R3GANLoop
 from benchmarks.tables import ROOT, Table, as_markdown, write_section
@@ -120,6 +121,8 @@ def run(
             recipe = plan.recipe
             operations = recipe.operations(device)
             speak(f"{recipe.name}, {operations / recipe.batch / 1e9:,.2f} GFLOP an image")
+            if groups := merged_groups(recipe, cast(Precision, plan.precision), device)[1]:
+                speak(f"  {groups}")
         if time.perf_counter() - began + plan.needs > seconds:
             speak(f"  {plan.label}: left out, for there is no time left (--full measures all)")
             continue

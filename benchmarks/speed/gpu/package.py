@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan_exp.data.packed import Batches, PackedImages
 from gan_exp.losses import Hinge, NonSaturating, RelativisticPairing
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan_exp.models.merging import Shape, grouped_layers, merge_groups
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_exp.models.parts import with_layout
 from gan_exp.models.r3gan import R3GANDiscriminator, R3GANGenerator
@@ -25,6 +27,7 @@ from gan_exp.runtime.randomness import Streams
 from gan_exp.runtime.transfer import ahead_on
 from gan_exp.training.acceleration.choice import choose_step
 from gan_exp.training.inputs import InputSource
+from gan_exp.training.merging_choice import choose_merging
 from gan_exp.training.precision import Precision
 from gan_exp.training.running_means import RunningMeans
 from gan_exp.training.state import TrainingState
@@ -122,10 +125,11 @@ class Step:
     """
 
     def __init__(self, recipe: Recipe, device: str, fast_path: str, precision: Precision = "float32") -> None:
-        settings = SimpleNamespace(name=device, index=0, threads=None, deterministic=False, precision=precision)
-        place = prepare_device(settings)
+        merged, _ = merged_groups(recipe, precision, device)
+        place = _prepared(device, precision)
         config = replace(recipe.config, precision=precision)
         self.recipe, self.state = recipe, recipe.state(device)
+        merge_groups(self.state.networks.values(), merged)
         self.step_fn, chosen = choose_step(fast_path, self.state, config, place, False, _heard, STEPS)
         if chosen != NAMES[fast_path][1]:
             raise RuntimeError(chosen)
@@ -143,6 +147,25 @@ class Step:
         number = self.state.step
         self.means.add(self.step_fn(self.inputs.discriminator(number), self.inputs.generator(number)))
         self.state.update_ema(self.recipe.ema_halflife_kimg * 1000, self.recipe.batch, RAMP_UP)
+
+
+def merged_groups(recipe: Recipe, precision: Precision, device: str) -> tuple[dict[str, int], str]:
+    """The factors that a run would take, and its line; those of the same shapes are timed once."""
+    if device == "cpu":
+        return {}, ""
+    with torch.device("meta"):
+        shapes = tuple(layer.shape for layer in grouped_layers(recipe.networks("meta")))
+    return _timed(shapes, recipe.batch, precision, device) if shapes else ({}, "")
+
+
+@cache
+def _timed(shapes: tuple[Shape, ...], rows: int, precision: Precision, device: str) -> tuple[dict[str, int], str]:
+    return choose_merging(shapes, rows, precision, _prepared(device, precision))
+
+
+def _prepared(device: str, precision: Precision) -> torch.device:
+    settings = SimpleNamespace(name=device, index=0, threads=None, deterministic=False, precision=precision)
+    return prepare_device(settings)
 
 
 def _heard(line: str) -> None:

@@ -17,6 +17,7 @@ from benchmarks.speed.gpu.measure import measure, tidy
 from benchmarks.speed.gpu.package import ARTICLE, NAMES, R3GAN_CIFAR, Recipe, Step
 from benchmarks.tables import ROOT
 from gan_exp.data.packed import DataSpec
+from gan_exp.models.merging import grouped_layers, merge_groups
 from gan_exp.runtime.device import full_float32
 from gan_exp.training.memory import step_memory
 from gan_exp.training.precision import Precision, computing_in
@@ -30,18 +31,17 @@ class Failed(Exception):
     """What was found instead."""
 
 
-def penalty(precision: str, within: float, device: str) -> str:
-    """The gradient of R1 at R3GAN's weights, on the device, against the CPU's in float64."""
-    found, wanted = (_penalty_gradient(*given) for given in ((device, torch.float32, precision), EXACT))
+def penalty(precision: str, within: float, device: str, merged: int = 1) -> str:
+    """The gradient of R1 at R3GAN's weights, on the device, against the CPU's in float64; `merged`: so many groups."""
+    found = _penalty_gradient(device, torch.float32, precision, merged)
+    wanted = _penalty_gradient("cpu", torch.float64, "float32")
     error = float((found - wanted).norm() / wanted.norm())
     return _expect(error <= within, f"relative error {error:.1e}, at most {within:g}")
 
 
-EXACT = ("cpu", torch.float64, "float32")
-
-
-def _penalty_gradient(device: str, dtype: torch.dtype, precision: str) -> Tensor:
+def _penalty_gradient(device: str, dtype: torch.dtype, precision: str, merged: int = 1) -> Tensor:
     _, network = R3GAN_CIFAR.narrow().networks("cpu")
+    merge_groups([network], {layer.shape.name: merged for layer in grouped_layers([network])})
     random = torch.Generator().manual_seed(0)
     for parameter in network.parameters():  # half of the layers begin with zero
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=random)

@@ -36,6 +36,7 @@ def checks() -> list[Check]:
     return [
         Check("R3GAN's penalty, float32 as float64", partial(penalty, "float32", 1e-4), 3),
         Check("R3GAN's penalty, bf16 as float64", partial(penalty, "bf16", 0.03), 1),
+        Check("R3GAN, merged groups = single groups", partial(penalty, "float32", 1e-4, merged=4), 2),
         Check("article, captured = plain", partial(same, ARTICLE, "graph", "float32"), 4, gpu=True),
         Check("R3GAN, captured = plain", partial(same, R3GAN_CIFAR.narrow(), "graph", "float32"), 5, gpu=True),
         Check("SNGAN, captured = plain", partial(same, SNGAN_CIFAR.narrow(), "graph", "float32"), 5, gpu=True),

@@ -41,7 +41,7 @@ MAY_CHANGE_WITH_THE_SAME_DATA = (
     "dataset.skip_broken",
     "dataset.max_megapixels",
 )
-NEW_OF_DEVICE = ("device.processes", "device.precision")  # runs of earlier versions lack them
+NEW_OF_DEVICE = ("device.processes", "device.precision", "device.merged_groups")  # runs of earlier versions lack them
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # as Hydra quotes a whole value
 SWEEPS = re.compile(
     r"(choice|range|interval|glob|sort|shuffle|tag)\(.*\)", re.DOTALL

@@ -3,11 +3,13 @@
 A group's arguments are checked against the signature of the class that it names (`targets.py`).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gan_exp.ranges import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -65,6 +67,12 @@ class ScheduleConfig(Checked):
     augment: Node | None = None
 
 
+def _merged(word: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*/[1-9]\d*:[1-9]\d*", word):
+        raise PydanticCustomError("merged", "must be channels x height x width/group:factor, such as 64x32x32/16:2")
+    return word
+
+
 class DeviceConfig(Checked):
     name: Literal["auto", "cpu", "cuda", "mps"]
     index: NonNegativeInt
@@ -72,6 +80,7 @@ class DeviceConfig(Checked):
     processes: Annotated[int, Ge(1), Le(1024)] | None = None
     deterministic: bool
     precision: Literal["auto", "float32", "tf32", "bf16"] = "float32"  # what runs of before this key had
+    merged_groups: list[Annotated[str, AfterValidator(_merged)]] | None = []  # none in runs of before this key
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, linear
 
+from gan_exp.models.merging import Groups, convolve_merged, differentiate_merged
 from gan_exp.models.parts import autocast_dtype, autocasting, on_gpu, takes_functions
 
 SMALL = 4  # pixels of a side, up to which a GPU computes a float32 convolution as matrix products
@@ -43,8 +44,11 @@ def pointwise_product(
     return pixels.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
-def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
-    """conv2d with stride 1, padded to the same size; either 1x1, or an odd kernel and as many outputs as inputs."""
+def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1, merged: int = 1) -> Tensor:
+    """conv2d with stride 1, padded to the same size; either 1x1, or an odd kernel and as many outputs as inputs.
+
+    So many groups are `merged` into one.
+    """
     dtype = autocast_dtype(features.device.type)
     if dtype is not None:  # autocast doesn't look into a Function
         features, weight = features.to(dtype), weight.to(dtype)
@@ -54,18 +58,18 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None = None, group
         results = small_convolution(features, weight)
         return results if bias is None else results + bias.view(1, -1, 1, 1)
     if not takes_functions():
-        return conv2d(features, weight, bias, padding=weight.shape[2] // 2, groups=groups)
-    return Convolution.apply(_placed(features), weight, bias, groups)  # type: ignore[no-any-return]
+        return convolve_merged(features, weight, bias, Groups(groups, merged))
+    return Convolution.apply(_placed(features), weight, bias, Groups(groups, merged))  # type: ignore[no-any-return]
 
 
 class Convolution(torch.autograd.Function):
     """`convolve` where it is differentiated."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, groups: Groups) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.groups = groups
-        return _placed(conv2d(inputs, weight, bias, padding=weight.shape[2] // 2, groups=groups))
+        return _placed(convolve_merged(inputs, weight, bias, groups))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -84,12 +88,12 @@ class InputGradient(torch.autograd.Function):
     """Of `Convolution` with respect to its inputs: linear in the `gradient` of its outputs, and in the weight."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, weight: Tensor, groups: int) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, weight: Tensor, groups: Groups) -> Tensor:
         ctx.save_for_backward(gradient, weight)
         ctx.groups = groups
         if weight.shape[2:] == (1, 1):
             return _placed(conv2d(gradient, _placed(weight.transpose(0, 1))))
-        return _differentiate(gradient, gradient, weight, groups, at_inputs=True)  # the inputs give their shape only
+        return differentiate_merged(gradient, gradient, weight, groups, at_inputs=True)
 
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> Any:
@@ -106,10 +110,10 @@ class WeightGradient(torch.autograd.Function):
     """Of `Convolution` with respect to its weight, which gives the shape only."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, inputs: Tensor, weight: Tensor, groups: int) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, inputs: Tensor, weight: Tensor, groups: Groups) -> Tensor:
         ctx.save_for_backward(gradient, inputs)
         ctx.groups = groups
-        return _differentiate(gradient, inputs, weight, groups, at_inputs=False)
+        return differentiate_merged(gradient, inputs, weight, groups, at_inputs=False)
 
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> Any:
@@ -120,16 +124,6 @@ class WeightGradient(torch.autograd.Function):
         if _wanted(ctx, 1):
             at_inputs = InputGradient.apply(_placed(gradient), change, ctx.groups)
         return at_gradient, at_inputs, None, None
-
-
-def _differentiate(gradient: Tensor, inputs: Tensor, weight: Tensor, groups: int, at_inputs: bool) -> Tensor:
-    """The gradient at the inputs, or else at the weight."""
-    padding = [weight.shape[2] // 2] * 2
-    found = torch.ops.aten.convolution_backward(
-        *(gradient, inputs, weight, None, [1, 1], padding, [1, 1], False, [0, 0], groups),
-        [at_inputs, not at_inputs, False],
-    )
-    return found[0] if at_inputs else found[1]  # type: ignore[no-any-return]
 
 
 def channels_last(features: Tensor) -> Tensor:

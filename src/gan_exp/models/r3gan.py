@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from gan_exp.models.activation import activate
 from gan_exp.models.layers import channels_last, convolve, pointwise, resample
+from gan_exp.models.merging import GroupedConvolution
 from gan_exp.models.parts import LabelEmbedding, in_full_precision, stage_sizes, stage_widths
 from gan_exp.ranges import ImageShape, PositiveInt
 
@@ -61,7 +62,9 @@ class _BiasedActivation(nn.Module):
 class _Block(nn.Module):
     """x + 1x1(act(grouped 3x3(act(1x1(x))))); the last layer is initialised with zero: at first, x is returned."""
 
-    def __init__(self, width: int, expansion: int, group_size: int, depth: int) -> None:
+    def __init__(
+        self, width: int, expansion: int, group_size: int, depth: int, size: tuple[int, int], coarsest: bool
+    ) -> None:
         super().__init__()
         inner = width * expansion
         gain = GAIN * depth**-0.25  # for `depth` blocks: section 3.3, after Fixup
@@ -69,7 +72,7 @@ class _Block(nn.Module):
             [
                 _scaled(_Pointwise(width, inner), gain),
                 _BiasedActivation(inner),
-                _scaled(nn.Conv2d(inner, inner, 3, padding=1, groups=inner // group_size, bias=False), gain),
+                _scaled(GroupedConvolution(inner, group_size, size, in_float32=coarsest), gain),
                 _BiasedActivation(inner),
                 _scaled(_Pointwise(inner, width), 0.0),
             ]
@@ -79,7 +82,7 @@ class _Block(nn.Module):
         layers: Any = self.layers
         widen, activate_1, middle, activate_2, narrow = layers
         inner = pointwise(features, widen.weight, activate_1.bias, activate_1)
-        inner = activate_2(convolve(inner, middle.weight, activate_2.bias, middle.groups))
+        inner = activate_2(convolve(inner, middle.weight, activate_2.bias, middle.groups, middle.merged))
         results: Tensor = features + narrow(inner)
         return results
 
@@ -139,7 +142,7 @@ class R3GANGenerator(nn.Module):
         for number, size in enumerate(sizes):
             if number:
                 stages.append(_Resample(widths[number - 1], widths[number], size, up=True))
-            stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
+            stages += _blocks(widths, number, sizes, blocks, expansion, group_size)
         self.stages = nn.Sequential(*stages, _scaled(_Pointwise(widths[-1], channels), 1.0))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -180,7 +183,7 @@ class R3GANDiscriminator(nn.Module):
         for number, size in enumerate(sizes):
             if number:
                 stages.append(_Resample(widths[number - 1], widths[number], size, up=False))
-            stages += _blocks(widths[number], blocks, expansion, group_size, len(sizes))
+            stages += _blocks(widths, number, sizes, blocks, expansion, group_size)
         self.finer = len(stages) - blocks  # stages[finer:] are those of the coarsest size
         basis = _scaled(_Basis(widths[-1], sizes[-1]), 1.0)
         self.stages = nn.Sequential(*stages, basis)
@@ -201,8 +204,12 @@ class R3GANDiscriminator(nn.Module):
         return torch.sum(features * self.embed(labels), dim=1)
 
 
-def _blocks(width: int, blocks: int, expansion: int, group_size: int, stages: int) -> list[nn.Module]:
-    """The blocks of one of `stages` sizes."""
+def _blocks(
+    widths: list[int], number: int, sizes: list[tuple[int, int]], blocks: int, expansion: int, group_size: int
+) -> list[nn.Module]:
+    """The blocks of one of the `sizes`."""
+    width, size = widths[number], sizes[number]
     if width * expansion % group_size:
         raise ValueError(f"group_size={group_size}: must divide the width inside a block, {width * expansion}")
-    return [_Block(width, expansion, group_size, depth=blocks * stages) for _ in range(blocks)]
+    depth, coarsest = blocks * len(sizes), size == min(sizes)
+    return [_Block(width, expansion, group_size, depth, size, coarsest) for _ in range(blocks)]

@@ -12,6 +12,7 @@ from gan_exp.config.targets import build_node, resolve_target
 from gan_exp.data.packed import DataSpec, PackedImages, Part
 from gan_exp.errors import UserError
 from gan_exp.models.checkpointing import with_checkpointing
+from gan_exp.models.merging import merge_groups
 from gan_exp.models.parts import with_layout
 from gan_exp.models.spectral import normalise_spectrally
 from gan_exp.runtime.no_compiler import leave_compiler_out
@@ -124,14 +125,24 @@ def build_state(config: Config, spec: DataSpec, device: torch.device) -> Trainin
                 with_checkpointing(network)
             except ValueError as error:
                 raise UserError(f"model.checkpointing=true: {error}; set model.checkpointing=false") from error
+    average = copy.deepcopy(generator).requires_grad_(False) if config.ema_halflife_kimg > 0 else generator
+    _merge_groups(config, generator, discriminator)  # not of the average: its samples are other batches, in float32
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
-        generator_ema=copy.deepcopy(generator).requires_grad_(False) if config.ema_halflife_kimg > 0 else generator,
+        generator_ema=average,
         generator_optimizer=build_optimizer(config, "optimizer.generator", generator, device),
         discriminator_optimizer=build_optimizer(config, "optimizer.discriminator", discriminator, device),
         augment=_build_augment(config, spec, device),
     )
+
+
+def _merge_groups(config: Config, *networks: nn.Module) -> None:
+    words = [word.split(":") for word in config.device.merged_groups or ()]
+    try:
+        merge_groups(networks, {name: int(factor) for name, factor in words})
+    except ValueError as error:
+        raise UserError(f"device.merged_groups={error}") from error
 
 
 def _build_augment(config: Config, spec: DataSpec, device: torch.device) -> nn.Module | None:

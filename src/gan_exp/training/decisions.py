@@ -1,9 +1,10 @@
-"""What the configuration leaves open is decided here: the score of the best checkpoint, the precision, the threads.
+"""What the configuration leaves open is decided here: the score of the best checkpoint, precision, threads, merging.
 
 Each decision returns the configuration with its value, which the run keeps: a resumed run finds nothing left open.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 
@@ -11,11 +12,13 @@ from gan_exp.config.contradictions import needs_float32
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
+from gan_exp.models.merging import grouped_layers, merge_groups
 from gan_exp.runtime.threads import choose_threads
 from gan_exp.training.assembly import trial_step
 from gan_exp.training.build import build_state
 from gan_exp.training.faults import explain_trial
-from gan_exp.training.precision import choose_precision
+from gan_exp.training.merging_choice import PAYS_FROM, choose_merging
+from gan_exp.training.precision import Precision, choose_precision
 from gan_exp.training.state import TrainingState
 
 
@@ -31,6 +34,24 @@ def decide_precision(config: Config, state: TrainingState, device: torch.device)
     """With what `device.precision=auto` stands for, and a line that says it."""
     precision, line = choose_precision(config.device.precision, device, state.networks, needs_float32(config))
     return _on_device(config, precision=precision), line
+
+
+def decide_merging(config: Config, state: TrainingState, device: torch.device, ranks: int) -> tuple[Config, list[str]]:
+    """With `device.merged_groups`, which the networks then have, and lines that say why, unless the user set it."""
+    networks = state.networks.values()
+    shapes = [layer.shape for layer in grouped_layers(networks)]
+    wanted = config.device.merged_groups
+    if wanted is not None:
+        known = {shape.name for shape in shapes}
+        unknown = [word for word in wanted if word.partition(":")[0] not in known]
+        return config, [f"groups: {', '.join(unknown)} is of no layer of these networks"] if unknown else []
+    if device.type != "cuda" or not shapes or config.device.deterministic or config.steps < PAYS_FROM:
+        return _on_device(config, merged_groups=[]), []
+    rows = config.batch_size // ranks
+    precision = cast(Precision, config.device.precision)
+    factors, why = choose_merging(shapes, min(rows, config.micro_batch_size or rows), precision, device)
+    merge_groups(networks, factors)
+    return _on_device(config, merged_groups=[f"{name}:{factor}" for name, factor in factors.items()]), [why]
 
 
 def decide_threads(

@@ -31,7 +31,7 @@ from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import deferring, recording_signals, stop_if_asked
 from gan_exp.training.assembly import make_trainer, run_traits
 from gan_exp.training.build import build_data, build_state
-from gan_exp.training.decisions import decide_best_metric, decide_precision, decide_threads
+from gan_exp.training.decisions import decide_best_metric, decide_merging, decide_precision, decide_threads
 from gan_exp.training.ending import train_to_the_end
 from gan_exp.training.needs import run_needs
 from gan_exp.training.restoring import refuse_another_experiment, restore
@@ -66,6 +66,7 @@ def start_run(
     config, precision = decide_precision(config, state, device)
     refuse_new_with(config, state.networks, device)
     start = take_over(config, state, data)
+    config, merging = decide_merging(config, state, device, ranks.count)
     needs = run_needs(config, state, data, device, directory, ranks)
     needs.refuse_too_little()
     why_threads = None
@@ -87,6 +88,7 @@ def start_run(
                 *statistics_of_parts(config, state.networks, ranks.count),
                 *start.lines,
                 precision,
+                *merging,
                 *needs.lines(),
                 *([why_threads] if why_threads else []),
             ]:
@@ -136,6 +138,7 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
         restore(state, data, checkpoint, run)
     start = take_over(config, state, data) if checkpoint is None else NOTHING
     config, precision = decide_precision(config, state, device)
+    config, merging = decide_merging(config, state, device, ranks.count)
     needs = run_needs(config, state, data, device, str(run.path), ranks)
     stop_if_asked()
     bring_in(ranks, config, state, data, device, checkpoint)
@@ -152,7 +155,8 @@ def continue_run(config: Config, run: RunDir, in_sweep: bool = False, ranks: Ran
             display.say(line)
         begun = "beginning" if checkpoint is None else "resuming"
         display.say(f"{begun} {shlex.quote(str(run.path))} at step {state.step}")
-        display.say(precision)
+        for line in (precision, *merging):
+            display.say(line)
         make = partial(make_trainer, config, run, state, data, device, display, checkpoint, ranks)
         train_to_the_end(needs, run, make, display, in_sweep, ranks)
 

@@ -34,9 +34,10 @@ def start_or_continue(
     plain = chosen_once(config.model_dump(mode="json"), before.model_dump(mode="json"), command or ())
     config = check(plain) if config.chosen else config
     refuse_another_experiment(before.model_dump(mode="json"), config.model_dump(mode="json"), run.path)
-    if config.device.threads is None:  # the run has found its number, on which the last bits depend
-        device = config.device.model_copy(update={"threads": before.device.threads})
-        config = config.model_copy(update={"device": device})
+    for key in ("threads", "merged_groups"):  # the run has found its own, on which the last bits depend
+        if getattr(config.device, key) is None:
+            device = config.device.model_copy(update={key: getattr(before.device, key)})
+            config = config.model_copy(update={"device": device})
     if config.best_metric == AUTO:
         config = config.model_copy(update={"best_metric": before.best_metric})
     with run.locked():
