@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_exp.diagnosis.finite import all_finite, broken_parts
+from gan_exp.diagnosis.finite import _total, all_finite, broken_parts
 
 
 def networks() -> dict[str, nn.Module]:
@@ -29,3 +29,17 @@ def test_each_place(value: float) -> None:
     assert isinstance(gradients, torch.Tensor)
     gradients[0, 1] = value
     assert broken_parts(found) == ["generator.1.running_mean", "the gradient of discriminator.weight"]
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+@pytest.mark.parametrize("value", [1e18, float("nan"), float("inf"), -float("inf")])
+def test_a_gpus_way_finds_the_same(value: float, on_gpu: bool) -> None:
+    """On the CPU: torch has the same function there, only slower."""
+    values = [torch.ones(3, 4), torch.ones(5), torch.tensor(2.0)]
+    assert _total(values, on_gpu).isfinite()
+    for tensor in values:
+        tensor.view(-1)[-1] = value
+        assert _total(values, on_gpu).isfinite() == (value == 1e18)
+        tensor.fill_(1)
+    values[0][0, :2] = torch.tensor([float("inf"), -float("inf")])
+    assert not _total(values, on_gpu).isfinite()

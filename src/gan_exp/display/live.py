@@ -145,8 +145,9 @@ class Display:
         self._print(renderable, crop=False)
 
     def update(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Show and log the mean metrics of the steps since the last call."""
-        self.step = step
+        """Show and log the mean metrics of the steps since the last call; later steps may be known already."""
+        if step > self.step:
+            self.step = step
         self._losses.update(metrics)
         line = plain_line(step, self._total_steps, metrics, self._rate())
         self._log.info(line)

@@ -121,7 +121,7 @@ class RunLog:
         """The running means of the steps since the last call."""
         self.metrics = metrics
         self.scalars(step, metrics)
-        self.display.update(step, metrics)
+        self._writer.do(partial(self.display.update, step), metrics)
         self.write_status(step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

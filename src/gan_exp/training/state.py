@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from gan_exp.augment import Adaptive
 from gan_exp.models.spectral import SpectralNorms
 
 LARGEST_BETA = 0.9999  # a schedule must not bring beta2 to 1, where Adam's average of squares would not change any more
@@ -35,6 +36,7 @@ class TrainingState:
             for network in (self.generator, self.discriminator)
         )
         self.spectral_norms = SpectralNorms(self.discriminator)
+        self.adaptive = self.augment if isinstance(self.augment, Adaptive) else None  # asking takes 25 us
         both = zip(self.generator_ema.parameters(), self.generator.parameters(), strict=True)
         weights = [average for average, current in both if current.requires_grad]
         statistics, buffers = _buffers(self.generator_ema)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_exp.augment import Adaptive
 from gan_exp.data.packed import Batch, normalise
 from gan_exp.penalties import PenaltyInputs
 from gan_exp.training.parts import add_up, add_up_ranks, concatenate, one_by_one, std_over_ranks, total
@@ -70,9 +69,9 @@ def update_discriminator(
         report = report._replace(gradient_norms=None if norm is None else norm.unsqueeze(0))
     update = state.images_seen // inputs.batch_size  # how many came before this one
     state.images_seen += inputs.batch_size
-    if isinstance(state.augment, Adaptive):
+    if state.adaptive is not None:
         # without a boundary 0, as runs of before were begun: new ones are refused
-        state.augment.observe(report.real_logits - (config.boundary or 0.0), inputs.batch_size, update)
+        state.adaptive.observe(report.real_logits - (config.boundary or 0.0), inputs.batch_size, update)
     return report
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_exp.augment import Adaptive
 from gan_exp.diagnosis.divergence import Divergence, describe_divergence
 from gan_exp.diagnosis.finite import LARGEST, all_finite, broken_parts
 from gan_exp.diagnosis.settings import RunSettings
@@ -164,7 +163,7 @@ class Trainer:
             "learning_rate/discriminator": state.discriminator_optimizer.param_groups[0]["lr"],
             "learning_rate/generator": state.generator_optimizer.param_groups[0]["lr"],
         }
-        if isinstance(state.augment, Adaptive) or self.schedules["augment"] is not None:
+        if state.adaptive is not None or self.schedules["augment"] is not None:
             found["augment/p"] = state.augment.p.item()  # type: ignore[union-attr, operator]
         return found
 

@@ -14,7 +14,6 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from gan_exp.augment import Adaptive
 from gan_exp.optimizers import KerasAdam
 from gan_exp.penalties import RngFor
 from gan_exp.training.acceleration import capturable
@@ -139,10 +138,10 @@ class CapturedStep:
         penalised = tuple(
             self.config.penalty is not None and bool(inputs.penalty_weight > 0) for inputs in discriminator_inputs
         )
-        augment, moves = self.state.augment, tuple[bool, ...]()
-        if isinstance(augment, Adaptive):
+        adaptive, moves = self.state.adaptive, tuple[bool, ...]()
+        if adaptive is not None:
             update = self.state.images_seen // len(discriminator_inputs[0].latents)
-            moves = tuple(augment.moves_at(update + k) for k in range(len(discriminator_inputs)))
+            moves = tuple(adaptive.moves_at(update + k) for k in range(len(discriminator_inputs)))
         return Pattern(penalised, moves, measured)
 
     def _run(self, pattern: Pattern, rng_for_each: Sequence[RngFor]) -> Keys:
