@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from builders import small_config
 from gan_exp.data.packed import Batch, DataSpec
+from gan_exp.training import scoring
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.build import build_state, build_step_config
 from gan_exp.training.step_types import StepReport, UpdateInputs
@@ -21,6 +22,12 @@ pytestmark = pytest.mark.slow
 META = torch.device("meta")  # in the GPU's place: reading a number back from there raises an error
 FUSED = tuple(f"+optimizer.{network}.fused=true" for network in ("generator", "discriminator"))
 SPEC = DataSpec((3, 8, 8), num_classes=10)
+
+
+@pytest.fixture(autouse=True)
+def one_pass_of_d(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For reals and fakes, as on a GPU, where such steps are taken."""
+    monkeypatch.setattr(scoring, "on_gpu", lambda images: True)
 
 
 class Watch(TorchDispatchMode):

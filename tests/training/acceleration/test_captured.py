@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from builders import assert_same, small_config
 from gan_exp.penalties import WGANGP, PenaltyInputs, RngFor
-from gan_exp.training import gradient_norms
+from gan_exp.training import gradient_norms, scoring
 from gan_exp.training.acceleration.captured import WARM_UPS, CapturedStep, unfit
 from gan_exp.training.acceleration.cuda_recorder import CaptureFailed
 from gan_exp.training.build import build_data, build_state, build_step_config
@@ -32,6 +32,12 @@ R3GAN = (
     "conditional=true",
     "optimizer.generator.betas=[0.0,0.9]",
 )
+
+
+@pytest.fixture(autouse=True)
+def one_pass_of_d(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For reals and fakes, as on a GPU, where such steps are taken."""
+    monkeypatch.setattr(scoring, "on_gpu", lambda images: True)
 
 
 @pytest.fixture(autouse=True)

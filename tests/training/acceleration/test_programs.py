@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from builders import assert_same, small_config
-from gan_exp.training import gradient_norms
+from gan_exp.training import gradient_norms, scoring
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.acceleration.programs import EARNS_BACK, Programs, pays, unfit
 from gan_exp.training.acceleration.traced import Traced, TraceFailed
@@ -20,6 +20,12 @@ from tape import TapeRecorder, values_kept
 
 CPU = torch.device("cpu")
 ARTICLE = ("mlp", "optimizer=keras_adam", "split_updates=true", "inference_fakes=true", "sampling=with_replacement")
+
+
+@pytest.fixture(autouse=True)
+def one_pass_of_d(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For reals and fakes, as on a GPU, where such steps are taken."""
+    monkeypatch.setattr(scoring, "on_gpu", lambda images: True)
 
 
 class Repeats(TapeRecorder):
