@@ -112,21 +112,23 @@ def test_a_folder_that_was_packed_without_its_broken_images_is_refused_still(
     assert len(packings(tmp_path)) == 1
 
 
-LABELS = FileLabels("labels.csv", {"a.png": "é"}, ["c.png"], "00")
-NAMES = [
-    (Options([48, 80], "pad", 3, Scale(0.0, 100.0), (1, 2, 3)), True, "train", None, "af15f90885a1d07146916d15"),  # type: ignore[arg-type]
-    (Options(64), False, "held_out", LABELS, "e68626f5c50d4d199843d59f"),
-]
-
-
-@pytest.mark.parametrize(("options", "skip_broken", "part", "labels", "digest"), NAMES)
-def test_folders_that_earlier_versions_packed_are_found(
-    options: Options, skip_broken: bool, part: Part, labels: FileLabels | None, digest: str
-) -> None:
+def test_a_packed_folder_is_named_after_all_that_it_depends_on() -> None:
     stamps = {"a.png": (10, 20), "b/\udcff.png": (30, 40)}
-    tree = ImageTree(Path("/"), list(stamps), False, labels=labels)
-    found = module._Found(tree, tree, part, stamps, Counter())
-    assert found.name(options, skip_broken) == f"folder-{digest}"
+
+    def name(options: Options, skip_broken: bool = False, part: Part = "train", label: str | None = None) -> str:
+        labels = None if label is None else FileLabels("labels.csv", {}, ["c.png"], label)
+        tree = ImageTree(Path("/"), list(stamps), False, labels=labels)
+        return module._Found(tree, tree, part, stamps, Counter()).name(options, skip_broken)
+
+    chosen: list[dict[str, Any]] = [
+        *({"size": 64}, {"size": (48, 80)}, {"fit": "pad"}, {"channels": 3}, {"scale": Scale(0.0, 100.0)}),
+        *({"background": (1, 2, 3)}, {"max_megapixels": 1.0}),
+    ]
+    names = {name(Options(**one)) for one in ({}, *chosen)}
+    names |= {name(Options(), **one) for one in ({"skip_broken": True}, {"part": "held_out"})}  # type: ignore[arg-type]
+    names |= {name(Options(), label=digest) for digest in ("00", "01")}
+    assert len(names) == 1 + len(chosen) + 4
+    assert name(Options([48, 80])) == name(Options((48, 80)))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -34,13 +34,14 @@ from gan_exp.data.packed_file import (
 )
 from gan_exp.data.reading import Reading, describe_reading
 from gan_exp.errors import UserError
+from gan_exp.runtime.files import json_text
 from gan_exp.runtime.paths import expand_user
 from gan_exp.runtime.processes import file_lock
 
 if TYPE_CHECKING:
     from gan_exp.data.packed import Part
 
-FORMAT = 4  # of the packed file; another number makes every folder be packed anew
+FORMAT = 5  # of the packed file; another number makes every folder be packed anew
 
 
 def packed_folder(root: str, cache: str, options: Options, part: "Part" = "train") -> Path | None:
@@ -85,17 +86,12 @@ class _Found(NamedTuple):
     others: Counter[str]  # endings of files that are no images
 
     def name(self, options: Options, skip_broken: bool) -> str:
-        """Of the packed folder, which all that it depends on is in; as in earlier versions, whose folders are used."""
-        size = list(options.size) if isinstance(options.size, tuple) else options.size  # a list where YAML names it
-        shape = (
-            f"_Wanted(size={size!r}, fit={options.fit!r}, channels={options.channels!r}, "
-            f"scale={options.scale!r}, background={options.background!r})"
-        )
+        """Of the packed folder, which all that it depends on is in."""
         labels = self.whole.labels
-        of_labels = [] if labels is None else [labels.name, labels.digest, repr(labels.unmatched)]
-        before = [FORMAT, str(self.whole.root.resolve()), skip_broken, options.max_megapixels]
-        facts = ", ".join([*map(repr, before), shape, *map(repr, [self.part, *of_labels])])
-        return f"folder-{self.whole.digest(self.stamps, f'({facts})')}"
+        of_labels = None if labels is None else [labels.name, labels.digest, labels.unmatched]
+        chosen = {**asdict(options), "skip_broken": skip_broken, "labels": of_labels}
+        facts = {"format": FORMAT, "root": str(self.whole.root.resolve()), "part": self.part, **chosen}
+        return f"folder-{self.whole.digest(self.stamps, json_text(facts))}"
 
 
 def _find(given: Path, store: Path, options: Options, part: "Part") -> _Found | None:
