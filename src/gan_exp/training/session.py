@@ -8,7 +8,7 @@ gets its state in `restoring.py`; `ending.py` trains, and writes how the run end
 import shlex
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,6 +22,7 @@ from gan_exp.data.packed import PackedImages
 from gan_exp.data.reading import reading_lines
 from gan_exp.display.live import Display
 from gan_exp.display.summary import network_table
+from gan_exp.models.examples import example_inputs
 from gan_exp.runs.checkpoint import load_newest
 from gan_exp.runs.environment import describe_environment
 from gan_exp.runs.run_dir import RunDir
@@ -33,7 +34,7 @@ from gan_exp.training.assembly import make_trainer, run_traits
 from gan_exp.training.build import build_data, build_state
 from gan_exp.training.decisions import decide_best_metric, decide_merging, decide_precision, decide_threads
 from gan_exp.training.ending import train_to_the_end
-from gan_exp.training.needs import run_needs
+from gan_exp.training.needs import Needs, run_needs
 from gan_exp.training.restoring import refuse_another_experiment, restore
 from gan_exp.training.start import NOTHING, take_over
 from gan_exp.training.state import TrainingState
@@ -56,6 +57,34 @@ def start_run(
 
     Raises Interrupted when a signal asked it to stop; everything is saved then, if the run had begun.
     """
+    begun = _begin(config, directory, command, ranks)
+    config, state, data, device, needs = begun.config, begun.state, begun.data, begun.device, begun.needs
+    bring_in(ranks, config, state, data, device)
+    with deferring():
+        run = RunDir.create(directory, config.model_dump(mode="json"), begun.environment)
+        with run.locked(), _open_display(config, run, data.image_shape, device, ranks) as display:
+            if not in_sweep:
+                _describe_networks(display, config, state, data, device)
+            for line in begun.lines:
+                display.say(line)
+            display.say(f"run directory: {shlex.quote(str(run.path))}")
+            make = partial(make_trainer, config, run, state, data, device, display, ranks=ranks)
+            train_to_the_end(needs, run, make, display, in_sweep, ranks)
+
+
+class _Begun(NamedTuple):
+    """A new run before anything of it is written."""
+
+    config: Config  # with nothing left open
+    state: TrainingState
+    data: PackedImages
+    device: torch.device
+    needs: Needs
+    environment: dict[str, Any]
+    lines: list[str]  # what was read, chosen and decided
+
+
+def _begin(config: Config, directory: str, command: Sequence[str] | None, ranks: Ranks) -> _Begun:
     refuse_new(config)
     refuse_processes(config, ranks)
     device = prepare_device(config.device, threads_for(config, ranks), ranks)
@@ -73,29 +102,20 @@ def start_run(
     if ranks.count == 1:  # the threads of several are their share of the cores
         shortest = needs.seconds_at_least
         config, why_threads = decide_threads(config, data, device, needs.after_running_out, shortest)
+    lines = [
+        *(reading_lines(data.reading, len(data.images)) if data.reading else []),
+        *told(config.chosen),
+        *choices(config),
+        *statistics_of_parts(config, state.networks, ranks.count),
+        *start.lines,
+        precision,
+        *merging,
+        *needs.lines(),
+        *([why_threads] if why_threads else []),
+    ]
     environment = {**_environment(config, data, device, ranks, command), **start.record, **needs.record}
     stop_if_asked()
-    bring_in(ranks, config, state, data, device)
-    with deferring():
-        run = RunDir.create(directory, config.model_dump(mode="json"), environment)
-        with run.locked(), _open_display(config, run, data.image_shape, device, ranks) as display:
-            if not in_sweep:
-                _describe_networks(display, config, state, data, device)
-            for line in [
-                *(reading_lines(data.reading, len(data.images)) if data.reading else []),
-                *told(config.chosen),
-                *choices(config),
-                *statistics_of_parts(config, state.networks, ranks.count),
-                *start.lines,
-                precision,
-                *merging,
-                *needs.lines(),
-                *([why_threads] if why_threads else []),
-            ]:
-                display.say(line)
-            display.say(f"run directory: {shlex.quote(str(run.path))}")
-            make = partial(make_trainer, config, run, state, data, device, display, ranks=ranks)
-            train_to_the_end(needs, run, make, display, in_sweep, ranks)
+    return _Begun(config, state, data, device, needs, environment, lines)
 
 
 def _environment(
@@ -109,12 +129,9 @@ def _describe_networks(
     display: Display, config: Config, state: TrainingState, data: PackedImages, device: torch.device
 ) -> None:
     """Show both networks layer by layer."""
-    labels = [torch.zeros(1, dtype=torch.long, device=device)] if config.conditional else []
-    latents = torch.zeros(1, config.latent_dim, device=device)
-    display.show(network_table("generator", state.generator, latents, *labels))
-    channels, height, width = data.image_shape
-    images = torch.zeros(1, channels * config.pac, height, width, device=device)
-    display.show(network_table("discriminator", state.discriminator, images, *labels))
+    examples = example_inputs(1, config.latent_dim, data.image_shape, config.pac, config.conditional, device)
+    display.show(network_table("generator", state.generator, *examples.generator))
+    display.show(network_table("discriminator", state.discriminator, *examples.discriminator))
 
 
 @recording_signals()
