@@ -63,6 +63,23 @@ def test_the_device_may_be_named_beside_its_precision(
     assert composed(images, *words).device.precision == precision
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_labels_that_were_edited_in_place_are_read_anew(inside: bool, images: Path) -> None:
+    """The folder is the same then, and so is the length of the file."""
+    labels = (images if inside else images.parent) / "labels.csv"
+    words = [] if inside else [f"dataset.labels={quoted(str(labels))}"]
+
+    def mirrored(names: str) -> bool:
+        rows = (f"{number}.png,{names[number % 2]}" for number in range(60))
+        labels.write_text("\n".join(["file,label", *rows]), encoding="utf-8")
+        return bool(composed(images, *words).dataset["mirror"])
+
+    found = mirrored("+-")
+    stamp = images.stat().st_mtime_ns
+    assert found and not mirrored("ab")  # letters are not mirrored
+    assert images.stat().st_mtime_ns == stamp
+
+
 def test_words_win(images: Path) -> None:
     config = composed(images, "dataset.size=16", "dataset.mirror=false", "steps=40", "penalty=none", "lr=1e-3")
     assert config.dataset["size"] == 16 and config.dataset["mirror"] is False

@@ -13,6 +13,7 @@ from gan_exp.config.overrides import leaves
 from gan_exp.config.own_images import Recipe, advice, choose_recipe, choose_settings, without
 from gan_exp.config.plain_yaml import read_yaml
 from gan_exp.data.glance import Glance, glance_at
+from gan_exp.data.labels_file import label_places
 from gan_exp.errors import UserError
 from gan_exp.runtime.paths import expand_user
 
@@ -77,12 +78,23 @@ def _key(word: str) -> str:
 def _look(root: str, cache: str, max_megapixels: float, labels: str | None) -> Glance:
     folder = expand_user(root, "dataset.root")
     store = expand_user(cache, "dataset.cache", "GAN_EXP_CACHE")
-    return _remembered(folder, store, max_megapixels, labels, folder.stat().st_mtime_ns)
+    stamps = tuple(_stamp(place) for place in (folder, *label_places(folder, labels)))
+    return _remembered(folder, store, max_megapixels, labels, stamps)
+
+
+def _stamp(place: Path) -> tuple[int, int] | None:
+    try:
+        status = place.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=8)
-def _remembered(root: Path, cache: Path, max_megapixels: float, labels: str | None, changed: int) -> Glance:
-    """All jobs of a sweep have the same folder."""
+def _remembered(
+    root: Path, cache: Path, max_megapixels: float, labels: str | None, stamps: tuple[tuple[int, int] | None, ...]
+) -> Glance:
+    """All jobs of a sweep have the same folder, with the same `stamps` of it and of its labels."""
     return glance_at(root, cache, max_megapixels, labels)
 
 

@@ -57,13 +57,19 @@ def find_labels(root: Path, files: Collection[str], wanted: str | None) -> tuple
     return None
 
 
+def label_places(root: Path, wanted: str | None) -> list[Path]:
+    """Where the labels can be, the first place first."""
+    if wanted == FOLDERS:
+        return []
+    return [root / name for name in USUAL] if wanted is None else [expand_user(wanted, "dataset.labels"), root / wanted]
+
+
 def _candidates(root: Path, wanted: str | None) -> list[Path]:
+    found = [place for place in label_places(root, wanted) if place.is_file()]
     if wanted is None:
-        return [root / name for name in USUAL if (root / name).is_file()]
-    places = [expand_user(wanted, "dataset.labels"), root / wanted]
-    for place in places:
-        if place.is_file():
-            return [place]
+        return found
+    if found:
+        return found[:1]
     raise UserError(
         f"dataset.labels={wanted}: no such file, neither in the working directory nor in {root}; name a CSV with the "
         f"columns file and label, or a dataset.json"
