@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -61,7 +62,14 @@ def test_two_images_have_one_scale(
 @pytest.mark.parametrize(
     ("kind", "low", "high", "expected"),
     [
-        ("integers", 0, 3, (0, 65535)),
+        ("integers", 0, 3, (0, 3)),  # the classes of masks
+        ("integers", 0, 255, (0, 255)),
+        ("integers", 40, 700, (0, 1023)),
+        ("integers", 0, 1024, (0, 4095)),
+        ("integers", 100, 4095, (0, 4095)),
+        ("integers", 0, 4096, (0, 65535)),
+        ("integers", 0, 65535, (0, 65535)),
+        ("integers", 0, 0, (0, 1)),
         ("integers", -7, 65536, (-7, 65536)),
         ("floats", 0, 1, (0, 1)),
         ("floats", 0.2, 0.4, (0, 1)),
@@ -85,18 +93,35 @@ def told(data: PackedImages) -> list[str]:
     return [line for line in reading_lines(data.reading) if line.startswith("brightness: ")]
 
 
-def test_the_scale_is_told_with_a_remedy_where_images_are_dark(tmp_path: Path) -> None:
-    dark = np.array([[0, 1023]], dtype=np.uint16)
+def test_the_scale_is_told(tmp_path: Path) -> None:
+    camera = np.array([[0, 2048, 4000]], dtype=np.uint16)
     line = (
-        "brightness: images of integers (1) hold 0 to 1023; 0 becomes black and 65535 white in all of them. "
-        "That is less than 1/16 of the range: dataset.range=[0,1023] uses all of it"
+        "brightness: images of integers (1) hold 0 to 4000; 0 becomes black and 4095 (the end of 12 bits) white in all "
+        "of them (dataset.range=[black,white] sets others)"
     )
-    assert told(packed(tmp_path, dark)) == [line]
-    assert told(packed(tmp_path, dark)) == [line]  # from the packed images, too
-    data = packed(tmp_path, dark, range=[0, 1023])
-    assert data.images.flatten().tolist() == [0, 255] and told(data) == []  # the user has chosen it
+    data = packed(tmp_path, camera)
+    assert data.images.flatten().tolist() == [0, 128, 249] and told(data) == [line]
+    assert told(packed(tmp_path, camera)) == [line]  # from the packed images, too
+    data = packed(tmp_path, camera, range=[0, 65535])
+    assert data.images.flatten().tolist() == [0, 8, 16] and told(data) == []  # the user has chosen it
+    (line,) = told(packed(tmp_path, np.array([[0, 60_000]], dtype=np.uint16)))
+    assert "0 becomes black and 65535 white" in line
     (line,) = told(packed(tmp_path, np.array([[-0.5, 0.75]], dtype=np.float32)))
     assert "images of floats (1) hold -0.5 to 0.75; -0.5 becomes black and 1 white" in line
+
+
+def test_12_bits_in_png_files_are_as_bright_as_8(tmp_path: Path) -> None:
+    """One scale for all: the image whose own values are small stays dark."""
+    folder_8, folder_12 = tmp_path / "8", tmp_path / "12"
+    bright = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for place in (folder_8, folder_12):
+        place.mkdir()
+    for number, pixels in enumerate((bright, bright // 16)):
+        Image.fromarray(pixels).save(folder_8 / f"{number}.png")
+        Image.fromarray((pixels.astype(int) * 4095 // 255).astype(np.uint16)).save(folder_12 / f"{number}.png")
+    eight, twelve = (folder(str(place), str(tmp_path / "cache")) for place in (folder_8, folder_12))
+    assert eight is not None and twelve is not None
+    assert torch.equal(eight.images, twelve.images) and eight.images.flatten(1).amax(dim=1).tolist() == [255, 15]
 
 
 def test_dark_images_of_bytes_are_reported(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 from gan_exp.data.colours import has_transparency
 
 Kind = Literal["bytes", "integers", "floats"]  # up to 8 bits per channel; integers of more bits; floats
-USUAL_WHITE = {"integers": (65535.0,), "floats": (1.0, 255.0, 65535.0)}  # the largest values of common ranges
+# The largest values of common ranges; cameras' 10 and 12 bits are stored in 16.
+USUAL_WHITE = {"integers": (255.0, 1023.0, 4095.0, 65535.0), "floats": (1.0, 255.0, 65535.0)}
 DARK = 1 / 16  # images that fill less of their range look black
 
 
@@ -45,26 +46,24 @@ def scale_from_limits(limits: tuple[float, float]) -> Scale:
 def choose_scale(kind: Kind, low: float, high: float) -> Scale:
     """The scale for images whose smallest and largest values are `low` and `high`.
 
-    White is the end of the usual range: 65535 for integers; for floats the smallest of 1, 255 and 65535 that holds
-    `high`. If `high` is above it, or is below 1/16 of each of the floats' ranges, white is `high`. Black is 0, or
-    `low` if that is negative. A `low` below -white, such as -9999, marks missing values and is ignored.
+    White is the end of the smallest usual range that holds `high`: 65535 for integers from 4096 on, 4095 for those of
+    12 bits. If `high` is above all of them, or below 1/16 of that range, white is `high`. Black is 0, or `low` if that
+    is negative. A `low` below -white, such as -9999, marks missing values and is ignored.
     """
-    fitting = (white for white in USUAL_WHITE[kind] if high <= white and (kind == "integers" or high >= DARK * white))
-    white = next(fitting, high)
+    white = next((white for white in USUAL_WHITE[kind] if DARK * white <= high <= white), high)
     black = low if low < 0 and (white <= 0 or low >= -white) else 0.0
     return Scale(black, white if white > black else max(black + 1, math.nextafter(black, math.inf)))
 
 
 def describe(kind: Kind, count: int, low: float, high: float) -> str:
-    """A line about the scale chosen for `count` images; it names a remedy if they are dark."""
-    scale = choose_scale(kind, low, high)
-    line = (
-        f"brightness: images of {kind} ({count:,}) hold {low:g} to {high:g}; {scale.black:g} becomes black and "
-        f"{scale.white:g} white in all of them"
+    """A line about the scale chosen for `count` images."""
+    black, white = choose_scale(kind, low, high)
+    narrow = kind == "integers" and white in USUAL_WHITE[kind][:-1]
+    bits = f" (the end of {int(white).bit_length()} bits)" if narrow else ""
+    return (
+        f"brightness: images of {kind} ({count:,}) hold {low:g} to {high:g}; {black:g} becomes black and "
+        f"{white:g}{bits} white in all of them (dataset.range=[black,white] sets others)"
     )
-    if kind == "integers" and 0 < high < DARK * scale.white:
-        return f"{line}. That is less than 1/16 of the range: dataset.range=[{scale.black:g},{high:g}] uses all of it"
-    return f"{line} (dataset.range=[black,white] sets others)"
 
 
 def rescale(image: Image.Image, scale: Scale) -> Image.Image:
