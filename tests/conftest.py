@@ -111,7 +111,7 @@ def interpolations_are_read_once() -> None:
 # What has nothing to do with the memory of a step.
 PACE = {
     *("name", "chosen", "steps", "lr", "schedule", "seed", "dataset", "start_from", "start_keep", "check_resources"),
-    *("log_every_steps", "sample_every_steps", "grid_rows", "grid_columns", "display", "best_metric"),
+    *("log_every_steps", "sample_every_steps", "display", "best_metric"),
     *("checkpoint_every_steps", "keep_checkpoints", "evaluate_every_steps", "evaluate_count"),
 }
 
@@ -127,7 +127,7 @@ def memory_of_a_step_is_counted_once() -> None:
         plain = config.model_dump(exclude=PACE)
         for optimizer in plain["optimizer"].values():
             optimizer.pop("lr", None)
-        key = f"{plain} {data.spec} {rows} {device.type}"
+        key = f"{plain} {needs._samples(config, data)} {data.spec} {rows} {device.type}"
         if key not in counted:
             counted[key] = count(config, state, data, rows, device)
         return counted[key]

@@ -10,24 +10,33 @@ from torch import nn
 from builders import SMALL, assert_same, small_config
 from gan_exp.config.schema import Config
 from gan_exp.models import activation, layers
+from gan_exp.models.sampling import at_once, generate_all
 from gan_exp.training import memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
-from gan_exp.training.memory import META, StepMemory, _Counting, is_short, step_memory
+from gan_exp.training.counting import Counting
+from gan_exp.training.memory import META, Samples, StepMemory, is_short, step_memory
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import UpdateInputs
 from single_steps import CPU, SPEC, latents, real_batch, rng_for
 
+NONE = Samples(0)
 PENALTIES = ("penalty=none", "penalty=r1_r2")
 
 
 def count(
-    config: Config, state: TrainingState, rows: int = 16, device: torch.device = META, kind: str = "cpu"
+    config: Config,
+    state: TrainingState,
+    rows: int = 16,
+    device: torch.device = META,
+    kind: str = "cpu",
+    samples: Samples = NONE,
 ) -> StepMemory:
     def optimizers(networks: Mapping[str, nn.Module]) -> Any:
         return [build_optimizer(config, f"optimizer.{name}", networks[name], device) for name in networks]
 
-    return step_memory(state, build_step_config(config), SPEC, config.latent_dim, rows, optimizers, device, kind)
+    of_step = state, build_step_config(config), SPEC, config.latent_dim, rows
+    return step_memory(*of_step, optimizers, device, kind, samples)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -42,7 +51,7 @@ def is_that_of_a_step(counted: StepMemory, config: Config, state: TrainingState)
     inputs = UpdateInputs(latents(), real_batch(), rng_for, measured=True)
     step_config = build_step_config(config)
     train_step(state, step_config, [inputs], inputs)  # the moments
-    with _Counting([*state.tensors, *tensors_between_steps(state)]) as counting:
+    with Counting([*state.tensors, *tensors_between_steps(state)]) as counting:
         assert abs(counting.live / counted.lasting - 1) < 1e-3  # torch's step counts
         train_step(state, step_config, [inputs], inputs)
     assert counted.peak is not None and abs(counting.peak / counted.peak - 1) < 0.02
@@ -104,6 +113,33 @@ def test_long_steps_and_large_ones_are_not_counted_with_values(monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(memory, limit, of_weights * weights * 0.99)
             assert not short()
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("model", ["dcgan", "resnet", "r3gan"])
+def test_samples_are_counted_beside_the_step(model: str, conditional: bool) -> None:
+    """As what makes the grid and the doctor's samples takes, with values; the step's own count is the same."""
+    config = small_config(model, f"conditional={str(conditional).lower()}", "micro_batch_size=4")
+    state = build_state(config, SPEC, CPU)
+    counted, on_cpu = (count(config, state, device=device, samples=Samples(300)) for device in (META, CPU))
+    without = count(config, state)
+    assert without.samples - without.lasting < 0.01 * (counted.samples - counted.lasting)
+    assert (without.lasting, without.peak) == (counted.lasting, counted.peak)
+    labels = torch.zeros(300, dtype=torch.long) if conditional else None
+    noise = torch.zeros(300, config.latent_dim)
+    with Counting([*state.tensors]) as counting:
+        before = counting.live
+        generate_all(state.generator_ema, noise, labels, chunk=at_once(SPEC.image_shape))
+    for found in (counted, on_cpu):
+        assert abs((found.samples - found.lasting) / (counting.peak - before) - 1) < 0.02
+    assert without.operations == counted.operations == on_cpu.operations
+
+
+def test_what_the_discriminator_scores_is_counted() -> None:
+    config = small_config("dcgan", "model.discriminator.width=32")
+    state = build_state(config, SPEC, CPU)
+    alone, both = (count(config, state, samples=Samples(128, scored=scored)) for scored in (False, True))
+    assert both.samples - both.lasting > 1.5 * (alone.samples - alone.lasting)
 
 
 def test_micro_batches_take_less_and_further_ones_no_more() -> None:

@@ -20,6 +20,7 @@ from gan_exp.runtime.resources import in_words
 from gan_exp.training import memory as memory_module
 from gan_exp.training import needs as needs_module
 from gan_exp.training.build import build_state
+from gan_exp.training.memory import Samples
 from gan_exp.training.needs import Needs, run_needs
 from gan_exp.training.session import start_run
 from single_steps import CPU
@@ -82,6 +83,34 @@ def test_what_would_fit_is_named_and_does(bf16: bool, monkeypatch: pytest.Monkey
     for remedy in remedies[1 : 3 if bf16 else 2]:
         needs_of(*words, *remedy.split(), model="fastgan").refuse_too_little()
     needs_of(*words, "check_resources=false", model="fastgan").refuse_too_little()
+
+
+def test_the_larger_of_step_and_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few images at a time the doctor's 128 samples take more, each with a factor of its own."""
+    for module in (needs_module, memory_module):
+        monkeypatch.setattr(module, "resident_memory", lambda: 0)
+    monkeypatch.setattr(needs_module, "ALLOWANCE", {})
+    whole, parts = needs_of("batch_size=64"), needs_of("batch_size=64", "micro_batch_size=2")
+    recomputed = needs_of("batch_size=64", "model.checkpointing=true")
+    factors = needs_module.WITHIN_STEP, needs_module.AMONG_SAMPLES, needs_module.CHECKPOINTED
+    for needs, factor, most in zip(
+        (whole, parts, recomputed), factors, (whole.step.peak, parts.step.samples, recomputed.step.peak), strict=True
+    ):
+        lasting = needs.step.lasting
+        assert most is not None and needs.memory == round(lasting + factor * (most - lasting))
+    assert whole.step.samples == pytest.approx(parts.step.samples, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), Samples(128)),  # the doctor's
+        (("grid_rows=30",), Samples(150)),
+        (("dataset.held_out=0.1",), Samples(128, scored=True)),
+    ],
+)
+def test_the_samples_of_the_grid_or_the_doctor(words: tuple[str, ...], expected: Samples) -> None:
+    assert needs_module._samples(small_config("mlp", *words), IMAGES) == expected
 
 
 def test_bfloat16_is_no_remedy_where_it_is_refused_or_there_already(monkeypatch: pytest.MonkeyPatch) -> None:

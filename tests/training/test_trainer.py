@@ -14,6 +14,7 @@ from gan_exp.runs.checkpoint import load_checkpoint
 from gan_exp.runs.run_dir import RunDir
 from gan_exp.training import step as step_module
 from gan_exp.training import trainer as trainer_module
+from gan_exp.training.run_log import RunLog
 from gan_exp.training.session import start_run
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import update_discriminator
@@ -135,3 +136,15 @@ def test_a_lazy_penalty_is_in_the_gradients_norms(in_tmp: Path) -> None:
     for line in (first, second):
         norm, largest = (line[f"{tag}/discriminator"] for tag in ("gradient_norm", "gradient_norm_max"))
         assert largest > 4 * norm and norm > 1.5 * line["gradient_norm/generator"]
+
+
+def test_freed_memory_is_returned_before_and_after_samples(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the estimate of a run's memory takes for granted: no step is between the two."""
+    seen: list[str] = []
+    monkeypatch.setattr("gan_exp.runtime.heap._return_freed_memory", lambda: seen.append("returned"))
+    for name, owner in (("sample", RunLog), ("progress", RunLog)):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, _do=original, _name=name: (seen.append(_name), _do(*given))[1])
+    start_run(small_config("mlp", "steps=2", "log_every_steps=1", "sample_every_steps=2"), "run")
+    around = ["returned", "sample", "returned"]
+    assert seen == [*around, "progress", "progress", *around]

@@ -1,14 +1,14 @@
 """The device on which a run computes, and torch's settings for it."""
 
-import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 
 from gan_exp.errors import UserError
+from gan_exp.runtime.heap import keep_freed_memory
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.words import plural
 
@@ -38,7 +38,7 @@ def prepare_device(config: DeviceSettings, threads: int | None = None, ranks: Ra
     `threads` is the number that a resumed run has used so far: with another one sums are rounded differently.
     """
     device = _find(config.name, config.index, ranks)
-    _keep_freed_memory()
+    keep_freed_memory()
     # The moments of weights that no longer learn decay into denormal numbers, with which a CPU computes a hundred times
     # slower. New threads inherit the setting from this one, so it must be made before torch starts any.
     torch.set_flush_denormal(True)
@@ -168,19 +168,6 @@ def _find(name: str, index: int = 0, ranks: Ranks = ALONE, key: str = "device=")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError(f"{key}mps: no Apple GPU can be used here; use {key}cpu or {key}auto")
     return torch.device(name)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks of memory instead of returning them to the kernel.
-
-    Activations and gradients are freed and allocated again every step; the page faults of fresh memory took nearly half
-    of the article's step. Without glibc (musl, macOS, Windows) this does nothing.
-    """
-    mmap_threshold, trim_threshold, gibibyte = -3, -1, 1 << 30  # malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_threshold, gibibyte)
-        libc.mallopt(trim_threshold, gibibyte)
 
 
 def describe_device(device: torch.device, processes: int = 1) -> str:

@@ -13,20 +13,22 @@ from torch import nn
 from gan_exp.config.contradictions import needs_float32
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
+from gan_exp.diagnosis.diagnostics import POINTS, SAMPLES, SMALL
 from gan_exp.errors import UserError
 from gan_exp.runtime.device import has_bf16
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.resources import available_memory, in_words, resident_memory, total_memory
 from gan_exp.training.build import build_optimizer, build_state, build_step_config
 from gan_exp.training.fitting import remedies
-from gan_exp.training.grid import grid_rows
-from gan_exp.training.memory import META, StepMemory, is_short, step_memory
+from gan_exp.training.grid import SCATTER_POINTS, grid_rows
+from gan_exp.training.memory import META, Samples, StepMemory, is_short, step_memory
 from gan_exp.training.state import TrainingState
 
-# What a step takes beside the tensors that are counted, measured: docs/performance.md, "Memory".
-INSIDE_OPERATIONS = {"cpu": 1.45}  # times what passes: rearranged inputs, and gaps between freed blocks
-INSIDE_OPERATIONS_ELSEWHERE = 1.15
-ALLOWANCE = {"cpu": 225e6, "cuda": 700e6}  # what is imported later; CUDA's context and its libraries' workspaces
+# What is taken beside the tensors that are counted, measured: docs/performance.md, "What a run will need". Times what
+# passes: rearranged inputs, and gaps between freed blocks, of which a CPU's heap has more where blocks are recomputed.
+WITHIN_STEP, CHECKPOINTED, AMONG_SAMPLES = 1.3, 1.9, 1.8
+ELSEWHERE = 1.15
+ALLOWANCE = {"cpu": 225e6, "cuda": 700e6}  # what is loaded later; CUDA's context and its libraries' workspaces
 OPERATIONS_PER_S = {"float32": 100e9, "bf16": 200e9}  # of a CPU's core, at most: narrow networks reach a quarter
 SLOW_S = 10.0  # a step for which the user should know it before
 CLEARLY = 1.15  # so many times as much as there is can't fit, whatever the error of the estimate
@@ -54,7 +56,7 @@ class Needs:
     @cached_property
     def memory(self) -> int | None:
         """Bytes at the peak of the run; None if a class of the user's own can't be counted."""
-        return self._memory(self.step)
+        return self._memory(self.config, self.step)
 
     @cached_property
     def limit(self) -> int | None:
@@ -72,15 +74,17 @@ class Needs:
         available = available_memory()
         return None if available is None else available // self.sharing + resident_memory()
 
-    def _memory(self, step: StepMemory) -> int | None:
+    def _memory(self, config: Config, step: StepMemory) -> int | None:
+        """The larger of what a step takes and what samples do: in between freed memory is returned."""
         if step.peak is None:
             return None
         kind = self.device.type
-        factor = INSIDE_OPERATIONS.get(kind, INSIDE_OPERATIONS_ELSEWHERE)
-        within_step = step.lasting + factor * (step.peak - step.lasting) + ALLOWANCE.get(kind, 0)
+        within_step, among_samples = (ELSEWHERE, ELSEWHERE) if kind != "cpu" else _on_cpu(config)
+        passing = max(within_step * (step.peak - step.lasting), among_samples * (step.samples - step.lasting))
+        passing += ALLOWANCE.get(kind, 0)
         if kind == "cpu":  # a checkpoint is put together in memory
-            within_step = max(within_step, step.lasting + step.checkpoint) + self.step.imported
-        return round(within_step + self.there)
+            passing = max(passing, step.checkpoint) + self.step.imported
+        return round(step.lasting + passing + self.there)
 
     @property
     def seconds_at_least(self) -> float:
@@ -194,7 +198,7 @@ class Needs:
             state = self.state
             if config.model != self.config.model:
                 state = build_state(config, self.data.spec, torch.device("cpu"))
-            return self._memory(_step_memory(config, state, self.data, self.rows, self.device))
+            return self._memory(config, _step_memory(config, state, self.data, self.rows, self.device))
 
         return remedies(self.config, self.state, self.rows, limit, self._may_halve, needed)
 
@@ -229,12 +233,17 @@ def run_needs(
     return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), sharing, there)
 
 
+def _on_cpu(config: Config) -> tuple[float, float]:
+    return CHECKPOINTED if config.model.checkpointing else WITHIN_STEP, AMONG_SAMPLES
+
+
 def _step_memory(
     config: Config, state: TrainingState, data: PackedImages, rows: int, device: torch.device
 ) -> StepMemory:
     step_config = replace(build_step_config(config), micro_batch_size=config.micro_batch_size)
     of_step = (state, step_config, data.spec, config.latent_dim, rows)
-    counted_on = torch.device("cpu") if device.type == "cpu" and is_short(*of_step) else META
+    samples = _samples(config, data)
+    counted_on = torch.device("cpu") if device.type == "cpu" and is_short(*of_step, samples) else META
 
     def optimizers(networks: Mapping[str, nn.Module]) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         def of(name: str) -> torch.optim.Optimizer:
@@ -242,4 +251,13 @@ def _step_memory(
 
         return of("generator"), of("discriminator")
 
-    return step_memory(*of_step, optimizers, counted_on, device.type)
+    return step_memory(*of_step, optimizers, counted_on, device.type, samples)
+
+
+def _samples(config: Config, data: PackedImages) -> Samples:
+    """Of the grid or the doctor, whichever has more."""
+    if data.extent is not None:
+        return Samples(max(SCATTER_POINTS, POINTS))
+    grid = grid_rows(config.grid_rows, data.spec, config.conditional) * config.grid_columns
+    held_out = len(data.images) <= SMALL and config.dataset.get("held_out", 0) > 0
+    return Samples(max(grid, SAMPLES), scored=held_out)

@@ -15,6 +15,7 @@ from gan_exp.diagnosis.settings import RunSettings
 from gan_exp.errors import TrainingFault
 from gan_exp.evaluation.in_training import EvaluationHelp, TrainingEvaluation
 from gan_exp.runtime.device import full_float32
+from gan_exp.runtime.heap import returning_freed_memory
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import Abandoned, abandoning, asked_to_stop
 from gan_exp.training.gradient_norms import norms_wanted
@@ -182,7 +183,8 @@ class Trainer:
     def sample(self, report: DiscriminatorReport | None = None) -> None:
         """Draw the grid of the fixed latents, its diagnostics, and D's logits on the last batch."""
         self._refuse_divergence(*([] if report is None else [report.real_logits, report.fake_logits]))
-        self.log.sample(self.state.step, self.state, report)
+        with returning_freed_memory():
+            self.log.sample(self.state.step, self.state, report)
 
     @full_float32()
     def evaluate(self) -> None:
