@@ -46,6 +46,17 @@ def test_of_many_the_likeliest_copies_are_shown(run: Path, capsys: pytest.Captur
         assert picture.size == (64 + 16 + 64, 2 * 72 - 8)
 
 
+def test_what_takes_long_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_exp.display.progress.BETWEEN_S", 0.0)
+    monkeypatch.setattr("gan_exp.evaluation.progress.EVERY_S", 0.0)
+    assert main(["nearest", "run", "--count", "600", "--features", "pixels"]) == 0
+    said = "".join(capsys.readouterr())
+    assert "256 of 600 samples; " in said and "512 of 600 samples; " in said
+    assert "features pixels of 600 images: 43%, about " in said and "features pixels of 1,797 images: " in said
+
+
 def test_points_are_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     use(untrained("points"), nearest, monkeypatch)
     assert main(["nearest", "any"]) == 2

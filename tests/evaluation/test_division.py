@@ -83,7 +83,7 @@ def test_the_work_is_divided_and_an_extractor_sent_once(monkeypatch: pytest.Monk
     sizes, sent = [], []
     embed, moved = FeatureExtractor.embed, FeatureExtractor.moved
     monkeypatch.setattr(
-        FeatureExtractor, "embed", lambda self, images: (sizes.append(len(images)), embed(self, images))[1]
+        FeatureExtractor, "embed", lambda self, images, **told: (sizes.append(len(images)), embed(self, images))[1]
     )
     monkeypatch.setattr(FeatureExtractor, "moved", lambda self, device: (sent.append(device), moved(self, device))[1])
     whole = torch.zeros(1300, 1, 8, 8, dtype=torch.uint8)

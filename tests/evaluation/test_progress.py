@@ -3,12 +3,19 @@
 import pytest
 import torch
 
+from builders import make_config
 from gan_exp.data.digits import digits
+from gan_exp.data.packed import to_uint8
 from gan_exp.evaluation import progress
 from gan_exp.evaluation.division import Division
+from gan_exp.evaluation.evaluator import Evaluator
 from gan_exp.evaluation.features.learning import SSL, train
 from gan_exp.evaluation.features.pixels import pixel_features
 from gan_exp.evaluation.progress import Progress
+from gan_exp.evaluation.sampling import sample_latents
+from gan_exp.metrics.entries import FID, KID
+from gan_exp.models.sampling import generate_all
+from gan_exp.training.build import build_generator
 
 
 def test_only_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +36,19 @@ def test_training_and_features_tell_how_far_they_are(monkeypatch: pytest.MonkeyP
     Division().embed(pixel_features(digits().spec), digits().images)
     whats = [line.partition(":")[0] for line in said]
     assert whats == 2 * ["training ssl"] + 7 * ["features pixels of 1,797 images"]
+
+
+def test_samples_and_scores_tell_how_far_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the samples are those of a generator that is given all at once."""
+    said: list[str] = []
+    data = digits()
+    generator = build_generator(make_config("model=mlp", "latent_dim=8"), data.spec)
+    evaluator = Evaluator(
+        8, False, data, None, data, pixel_features(data.spec), [FID, KID], division=Division(say=said.append)
+    )
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    measured = evaluator.measure(generator, 600, seed=0)
+    latents = sample_latents(0, range(600), 8)
+    assert torch.equal(measured.samples, generate_all(generator, latents, make=to_uint8))
+    whats = [line.partition(":")[0] for line in said]
+    assert whats == [*2 * ["600 samples"], *2 * ["features pixels of 600 images"], "scores of 600 samples"]

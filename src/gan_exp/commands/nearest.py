@@ -1,5 +1,6 @@
 """`gan-exp nearest RUN`: samples beside their nearest training images. Are they copies?"""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_exp.generators.neighbours import TrainingImages, Yardstick
+    from gan_exp.generators.trained import TrainedGenerator
     from gan_exp.metrics.neighbours import Nearest
 
 COUNT, ROWS, NEIGHBOURS = 1000, 8, 5
@@ -35,13 +37,11 @@ def run(arguments: list[str]) -> int:
     generator = load_generator(options)
     refuse_points(generator, "nearest")
 
-    from gan_exp.data.packed import to_uint8
     from gan_exp.generators.neighbours import TrainingImages
     from gan_exp.metrics.neighbours import Nearest
 
     indices = options.indices or list(range(options.count))
-    labels = generator.labels(indices, options.label)
-    samples = to_uint8(generator.images(latents_of(generator, options, indices), labels))
+    samples = _samples(generator, indices, options)
     training = TrainingImages.of(generator, options.features, say)
     nearest = training.nearest(samples, options.neighbours)
     relative, yardstick = training.relative(nearest), training.yardstick()
@@ -86,6 +86,24 @@ def _parser() -> Parser:
     ))  # fmt: skip
     add_output(parser, "nearest.png", "a .png")
     return parser
+
+
+def _samples(generator: "TrainedGenerator", indices: list[int], options: Namespace) -> "Tensor":
+    """uint8 [N, C, H, W], with a bar or lines where that takes long."""
+    import torch
+
+    from gan_exp.data.packed import to_uint8
+    from gan_exp.display.progress import WorkProgress
+    from gan_exp.evaluation.sampling import BATCH
+
+    latents, labels = latents_of(generator, options, indices), generator.labels(indices, options.label)
+    parts = []
+    with WorkProgress(len(indices), "samples") as progress:
+        for start in range(0, len(indices), BATCH):
+            some = slice(start, start + BATCH)
+            parts.append(to_uint8(generator.images(latents[some], None if labels is None else labels[some])))
+            progress.advance(len(parts[-1]))
+    return torch.cat(parts)
 
 
 def _picture(samples: "Tensor", training: "TrainingImages", nearest: "Nearest", shown: list[int]) -> "Image.Image":

@@ -36,7 +36,7 @@ class _Order(NamedTuple):
 class Division:
     """Divides the work among `ranks`; `device` is that of this one. With one rank it does all at once.
 
-    `say` is told how far features are that take long.
+    `say` is told how far samples and features are that take long.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Division:
 
     def draw(self, sampler: Sampler, latents: Tensor, labels: Tensor | None) -> Tensor:
         """The samples of all latents."""
-        samples = self._divide(_sampling(sampler), [latents, labels], None)[0]
+        samples = self._divide(_sampling(sampler, self.say), [latents, labels], None)[0]
         assert samples is not None
         return samples
 
@@ -139,11 +139,16 @@ class Division:
         return made
 
 
-def _sampling(sampler: Sampler) -> Work:
+def _sampling(sampler: Sampler, say: Callable[[str], None] | None = None) -> Work:
     def work(rows: Rows) -> Rows:
         latents, labels = rows
         assert latents is not None
-        return [sampler(latents, labels)]
+        progress, parts = Progress(say, f"{len(latents):,} samples", len(latents)), list[Tensor]()
+        for start in range(0, len(latents), CHUNK):
+            some = slice(start, start + CHUNK)
+            parts.append(sampler(latents[some], None if labels is None else labels[some]))
+            progress(start + len(parts[-1]))
+        return [torch.cat(parts)]
 
     return work
 
@@ -152,8 +157,6 @@ def _embedding(extractor: FeatureExtractor, say: Callable[[str], None] | None = 
     def work(rows: Rows) -> Rows:
         (images,) = rows
         assert images is not None
-        if say is None:
-            return extractor.embed(images)
         progress = Progress(say, f"features {extractor.name} of {len(images):,} images", len(images))
         return extractor.embed(images, progress=progress)
 

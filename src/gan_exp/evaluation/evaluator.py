@@ -18,6 +18,7 @@ from gan_exp.evaluation.data_scores import DataScores
 from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.features.extractor import FeatureExtractor
 from gan_exp.evaluation.features.kept import embed_real
+from gan_exp.evaluation.progress import Progress
 from gan_exp.evaluation.sampling import draw
 from gan_exp.metrics.checks import TooFewSamples
 from gan_exp.metrics.embedding import Embedding
@@ -191,9 +192,11 @@ class Evaluator:
             logits = None if discriminator is None or metrics == self.comparing else discriminator(samples)
             self._complete_reference()
             inputs = MetricInputs(samples, embedding, seed, self._reference, nearest, logits, panel)
-            for metric in metrics:
+            progress = Progress(self.division.say, f"scores of {len(samples):,} samples", len(metrics))
+            for number, metric in enumerate(metrics, start=1):
                 stop_if_asked()
                 scores |= self._measured(metric, inputs)
+                progress(number)
         except TooFewSamples as error:
             raise UserError(f"--count {count}: {error}") from error
         except ValueError as error:

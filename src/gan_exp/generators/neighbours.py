@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
+from gan_exp.evaluation.division import Division
 from gan_exp.evaluation.evaluator import choose
 from gan_exp.evaluation.features.choice import build_features, usual_features
 from gan_exp.evaluation.features.extractor import FeatureExtractor
@@ -30,10 +31,17 @@ class Yardstick(NamedTuple):
 class TrainingImages:
     """The images that a generator was trained on, in the features of an extractor."""
 
-    def __init__(self, data: PackedImages, held_out: PackedImages | None, extractor: FeatureExtractor) -> None:
+    def __init__(
+        self,
+        data: PackedImages,
+        held_out: PackedImages | None,
+        extractor: FeatureExtractor,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self.data, self.extractor = data, extractor
         self._held_out = held_out
-        self._features = embed_real(extractor, data.images).features
+        self._embed = Division(say=say).embed  # which tells how far features are
+        self._features = embed_real(extractor, data.images, self._embed).features
 
     @classmethod
     def of(
@@ -41,8 +49,8 @@ class TrainingImages:
     ) -> "TrainingImages":
         """Loads the data of the generator's run. `features` are one of `FEATURES`; None: the usual ones.
 
-        `say` is told of a feature extractor that is trained first. Raises UserError where the data is not there, or has
-        changed since.
+        `say` is told of a feature extractor that is trained first, and how far features are that take long. Raises
+        UserError where the data is not there, or has changed since.
         """
         data, held_out = build_data(generator.config, generator.device), build_held_out(generator.config)
         if generator.data_digest not in (None, data.digest):
@@ -51,11 +59,11 @@ class TrainingImages:
                 "it was trained on"
             )
         name = features or usual_features(data)
-        return cls(data, held_out, build_features(name, data, held_out, generator.device, say))
+        return cls(data, held_out, build_features(name, data, held_out, generator.device, say), say)
 
     def nearest(self, images: Tensor, count: int = 1) -> Nearest:
         """The `count` training images nearest to each of `images` uint8 [N, C, H, W], the nearest first: [N, count]."""
-        return self._several(self.extractor.embed(images).features, min(count, len(self._features)))
+        return self._several(self._embed(self.extractor, images).features, min(count, len(self._features)))
 
     def called(self, indices: Sequence[int]) -> list[str]:
         """These images for people: by their files' names where they are known, else by their numbers."""
@@ -93,7 +101,7 @@ class TrainingImages:
         if self._held_out is not None:
             images = self._held_out.images
             some = images[choose(len(images), MOST_NEIGHBOURS).to(images.device)]
-            nearest = self._several(embed_real(self.extractor, some).features, 1)
+            nearest = self._several(embed_real(self.extractor, some, self._embed).features, 1)
             return Yardstick(nearest.distances[:, 0], self.relative(nearest), "held-out images")
         own = choose(len(self._features), MOST_NEIGHBOURS)
         nearest = self._several(self._features[own], 1, own=own)

@@ -1,18 +1,21 @@
 """The networks that make features: what they learn, and that the cache of each is trained once, whole and its own."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from forked import Forked
 from gan_exp.data.digits import digits
-from gan_exp.data.packed import PackedImages, normalise
+from gan_exp.data.packed import DataSpec, PackedImages, normalise
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features import networks
+from gan_exp.evaluation.features.extractor import FeatureExtractor, prepare
 from gan_exp.evaluation.features.learning import (
     AUTOENCODER,
     CNN,
@@ -26,7 +29,9 @@ from gan_exp.evaluation.features.learning import (
     train,
 )
 from gan_exp.evaluation.features.networks import Autoencoder
-from gan_exp.evaluation.features.trained import trained_features
+from gan_exp.evaluation.features.trained import _Extract, trained_features
+from gan_exp.evaluation.features.untrained import random_features
+from gan_exp.metrics.embedding import Embedding
 from waiting import LONGEST_WAIT_S
 
 CPU = torch.device("cpu")
@@ -157,6 +162,33 @@ def test_large_images_are_averaged_down_before_training() -> None:
     assert shrunk(few(), Autoencoder(few().image_shape).shrink) is few()
     told = features(large, images=100, design=AUTOENCODER)[0].embed(large.images[:3])
     assert told.features.shape == (3, 64) and told.logits is None
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("extractor", [*DESIGNS, None], ids=lambda design: design.name if design else "random")
+def test_features_of_large_images_are_those_of_all_at_once(
+    extractor: Design | None, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, though the images become floats a few at a time, before they are averaged down."""
+    images = torch.randint(256, (70, channels, 80, 72), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    if extractor is None:
+        extract: Callable[[Tensor], Embedding] = random_features(DataSpec((channels, 80, 72)), CPU).extract
+    else:
+        extract = _Extract(extractor.make((channels, 80, 72), 7).eval(), by_channel=False)
+    sizes: list[int] = []
+
+    def few_at_once(part: Tensor) -> Tensor:
+        sizes.append(len(part))
+        return prepare(part)
+
+    monkeypatch.setattr(networks, "prepare", few_at_once)
+    with torch.no_grad():
+        found = extract(images)
+        monkeypatch.setattr(networks, "at_once", lambda shape: len(images))
+        whole = extract(images)
+    assert sizes == [32, 32, 6, 70]
+    for some, all_at_once in zip(found, whole, strict=True):
+        assert (some is None and all_at_once is None) or torch.equal(some, all_at_once)
 
 
 def test_training_leaves_the_global_random_numbers_alone() -> None:

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from gan_exp.data.packed import Batches, PackedImages, normalise, to_uint8
 from gan_exp.evaluation.features.contrastive import Contrastive
 from gan_exp.evaluation.features.extractor import prepare
-from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, LeNet, Shrink
+from gan_exp.evaluation.features.networks import MLP, Autoencoder, AveragingClassifier, LeNet, Shrink, prepare_small
 from gan_exp.ranges import ImageShape
 from gan_exp.runtime.no_compiler import leave_compiler_out
 from gan_exp.runtime.randomness import Streams
@@ -66,7 +66,7 @@ def train(
     device: torch.device,
     images: int,
     progress: Callable[[int], None] = lambda done: None,
-) -> nn.Module:
+) -> Network:
     """The network after so many images of `data`, each shifted at random by up to a fourteenth; `progress` is told.
 
     Adam with decoupled weight decay, one cycle of the learning rate (Smith and Topin 2018, "Super-Convergence").
@@ -115,7 +115,7 @@ def shrunk(data: PackedImages, shrink: Shrink, chunk: int = 1024) -> PackedImage
     """
     if shrink(normalise(data.images[:1])).shape == data.images[:1].shape:
         return data
-    parts = [to_uint8(shrink(prepare(part))) for part in data.images.split(chunk)]
+    parts = [to_uint8(prepare_small(part, shrink)) for part in data.images.split(chunk)]
     return replace(data, images=torch.cat(parts), channel_data=None, known_digest=None, fractions=None)
 
 
@@ -137,8 +137,9 @@ def _reach(side: int) -> int:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, data: PackedImages, device: torch.device, chunk: int = 512) -> float:
+def accuracy(network: Network, data: PackedImages, device: torch.device, chunk: int = 512) -> float:
     """The share of `data` that is classified as it is labelled."""
     assert data.labels is not None
-    found = [network(prepare(part.to(device))).labels.cpu() for part in data.images.split(chunk)]
+    parts = (prepare_small(part.to(device), network.shrink) for part in data.images.split(chunk))
+    found = [network(part).labels.cpu() for part in parts]
     return (torch.cat(found) == data.labels.cpu()).double().mean().item()

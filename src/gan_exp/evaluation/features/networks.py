@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss
 
+from gan_exp.evaluation.features.extractor import prepare
 from gan_exp.metrics.embedding import Embedding
+from gan_exp.models.sampling import at_once
 from gan_exp.ranges import ImageShape
 
 LARGEST_SIDE = 32  # of the shorter side; larger images are averaged down, or training would take hours on a CPU
@@ -30,6 +32,15 @@ class Shrink(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return images if images.shape[1:] == self.shape else avg_pool2d(images, self.factor, ceil_mode=True)
+
+
+def prepare_small(images: Tensor, shrink: nn.Module) -> Tensor:
+    """`shrink(prepare(images))` of uint8 images, of large ones a few at a time: their floats would take most memory.
+
+    Each image is averaged by itself, so that no number depends on how many go together.
+    """
+    channels, height, width = images.shape[1:]
+    return torch.cat([shrink(prepare(part)) for part in images.split(at_once((channels, height, width)))])
 
 
 class AveragingClassifier(nn.Module):

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import UserError
-from gan_exp.evaluation.features.extractor import FeatureExtractor, prepare
-from gan_exp.evaluation.features.learning import Design, accuracy, train
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.learning import Design, Network, accuracy, train
+from gan_exp.evaluation.features.networks import prepare_small
 from gan_exp.evaluation.progress import Progress
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.files import json_text, write_atomically
@@ -30,7 +31,7 @@ OWN_SHARE = 0.1  # kept from a classifier's training where the data set has no t
 
 
 class Trained(NamedTuple):
-    network: nn.Module
+    network: Network
     digest: str
     about: Mapping[str, Any]  # of a classifier its accuracy, and of how many held-out images
 
@@ -62,16 +63,18 @@ def trained_features(
 
 
 class _Extract(nn.Module):
-    def __init__(self, network: nn.Module, by_channel: bool) -> None:
+    def __init__(self, network: Network, by_channel: bool) -> None:
         super().__init__()
         self.network, self.by_channel = network, by_channel
 
     def forward(self, images: Tensor) -> Embedding:
-        found: Embedding
         if self.by_channel:
-            found = self.network(prepare(images.reshape(-1, 1, *images.shape[2:])))
+            found = self._embed(images.reshape(-1, 1, *images.shape[2:]))
             return _side_by_side(found, *images.shape[:2])
-        found = self.network(prepare(images))
+        return self._embed(images)
+
+    def _embed(self, images: Tensor) -> Embedding:
+        found: Embedding = self.network(prepare_small(images, self.network.shrink))
         return found
 
 

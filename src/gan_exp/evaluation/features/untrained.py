@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_exp.data.packed import DataSpec
-from gan_exp.evaluation.features.extractor import FeatureExtractor, prepare
-from gan_exp.evaluation.features.networks import Shrink
+from gan_exp.evaluation.features.extractor import FeatureExtractor
+from gan_exp.evaluation.features.networks import Shrink, prepare_small
 from gan_exp.metrics.embedding import Embedding
 from gan_exp.runtime.randomness import Streams
 
@@ -50,7 +50,7 @@ class Untrained(nn.Module):
         self.dense = _drawn(nn.Linear(inputs * height * width, FEATURES, bias=False), inputs * height * width, rng)
 
     def forward(self, images: Tensor) -> Embedding:
-        found = self.shrink(prepare(images)).contiguous(memory_format=torch.channels_last)
+        found = prepare_small(images, self.shrink).contiguous(memory_format=torch.channels_last)
         early = found
         for number, layer in enumerate(self.convolutions, start=1):
             found = relu(layer(found))
