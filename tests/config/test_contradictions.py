@@ -1,16 +1,20 @@
 """Settings that do not go together: refused before anything is written, or set by default and reported."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from builders import small_config
 from gan_exp.config.contradictions import choices, refuse_new, refuse_new_with
 from gan_exp.config.schema import Config
 from gan_exp.data.packed import DataSpec
 from gan_exp.errors import UserError
+from gan_exp.models.spectral import normalise_spectrally
 from gan_exp.training.build import build_state
 from gan_exp.training.session import start_run
 
@@ -94,6 +98,31 @@ class OwnGenerator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         raise NotImplementedError
+
+
+def behind_weight_norm(layer: nn.Module) -> nn.Module:
+    """Not the first of its parametrizations, so it is not that of the whole update."""
+    normalise_spectrally(parametrizations.weight_norm(layer))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("normalise", "turns"),
+    [
+        (parametrizations.spectral_norm, True),
+        (nn.utils.spectral_norm, True),
+        (behind_weight_norm, True),
+        (parametrizations.weight_norm, False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*is deprecated")
+def test_differences_need_a_network_that_stays_the_same(
+    normalise: Callable[[nn.Module], nn.Module], turns: bool
+) -> None:
+    discriminator = nn.Sequential(nn.Flatten(), nn.Sequential(normalise(nn.Linear(64, 1))))
+    config = small_config("mlp", "penalty=r1_r2_fd")
+    with pytest.raises(UserError, match=r"spectral norm \(1.0\) changes") if turns else nullcontext():
+        refuse_new_with(config, {"generator": nn.Linear(8, 64), "discriminator": discriminator}, CPU)
 
 
 def test_a_batch_norm_of_the_users_own_is_found() -> None:

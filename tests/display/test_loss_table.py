@@ -70,3 +70,20 @@ def test_sparkline() -> None:
     assert sparkline([0.0, 1.0, 0.5]) == "▁█▅"
     assert sparkline([3.0]) == "▁" and sparkline([2.0, 2.0]) == "▁▁"
     assert sparkline([7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == "█▇▆▅▄▃▂▁"
+
+
+def test_it_may_be_drawn_at_any_moment_of_an_update() -> None:
+    """A GPU's lines come from the writing thread, while the loop redraws."""
+    table = LossTable()
+    drawn: list[list[str]] = []
+
+    class Watched(dict[str, float]):
+        def __getitem__(self, key: str) -> float:
+            if len(drawn) < 2:
+                drawn.append([])
+                drawn[-1] += lines(table, 100)
+            return super().__getitem__(key)
+
+    table.update(Watched(METRICS))
+    assert len(drawn) == 2 and not any("1.2500" in line for each in drawn for line in each)
+    assert "1.2500" in lines(table, 100)[1]

@@ -13,6 +13,7 @@ from gan_exp.display.summary import closing_table, network_table, next_commands
 from gan_exp.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_exp.models.mlp import MLPDiscriminator, MLPGenerator
 from gan_exp.models.parts import LabelEmbedding
+from gan_exp.models.resnet import ResNetDiscriminator
 from gan_exp.runs.run_dir import RunDir
 
 
@@ -65,6 +66,18 @@ def test_the_articles_discriminator_as_keras_prints_it() -> None:
         ["LeakyReLU", "256"],
         ["Linear", "1", "257"],
         ["all", "533,505"],
+    ]
+
+
+def test_layers_whose_weights_are_used_without_a_call_are_listed_too() -> None:
+    """As in a block that folds a halving into its convolution."""
+    network = ResNetDiscriminator((1, 8, 8), width=4, plain_blocks=0)
+    assert rows(network_table("x", network, torch.zeros(1, 1, 8, 8)))[2:] == [
+        ["Conv2d", "4 x 8 x 8", "40"],
+        ["Conv2d", "148"],
+        ["Conv2d", "4 x 4 x 4", "8"],
+        ["Linear", "1", "5"],
+        ["all", "201"],
     ]
 
 

@@ -79,6 +79,17 @@ def test_gradients_of_several_calls_add_up() -> None:
         torch.testing.assert_close(parameter.grad, other.grad)
 
 
+def test_a_layer_that_no_call_uses_has_no_gradient() -> None:
+    """As without the norm: an optimizer passes it over, which would move it by its moments at a gradient of 0."""
+    ours, _ = pair()
+    ours.append(nn.Linear(3, 3))
+    normalise_spectrally(ours[5:])
+    with SpectralNorms(ours).once():
+        ours[:5](IMAGES).sum().backward()
+    gradients = {name: parameter.grad is not None for name, parameter in ours.named_parameters()}
+    assert [name for name, there in gradients.items() if not there] == ["5.bias", "5.parametrizations.weight.original"]
+
+
 def test_outside_of_updates_nothing_is_left_over() -> None:
     ours, _ = pair()
     before = list(ours.state_dict())

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 import gan_exp.training.scoring as scoring
+from gan_exp.models.mlp import MLPDiscriminator
+from gan_exp.ranges import ImageShape
 from gan_exp.training.state import TrainingState
 from gan_exp.training.step import update_discriminator
 from gan_exp.training.step_types import StepConfig, UpdateInputs
-from single_steps import latents, make, real_batch, rng_for
+from single_steps import SHAPE, latents, make, real_batch, rng_for
 
 TOGETHER = [
     ("mlp", "loss=hinge"),
@@ -94,3 +96,38 @@ def test_a_network_that_does_not_say_so_gets_batches_of_one_kind(pretend: Callab
     (_, real_logits, *_), calls = update(state, config)
     assert calls == 2 and isinstance(real_logits, Tensor)
     torch.testing.assert_close(real_logits.mean(), torch.zeros(()), atol=1e-5, rtol=0)
+
+
+class Normalising(MLPDiscriminator):
+    """Of a user's, made of one that scores each image alone, which this one does not."""
+
+    def __init__(self, image_shape: ImageShape) -> None:
+        super().__init__(image_shape, widths=[8])
+        self.layers.insert(1, nn.BatchNorm1d(8))
+
+
+class Reconstructing(MLPDiscriminator):
+    """Of a user's, with a loss of its own on reals."""
+
+    auxiliary_name = "mean"
+
+    def score_with_auxiliary(
+        self, images: Tensor, labels: Tensor | None, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return self(images), images.flatten(1).mean(1)
+
+
+@pytest.mark.parametrize("kind", [Normalising, Reconstructing])
+def test_a_subclass_may_take_back_that_each_image_is_scored_alone(
+    kind: Callable[[ImageShape], nn.Module], pretend: Callable[[bool], None]
+) -> None:
+    state, config = make("mlp")
+    state = dataclasses.replace(state, discriminator=kind(SHAPE))
+    found = []
+    for there in (True, False):
+        pretend(there)
+        updated = copy.deepcopy(state)
+        found.append(update_discriminator(updated, config, UpdateInputs(latents(), real_batch(), rng_for)))
+    one, other = found
+    assert torch.equal(one.real_logits, other.real_logits) and torch.equal(one.fake_logits, other.fake_logits)
+    assert (one.auxiliary is None) == (kind is Normalising) and one.auxiliary == other.auxiliary

@@ -71,6 +71,7 @@ def refuse_new_with(config: Config, networks: "Mapping[str, nn.Module]", device:
     """Raises UserError for settings that no new run may begin with, given its networks and their device."""
     _refuse_mixed_gradients(config, networks["discriminator"])
     _refuse_single_samples(config, networks)
+    _refuse_differences(config, networks["discriminator"])
     for network in ("generator", "discriminator"):
         if getattr(config.optimizer, network).get("capturable") and device.type != "cuda":
             raise UserError(f"optimizer.{network}.capturable=true: is for CUDA; leave it out on {device.type}")
@@ -159,6 +160,20 @@ def needs_float32(config: Config) -> str | None:
     if _says(config, "penalty", "same_network") and config.penalty["sigma"] < LEAST_DIFFERENCE:
         return f"penalty.sigma={config.penalty['sigma']:g}"
     return None
+
+
+def _refuse_differences(config: Config, discriminator: "nn.Module") -> None:
+    """Finite differences between two forward passes, which must differ by the images alone."""
+    if not _says(config, "penalty", "same_network"):
+        return
+    from gan_exp.models.spectral import turning_layer
+
+    name = turning_layer(discriminator)
+    if name is not None:
+        raise UserError(
+            f"{_chosen(config, 'penalty')}: compares two forward passes of D, and D's spectral norm ({name}) changes "
+            f"it in each; leave the norm to spectral_norm=true, or set penalty=r1_r2, which is exact"
+        )
 
 
 def _refuse_single_samples(config: Config, networks: "Mapping[str, nn.Module]") -> None:

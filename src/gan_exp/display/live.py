@@ -73,8 +73,9 @@ class Display:
         self._step = step
         if self._timing:
             self._time_first_steps()
-        if self._live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
-            self._try_to_show(self._live.refresh)
+        live = self._live  # which the writing thread takes away if it can't show a line
+        if live is not None and time.perf_counter() - self._drawn_at >= 1 / REDRAWS_PER_SECOND:
+            self._try_to_show(live.refresh)
             self._drawn_at = time.perf_counter()
 
     def _time_first_steps(self) -> None:

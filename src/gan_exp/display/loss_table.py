@@ -23,10 +23,10 @@ class LossTable:
         self._trends = {network: deque[float](maxlen=LONGEST_TREND) for network in Balance._fields}
 
     def update(self, metrics: Mapping[str, float]) -> None:
-        """Take the mean metrics of the last steps."""
-        self._metrics = metrics
+        """Take the mean metrics of the last steps; another thread may draw the table meanwhile."""
         for network, trend in self._trends.items():
             trend.append(metrics[f"loss/{network}"])
+        self._metrics = metrics  # last: with metrics there are trends
 
     def table(self, width: int) -> Table:
         """Losses and accuracy, and as far as they fit the networks' names, the balance and the trends."""

@@ -17,35 +17,57 @@ from gan_exp.runtime.words import plural
 
 
 def network_table(name: str, network: nn.Module, *example: Tensor) -> Table:
-    """Each layer's output shape and parameters, found by passing `example` (latents or images, labels) to a copy."""
+    """Each layer's output shape and parameters, found by passing `example` (latents or images, labels) to a copy.
+
+    A layer that isn't called, as where the network uses its weights itself, follows the one before it without a shape.
+    """
     copied = copy.deepcopy(network).eval()  # eval changes no BatchNorm statistics and draws no random numbers
-    rows: list[tuple[str, str, int]] = []
+    layers = [
+        layer
+        for path, layer in copied.named_modules()
+        if "parametrizations" not in path and all(name == "parametrizations" for name, _ in layer.named_children())
+    ]
+    rows: list[tuple[nn.Module, str]] = []
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: Tensor) -> None:
         if output is inputs[0] and not getattr(layer, "inplace", False):
             return  # it returns its input unchanged, as LabelEmbedding does without labels
-        shape = " x ".join(map(str, output.shape[1:])) or "1"
-        kind = (
-            type(layer).__name__.removeprefix("_").removeprefix("Keras").removeprefix("Parametrized")
-        )  # the latter: spectral_norm
-        rows.append((kind, shape, _count(layer)))
+        rows.append((layer, " x ".join(map(str, output.shape[1:])) or "1"))
 
-    for path, layer in copied.named_modules():
-        if "parametrizations" not in path and all(name == "parametrizations" for name, _ in layer.named_children()):
-            layer.register_forward_hook(note)
+    for layer in layers:
+        layer.register_forward_hook(note)
     with torch.no_grad():
         copied(*example)
+    _insert_uncalled(rows, layers)
     table = Table(title=name, title_justify="left", title_style="bold", box=None, padding=(0, 3, 0, 0))
     table.add_column("layer")
     table.add_column("output")
     table.add_column("parameters", justify="right")
-    for kind, shape, parameters in rows:
-        table.add_row(kind, shape, f"{parameters:,}" if parameters else "")
+    for layer, shape in rows:
+        parameters = _count(layer)
+        table.add_row(_kind(layer), shape, f"{parameters:,}" if parameters else "")
     table.add_row("[bold]all", "", f"[bold]{_count(copied):,}")
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     if trained != _count(copied):
         table.add_row("of these trained", "", f"{trained:,}")
     return table
+
+
+def _insert_uncalled(rows: list[tuple[nn.Module, str]], layers: Sequence[nn.Module]) -> None:
+    """Of `layers`, those with parameters that `rows` lack, each behind the one that comes before it among `layers`."""
+    before = 0
+    for layer in layers:
+        places = [place for place, (called, _) in enumerate(rows) if called is layer]
+        if not places and _count(layer):
+            rows.insert(before, (layer, ""))
+            places = [before]
+        if places:
+            before = places[0] + 1
+
+
+def _kind(layer: nn.Module) -> str:
+    """`Parametrized` says that it has spectral norm."""
+    return type(layer).__name__.removeprefix("_").removeprefix("Keras").removeprefix("Parametrized")
 
 
 def _count(network: nn.Module) -> int:

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.parametrize import ParametrizationList, register_parametrization
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gan_exp.models.parts import in_full_precision
+
+Tensors = tuple[Tensor, ...]
 
 
 class _Norm(_SpectralNorm):
@@ -67,6 +70,16 @@ class SpectralNorms:
                 norm.normalised = None
 
 
+def turning_layer(network: nn.Module) -> str | None:
+    """The first layer whose spectral norm each call changes, within `SpectralNorms.once` too, as torch's own does."""
+    for name, module in network.named_modules():
+        listed = isinstance(module, ParametrizationList) and not isinstance(module[0], _Norm)
+        turns = listed and any(isinstance(each, _SpectralNorm) for each in module.children())
+        if turns or any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values()):
+            return str(name).removesuffix(".parametrizations.weight")
+    return None
+
+
 def weights_of_update(module: nn.Module) -> dict[str, Tensor]:
     """Those within `SpectralNorms.once`, by their names as buffers; none outside of it."""
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, _Norm)]
@@ -89,20 +102,28 @@ class _Normalise(torch.autograd.Function):
         torch._foreach_copy_([*lefts, *rights], [*new_lefts, *new_rights])
         normalised = torch._foreach_div(list(weights), list(norms))  # u W v is the length of W^T u
         ctx.save_for_backward(*normalised, *new_lefts, *new_rights, *norms)
+        ctx.set_materialize_grads(False)  # a layer that no call has used has none, and its optimizer passes it over
         return tuple(normalised)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         count, saved = len(gradients), ctx.saved_tensors
-        normalised, lefts, rights, norms = (saved[k * count : (k + 1) * count] for k in range(4))
-        products = torch._foreach_mul(gradients, normalised)
-        found = [
-            gradient - torch.outer(product.sum() * u, v).view_as(gradient)
-            for gradient, product, u, v in zip(gradients, products, lefts, rights, strict=True)
-        ]
-        torch._foreach_div_(found, norms)
-        return None, *found
+        given = [(gradient, *saved[k::count]) for k, gradient in enumerate(gradients) if gradient is not None]
+        found = iter(_gradients(*zip(*given, strict=True)) if given else ())
+        return None, *(None if gradient is None else next(found) for gradient in gradients)
+
+
+def _gradients(
+    gradients: Tensors, normalised: Tensors, lefts: Tensors, rights: Tensors, norms: Tensors
+) -> list[Tensor]:
+    products = torch._foreach_mul(gradients, normalised)
+    found = [
+        gradient - torch.outer(product.sum() * u, v).view_as(gradient)
+        for gradient, product, u, v in zip(gradients, products, lefts, rights, strict=True)
+    ]
+    torch._foreach_div_(found, norms)
+    return found
 
 
 def _unit(vectors: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

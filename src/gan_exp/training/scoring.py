@@ -54,7 +54,7 @@ class Scorer(NamedTuple):
         On a GPU in one pass, of half as many kernels, unless they must be `apart` or D may mix the images of a batch. A
         CPU gains little from larger batches, and its caches lose.
         """
-        together = on_gpu(real_images) and getattr(self.state.discriminator, "per_image", False) and not apart
+        together = on_gpu(real_images) and self.state.scores_each_alone and not apart
         if not together:
             return *self.score_reals(real_images), self.score("fake", fake_images)
         images = torch.cat([self._as_seen("real", real_images), self._as_seen("fake", fake_images)])

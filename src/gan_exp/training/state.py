@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gan_exp.augment import Adaptive
+from gan_exp.models.parts import HasAuxiliaryLoss
 from gan_exp.models.spectral import SpectralNorms
 
 LARGEST_BETA = 0.9999  # a schedule must not bring beta2 to 1, where Adam's average of squares would not change any more
@@ -37,6 +38,7 @@ class TrainingState:
         )
         self.spectral_norms = SpectralNorms(self.discriminator)
         self.adaptive = self.augment if isinstance(self.augment, Adaptive) else None  # asking takes 25 us
+        self.scores_each_alone = _scores_each_alone(self.discriminator)
         both = zip(self.generator_ema.parameters(), self.generator.parameters(), strict=True)
         weights = [average for average, current in both if current.requires_grad]
         statistics, buffers = _buffers(self.generator_ema)
@@ -144,6 +146,13 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """The Euclidean norm [] of the gradients of the last backward pass, without waiting for the device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
+
+
+def _scores_each_alone(discriminator: nn.Module) -> bool:
+    """Whether it says that each logit depends on its own image; what a subclass has added may say otherwise."""
+    normalises = any(isinstance(layer, _BatchNorm) for layer in discriminator.modules())
+    more = normalises or isinstance(discriminator, HasAuxiliaryLoss)
+    return bool(getattr(discriminator, "per_image", False)) and not more
 
 
 def _buffers(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
