@@ -74,3 +74,12 @@ def test_a_terminal_of_80_columns(topics: list[str], monkeypatch: pytest.MonkeyP
     assert max(map(len, narrow.splitlines())) <= 80
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
     assert narrow.split() == help_text(topics).split()
+
+
+def test_descriptions_are_whole() -> None:
+    """A description is the first line of an option's file; none goes on in the second."""
+    for option in (path for options in groups().values() for path in options.values()):
+        described = [line for line in option.read_text().splitlines() if not line.startswith("# @package")]
+        following = described[1] if len(described) > 1 else ""
+        assert not described[0].endswith((" between", " of", " the", " and", ",")), option
+        assert not (following.startswith("# ") and following[2].islower() and described[0][-1].isalpha()), option

@@ -117,6 +117,8 @@ MISTAKES = [
     # values and words
     ("steps=1.5", "steps=1.5: must be a whole number", "integer"),
     ("conditional=maybe", "conditional=maybe: must be true or false", "boolean"),
+    ("device.precision=bfloat16", "did you mean bf16?", "known are"),
+    ("device.precision=fp32", "did you mean float32?", "known are"),
     ("lr=0,0002", "a fraction is written lr=0.0002", "list"),
     ("dataset.resize=(32,32)", "a list is written dataset.resize=[32,32]", "sweep"),
     ("lr=1e-4;", "other signs need quotes around the value", "hydra.cc"),

@@ -154,9 +154,18 @@ def test_timing_does_not_change_the_run(real_steps: None) -> None:
     assert_same(first.generator.state_dict(), second.generator.state_dict())
 
 
+def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "usable_cores", lambda: 2)
+    config = small_config("mlp", "device.threads=1000")
+    kept, line = choose(config)
+    assert kept == config and line is not None
+    assert line.startswith("device.threads=1000: this machine has 2 cores, and further threads slow it down")
+
+
 @pytest.mark.parametrize("override", ["device.threads=3", "device.deterministic=true"])
 def test_nothing_is_timed_where_the_configuration_decides(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads_module, "_time_slice", pytest.fail)
+    monkeypatch.setattr(decisions, "usable_cores", lambda: 3)
     config = small_config("mlp", override)
     assert choose(config) == (config, None)
 

@@ -20,6 +20,7 @@ from gan_exp.training.build import (
     build_held_out,
     build_state,
     build_step_config,
+    refuse_alike,
 )
 from gan_exp.training.step_types import UpdateInputs
 from setups import discriminator_step
@@ -214,3 +215,15 @@ def test_points_are_not_images() -> None:
         UserError, match=r"^model\.generator: dcgan makes images, and the data are points .*: set model=points$"
     ):
         build_state(config, build_data(config, CPU).spec, CPU)
+
+
+@pytest.mark.parametrize(("copies", "held"), [(1, "1 image"), (3, "3 images, which are all the same")])
+def test_images_that_do_not_differ_are_refused(copies: int, held: str) -> None:
+    config = small_config("mlp")
+    image = torch.randint(256, (1, 1, 8, 8), dtype=torch.uint8)
+    data = PackedImages(image.repeat(copies, 1, 1, 1))
+    with pytest.raises(UserError, match=f"^dataset=digits: holds {held}, and a GAN learns from images that differ"):
+        refuse_alike(config, data)
+    data.images[0, 0, 0, 0] ^= 1
+    if copies > 1:
+        refuse_alike(config, data)

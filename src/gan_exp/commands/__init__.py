@@ -21,7 +21,7 @@ COMMANDS = {
     "compare": "compare runs over their seeds: gan-exp compare outputs",
     "report": "write a page about runs, one HTML file to send: gan-exp report latest",
     "search": "search for the best configuration: gan-exp search --trials 30 --dir DIR lr='log(1e-5,1e-2)'",
-    "export": "write a trained generator as one safetensors file: gan-exp export latest",
+    "export": "write a trained generator as one file (ONNX, torch, safetensors): gan-exp export latest",
     "play": "open a page to play with a trained generator: gan-exp play latest",
     "dashboard": "show all runs in TensorBoard",
     "completion": "print a script that lets bash, zsh or fish complete commands, groups and keys",

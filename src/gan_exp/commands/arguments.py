@@ -90,16 +90,17 @@ def value_behind(option: str, words: Sequence[str]) -> str:
     return "" if behind.startswith("--") else behind
 
 
-def count_of(minimum: int) -> type[int]:
-    """An argparse type: a whole number not below `minimum`."""
+def count_of(minimum: int, maximum: float = math.inf) -> type[int]:
+    """An argparse type: a whole number not below `minimum`, nor above `maximum`."""
+    range_of = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
         try:
             value = int(text) if text.isdecimal() else float(text)  # 1e4 is a whole number
         except ValueError:
             value = minimum - 1
-        if value < minimum or value != value // 1:
-            raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least {minimum}")
+        if not minimum <= value <= maximum or value != value // 1:
+            raise argparse.ArgumentTypeError(f"{text}: must be a whole number {range_of}")
         return int(value)
 
     return parse  # type: ignore[return-value]

@@ -28,7 +28,9 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.add_argument("--checkpoint", metavar="C", help="`best`, a step, or a file (default: the newest)")
     parser.add_argument("--no-average", action="store_true", help="the generator in training, not its average")
-    parser.add_argument("--port", type=count_of(1), metavar="P", help="default: 7900, or the next one that is free")
+    parser.add_argument(
+        "--port", type=count_of(1, 65535), metavar="P", help="default: 7900, or the next one that is free"
+    )
     parser.add_argument("--no-open", action="store_true", help="only print the address")
     parser.add_device()
     parser.add_trust()

@@ -40,6 +40,17 @@ def build_data(config: Config, device: torch.device) -> PackedImages:
     return data
 
 
+def refuse_alike(config: Config, data: PackedImages) -> None:
+    """Raises UserError if there is a single image to train on, or copies of one."""
+    images = data.images
+    if any(not torch.equal(images[0], images[place]) for place in range(len(images) - 1, 0, -1)):
+        return
+    root = config.dataset.get("root")
+    named = f"dataset={config.dataset['name']}" if root is None else f"dataset.root={root}"
+    held = "1 image" if len(images) == 1 else f"{len(images):,} images, which are all the same"
+    raise UserError(f"{named}: holds {held}, and a GAN learns from images that differ; add more, dozens at least")
+
+
 def build_held_out(config: Config) -> PackedImages | None:
     """The images that are not trained on, made like the others: the set's test part, or its share `dataset.held_out`.
 

@@ -13,7 +13,9 @@ from gan_exp.config.schema import Config
 from gan_exp.data.packed import PackedImages
 from gan_exp.evaluation.in_training import choose_best_metric, refuse_unmeasurable
 from gan_exp.models.merging import grouped_layers, merge_groups
+from gan_exp.runtime.resources import usable_cores
 from gan_exp.runtime.threads import choose_threads
+from gan_exp.runtime.words import plural
 from gan_exp.training.assembly import trial_step
 from gan_exp.training.build import build_state
 from gan_exp.training.faults import explain_trial
@@ -61,13 +63,13 @@ def decide_threads(
     what_would_fit: Callable[[], str],
     seconds_at_least: float = 0.0,
 ) -> tuple[Config, str | None]:
-    """With `device.threads`, and a line that says why, unless the user set it.
+    """With `device.threads`, and a line that says why, unless the user set it to what the machine can run at once.
 
     Steps are tried for this, unless each would take long; where the memory is too small for them, `what_would_fit` is
     asked.
     """
     if config.device.threads is not None:
-        return config, None
+        return config, _too_many(config.device.threads)
 
     def make_step() -> Callable[[], object]:
         return trial_step(config, build_state(config, data.spec, device), data, device)  # the run's stay untouched
@@ -80,6 +82,16 @@ def decide_threads(
         return config, None
     threads, why = choice
     return _on_device(config, threads=threads), why
+
+
+def _too_many(threads: int) -> str | None:
+    cores = usable_cores()
+    if threads <= cores:
+        return None
+    return (
+        f"device.threads={threads}: this machine has {plural(cores, 'core')}, and further threads slow it down; "
+        f"without device.threads the fastest number is measured"
+    )
 
 
 def _on_device(config: Config, **values: object) -> Config:

@@ -31,7 +31,7 @@ from gan_exp.runtime.files import write_atomically
 from gan_exp.runtime.ranks import ALONE, Ranks
 from gan_exp.runtime.signals import deferring, recording_signals, stop_if_asked
 from gan_exp.training.assembly import make_trainer, run_traits
-from gan_exp.training.build import build_data, build_state
+from gan_exp.training.build import build_data, build_state, refuse_alike
 from gan_exp.training.decisions import decide_best_metric, decide_merging, decide_precision, decide_threads
 from gan_exp.training.ending import train_to_the_end
 from gan_exp.training.needs import Needs, run_needs
@@ -89,6 +89,7 @@ def _begin(config: Config, directory: str, command: Sequence[str] | None, ranks:
     refuse_processes(config, ranks)
     device = prepare_device(config.device, threads_for(config, ranks), ranks)
     data = build_data(config, device)
+    refuse_alike(config, data)
     stop_if_asked()
     config = with_absolute_paths(decide_best_metric(config, data))
     state = build_state(config, data.spec, device)

@@ -134,6 +134,15 @@ _OPTIONS = {
     },
 }
 
+# Values of keys that take one of a few words, by the last part of the key.
+_VALUES = {
+    "precision": {
+        "bfloat16 bfloat float16 fp16 f16 half 16 mixed amp bf16_mixed 16_mixed": "bf16",
+        "fp32 f32 full single float 32 highest": "float32",
+        "high tensorfloat32": "tf32",
+    },
+}
+
 # Flags of the commands.
 FLAGS = {
     "--n": "--count", "-n": "--count", "--num": "--count", "--number": "--count", "--samples": "--count",
@@ -166,9 +175,7 @@ def plain_word(word: str) -> str:
 
 
 KEYS = {name: remedy for names, remedy in _KEYS.items() for name in names.split()}
-OPTIONS = {
-    (group, name): remedy
-    for group, rows in _OPTIONS.items()
-    for names, remedy in rows.items()
-    for name in names.split()
-}
+OPTIONS, VALUES = (
+    {(owner, name): remedy for owner, rows in table.items() for names, remedy in rows.items() for name in names.split()}
+    for table in (_OPTIONS, _VALUES)
+)

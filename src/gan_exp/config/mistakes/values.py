@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gan_exp.config.mistakes.synonyms import VALUES, plain_word
 from gan_exp.config.mistakes.unknown import has_keys, unknown_key
 from gan_exp.config.schema import Node
 from gan_exp.errors import did_you_mean
@@ -48,7 +49,9 @@ def _requirement(first: Any) -> str:
         return "must be a whole number"
     sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
     if first["type"] == "literal_error" and isinstance(first["input"], str):
-        hint = did_you_mean(first["input"], re.findall(r"'([^']*)'", sentence), otherwise=" ")
+        known = re.findall(r"'([^']*)'", sentence)
+        meant = VALUES.get((str(first["loc"][-1]), plain_word(first["input"])))
+        hint = f"did you mean {meant}?" if meant in known else did_you_mean(first["input"], known, otherwise=" ")
         sentence += f"; {hint}" if hint.strip() else ""
     return sentence.replace(" after validation", "").replace("a valid array", "a list")
 
