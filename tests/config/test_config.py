@@ -285,7 +285,7 @@ TYPES = [
     ("device.threads=0", "device.threads=0: must be greater than or equal to 1"),
     ("device.index=-1", "device.index=-1: must be greater than or equal to 0"),
     ("device.deterministic=3", "device.deterministic=3: must be true or false"),
-    ("dataset.resize=abc", "dataset.resize=abc: must be a whole number or must be a list"),
+    ("dataset.resize=abc", "dataset.resize=abc: must be a whole number or a list"),
     ("dataset.resize=0", "dataset.resize=0: must be greater than or equal to 1"),
     ("dataset.resize=[8,0]", "dataset.resize.1=0: must be greater than or equal to 1"),
     ("dataset.resize=[8]", "dataset.resize.1: is missing"),

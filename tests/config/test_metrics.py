@@ -79,7 +79,8 @@ def test_names_that_are_no_metric(name: str, sentence: str, own: None) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("recal", "must be 'fid', 'kid', .* or a metric of your own by its dotted name; did you mean recall?"),
+        ("recal", "no such score; did you mean recall?"),
+        ("is", "must be 'fid', 'kid', .* or a metric of your own by its dotted name"),
         ("kid_subset_sd", "must be 'fid', 'kid'"),
         ("logit_fake", "must be 'fid', 'kid'"),
         ("nearer", "must be 'fid', 'kid'"),

@@ -184,6 +184,15 @@ def test_between_kept_images(classes: Page) -> None:
     assert classes.count("#tray li") == 1 and classes.count("#between") == 0
 
 
+def test_images_that_are_waited_for_do_not_look_broken(browser: Any, servers: list[PageServer]) -> None:
+    page = browser.new_context().new_page()
+    page.route("**/image", lambda _: None)  # never answered
+    page.goto(servers[0].address)
+    playwright.expect(page.get_by_role("button", name="variation 3", exact=True)).to_be_visible()
+    assert page.locator("#near img:not([src])").count() == 8 and page.locator("#near img:not([alt=''])").count() == 0
+    page.context.close()
+
+
 def test_variations_lie_near_and_can_be_taken(plain: Page) -> None:
     first = plain.pixels("#picture")
     playwright.expect(plain.page.locator("#near img[src^=blob]")).to_have_count(8)

@@ -29,7 +29,7 @@ def test_a_metric_knows_its_direction(text: str, directions: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("fidd", "--metric fidd: must be 'fid', .*did you mean fid?"),
+        ("fidd", "--metric fidd: no such score; did you mean fid?"),
         ("logit_train", "--metric logit_train: must be"),
         ("seconds", "the fastest training is none"),
         ("fid,fid", "different ones"),

@@ -31,12 +31,9 @@ def resolve_best(name: str, option: str = "best_metric") -> tuple[Metric, Score]
     """
     if "." not in name:
         if name not in SELECTING:
+            listed = f"must be {', '.join(map(repr, (*SELECTING, AUTO)))} or a metric of your own by its dotted name"
             hint = did_you_mean(name, SELECTING, otherwise=" ").strip()
-            known = ", ".join(map(repr, (*SELECTING, AUTO)))
-            raise UserError(
-                f"{_shown(option, name)}: must be {known} or a metric of your own by its dotted name"
-                f"{hint and f'; {hint}'}"
-            )
+            raise UserError(f"{_shown(option, name)}: {f'no such score; {hint}' if hint else listed}")
         return SELECTING[name]
     metric = _resolve(option, name)
     if metric.scores[0].better is None:

@@ -25,8 +25,8 @@ def wrong_value(error: ValidationError, schema: type[BaseModel], plain: Node, pa
         return unknown_key(key, _known_keys(schema, path, location), [f"{key}={_shown(fault['input'])}"])
     if fault["type"] in ("dict_type", "model_type"):
         return f"{key}={_shown(fault['input'])}: {has_keys(key, fault['input'])}"
-    wanted = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
-    return f"{key}={_shown(fault['input'])}: {' or '.join(wanted)}"
+    first, *others = dict.fromkeys(_requirement(other) for place, other in faults if place == location)
+    return f"{key}={_shown(fault['input'])}: {' or '.join([first, *(one.removeprefix('must be ') for one in others)])}"
 
 
 def place_of(fault: Any, plain: Node) -> tuple[str | int, ...]:
@@ -47,6 +47,8 @@ def _requirement(first: Any) -> str:
         return "must be true or false"
     if first["type"] in ("int_type", "int_from_float", "int_parsing"):
         return "must be a whole number"
+    if first["type"] == "list_type" and isinstance(first["input"], int | float):
+        return f"must be a list, such as [{first['input']}]"
     sentence = re.sub(r"^\w+ should", "must", str(first["msg"]))
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         known = re.findall(r"'([^']*)'", sentence)

@@ -3,9 +3,10 @@ const VARIATIONS = 8;
 const kept = []; // { start, words, button }
 let firstSeed = 1e6; // of the latents towards which the variations lie
 
+// The button has the words, since an image that has some looks broken until it arrives.
 function thumb(words, choose) {
-  const image = element("img", { alt: words, width: data.width, height: data.height, class: data.small ? "pixels" : null });
-  return element("button", { type: "button", title: words, onclick: choose }, image);
+  const image = element("img", { alt: "", width: data.width, height: data.height, class: data.small ? "pixels" : null });
+  return element("button", { type: "button", title: words, "aria-label": words, onclick: choose }, image);
 }
 
 function variation(index) {
