@@ -104,6 +104,15 @@ def test_links_are_followed_but_to_what_is_shown_anyway(in_tmp: Path) -> None:
     found = find_runs(Path("outputs"))
     assert sorted(place.resolve() for place in found.values()) == sorted([own, elsewhere])
     assert set(found) == {"own", "again/other"}
+
+
+def test_the_newest_run_is_none_of_outputs_if_it_lies_elsewhere(in_tmp: Path) -> None:
+    """`gan-exp runs` doesn't list it there either, and `latest` would be another run with each that is trained."""
+    events("outputs/2026-01-02/own")
+    events("elsewhere/newest")
+    Path("outputs/latest").symlink_to("../elsewhere/newest")
+    assert set(find_runs(Path("outputs"))) == {"own"}
+    assert set(find_runs(Path("outputs/latest"))) == {"newest"}
     Path("links").mkdir()
     for name in ("a", "b"):
         Path("links", name).symlink_to(events(f"far/{name}").parent)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_exp.commands.arguments import Parser, count_of
 from gan_exp.errors import TrainingFault, UserError
-from gan_exp.runs.run_names import OUTPUTS, find
+from gan_exp.runs.run_names import LATEST, OUTPUTS, find
 from gan_exp.runtime.signals import wait_for
 from gan_exp.runtime.terminal import say
 
@@ -74,7 +74,7 @@ def _find_directory(name: str) -> Path:
 def find_runs(top: Path) -> dict[str, Path]:
     """The directories of events below `top` by a short name, such as `10-10-39-mlp-digits`, `12-00-00/0-lr=1`.
 
-    Links are followed, except those to directories below `top` (outputs/latest) and above it.
+    Links are followed, except `latest`, whose name says nothing, and those to directories below `top` and above it.
     """
     home = top.resolve()
     found: dict[str, Path] = {}
@@ -96,6 +96,8 @@ def _leads_out(path: Path, home: Path) -> bool:
     """Whether a link leads to a directory neither below nor above `home`; True for paths that are no links."""
     if not path.is_symlink():
         return True
+    if path.name == LATEST.name:  # a run with hydra.run.dir may lie anywhere
+        return False
     target = path.resolve()
     return not target.is_relative_to(home) and not home.is_relative_to(target)
 
