@@ -86,6 +86,12 @@ class Recipe:
         shape = (self.images, *self.shape)
         return torch.randint(256, shape, dtype=torch.uint8, device=device, generator=random)
 
+    def inputs(self, place: torch.device) -> InputSource:
+        images = PackedImages(self.noise(str(place)), known_digest="noise")
+        batches, streams = Batches(images, self.batch, "with_replacement", 0), Streams(0, place, ahead_on(place))
+        needed = self.config.generator_needs_batch
+        return InputSource(batches, streams, self.latent_dim, self.n_critic, generator_needs_batch=needed)
+
     def operations(self, device: str) -> float:
         """Of a step: 2 for each multiplication and addition of a product or convolution.
 
@@ -133,14 +139,7 @@ class Step:
         self.step_fn, chosen = choose_step(fast_path, self.state, config, place, False, _heard, STEPS)
         if chosen != NAMES[fast_path][1]:
             raise RuntimeError(chosen)
-        images = PackedImages(recipe.noise(device), known_digest="noise")
-        self.inputs = InputSource(
-            Batches(images, recipe.batch, "with_replacement", 0),
-            Streams(0, place, ahead_on(place)),
-            recipe.latent_dim,
-            recipe.n_critic,
-            generator_needs_batch=config.generator_needs_batch,
-        )
+        self.inputs = recipe.inputs(place)
         self.means = RunningMeans(place, "penalty" if config.penalty else None, config.boundary)
 
     def __call__(self) -> None:

@@ -81,12 +81,12 @@ _counted_for_gpu: ContextVar[bool] = ContextVar("_counted_for_gpu", default=Fals
 
 def on_gpu(tensor: Tensor) -> bool:
     """Whether layers compute it in the forms that are a GPU's: there, and where a step of a GPU is counted."""
-    return tensor.is_cuda or (tensor.is_meta and _counted_for_gpu.get())
+    return tensor.is_cuda or _counted_for_gpu.get()
 
 
 @contextmanager
 def counted_for(kind: str) -> Iterator[None]:
-    """Within it tensors on the meta device stand for those of this kind of device."""
+    """Within it tensors stand for those of this kind of device, wherever they are."""
     before = _counted_for_gpu.set(kind == "cuda")
     try:
         yield

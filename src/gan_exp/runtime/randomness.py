@@ -42,7 +42,14 @@ class Rows(NamedTuple):
         return slice(start, start + count), whole
 
 
-class PartRng(torch.Generator):
+class OwnDraws(torch.Generator):
+    """A generator that has its own way to `draw`. What torch's own functions draw with it is something else."""
+
+    def draw(self, sample: Callable[..., torch.Tensor], shape: Sequence[int], **options: Any) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class PartRng(OwnDraws):
     """The random numbers of a part of a batch: `draw` takes its rows of what `whole` draws for the whole batch.
 
     What torch's own functions draw with it also differs from part to part, but isn't what the whole batch would draw.
@@ -58,6 +65,10 @@ class PartRng(torch.Generator):
         rng.manual_seed(_hash(f"{whole.initial_seed()}/{rows.start}"))
         return rng
 
+    def draw(self, sample: Callable[..., torch.Tensor], shape: Sequence[int], **options: Any) -> torch.Tensor:
+        rows, whole = self.rows.of(shape[0])
+        return sample((whole, *shape[1:]), generator=self.whole, **options)[rows]
+
 
 def draw(
     sample: Callable[..., torch.Tensor], shape: Sequence[int], rng: torch.Generator, **options: Any
@@ -66,10 +77,9 @@ def draw(
 
     The first dimension of `shape` counts the images or packs of the part.
     """
-    if not isinstance(rng, PartRng):
-        return sample(shape, generator=rng, **options)
-    rows, whole = rng.rows.of(shape[0])
-    return sample((whole, *shape[1:]), generator=rng.whole, **options)[rows]
+    if isinstance(rng, OwnDraws):
+        return rng.draw(sample, shape, **options)
+    return sample(shape, generator=rng, **options)
 
 
 class Streams:

@@ -1,24 +1,26 @@
 """Traced and compiled steps against plain ones, on the CPU: the operations are those that a GPU would be given."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from builders import assert_same, small_config
+from gan_exp.penalties import WGANGP, PenaltyInputs, RngFor
 from gan_exp.training import gradient_norms, scoring
 from gan_exp.training.acceleration.captured import CapturedStep
 from gan_exp.training.acceleration.programs import EARNS_BACK, Programs, pays, unfit
-from gan_exp.training.acceleration.traced import Traced, TraceFailed
+from gan_exp.training.acceleration.traced import Traced, TraceFailed, _allow_other_layouts
 from gan_exp.training.build import build_data, build_state, build_step_config
 from gan_exp.training.state import gradient_norm
 from setups import Setup, tensors_of
 from tape import TapeRecorder, values_kept
 
 CPU = torch.device("cpu")
+VIEW, RESHAPE = torch.ops.aten.view.default, torch.ops.aten.reshape.default
 ARTICLE = ("mlp", "optimizer=keras_adam", "split_updates=true", "inference_fakes=true", "sampling=with_replacement")
 
 
@@ -70,21 +72,29 @@ def assert_close(found: Any, wanted: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "programs"),
     [
-        ARTICLE,
-        ("mlp", "penalty=r1", "penalty.every=2", "schedule=r3gan", "pac=2"),
+        (ARTICLE, 1),
+        (("mlp", "penalty=r1", "penalty.every=2", "schedule=r3gan", "pac=2"), 2),
         # eps: a bias before BatchNorm has a gradient of rounding errors alone, which Adam would make steps of
-        ("resnet", "spectral_norm=true", "conditional=true", "optimizer=adamw", "optimizer.generator.eps=0.01"),
-        ("dcgan", "loss=rpgan", "penalty=r1_r2", "reuse_fakes=true", "n_critic=2"),
+        (("resnet", "spectral_norm=true", "conditional=true", "optimizer=adamw", "optimizer.generator.eps=0.01"), 1),
+        (("resnet", "spectral_norm=true", "loss=hinge", "n_critic=3", "optimizer.generator.eps=0.01"), 2),
+        (("dcgan", "loss=rpgan", "penalty=r1_r2", "reuse_fakes=true", "n_critic=2"), 2),
+        (("mlp", "loss=wgan", "loss.clip=0.005", "n_critic=4", "conditional=true"), 2),
+        (("mlp", "loss=wgan", "penalty=wgan_gp", "n_critic=3"), 2),
+        (("mlp", "penalty=dragan", "penalty.every=3", "n_critic=2", "augment=diffaugment"), 3),
+        (("mlp", "augment=ada", "augment.every=2", "augment.images_to_one=200", "n_critic=3", "instance_noise=0.1"), 3),
+        (("dcgan", "augment=pipeline", "augment.p=0.9", "schedule=augment_ramp", "loss=rpgan", "penalty=r1_r2_fd"), 1),
+        (("fastgan", "reuse_fakes=true", "penalty=r1", "penalty.every=2", "optimizer.generator.eps=0.01"), 2),
     ],
-    ids="-".join,
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )
-def test_traced_steps_equal_plain_ones(overrides: tuple[str, ...], tmp_path: Path) -> None:
+def test_traced_steps_equal_plain_ones(overrides: tuple[str, ...], programs: int, tmp_path: Path) -> None:
     """Weights, statistics, optimizers, reports and gradients; those of gradient penalties too."""
     plain = Setup(overrides, tmp_path / "plain").train(8)
     traced = compiled_setup(overrides, tmp_path / "traced").train(8)
     assert traced.warnings == [] and all("compiled in" in line for line in traced.said)  # type: ignore[attr-defined]
+    assert len(traced.said) == programs  # type: ignore[attr-defined]
     assert_close(traced.outcome, plain.outcome)
     for network in ("generator", "discriminator"):
         norms = [gradient_norm(getattr(setup.state, network).parameters()) for setup in (traced, plain)]
@@ -92,33 +102,34 @@ def test_traced_steps_equal_plain_ones(overrides: tuple[str, ...], tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_compiler_gets_through_the_articles_step_and_resumes(tmp_path: Path) -> None:
-    plain = Setup(ARTICLE, tmp_path / "plain").train(6)
-    whole = compiled_setup(ARTICLE, tmp_path / "whole", "aot_eager").train(4)
-    second = compiled_setup(ARTICLE, tmp_path / "second", "aot_eager", state=whole.state.state_dict()).train(2)
+@pytest.mark.parametrize(
+    ("overrides", "steps"),
+    [(ARTICLE, 4), (("mlp", "loss=wgan", "penalty=wgan_gp", "n_critic=2"), 1)],  # 1: `Repeats` can't draw anew
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
+)
+def test_the_compiler_gets_through_the_step_and_resumes(overrides: tuple[str, ...], steps: int, tmp_path: Path) -> None:
+    plain = Setup(overrides, tmp_path / "plain").train(steps + 2)
+    whole = compiled_setup(overrides, tmp_path / "whole", "aot_eager").train(steps)
+    second = compiled_setup(overrides, tmp_path / "second", "aot_eager", state=whole.state.state_dict()).train(2)
     assert_close(whole.train(2).outcome, plain.outcome)
     assert_same(second.state.state_dict(), whole.state.state_dict())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (("mlp", "loss=wgan", "loss.clip=0.005"), "steps: compiled in 0 s"),
-        (("mlp", "loss=wgan", "penalty=wgan_gp"), "steps: not compiled (it draws random numbers on the device)"),
-        (("mlp", "penalty=dragan"), "steps: not compiled (it draws random numbers on the device)"),
-    ],
-    ids=["clip", "wgan_gp", "dragan"],
-)
-def test_clipped_weights_and_penalties_that_draw(overrides: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    """The first is compiled; the others step aside in the midst of a run, with no harm to its numbers."""
+@pytest.mark.parametrize("n_critic", [1, 3])
+def test_what_draws_in_its_own_way_steps_aside(n_critic: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the midst of a run, with no harm to its numbers."""
+    original = WGANGP.__call__
+
+    def drawing(self: WGANGP, inputs: PenaltyInputs, rng_for: RngFor) -> Tensor:
+        return original(self, inputs, rng_for) * torch.rand((), generator=rng_for("own"))
+
+    monkeypatch.setattr(WGANGP, "__call__", drawing)
+    overrides = ("mlp", "loss=wgan", "penalty=wgan_gp", f"n_critic={n_critic}")
     plain = Setup(overrides, tmp_path / "plain").train(5)
-    compiled = compiled_setup(overrides, tmp_path / "compiled", "aot_eager" if "clip" in overrides[-1] else None)
-    compiled.train(5)
+    compiled = compiled_setup(overrides, tmp_path / "compiled").train(5)
     assert_close(compiled.outcome, plain.outcome)
-    assert [re.sub(r"in \d+ s", "in 0 s", line) for line in compiled.said] == [said]  # type: ignore[attr-defined]
-    if "loss.clip=0.005" in overrides:
-        assert all(p.abs().max() <= 0.005 for p in compiled.state.discriminator.parameters())
+    assert compiled.said == ["steps: not compiled (it draws random numbers on the device)"]  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_traced_changes_nothing() -> None:
@@ -129,25 +140,39 @@ def test_what_cannot_be_traced_changes_nothing() -> None:
         raise RuntimeError("no such kernel\nand more")
 
     with pytest.raises(TraceFailed, match=r"^no such kernel$"):
-        Traced(step, [weight], None)
+        Traced(lambda zero: step(), [torch.zeros(())], [weight], None)
     assert torch.equal(weight, torch.ones(2))
+
+
+def test_views_may_be_copies_where_nothing_is_changed_in_place_later() -> None:
+    """A compiler may lay out what is viewed in another way; what is added to must stay in the same memory."""
+    kept = torch.ones(6)
+
+    def function(numbers: Tensor) -> Tensor:
+        first, second, third = numbers * 2, numbers * 3, numbers * 4
+        second.view(-1).unsqueeze(0).add_(1)  # a change through the view
+        earlier = third.view(-1).sum()
+        torch._foreach_add_([kept, third], 1)
+        again = kept.view(3, 2)
+        kept.detach().add_(1)  # a change of what the trace holds
+        return first.view(-1) + second.view(-1) + third.view(-1) + earlier + again.sum()
+
+    graph = make_fx(function)(torch.ones(2, 3))
+    _allow_other_layouts(graph)
+    found = [node.target for node in graph.graph.nodes if node.target in (VIEW, RESHAPE)]
+    assert found == [VIEW, VIEW, VIEW, RESHAPE, RESHAPE, RESHAPE]
 
 
 def test_a_network_that_draws_is_not_compiled() -> None:
     weight = nn.Parameter(torch.ones(2))
     with pytest.raises(TraceFailed, match="it draws random numbers on the device"):
-        Traced(lambda: [nn.functional.dropout(weight)], [weight], None)
+        Traced(lambda zero: [nn.functional.dropout(weight)], [torch.zeros(())], [weight], None)
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
         (("mlp",), None),
-        (("mlp", "augment=ada"), "what D sees is drawn anew in each step"),
-        (("mlp", "loss=wgan"), None),
-        (("mlp", "loss=wgan", "penalty=wgan_gp"), "WGANGP draws random numbers in each step"),
-        (("mlp", "penalty=dragan"), "DRAGAN draws random numbers in each step"),
-        (("mlp", "penalty=r1_r2_fd"), "R1R2FiniteDifferences draws random numbers in each step"),
         (("mlp", "optimizer=sgd"), "SGD has no form that can be compiled"),
         (("mlp", "+optimizer.generator.amsgrad=true"), "Adam with amsgrad has no form that can be compiled"),
     ],
@@ -155,7 +180,7 @@ def test_a_network_that_draws_is_not_compiled() -> None:
 def test_what_steps_aside(overrides: tuple[str, ...], reason: str | None) -> None:
     config = small_config(*overrides)
     state = build_state(config, build_data(config, CPU).spec, CPU)
-    assert unfit(state, build_step_config(config)) == reason
+    assert unfit(state) == reason
 
 
 def test_compiling_must_earn_its_time_back() -> None:
@@ -165,4 +190,4 @@ def test_compiling_must_earn_its_time_back() -> None:
     assert pays(state, EARNS_BACK - 1) == "compiling pays from 25,000 steps on"
     convolutional = small_config("dcgan")
     state = build_state(convolutional, build_data(convolutional, CPU).spec, CPU)
-    assert pays(state, EARNS_BACK) == "compiling convolutions takes minutes"
+    assert pays(state, EARNS_BACK) == "its gain with convolutions has not been measured; fast_path=compiled tries it"

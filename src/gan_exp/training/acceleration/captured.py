@@ -9,6 +9,7 @@ must be the same each time: a network that counts its calls needs the plain step
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from typing import NamedTuple, cast
 
 import torch
@@ -35,6 +36,11 @@ class Pattern(NamedTuple):
     penalised: tuple[bool, ...]
     augment_moves: tuple[bool, ...]
     measured: bool  # in all updates of the step
+
+    @property
+    def decisions(self) -> list[tuple[bool, ...]]:
+        """Those of each of D's updates."""
+        return list(zip_longest(self.penalised, self.augment_moves, fillvalue=False))
 
 
 class Request(NamedTuple):
@@ -129,7 +135,7 @@ class CapturedStep:
         # The same networks with other counters, since a capture counts steps that are not computed.
         self._replica = replace(self.state, generator_optimizer=generator, discriminator_optimizer=discriminator)
         if self._programs is not None:
-            self._programs.forget()
+            self._programs.begin(self._replica, self.config, self._optimizers, self._ring.write)
         self._warm_ups: dict[Pattern, WarmUps] = {}
         self._recordings: dict[Pattern, Recording] = {}
         self._attached: Recording | None = None  # whose gradients are those of the parameters
@@ -146,15 +152,14 @@ class CapturedStep:
 
     def _run(self, pattern: Pattern, rng_for_each: Sequence[RngFor]) -> Keys:
         assert self._inputs is not None
-        *discriminator_inputs, generator_inputs = self._inputs.read(rng_for_each, pattern.penalised, pattern.measured)
-
-        def step() -> Keys:
-            self._replica.images_seen = self.state.images_seen
-            for optimizer in self._optimizers:
-                optimizer.updates = 0
-            return self._ring.write(train_step(self._replica, self.config, discriminator_inputs, generator_inputs))
-
-        return step() if self._programs is None else self._programs.run(pattern, step, self._replica, self._optimizers)
+        inputs = self._inputs.read(rng_for_each, pattern.penalised, pattern.measured)
+        self._replica.images_seen = self.state.images_seen
+        for optimizer in self._optimizers:
+            optimizer.updates = 0
+        if self._programs is not None:
+            return self._programs.run(pattern.decisions, inputs)
+        *discriminator_inputs, generator_inputs = inputs
+        return self._ring.write(train_step(self._replica, self.config, discriminator_inputs, generator_inputs))
 
     def _warm_up(self, pattern: Pattern, given: Sequence[UpdateInputs]) -> Keys:
         requests: list[Request] = []

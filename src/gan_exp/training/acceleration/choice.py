@@ -39,7 +39,7 @@ def choose_step(
             case ("graph" | "compiled", _) | ("auto", "cuda"):
                 if reason := unfit(state, device, beta2_scheduled):
                     raise ValueError(reason)
-                why_not = _why_not_compiled(fast_path, state, step_config, steps)
+                why_not = _why_not_compiled(fast_path, state, steps)
                 made = Programs(warn) if why_not is None else None
                 how = "compiled, then captured in CUDA graphs" if made else f"captured in CUDA graphs{why_not}"
                 gave_up = lambda why: warn(f"steps: no longer captured ({why})")  # noqa: E731
@@ -57,11 +57,11 @@ def choose_step(
         return plain, f"steps: plain ({reason})"
 
 
-def _why_not_compiled(fast_path: str, state: TrainingState, step_config: StepConfig, steps: int) -> str | None:
+def _why_not_compiled(fast_path: str, state: TrainingState, steps: int) -> str | None:
     """In parentheses, empty where nobody asked for it; None: it is compiled."""
     if fast_path == "graph":
         return ""
-    reason = programs.unfit(state, step_config)
+    reason = programs.unfit(state)
     if reason is None and fast_path == "auto":
         reason = programs.pays(state, steps)
     return None if reason is None else f" (not compiled: {reason})"

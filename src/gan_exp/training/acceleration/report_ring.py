@@ -1,5 +1,6 @@
 """The reports of the latest steps, at addresses where a graph writes them: no copies that Python has to start."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -11,7 +12,7 @@ from gan_exp.training.step_types import DiscriminatorReport, StepReport
 SLOTS = BLOCK + 14  # a report is kept for at most BLOCK steps
 OF_GENERATOR = -1
 
-Key = tuple[int, str]  # which of D's updates, or OF_GENERATOR; the name of the number
+Key = tuple[int, str, tuple[int, ...]]  # which of D's updates, or OF_GENERATOR; the name of the value, and its shape
 Keys = tuple[Key, ...]  # what a report has
 
 
@@ -21,7 +22,7 @@ class ReportRing:
     def __init__(self, device: torch.device) -> None:
         self._place = torch.zeros(1, dtype=torch.long, device=device)
         self._slot = -1
-        self._buffers: dict[Key, Tensor] = {}  # [SLOTS, ...]
+        self._buffers: dict[Keys, Tensor] = {}  # [SLOTS, numbers of the report]
         self._views: dict[tuple[int, Keys, bool], StepReport] = {}
 
     def choose(self) -> None:
@@ -30,36 +31,38 @@ class ReportRing:
         self._place.fill_(self._slot)
 
     def write(self, report: StepReport) -> Keys:
-        found = dict(_values(report))
-        for key, value in found.items():
-            if key not in self._buffers:
-                self._buffers[key] = value.new_zeros(SLOTS, *value.shape)
-            self._buffers[key].index_copy_(0, self._place, value.unsqueeze(0))
-        return tuple(found)
+        found = list(_values(report))
+        keys = tuple((number, name, tuple(value.shape)) for number, name, value in found)
+        numbers = torch.cat([value.reshape(-1) for _, _, value in found])
+        if keys not in self._buffers:
+            self._buffers[keys] = numbers.new_zeros(SLOTS, len(numbers))
+        self._buffers[keys].index_copy_(0, self._place, numbers.unsqueeze(0))
+        return keys
 
     def read(self, keys: Keys, measured: bool) -> StepReport:
         """The report in the slot chosen last, without norms if not `measured`. It stays for the next `BLOCK` steps."""
         wanted = self._slot, keys, measured
         if wanted not in self._views:
-            kept = keys if measured else [key for key in keys if "gradient_norm" not in key[1]]
-            self._views[wanted] = _report({key: self._buffers[key][self._slot] for key in kept})
+            parts = self._buffers[keys][self._slot].split([math.prod(shape) for _, _, shape in keys])
+            values = {key: part.view(key[2]) for key, part in zip(keys, parts, strict=True)}
+            self._views[wanted] = _report({k: v for k, v in values.items() if measured or "gradient_norm" not in k[1]})
         return self._views[wanted]
 
 
-def _values(report: StepReport) -> Iterator[tuple[Key, Tensor]]:
+def _values(report: StepReport) -> Iterator[tuple[int, str, Tensor]]:
     for number, update in enumerate(report.discriminator):
         for name, value in update._asdict().items():
             if value is not None:
-                yield (number, name), value
-    yield (OF_GENERATOR, "generator_loss"), report.generator_loss
+                yield number, name, value
+    yield OF_GENERATOR, "generator_loss", report.generator_loss
     if report.generator_gradient_norm is not None:
-        yield (OF_GENERATOR, "generator_gradient_norm"), report.generator_gradient_norm
+        yield OF_GENERATOR, "generator_gradient_norm", report.generator_gradient_norm
 
 
 def _report(values: dict[Key, Tensor]) -> StepReport:
-    count = max(number for number, _ in values) + 1
+    count = max(number for number, _, _ in values) + 1
     parts: list[dict[str, Tensor]] = [{} for _ in range(count + 1)]
-    for (number, name), value in values.items():
+    for (number, name, _), value in values.items():
         parts[number][name] = value  # G's are the last
     *updates, last = parts
     return StepReport([_of_discriminator(**update) for update in updates], **last)

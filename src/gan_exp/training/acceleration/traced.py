@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._dispatch.python import enable_python_dispatcher
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_leaves
 
 Backend = str | Callable[..., Any]
 
@@ -22,35 +23,52 @@ class TraceFailed(Exception):
 
 
 class Traced:
-    """`function` traced and compiled: a call does what it does, and returns what it returns.
+    """`function` traced with these `arguments` and compiled: a call does what it does, and returns what it returns.
 
-    Without a `backend` the operations run one by one. Making it changes none of the tensors in `changed`, all that the
-    function changes; `seconds` is how long it took.
+    Later arguments must be alike: of these shapes, types and layouts. Without a `backend` the operations run one by
+    one. Making it changes none of the tensors in `changed`, all that the function changes; `seconds` is how long it
+    took, `trace_seconds` the first part of that.
     """
 
     def __init__(
-        self, function: Callable[[], list[Tensor]], changed: Sequence[Tensor], backend: Backend | None = "inductor"
+        self,
+        function: Callable[..., list[Tensor]],
+        arguments: Sequence[Tensor],
+        changed: Sequence[Tensor],
+        backend: Backend | None = "inductor",
     ) -> None:
         began = time.perf_counter()
-        self._nothing = torch.zeros((), device=changed[0].device)  # there is no trace without an input
         with values_kept(changed):
             try:
                 with enable_python_dispatcher():  # BatchNorm in a form that owns up to changing its statistics
-                    graph = make_fx(lambda zero: function())(self._nothing)
+                    graph = make_fx(function)(*arguments)
+                self.trace_seconds = time.perf_counter() - began
                 _refuse_randomness(graph)
-                _detach_weights(graph)
-                self._run: Callable[[Tensor], Any] = graph
+                _allow_other_layouts(graph)
+                self._found = _as_arguments(graph)
+                self._run: Callable[..., Any] = graph
                 if backend is not None:
-                    self._run = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
-                self()  # compiles
+                    self._run = _compiled(graph, [*arguments, *self._found], backend)
+                self(*arguments)
             except Exception as error:  # whatever a compiler raises: its user goes on without it
                 raise TraceFailed(_first_line(error)) from error
         self.seconds = time.perf_counter() - began
 
     @torch.no_grad()
-    def __call__(self) -> list[Tensor]:
-        found: list[Tensor] = list(self._run(self._nothing))
-        return found
+    def __call__(self, *arguments: Tensor) -> list[Tensor]:
+        return list(self._run(*arguments, *self._found))
+
+
+@torch.no_grad()
+def _compiled(graph: torch.fx.GraphModule, examples: list[Tensor], backend: Backend) -> Callable[..., Any]:
+    """By the compiler behind torch.compile, which would trace the graph once more to find that it holds no Python."""
+    from torch._dynamo.backends.registry import lookup_backend  # imported late: it takes a second
+    from torch._inductor import config
+
+    # Numbers are stacked in one kernel, not in one for each: the norms of gradients took a quarter of the article's.
+    with config.patch(max_pointwise_cat_inputs=500):
+        compiled: Callable[..., Any] = lookup_backend(backend)(graph, examples)
+    return compiled
 
 
 @contextmanager
@@ -71,12 +89,50 @@ def _refuse_randomness(graph: torch.fx.GraphModule) -> None:
             raise TraceFailed("it draws random numbers on the device")
 
 
-def _detach_weights(graph: torch.fx.GraphModule) -> None:
-    """They are changed in place, which a leaf of autograd is not for."""
+def _allow_other_layouts(graph: torch.fx.GraphModule) -> None:
+    """A compiler may lay out the result of a convolution in another way than it lay, so that a view must be a copy.
+
+    It can be one where nothing that shares its memory is changed in place later.
+    """
+    memory: dict[torch.fx.Node, torch.fx.Node] = {}  # of each node the first one that is in the same memory
+    holders: dict[int, torch.fx.Node] = {}
+    views = dict[torch.fx.Node, torch.fx.Node]()
     for node in graph.graph.nodes:
-        if node.op == "get_attr" and isinstance(value := getattr(graph, node.target), Tensor):
-            delattr(graph, node.target)
-            setattr(graph, node.target, value.detach())
+        memory[node] = node
+        if node.op == "get_attr":
+            memory[node] = holders.setdefault(getattr(graph, node.target).untyped_storage().data_ptr(), node)
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            continue
+        for argument, given in zip(schema.arguments, node.args, strict=False):
+            if argument.alias_info is not None:
+                places = [memory[each] for each in tree_leaves(given)]
+                memory[node] = places[0]
+                if argument.alias_info.is_write:
+                    views = {view: place for view, place in views.items() if place not in places}
+        if node.target is torch.ops.aten.view.default:
+            views[node] = memory[node]
+    for node in views:
+        node.target = torch.ops.aten.reshape.default
+
+
+def _as_arguments(graph: torch.fx.GraphModule) -> list[Tensor]:
+    """Makes further arguments of the tensors that the graph holds, and returns them: the step changes them in place.
+
+    Detached, since a leaf of autograd is not changed in place.
+    """
+    found: dict[str, torch.fx.Node] = {}
+    values = []
+    last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
+    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
+        if node.target not in found:
+            with graph.graph.inserting_after(last):
+                last = found[node.target] = graph.graph.placeholder(node.name)
+            values.append(getattr(graph, node.target).detach())
+        node.replace_all_uses_with(found[node.target])
+        graph.graph.erase_node(node)
+    graph.recompile()
+    return values
 
 
 def _first_line(error: BaseException) -> str:
