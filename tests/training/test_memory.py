@@ -54,6 +54,7 @@ def is_that_of_a_step(counted: StepMemory, config: Config, state: TrainingState)
     with Counting([*state.tensors, *tensors_between_steps(state)]) as counting:
         assert abs(counting.live / counted.lasting - 1) < 1e-3  # torch's step counts
         train_step(state, step_config, [inputs], inputs)
+    assert counting.largest == counted.largest
     assert counted.peak is not None and abs(counting.peak / counted.peak - 1) < 0.02
     with_values = count(config, build_state(config, SPEC, CPU), device=CPU)
     assert with_values.peak is not None and abs(with_values.peak / counting.peak - 1) < 0.02

@@ -43,11 +43,11 @@ class Counting(TorchDispatchMode):
 
     def __init__(self, there: list[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = self.made = self.operations = 0
+        self.live = self.peak = self.made = self.largest = self.operations = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         for tensor in there:
             self._add(tensor)
-        self.made = 0  # bytes in all, without those of `there`
+        self.made = self.largest = 0  # bytes in all and of one tensor, without those of `there`
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -72,6 +72,7 @@ class Counting(TorchDispatchMode):
             size = storage.nbytes()
             self._known.add(storage)
             self.made += size
+            self.largest = max(self.largest, size)
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._free, size)

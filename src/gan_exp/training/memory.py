@@ -47,6 +47,7 @@ class StepMemory:
 
     lasting: int
     peak: int | None  # within a step, `lasting` included; None if it can't be counted
+    largest: int  # of the tensors that a step makes
     samples: int  # while samples are made, `lasting` included
     checkpoint: int  # the tensors that a checkpoint holds
     why_unknown: str = ""
@@ -81,19 +82,20 @@ def step_memory(
     with counted_for(kind), drawing, Counting(_tensors(shadow)) as counting:
         _fill_optimizers(shadow)
         lasting = counting.peak = sampling = counting.live
+        counting.largest = 0
         try:
             train_step(shadow, config, [inputs], inputs)
-            operations, within_step = counting.operations, counting.peak
+            operations, within_step, largest = counting.operations, counting.peak, counting.largest
             counting.peak = counting.live
             _make_samples(shadow, config, spec, latent_dim, samples, device)
             peak, sampling = within_step, counting.peak
         except Exception as error:
             why_unknown = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            operations = counting.operations
+            operations, largest = counting.operations, counting.largest
     operations = operations * whole // rows
     imported = max(0, resident_memory() - before) if device.type == "meta" else 0
     checkpoint = _bytes(tree_leaves(shadow.state_dict()))
-    return StepMemory(lasting, peak, sampling, checkpoint, why_unknown, operations, imported)
+    return StepMemory(lasting, peak, largest, sampling, checkpoint, why_unknown, operations, imported)
 
 
 def is_short(

@@ -24,10 +24,11 @@ from gan_exp.training.grid import SCATTER_POINTS, grid_rows
 from gan_exp.training.memory import META, Samples, StepMemory, is_short, step_memory
 from gan_exp.training.state import TrainingState
 
-# What is taken beside the tensors that are counted, measured: docs/performance.md, "What a run will need". Times what
-# passes: rearranged inputs, and gaps between freed blocks, of which a CPU's heap has more where blocks are recomputed.
-WITHIN_STEP, CHECKPOINTED, AMONG_SAMPLES = 1.3, 1.9, 1.8
-ELSEWHERE = 1.15
+# What is taken beside the tensors that are counted, measured: docs/performance.md, "What a run will need". Freed blocks
+# leave gaps in a CPU's heap: of a step as much as so many of its largest tensors.
+GAPS = 9
+AMONG_SAMPLES = 1.8  # times what passes there
+ELSEWHERE = 1.15  # times all that passes on other devices
 ALLOWANCE = {"cpu": 225e6, "cuda": 700e6}  # what is loaded later; CUDA's context and its libraries' workspaces
 OPERATIONS_PER_S = {"float32": 100e9, "bf16": 200e9}  # of a CPU's core, at most: narrow networks reach a quarter
 SLOW_S = 10.0  # a step for which the user should know it before
@@ -56,7 +57,7 @@ class Needs:
     @cached_property
     def memory(self) -> int | None:
         """Bytes at the peak of the run; None if a class of the user's own can't be counted."""
-        return self._memory(self.config, self.step)
+        return self._memory(self.step)
 
     @cached_property
     def limit(self) -> int | None:
@@ -74,13 +75,15 @@ class Needs:
         available = available_memory()
         return None if available is None else available // self.sharing + resident_memory()
 
-    def _memory(self, config: Config, step: StepMemory) -> int | None:
+    def _memory(self, step: StepMemory) -> int | None:
         """The larger of what a step takes and what samples do: in between freed memory is returned."""
         if step.peak is None:
             return None
-        kind = self.device.type
-        within_step, among_samples = (ELSEWHERE, ELSEWHERE) if kind != "cpu" else _on_cpu(config)
-        passing = max(within_step * (step.peak - step.lasting), among_samples * (step.samples - step.lasting))
+        kind, of_step, of_samples = self.device.type, step.peak - step.lasting, step.samples - step.lasting
+        if kind == "cpu":
+            passing = max(of_step + GAPS * step.largest, AMONG_SAMPLES * of_samples)
+        else:
+            passing = ELSEWHERE * max(of_step, of_samples)
         passing += ALLOWANCE.get(kind, 0)
         if kind == "cpu":  # a checkpoint is put together in memory
             passing = max(passing, step.checkpoint) + self.step.imported
@@ -198,7 +201,7 @@ class Needs:
             state = self.state
             if config.model != self.config.model:
                 state = build_state(config, self.data.spec, torch.device("cpu"))
-            return self._memory(config, _step_memory(config, state, self.data, self.rows, self.device))
+            return self._memory(_step_memory(config, state, self.data, self.rows, self.device))
 
         return remedies(self.config, self.state, self.rows, limit, self._may_halve, needed)
 
@@ -231,10 +234,6 @@ def run_needs(
         there = max(0, resident_memory() - networks)
     sharing = 1 if device.type == "cuda" else ranks.local_count
     return Needs(config, state, data, device, config.batch_size // ranks.count, Path(place), sharing, there)
-
-
-def _on_cpu(config: Config) -> tuple[float, float]:
-    return CHECKPOINTED if config.model.checkpointing else WITHIN_STEP, AMONG_SAMPLES
 
 
 def _step_memory(
