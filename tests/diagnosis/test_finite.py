@@ -43,3 +43,14 @@ def test_a_gpus_way_finds_the_same(value: float, on_gpu: bool) -> None:
         tensor.fill_(1)
     values[0][0, :2] = torch.tensor([float("inf"), -float("inf")])
     assert not _total(values, on_gpu).isfinite()
+
+
+def test_half_precision_of_a_frozen_network() -> None:
+    """Whose numbers are finite, while their sum is beyond the largest of float16."""
+    found = networks()
+    backbone = nn.Linear(300, 300).half().requires_grad_(False)
+    backbone.weight.fill_(1.0)
+    found["discriminator"] = nn.Sequential(found["discriminator"], backbone)
+    assert all_finite(found)
+    backbone.weight[0, 0] = float("nan")
+    assert not all_finite(found)

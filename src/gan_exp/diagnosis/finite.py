@@ -17,8 +17,13 @@ Networks = Mapping[str, nn.Module]
 def all_finite(networks: Networks, *tensors: Tensor) -> bool:
     """All weights, buffers and gradients, and `tensors`; waits for the device."""
     found = (*tensors, *(value for part in (_weights, _gradients) for _, value in part(networks)))
-    checked = [value for value in found if value.is_floating_point()]
+    checked = [_of_32_bits(value) for value in found if value.is_floating_point()]
     return bool(_total(checked, on_gpu=checked[0].is_cuda).isfinite())
+
+
+def _of_32_bits(value: Tensor) -> Tensor:
+    """The sum [] of 16-bit values, such as a frozen backbone's, since a sum of float16 numbers is at most 65,504."""
+    return value if value.element_size() >= 4 else value.sum(dtype=torch.float32)
 
 
 def _total(values: Sequence[Tensor], on_gpu: bool) -> Tensor:
