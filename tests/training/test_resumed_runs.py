@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from builders import BASE, assert_same, in_each_step, logged_lines, small_config
+from gan_exp.comparison.records import read_runs
 from gan_exp.config.catalog import defaults, groups
 from gan_exp.data.packed import PackedImages
 from gan_exp.errors import TrainingFault, UserError
@@ -16,6 +17,7 @@ from gan_exp.runs.run_dir import RunDir
 from gan_exp.training import run_log
 from gan_exp.training import session as session_module
 from gan_exp.training.build import build_data
+from gan_exp.training.faults import write_failure
 from gan_exp.training.session import continue_run, start_run
 from gan_exp.training.state import TrainingState
 from whole_runs import BALANCE, RECIPES, RHYTHM, SCALARS, assert_same_run, locked_continue, read_events, train
@@ -89,6 +91,22 @@ def test_a_run_goes_on_for_longer(in_tmp: Path, monkeypatch: pytest.MonkeyPatch)
     whole = train(longer, "whole", (), monkeypatch)
     assert_same(load_checkpoint(run.checkpoint(12)), load_checkpoint(whole.checkpoint(12)))
     assert [line["step"] for line in logged_lines(run.metrics)] == [4, 8, 12]
+
+
+def test_the_seconds_of_all_processes_count(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("mlp", *RHYTHM)
+    run = train(config, "run", (), monkeypatch)
+    (record,) = read_runs([run.path])
+    assert 0 < run.trained_seconds() < 100 and record.seconds == run.trained_seconds()
+    run.write_status("finished", 11, train_seconds=1000.0)
+    locked_continue(config.model_copy(update={"steps": 12}), run)
+    seconds = run.trained_seconds()
+    assert 1000 < seconds < 1100
+    fault = TrainingFault("the disk is full")
+    write_failure(run, 12, fault, fault)
+    assert run.trained_seconds() == seconds
+    (record,) = read_runs([run.path])
+    assert record.seconds is None  # of a run that has not finished
 
 
 def test_a_configuration_that_no_longer_fits_is_refused(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

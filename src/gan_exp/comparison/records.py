@@ -138,6 +138,7 @@ def _sweep_of(path: Path, known: dict[Path, Path | None]) -> Path | None:
 def _read_run(path: Path, name: str, config: Mapping[str, Any], sweep: Path | None) -> RunRecord:
     run, configuration = RunDir(path), leaves(config)
     status, lines = run.read_status(), _read_lines(run.metrics)
+    state = state_of(run, status)
     scored = list(_loaded(line for line in lines if b'"evaluation/' in line))
     evaluated = [one for file in run.list_evaluations() if (one := read_evaluation(file)) is not None]
     evaluations = [*evaluations_in_training(scored, configuration), *evaluated]
@@ -147,14 +148,14 @@ def _read_run(path: Path, name: str, config: Mapping[str, Any], sweep: Path | No
     return RunRecord(
         path=path,
         name=name,
-        state=state_of(run, status),
+        state=state,
         step=step if isinstance(step, int) else 0,
         steps=int(configuration.get("steps") or 0),
         configuration=configuration,
         logged={tag: value for tag, value in logged.items() if number(value) is not None and tag != "step"},
         evaluations=tuple(sorted(evaluations, key=lambda one: one.step)),
         reason=str(status["reason"]) if status.get("reason") else None,
-        seconds=number(status.get("train_seconds")),
+        seconds=number(status.get("train_seconds")) if state == "finished" else None,
         environment=run.read_environment(),
         sweep=sweep,
         kept_verdicts=None if evaluated else _verdicts(status.get("doctor")),  # evaluations may change them

@@ -147,6 +147,11 @@ class RunDir:
         """The status that the last process wrote; empty if there is none or a power cut has damaged it."""
         return _read_json(self.status)
 
+    def trained_seconds(self) -> float:
+        """What the processes that have trained the run have spent on it, as far as the status tells."""
+        seconds = self.read_status().get("train_seconds")
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
+
     def read_environment(self) -> dict[str, Any]:
         """The machine, versions and words with which the run began; empty if that can't be read."""
         return _read_json(self.environment)

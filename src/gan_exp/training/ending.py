@@ -41,7 +41,7 @@ def train_to_the_end(
             display.say(f"interrupted at step {step}; continue with: gan-exp resume {shlex.quote(str(run.path))}")
             raise Interrupted(stopped_by, reported=True)
         log.animate()
-        run.write_status("finished", step, **log.status, train_seconds=round(trainer.seconds, 3))
+        run.write_status("finished", step, **log.status)
     except Exception as error:
         cause = ranks.cause_of(error)
         fault = explain(cause, run, needs.after_running_out)
@@ -70,6 +70,6 @@ def _leave_at_once(run: RunDir, found: signal.Signals, display: Display) -> None
     kept = run.list_checkpoints()
     step = kept[-1][0] if kept else 0
     with suppress(OSError):
-        run.write_status("interrupted", step, found.name)
+        run.write_status("interrupted", step, found.name, train_seconds=run.trained_seconds())
     display.stop()
     display.say(f"stopped at once; continue from step {step} with: gan-exp resume {shlex.quote(str(run.path))}")

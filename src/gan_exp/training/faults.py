@@ -58,7 +58,7 @@ def _disk_trouble(error: OSError, run: RunDir) -> str:
 
 def write_failure(run: RunDir, step: int, error: Exception, fault: Exception) -> None:
     """Into status.json and the log, as far as the disk allows; `fault` is what `explain` returned for `error`."""
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"train_seconds": run.trained_seconds()}
     if isinstance(error, Divergence):
         step = error.step  # the first that was not finite, not the one at which it was noticed
         details["doctor"] = [diverged(str(error), error.remedies).plain()]

@@ -8,6 +8,7 @@ writes it or not. The methods with an underscore that it calls touch nothing tha
 """
 
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -63,6 +64,8 @@ class RunLog:
         self.metrics: dict[str, float] = {}  # those of the latest log
         self._failing: set[str] = set()  # what could not be written, and was warned of
         self._metrics_log = metrics_log
+        self._seconds = run.trained_seconds()  # of training, by earlier processes and up to `_since`
+        self._since: float | None = None  # the loop runs
         display.show_verdicts(diagnostics.verdicts)
         self._tensorboard: TensorBoardLog | None = None
         with self.best_effort("TensorBoard's events"):
@@ -93,7 +96,13 @@ class RunLog:
 
     def _status(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         verdicts = [verdict.plain() for verdict in self.verdicts]
-        return {"processes": self._processes, "metrics": metrics, "doctor": verdicts}
+        seconds = round(self.seconds, 3)
+        return {"processes": self._processes, "metrics": metrics, "doctor": verdicts, "train_seconds": seconds}
+
+    @property
+    def seconds(self) -> float:
+        """In the loop, of all processes that have trained the run; evaluations are no training."""
+        return self._seconds + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -101,6 +110,7 @@ class RunLog:
 
     def start(self, step: int) -> None:
         """The loop begins."""
+        self._since = time.perf_counter()
         self.display.start(step)
 
     def at(self, step: int) -> None:
@@ -109,6 +119,7 @@ class RunLog:
 
     def exclude_time(self, seconds: float) -> None:
         """They were no training."""
+        self._seconds -= seconds
         self.display.exclude_time(seconds)
 
     def write_status(self, step: int) -> None:
@@ -210,6 +221,7 @@ class RunLog:
         return kept[-1][0] if kept else None
 
     def close(self) -> None:
+        self._seconds, self._since = self.seconds, None
         self._writer.join()
         self._metrics_log.close()
         if self._tensorboard is not None:
