@@ -17,7 +17,8 @@ def test_samples_stand_beside_their_nearest_training_images(run: Path, capsys: p
     words = ["--indices", "4,1", "--neighbours", "3", "--features", "pixels"]
     assert main(["nearest", "run", *words]) == 0
     said = capsys.readouterr().out
-    head, first, _, relative, median, place = said.splitlines()
+    begun, head, first, _, relative, median, place = said.splitlines()
+    assert begun == "comparing 2 samples of run with the images that it was trained on"
     assert head.split("  ")[0] == "sample" and "training images as near" in head and "its class" in head
     assert relative.startswith("relative: ") and place.endswith("nearest training images on the right, in nearest.png")
     assert "of 2 samples" in median and "of 1,000 training images, each to the others" in median
@@ -39,7 +40,7 @@ def test_of_many_the_likeliest_copies_are_shown(run: Path, capsys: pytest.Captur
     assert main(["nearest", "run", "--count", "30", "--rows", "2", "--neighbours", "1", "--features", "pixels"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-1].startswith("the 2 samples of least relative distance, each with its 1 nearest training image on")
-    rows = said[1:3]
+    rows = said[2:4]
     relative = [float(row.split()[-2]) for row in rows]
     assert relative == sorted(relative)
     with Image.open("nearest.png") as picture:

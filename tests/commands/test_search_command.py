@@ -36,7 +36,7 @@ def fake_jobs(monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--metric", "fidd"], "--metric fidd: must be .*did you mean fid?"),
+        (["--metric", "fidd"], "--metric fidd: no such score; did you mean fid?"),
         (["lr=range(5,5)"], r"lr=range\(5,5\): lr is given twice"),
         (["batch_size=range(5,5)"], r"batch_size=range\(5,5\): is empty"),
         (["seed=range(0,5)"], "a seed is a repeat, not a choice: --seeds 5"),
@@ -121,6 +121,7 @@ def test_what_it_prints_and_writes(in_tmp: Path, fake_jobs: FakeJobs, capsys: py
     ]
     assert main(words) == 0
     printed = capsys.readouterr().out
+    assert "written: found/history.csv, found/experiment/best.yaml\n" in printed
     assert "search: 9 trials of lr=log(1e-5,1e-2) batch_size=log(16,64) for fid (lower is better)" in printed
     assert len(re.findall(r"^trial \d+ \(lr=\S+ batch_size=\d+\): fid .*; \d of 9 done", printed, re.MULTILINE)) == 9
     assert "importance for fid: " in printed

@@ -41,6 +41,7 @@ def run(arguments: list[str]) -> int:
     from gan_exp.metrics.neighbours import Nearest
 
     indices = options.indices or list(range(options.count))
+    say(f"comparing {plural(len(indices), 'sample')} of {options.run} with the images that it was trained on")
     samples = _samples(generator, indices, options)
     training = TrainingImages.of(generator, options.features, say)
     nearest = training.nearest(samples, options.neighbours)

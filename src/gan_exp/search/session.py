@@ -98,8 +98,8 @@ class Session:
         closing_table(self.setting.question, found)
         for line in importance_lines(importances(self.study, self.setting.question)):
             say(line)
-        files = ", ".join(f"{name}.yaml" for name in names)
-        say(f"written: {self.place.shown}/history.csv, {self.place.shown}/{EXPERIMENTS}/: {files}")
+        files = ["history.csv", *(f"{EXPERIMENTS}/{name}.yaml" for name in names)]
+        say(f"written: {', '.join(f'{self.place.shown}/{file}' for file in files)}")
         say(self._next())
         return 0
 
