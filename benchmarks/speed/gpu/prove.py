@@ -47,6 +47,12 @@ def checks() -> list[Check]:
         Check("R3GAN CIFAR-10: 576 img/s in 6.9 GiB", partial(rate, R3GAN_CIFAR, "graph", "bf16", 9, 6.9), 20),
         Check("SNGAN CIFAR-10: 71.4 steps/s", partial(rate, SNGAN_CIFAR, "graph", "bf16", 71.4, ANY), 12),
         Check("finite differences: 960 img/s", partial(rate, R3GAN_DIFFERENCES, "graph", "bf16", 15, ANY), 12),
+        Check(
+            "SNGAN, compiled = plain", partial(same, SNGAN_CIFAR.narrow(), "compiled", "float32"), 40, True, full=True
+        ),
+        Check(
+            "SNGAN, compiled: 71.4 steps/s", partial(rate, SNGAN_CIFAR, "compiled", "bf16", 71.4, ANY), 60, full=True
+        ),
         Check("whole run of the article: 1.05 times the step", whole_run, 35, packages=RUN, full=True),
         Check("the GPU's tests", tests, 35, gpu=True, packages=(*RUN, "pytest"), full=True),
     ]
