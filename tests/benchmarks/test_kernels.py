@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from benchmarks.speed.gpu.inductor import calls, gpu_code
+from benchmarks.speed.gpu.inductor import calls, compile_kernels, gpu_code
 from benchmarks.speed.gpu.kernels import Launches, count
 from benchmarks.speed.gpu.package import ARTICLE
 from torch import Tensor
@@ -58,6 +58,7 @@ def test_the_code_for_a_gpu_is_written_without_one() -> None:
     total.zero_()
     code = gpu_code(graph, [numbers, total])
     assert "device_str='cuda'" in code and calls(code) == {"fused": 1, "library": 1}
+    assert compile_kernels(code) == 1
     assert not total.any() and not torch.cuda.is_available()
 
 
@@ -67,4 +68,4 @@ def test_a_compiled_step_has_fewer_kernels() -> None:
     found = count(ARTICLE.narrow(), "float32")
     assert 15 < found.library < 50 and found.beside == 0
     assert found.fused + found.library < 0.75 * found.plain
-    assert found.trace_seconds > 0 and found.write_seconds > 0
+    assert min(found.trace_seconds, found.write_seconds, found.compile_seconds) > 0

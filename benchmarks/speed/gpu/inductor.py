@@ -23,7 +23,7 @@ H100 = SimpleNamespace(
     gcnArchName="",
 )  # fmt: skip
 CALL = re.compile(r"^\s+(?:\S+ = )?(triton|extern_kernels|torch\.ops\.\w+|aten)[_.][\w.]*\(", re.MULTILINE)
-DEFINITION = re.compile(r"= async_compile\.triton\(")
+KERNEL = re.compile(r"= async_compile\.triton\('(\w+)', \'\'\'(.*?)\'\'\', device_str='cuda'\)", re.DOTALL)
 
 _tensor = torch.tensor
 
@@ -64,6 +64,27 @@ def calls(code: str) -> Counter[str]:
     body = code[code.index("def call(self, args)") : code.index("\nrunner = Runner(")]
     found = Counter("fused" if match == "triton" else "library" for match in CALL.findall(body))
     return Counter(fused=found["fused"], library=found["library"])
+
+
+def compile_kernels(code: str) -> int:
+    """Compiles the code's own kernels for an H100, in all variants that would be timed there; returns their number."""
+    from torch._inductor import config
+    from torch._inductor.codecache import PyCodeCache
+    from triton.backends.compiler import GPUTarget
+    from triton.backends.nvidia.driver import CudaDriver
+    from triton.runtime.driver import driver
+
+    class Absent(CudaDriver):  # type: ignore[misc]
+        def __init__(self) -> None: ...
+
+        def get_current_target(self) -> GPUTarget:
+            return GPUTarget("cuda", 90, 32)
+
+    found = KERNEL.findall(code)
+    with pretended(), config.patch(compile_threads=1), mock.patch.object(driver, "_active", Absent()):
+        for name, source in found:
+            getattr(PyCodeCache.load(source), name).precompile(warm_cache_only=True)
+    return len(found)
 
 
 def _move(graph: fx.GraphModule) -> None:
