@@ -104,7 +104,8 @@ def test_paths_with_all_that_paths_have(
     monkeypatch.setenv("GAN_EXP_CACHE", str(in_tmp / "packed"))
     images, place = "Bücher (2024), a=b [1]", "it's Ü/x, {y}"
     Path(images).mkdir()
-    Image.new("L", (8, 8)).save(f"{images}/a.png")
+    for name, gray in (("a", 0), ("b", 200)):
+        Image.new("L", (8, 8), gray).save(f"{images}/{name}.png")
     data = ["dataset=folder", f"dataset.root=~/{images}", "dataset.size=8"]
     assert main(["train", *tiny, *data, f"hydra.run.dir=~/{place}", "name=Übung (2), a=b"]) == 0
     config = RunDir(place).read_config()

@@ -105,7 +105,8 @@ def test_every_option_takes_three_steps(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("own images").mkdir()
-    Image.new("RGB", (20, 10)).save("own images/a.png")
+    for name, color in (("a", "black"), ("b", "white")):
+        Image.new("RGB", (20, 10), color).save(f"own images/{name}.png")
     words = [word for word in tiny if not word.startswith("model.")]
     code = main(["train", *words, *narrow(group, option), "hydra.run.dir=run"])
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -427,8 +428,8 @@ def test_bad_input(
     monkeypatch.setenv("GAN_EXP_CACHE", "own/.packed")
     Path("file").touch()
     Path("own/empty").mkdir(parents=True)
-    for name, size in (("a", 20), ("b", 10)):
-        Image.new("L", (size, 10)).save(f"own/{name}.png")
+    for name, size, gray in (("a", 20, 0), ("b", 10, 200)):
+        Image.new("L", (size, 10), gray).save(f"own/{name}.png")
     # Short and silent, should it be taken for good.
     assert main(["train", "steps=1", "display=quiet", *words.split()]) == 2
     captured = capsys.readouterr()

@@ -13,7 +13,7 @@ from gan_exp.errors import UserError
 from gan_exp.models.checkpointing import with_checkpointing
 from gan_exp.training import build as build_module
 from gan_exp.training.build import build_state, build_step_config
-from gan_exp.training.memory import _Counting
+from gan_exp.training.counting import Counting
 from gan_exp.training.step import train_step
 from gan_exp.training.step_types import UpdateInputs
 from parts_of_batches import float64
@@ -110,7 +110,7 @@ def test_a_step_keeps_less(penalty: str) -> None:
         state = build_state(config, SPEC, CPU)
         inputs = UpdateInputs(latents(), real_batch(), rng_for)
         train_step(state, build_step_config(config), [inputs], inputs)
-        with _Counting([]) as counting:
+        with Counting([]) as counting:
             train_step(state, build_step_config(config), [inputs], inputs)
         return counting.peak
 
