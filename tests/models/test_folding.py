@@ -39,7 +39,8 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
-    ("before", "after"), [((4, 4), (8, 8)), ((3, 5), (6, 10)), ((4, 4), (7, 7)), ((4, 3), (8, 5)), ((1, 1), (2, 2))]
+    ("before", "after"),
+    [((6, 6), (12, 12)), ((5, 7), (10, 14)), ((6, 6), (11, 11)), ((8, 6), (16, 11)), ((1, 1), (2, 2))],
 )
 def test_a_doubled_image(before: tuple[int, int], after: tuple[int, int], bias: bool) -> None:
     torch.manual_seed(0)
@@ -51,7 +52,7 @@ def test_a_doubled_image(before: tuple[int, int], after: tuple[int, int], bias: 
     )
 
 
-@pytest.mark.parametrize("size", [(8, 8), (6, 10), (7, 7), (8, 5), (2, 2)])
+@pytest.mark.parametrize("size", [(12, 12), (10, 14), (13, 13), (14, 11), (2, 2)])
 def test_means_of_two_by_two(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(3, 5, 3, padding=1, dtype=torch.float64)
@@ -62,10 +63,17 @@ def test_means_of_two_by_two(size: tuple[int, int]) -> None:
     )
 
 
-def test_one_convolution_and_no_larger_image() -> None:
-    layer, features = nn.Conv2d(3, 3, 3, padding=1), torch.randn(1, 3, 4, 4)
+@pytest.mark.parametrize(("side", "folded"), [(8, True), (4, False)])
+def test_one_convolution_and_no_larger_image(side: int, folded: bool) -> None:
+    """Of few pixels the weights are the larger part."""
+    layer, small, large = (
+        nn.Conv2d(3, 3, 3, padding=1),
+        torch.randn(1, 3, side, side),
+        torch.randn(1, 3, 2 * side, 2 * side),
+    )
     with Kernels() as kernels:
-        convolve_doubled(layer, features)
-        convolve_halved(layer, features)
-    assert kernels.counts["convolution"] == 2 and not kernels.counts["upsample_nearest2d"]
-    assert kernels.counts["avg_pool2d"] == 2  # of the weights
+        assert convolve_doubled(layer, small).shape == large.shape
+        assert convolve_halved(layer, large).shape == small.shape
+    assert kernels.counts["convolution"] == 2
+    assert kernels.counts["upsample_nearest2d"] == (not folded)
+    assert kernels.counts["avg_pool2d"] == (2 if folded else 1)  # of weights or of the image
