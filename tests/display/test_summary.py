@@ -71,11 +71,11 @@ def test_the_articles_discriminator_as_keras_prints_it() -> None:
 
 def test_layers_whose_weights_are_used_without_a_call_are_listed_too() -> None:
     """As in a block that folds a halving into its convolution."""
-    network = ResNetDiscriminator((1, 8, 8), width=4, plain_blocks=0)
-    assert rows(network_table("x", network, torch.zeros(1, 1, 8, 8)))[2:] == [
-        ["Conv2d", "4 x 8 x 8", "40"],
+    network = ResNetDiscriminator((1, 16, 16), width=4, plain_blocks=0, coarsest=8)
+    assert rows(network_table("x", network, torch.zeros(1, 1, 16, 16)))[2:] == [
+        ["Conv2d", "4 x 16 x 16", "40"],
         ["Conv2d", "148"],
-        ["Conv2d", "4 x 4 x 4", "8"],
+        ["Conv2d", "4 x 8 x 8", "8"],
         ["Linear", "1", "5"],
         ["all", "201"],
     ]
