@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from benchmarks.speed.gpu.kernels import Launches
 
 from gan_exp.training.acceleration.captured import WARM_UPS
 from gan_exp.training.running_means import BLOCK
@@ -17,36 +17,12 @@ from tape import TapeRecorder
 
 pytestmark = pytest.mark.slow
 
-ALLOCATIONS = ("aten::empty", "aten::new_empty", "aten::empty_like", "aten::lift_fresh", "aten::detach")
-
-
-class Kernels(TorchDispatchMode):
-    """Counts operations that compute or copy; views and allocations start no kernel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.paused = False
-        self.found: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        aliases = [returned.alias_info for returned in func._schema.returns]
-        is_view = any(alias is not None and not alias.is_write for alias in aliases)
-        if not (self.paused or is_view or func._schema.name in ALLOCATIONS):
-            self.found[func._schema.name] += 1
-        return func(*args, **(kwargs or {}))
-
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        self.paused = True
-        yield
-        self.paused = False
-
 
 def test_running_means_and_inputs_cost_few_kernels(tmp_path: Path) -> None:
     """The report is written by the graph. Nothing is added up until 50 of them are, and then nothing is waited for."""
     overrides = ("mlp", "n_critic=2", "penalty=r1", "penalty.every=1", "conditional=true")
     setup = Setup(overrides, tmp_path / "run", True, lambda state: TapeRecorder(lambda: tensors_of(state)))
-    trainer, kernels = setup.trainer, Kernels()
+    trainer, kernels = setup.trainer, Launches()
     record = setup.recorder.record
 
     def recording(*given: Any) -> tuple[Any, Callable[[], None]]:
