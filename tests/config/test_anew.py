@@ -6,6 +6,7 @@ import pytest
 
 from builders import make_config
 from gan_exp.config.anew import anew, chosen_once
+from gan_exp.config.check import check
 from gan_exp.errors import UserError
 
 
@@ -54,6 +55,12 @@ def test_refusals(word: str, sentence: str, saved: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         anew(saved, [word])
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["5", "[1]", "null", "{a: 1}"])
+def test_lines_that_are_none_are_left_to_the_check(value: str, saved: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="chosen"):
+        check(anew(saved, [f"chosen={value}"]))
 
 
 def test_of_what_was_chosen_for_a_folder_the_rest_stays(saved: dict[str, Any]) -> None:

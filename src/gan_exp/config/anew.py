@@ -23,7 +23,9 @@ def anew(saved: Mapping[str, Any], words: Sequence[str], config_dirs: Sequence[P
     options = [word for word in words if word.partition("=")[0] in known]
     values = [word for word in words if word not in options]
     changed = apply_overrides({**saved, **_chosen(saved, options, config_dirs)}, values, NEW_KEYS)
-    changed["chosen"] = _still_true(changed.get("chosen", ()), [word.partition("=")[0] for word in words])
+    lines = changed.get("chosen", [])
+    if isinstance(lines, list) and all(isinstance(line, str) for line in lines):  # or else the check refuses it
+        changed["chosen"] = _still_true(lines, [word.partition("=")[0] for word in words])
     _follow_lr(saved, changed, [word.partition("=")[0] for word in values])
     if saved.get("name") == _usual_name(saved) and changed["name"] == saved["name"]:
         changed["name"] = _usual_name(changed)
